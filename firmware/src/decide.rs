@@ -1,0 +1,1 @@
+//! From angles to an answer: Known, Unknown or Rejected.

@@ -1,0 +1,1 @@
+//! A detector's output maps to faces with five landmarks.

@@ -1,0 +1,1 @@
+//! The state machine that ties the rooms together; owns no hardware.

@@ -1,0 +1,94 @@
+//! Unit vectors in int8: dot product, norm, angle.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest embedding that a device takes.
+pub const MAX_DIMENSION: usize = 512;
+
+/// The angle between two embeddings, in thousandths of a degree, `0..=180_000`. Smaller is more alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Angle(u32);
+
+impl Angle {
+    /// Opposite vectors; also what a zero vector has to any other, so that it matches nobody.
+    pub const MAX: Angle = Angle(180_000);
+
+    /// An angle of `millidegrees`, at most 180 degrees.
+    pub const fn from_millidegrees(millidegrees: u32) -> Self {
+        if millidegrees > Self::MAX.0 { Self::MAX } else { Angle(millidegrees) }
+    }
+
+    /// The angle whose cosine is `cosine`, clamped into -1..=1, rounded to the nearest thousandth of a degree.
+    ///
+    /// `libm` computes it in software on every machine, so the result is the same everywhere.
+    pub fn from_cosine(cosine: f64) -> Self {
+        let degrees = libm::acos(cosine.clamp(-1.0, 1.0)) * (180_000.0 / core::f64::consts::PI);
+        Self::from_millidegrees(libm::round(degrees) as u32)
+    }
+
+    /// Thousandths of a degree.
+    pub const fn millidegrees(self) -> u32 {
+        self.0
+    }
+
+    /// Degrees, for people.
+    pub fn degrees(self) -> f32 {
+        self.0 as f32 / 1000.0
+    }
+}
+
+impl core::fmt::Display for Angle {
+    /// Degrees with one decimal unless a precision is asked for.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:.*}", f.precision().unwrap_or(1), self.degrees())
+    }
+}
+
+/// The integer dot product; exact up to [`MAX_DIMENSION`] values.
+pub fn dot(a: &[i8], b: &[i8]) -> i32 {
+    a.iter().zip(b).map(|(&a, &b)| a as i32 * b as i32).sum()
+}
+
+/// The squared Euclidean norm.
+pub fn norm_squared(a: &[i8]) -> i32 {
+    dot(a, a)
+}
+
+/// The angle between two embeddings of equal length; [`Angle::MAX`] if one of them is zero.
+pub fn angle(a: &[i8], b: &[i8]) -> Angle {
+    angle_from_products(dot(a, b), norm_squared(a), norm_squared(b))
+}
+
+/// The angle from a dot product and two squared norms, for a search that keeps the norms.
+pub fn angle_from_products(dot: i32, norm_squared_a: i32, norm_squared_b: i32) -> Angle {
+    if norm_squared_a == 0 || norm_squared_b == 0 {
+        return Angle::MAX;
+    }
+    Angle::from_cosine(dot as f64 / libm::sqrt(norm_squared_a as f64 * norm_squared_b as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn angles_of_known_vectors() {
+        assert_eq!(angle(&[100, 0], &[50, 0]).millidegrees(), 0);
+        assert_eq!(angle(&[100, 0], &[0, -3]).millidegrees(), 90_000);
+        assert_eq!(angle(&[7, 7], &[0, 127]).millidegrees(), 45_000);
+        assert_eq!(angle(&[7, -7], &[-7, 7]), Angle::MAX);
+    }
+
+    #[test]
+    fn a_zero_vector_matches_nobody() {
+        assert_eq!(angle(&[0, 0], &[1, 2]), Angle::MAX);
+        assert_eq!(angle(&[0, 0], &[0, 0]), Angle::MAX);
+    }
+
+    #[test]
+    fn shown_in_degrees() {
+        assert_eq!(format!("{}", Angle::from_millidegrees(31_449)), "31.4");
+        assert_eq!(format!("{:.3}", Angle::from_millidegrees(31_449)), "31.449");
+    }
+}

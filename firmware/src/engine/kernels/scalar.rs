@@ -1,0 +1,1 @@
+//! The scalar kernels: the definition of every int8 operation.

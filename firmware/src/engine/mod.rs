@@ -1,0 +1,122 @@
+//! What turns a crop into an int8 embedding, and what a model says of itself.
+//!
+//! Two engines stand behind one trait: [`plan`] interprets a model lowered by the host (every device), `tract` runs the
+//! same ONNX (feature `tract`: the oracle, and the engine of Linux-class boards). They give the same bytes.
+
+pub mod kernels;
+pub mod plan;
+#[cfg(feature = "tract")]
+pub mod tract;
+
+use crate::align::Landmarks;
+use crate::embedding::Angle;
+
+/// The colours a model was trained on, in the order of its input planes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ChannelOrder {
+    /// One plane of luma.
+    Grey,
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+}
+
+impl ChannelOrder {
+    /// Planes of the model's input, and bytes of one pixel of a crop.
+    pub const fn channels(self) -> usize {
+        match self {
+            ChannelOrder::Grey => 1,
+            ChannelOrder::Rgb | ChannelOrder::Bgr => 3,
+        }
+    }
+}
+
+/// The bar for "same person", measured by `arcgate calibrate` and stored with the model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Threshold {
+    /// Probe and template match when their angle is at most this.
+    pub angle: Angle,
+    /// Share of impostor pairs that lie at or below `angle`, as measured.
+    pub false_match_rate: f32,
+    /// Impostor pairs that it was measured on.
+    pub impostor_pairs: u64,
+}
+
+/// What a model says of itself: everything a device needs besides the arithmetic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelInfo {
+    /// Columns of the input crop.
+    pub width: u16,
+    /// Rows of the input crop.
+    pub height: u16,
+    /// Order of the input planes. A crop is always interleaved R, G, B (or one grey byte); the engine reorders.
+    pub order: ChannelOrder,
+    /// Where the five landmarks lie in the input, in pixels; `None` when the model takes a framed picture unaligned.
+    pub template: Option<Landmarks>,
+    /// Length of the embedding.
+    pub dimension: u16,
+    /// SHA-256 over graph, weights, scales and preprocessing; galleries bind to it.
+    pub embedding_id: [u8; 32],
+    /// The calibrated threshold, if `arcgate calibrate` has run.
+    pub threshold: Option<Threshold>,
+}
+
+impl ModelInfo {
+    /// Bytes of a crop: `height * width * channels`.
+    pub fn crop_bytes(&self) -> usize {
+        self.width as usize * self.height as usize * self.order.channels()
+    }
+}
+
+/// Why an engine gave no embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum EmbedError {
+    /// The crop is not `height * width * channels` bytes.
+    CropLength {
+        /// Bytes of a crop for this model.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// The output is not `dimension` long.
+    OutputLength {
+        /// The model's dimension.
+        expected: usize,
+        /// Places given.
+        found: usize,
+    },
+    /// The runtime below the engine failed (tract only; a plan that was validated cannot fail).
+    Runtime,
+}
+
+impl core::fmt::Display for EmbedError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            EmbedError::CropLength { expected, found } => {
+                write!(f, "the model takes crops of {expected} bytes, {found} were given")
+            }
+            EmbedError::OutputLength { expected, found } => {
+                write!(f, "the model's embedding has {expected} bytes, there is room for {found}")
+            }
+            EmbedError::Runtime => write!(f, "the runtime failed to run the model"),
+        }
+    }
+}
+
+impl core::error::Error for EmbedError {}
+
+/// A model that turns a crop into an int8 embedding.
+pub trait Embedder {
+    /// What the model says of itself.
+    fn info(&self) -> &ModelInfo;
+
+    /// Embeds one crop: `height * width` pixels, rows from top to bottom, interleaved R, G, B whatever the model's
+    /// channel order (one byte a pixel for a grey model). `out` takes exactly `dimension` values with zero point 0.
+    ///
+    /// # Errors
+    /// When `crop` or `out` has the wrong length; nothing else can fail on a device.
+    fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError>;
+}

@@ -1,0 +1,1 @@
+//! The same ONNX through tract: the oracle, and the engine of Linux-class boards.

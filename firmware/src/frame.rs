@@ -1,0 +1,151 @@
+//! Pixels as they come: format, geometry, no ownership.
+
+/// How the pixels of a [`Frame`] lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum PixelFormat {
+    /// One byte a pixel.
+    Grey8,
+    /// Three bytes a pixel: red, green, blue.
+    Rgb8,
+    /// Two bytes a pixel, big-endian as camera modules send them: rrrrrggg gggbbbbb.
+    Rgb565,
+}
+
+impl PixelFormat {
+    /// Bytes that one pixel takes.
+    pub const fn bytes_per_pixel(self) -> usize {
+        match self {
+            PixelFormat::Grey8 => 1,
+            PixelFormat::Rgb565 => 2,
+            PixelFormat::Rgb8 => 3,
+        }
+    }
+}
+
+/// A borrowed picture, rows from top to bottom without gaps.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    format: PixelFormat,
+    width: u16,
+    height: u16,
+    data: &'a [u8],
+}
+
+/// Why a [`Frame`] could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum FrameError {
+    /// A side of zero pixels.
+    Empty {
+        /// Pixels in a row.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// The data is not `width * height * bytes_per_pixel` long.
+    Length {
+        /// Bytes that the geometry asks for.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+}
+
+impl core::fmt::Display for FrameError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            FrameError::Empty { width, height } => write!(f, "a frame of {width}x{height} pixels has none"),
+            FrameError::Length { expected, found } => {
+                write!(f, "the frame's geometry asks for {expected} bytes, {found} were given")
+            }
+        }
+    }
+}
+
+impl core::error::Error for FrameError {}
+
+impl<'a> Frame<'a> {
+    /// Wraps `data` as a picture of `width` x `height` pixels.
+    ///
+    /// # Errors
+    /// When a side is zero or `data` has another length than the geometry asks for.
+    pub fn new(format: PixelFormat, width: u16, height: u16, data: &'a [u8]) -> Result<Self, FrameError> {
+        if width == 0 || height == 0 {
+            return Err(FrameError::Empty { width, height });
+        }
+        let expected = width as usize * height as usize * format.bytes_per_pixel();
+        if data.len() != expected {
+            return Err(FrameError::Length { expected, found: data.len() });
+        }
+        Ok(Frame { format, width, height, data })
+    }
+
+    /// How the pixels lie in memory.
+    pub fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// Pixels in a row.
+    pub fn width(&self) -> u16 {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> u16 {
+        self.height
+    }
+
+    /// The bytes, rows from top to bottom.
+    pub fn data(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// Red, green and blue at column `x` and row `y`, each clamped into the picture (the border is replicated).
+    pub fn rgb_clamped(&self, x: i32, y: i32) -> [u8; 3] {
+        let x = x.clamp(0, self.width as i32 - 1) as usize;
+        let y = y.clamp(0, self.height as i32 - 1) as usize;
+        let at = (y * self.width as usize + x) * self.format.bytes_per_pixel();
+        match self.format {
+            PixelFormat::Grey8 => [self.data[at]; 3],
+            PixelFormat::Rgb8 => [self.data[at], self.data[at + 1], self.data[at + 2]],
+            PixelFormat::Rgb565 => {
+                let v = u16::from_be_bytes([self.data[at], self.data[at + 1]]);
+                let (r, g, b) = ((v >> 11) as u8, (v >> 5 & 0x3f) as u8, (v & 0x1f) as u8);
+                [r << 3 | r >> 2, g << 2 | g >> 4, b << 3 | b >> 2]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn geometry_must_match_the_bytes() {
+        assert_eq!(
+            Frame::new(PixelFormat::Rgb8, 2, 2, &[0; 11]).unwrap_err(),
+            FrameError::Length { expected: 12, found: 11 }
+        );
+        assert_eq!(
+            Frame::new(PixelFormat::Grey8, 0, 2, &[]).unwrap_err(),
+            FrameError::Empty { width: 0, height: 2 }
+        );
+    }
+
+    #[test]
+    fn rgb565_expands_to_the_full_range() {
+        let data = [0xff, 0xff, 0xf8, 0x00, 0x07, 0xe0, 0x00, 0x1f];
+        let frame = Frame::new(PixelFormat::Rgb565, 4, 1, &data).unwrap();
+        let seen: [[u8; 3]; 4] = core::array::from_fn(|x| frame.rgb_clamped(x as i32, 0));
+        assert_eq!(seen, [[255; 3], [255, 0, 0], [0, 255, 0], [0, 0, 255]]);
+    }
+
+    #[test]
+    fn the_border_is_replicated() {
+        let frame = Frame::new(PixelFormat::Grey8, 2, 2, &[1, 2, 3, 4]).unwrap();
+        assert_eq!(frame.rgb_clamped(-5, -1), [1; 3]);
+        assert_eq!(frame.rgb_clamped(7, 9), [4; 3]);
+    }
+}

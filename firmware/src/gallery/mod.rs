@@ -1,0 +1,1 @@
+//! People and templates in NOR flash.

@@ -1,0 +1,20 @@
+//! Everything of arcgate that runs on a device: a frame comes in, a person's name or "unknown" goes out.
+//!
+//! The library is `no_std` and never allocates. Capacities are in types, every fallible call returns a `Result` whose
+//! error carries the numbers, and the same code runs on a microcontroller, on the desktop and in the simulator.
+//!
+//! A frame's way down: [`frame`] -> [`detect`] -> [`align`] -> [`engine`] (int8 [`embedding`]) -> [`gallery`] search by
+//! angle -> [`decide`]. [`link`] carries the requests of a host, [`device`] ties the rooms together.
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+
+pub mod align;
+pub mod decide;
+pub mod detect;
+pub mod device;
+pub mod embedding;
+pub mod engine;
+pub mod frame;
+pub mod gallery;
+pub mod link;
+#[cfg(feature = "sim")]
+pub mod sim;

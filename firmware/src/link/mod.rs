@@ -1,0 +1,1 @@
+//! Messages, framing and sessions between host and device.

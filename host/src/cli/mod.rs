@@ -1,0 +1,108 @@
+//! The command line, one file a command: parse, call the library, print.
+
+mod align;
+mod calibrate;
+mod compile;
+mod demo;
+mod detect;
+mod device;
+mod enroll;
+mod eval;
+mod gallery;
+mod identify;
+mod import;
+mod inspect;
+mod simulate;
+mod synth;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::ui::Ui;
+
+/// Recognise who is in front of a small device, offline, and say "unknown" when it is nobody enrolled.
+#[derive(Parser, Debug)]
+#[command(name = "arcgate", version, propagate_version = true)]
+struct Cli {
+    /// One JSON object as the last line of standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    /// No progress and no notes.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// More detail.
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Everything once, on synthetic identities, with a report to look at.
+    Demo(demo::Args),
+    /// Images -> float ONNX, checkpoints beside it.
+    Train(train::Args),
+    /// Float ONNX -> int8 ONNX.
+    Import(import::Args),
+    /// The threshold that goes into the model, from impostor pairs at a stated false-match rate.
+    Calibrate(calibrate::Args),
+    /// Int8 ONNX -> plan, proven equal to tract to the byte.
+    Compile(compile::Args),
+    /// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena.
+    Inspect(inspect::Args),
+    /// Measure a model through any engine.
+    Eval(eval::Args),
+    /// The faces that the device would see, drawn into the picture.
+    Detect(detect::Args),
+    /// The crops that the device would embed.
+    Align(align::Args),
+    /// Photographs -> people in a gallery file or on a device.
+    Enroll(enroll::Args),
+    /// Who is in a photograph: a name or unknown.
+    Identify(identify::Args),
+    /// List or remove the people enrolled.
+    Gallery(gallery::Args),
+    /// The device on this desktop.
+    Simulate(simulate::Args),
+    /// Ask a device about itself.
+    Device(device::Args),
+    /// Synthetic portraits as image folders.
+    Synth(synth::Args),
+}
+
+/// Exit code of `identify` when the answer is "unknown".
+pub const EXIT_UNKNOWN: u8 = 10;
+/// Exit code of `identify` when the probe was rejected (no face, locked out).
+pub const EXIT_REJECTED: u8 = 11;
+
+/// Parses the arguments of this process and runs the command they name.
+///
+/// Exit codes: 0 done (`identify`: known), 1 failed, 2 wrong usage, 10 unknown, 11 rejected.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ui = Ui { json: cli.json, quiet: cli.quiet, verbose: cli.verbose };
+    let done = match cli.command {
+        Command::Demo(args) => demo::run(args, &ui),
+        Command::Train(args) => train::run(args, &ui),
+        Command::Import(args) => import::run(args, &ui),
+        Command::Calibrate(args) => calibrate::run(args, &ui),
+        Command::Compile(args) => compile::run(args, &ui),
+        Command::Inspect(args) => inspect::run(args, &ui),
+        Command::Eval(args) => eval::run(args, &ui),
+        Command::Detect(args) => detect::run(args, &ui),
+        Command::Align(args) => align::run(args, &ui),
+        Command::Enroll(args) => enroll::run(args, &ui),
+        Command::Identify(args) => identify::run(args, &ui),
+        Command::Gallery(args) => gallery::run(args, &ui),
+        Command::Simulate(args) => simulate::run(args, &ui),
+        Command::Device(args) => device::run(args, &ui),
+        Command::Synth(args) => synth::run(args, &ui),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,17 @@
+//! `arcgate simulate`.
+
+use std::process::ExitCode;
+
+use crate::ui::Ui;
+
+/// The device on this desktop.
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever stopped it, in words for people.
+pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("`arcgate simulate` is not built yet")
+}

@@ -1,0 +1,17 @@
+//! `arcgate synth`.
+
+use std::process::ExitCode;
+
+use crate::ui::Ui;
+
+/// Synthetic portraits as image folders.
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever stopped it, in words for people.
+pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("`arcgate synth` is not built yet")
+}

@@ -1,0 +1,1 @@
+//! Photographs to templates, into a gallery file or a device.

@@ -1,0 +1,1 @@
+//! The client of a device: serial port or TCP.

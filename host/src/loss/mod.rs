@@ -1,0 +1,1 @@
+//! Angular-margin losses, one file each.

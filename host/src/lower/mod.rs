@@ -1,0 +1,1 @@
+//! tract's decluttered graph to a plan, refused by node name where it cannot be exact.

@@ -1,0 +1,136 @@
+//! What an int8 ONNX carries beside its graph: one JSON object under the key `arcgate`.
+
+use arcgate_firmware::embedding::Angle;
+use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Threshold};
+use serde::{Deserialize, Serialize};
+
+/// The `metadata_props` key that holds [`Metadata`] as JSON.
+pub const KEY: &str = "arcgate";
+
+/// The version of [`Metadata`] that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+/// The five points of the common 112x112 face template, in pixels.
+pub const FACE_TEMPLATE_112: [[f32; 2]; 5] =
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]];
+
+/// Everything a device needs besides the graph. Field names are the JSON names; unknown ones are errors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Columns of the input.
+    pub width: u16,
+    /// Rows of the input.
+    pub height: u16,
+    /// "grey", "rgb" or "bgr": the order of the input planes.
+    pub order: String,
+    /// What was subtracted, in units of the full pixel range 0..1, one value a channel.
+    pub mean: Vec<f32>,
+    /// What it was divided by, in the same units.
+    pub std: Vec<f32>,
+    /// Where the five landmarks lie in the input, in pixels; absent for a model of framed pictures.
+    pub template: Option<[[f32; 2]; 5]>,
+    /// Length of the embedding.
+    pub dimension: u16,
+    /// SHA-256 in hexadecimal over graph, weights, scales and preprocessing.
+    pub embedding_id: String,
+    /// What the float model was, for people.
+    pub source: String,
+    /// The images that the ranges were measured on.
+    pub calibration: Option<Calibration>,
+    /// The bar for "same person".
+    pub threshold: Option<ThresholdRecord>,
+}
+
+/// The images that the ranges were measured on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// How many.
+    pub images: u32,
+    /// SHA-256 in hexadecimal over their crops, in order.
+    pub sha256: String,
+}
+
+/// [`Threshold`] as it stands in the metadata.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThresholdRecord {
+    /// The angle in thousandths of a degree.
+    pub millidegrees: u32,
+    /// Share of impostor pairs at or below it.
+    pub false_match_rate: f32,
+    /// Impostor pairs measured.
+    pub impostor_pairs: u64,
+}
+
+/// What is wrong with a model's metadata.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum MetadataError {
+    /// There is none.
+    #[error("the model carries no arcgate metadata\n  accepted: int8 models written by `arcgate import`")]
+    Missing,
+    /// It is not the JSON object that it should be.
+    #[error("the model's arcgate metadata cannot be read: {0}")]
+    Json(String),
+    /// Another version.
+    #[error("the model's arcgate metadata is version {0}, this program reads version {VERSION}")]
+    Version(u32),
+    /// A field has a value that it cannot have.
+    #[error("the model's arcgate metadata has {field} = {value}\n  accepted: {accepted}")]
+    Field {
+        /// The JSON name.
+        field: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it could hold.
+        accepted: &'static str,
+    },
+}
+
+impl Metadata {
+    /// The form that devices carry.
+    ///
+    /// # Errors
+    /// When a field has a value that it cannot have.
+    pub fn model_info(&self) -> Result<ModelInfo, MetadataError> {
+        let field = |field, value: String, accepted| MetadataError::Field { field, value, accepted };
+        let order = match self.order.as_str() {
+            "grey" => ChannelOrder::Grey,
+            "rgb" => ChannelOrder::Rgb,
+            "bgr" => ChannelOrder::Bgr,
+            other => return Err(field("order", format!("{other:?}"), "\"grey\", \"rgb\" or \"bgr\"")),
+        };
+        if self.width == 0 || self.height == 0 {
+            return Err(field("width, height", format!("{}x{}", self.width, self.height), "at least 1x1"));
+        }
+        let longest = arcgate_firmware::embedding::MAX_DIMENSION;
+        if self.dimension == 0 || self.dimension as usize > longest {
+            return Err(field("dimension", self.dimension.to_string(), "1 to 512"));
+        }
+        let embedding_id = decode_id(&self.embedding_id)
+            .ok_or_else(|| field("embedding_id", self.embedding_id.clone(), "64 hexadecimal digits"))?;
+        let threshold = self.threshold.as_ref().map(|t| Threshold {
+            angle: Angle::from_millidegrees(t.millidegrees),
+            false_match_rate: t.false_match_rate,
+            impostor_pairs: t.impostor_pairs,
+        });
+        let template = self.template.map(|points| points.map(nalgebra::Point2::from));
+        let (width, height, dimension) = (self.width, self.height, self.dimension);
+        Ok(ModelInfo { width, height, order, template, dimension, embedding_id, threshold })
+    }
+}
+
+/// 64 hexadecimal digits to 32 bytes.
+fn decode_id(hex: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    if digits.len() == 64 { bytes.try_into().ok() } else { None }
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,3 @@
+//! ONNX read and written through tract's own protobuf types.
+
+pub mod metadata;

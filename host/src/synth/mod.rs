@@ -1,0 +1,1 @@
+//! Synthetic identities without end: parametric portraits from seeds.

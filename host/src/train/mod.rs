@@ -1,0 +1,1 @@
+//! Loop, schedule, checkpoint, resume.
