@@ -1,3 +1,4 @@
 //! ONNX read and written through tract's own protobuf types.
 
+pub mod build;
 pub mod metadata;
