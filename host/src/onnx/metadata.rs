@@ -3,9 +3,13 @@
 use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Threshold};
 use serde::{Deserialize, Serialize};
+use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
 /// The `metadata_props` key that holds [`Metadata`] as JSON.
 pub const KEY: &str = "arcgate";
+
+/// The `metadata_props` key that holds [`FloatInput`] as JSON in the float models that `arcgate train` writes.
+pub const FLOAT_INPUT_KEY: &str = "arcgate-input";
 
 /// The version of [`Metadata`] that this program writes and reads.
 pub const VERSION: u32 = 1;
@@ -42,6 +46,49 @@ pub struct Metadata {
     pub calibration: Option<Calibration>,
     /// The bar for "same person".
     pub threshold: Option<ThresholdRecord>,
+}
+
+/// What a float model that `arcgate train` wrote says of its input, so that `import` needs no flags.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FloatInput {
+    /// "grey", "rgb" or "bgr".
+    pub order: String,
+    /// As in [`Metadata::mean`].
+    pub mean: Vec<f32>,
+    /// As in [`Metadata::std`].
+    pub std: Vec<f32>,
+    /// As in [`Metadata::template`].
+    pub template: Option<[[f32; 2]; 5]>,
+}
+
+impl FloatInput {
+    /// What `model` says; `None` when it says nothing.
+    ///
+    /// # Errors
+    /// When what it says is not that JSON object.
+    pub fn of(model: &ModelProto) -> Result<Option<Self>, MetadataError> {
+        let parse = |text: &str| serde_json::from_str(text).map_err(|e| MetadataError::Json(e.to_string()));
+        property(model, FLOAT_INPUT_KEY).map(parse).transpose()
+    }
+
+    /// Writes it into `model`, in the place of an earlier one.
+    pub fn store(&self, model: &mut ModelProto) {
+        set_property(model, FLOAT_INPUT_KEY, to_json(self));
+    }
+}
+
+fn property<'m>(model: &'m ModelProto, key: &str) -> Option<&'m str> {
+    model.metadata_props.iter().find(|p| p.key == key).map(|p| p.value.as_str())
+}
+
+fn set_property(model: &mut ModelProto, key: &str, value: String) {
+    model.metadata_props.retain(|p| p.key != key);
+    model.metadata_props.push(StringStringEntryProto { key: key.into(), value });
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain fields and string keys always serialize")
 }
 
 /// The images that the ranges were measured on.
@@ -91,6 +138,25 @@ pub enum MetadataError {
 }
 
 impl Metadata {
+    /// What `model` carries.
+    ///
+    /// # Errors
+    /// When it carries none, or something else under [`KEY`], or another version.
+    pub fn of(model: &ModelProto) -> Result<Self, MetadataError> {
+        let text = property(model, KEY).ok_or(MetadataError::Missing)?;
+        let json = |e: serde_json::Error| MetadataError::Json(e.to_string());
+        let value: serde_json::Value = serde_json::from_str(text).map_err(json)?;
+        match value.get("version").and_then(serde_json::Value::as_u64) {
+            Some(v) if v != VERSION as u64 => Err(MetadataError::Version(v as u32)),
+            _ => serde_json::from_value(value).map_err(json),
+        }
+    }
+
+    /// Writes it into `model`, in the place of an earlier one.
+    pub fn store(&self, model: &mut ModelProto) {
+        set_property(model, KEY, to_json(self));
+    }
+
     /// The form that devices carry.
     ///
     /// # Errors

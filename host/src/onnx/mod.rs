@@ -1,4 +1,5 @@
 //! ONNX read and written through tract's own protobuf types.
 
 pub mod build;
+pub mod file;
 pub mod metadata;

@@ -1,0 +1,59 @@
+//! ONNX files on disk.
+
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+
+/// Why an ONNX file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file system said no.
+    #[error("cannot {verb} {}: {source}", path.display())]
+    Io {
+        /// "read" or "write".
+        verb: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// The bytes are no ONNX model.
+    #[error("{} is not an ONNX model, or is damaged: {why}", path.display())]
+    NotOnnx {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Reads a model.
+///
+/// # Errors
+/// When the file cannot be read, is no protobuf of a model, or has no graph.
+pub fn read(path: &Path) -> Result<ModelProto, FileError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| FileError::Io { verb: "read", path: path.into(), source })?;
+    decode(&bytes).map_err(|why| FileError::NotOnnx { path: path.into(), why })
+}
+
+/// Decodes a model from its bytes; the error is what is wrong, in words.
+pub fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
+    let model = ModelProto::decode(bytes).map_err(|e| e.to_string())?;
+    if model.graph.as_ref().is_none_or(|g| g.node.is_empty()) {
+        return Err("it holds no graph".into());
+    }
+    Ok(model)
+}
+
+/// Writes a model beside its place first and renames it, so that a cut leaves the old file or the new one.
+///
+/// # Errors
+/// When the file system says no.
+pub fn write(path: &Path, model: &ModelProto) -> Result<(), FileError> {
+    let io = |source| FileError::Io { verb: "write", path: path.into(), source };
+    let part = path.with_extension("onnx.tmp");
+    std::fs::write(&part, model.encode_to_vec()).map_err(io)?;
+    std::fs::rename(&part, path).map_err(io)
+}
