@@ -1,1 +1,25 @@
+//! What the whole-chain tests share: where the data lies, how the program is run, how a skip is said.
 
+pub mod data;
+pub mod program;
+
+/// Says on standard output that a test is skipped and why; `tests/run` counts these lines.
+///
+/// Call it first thing, and return.
+pub fn skip(reason: impl std::fmt::Display) {
+    println!("skipped: {reason}");
+}
+
+/// Unwraps an `Option` or returns from the test after saying why it is skipped.
+#[macro_export]
+macro_rules! or_skip {
+    ($option:expr, $($reason:tt)+) => {
+        match $option {
+            Some(value) => value,
+            None => {
+                $crate::skip(format_args!($($reason)+));
+                return;
+            }
+        }
+    };
+}

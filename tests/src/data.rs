@@ -1,0 +1,19 @@
+//! The data folder beside the project: `ARCGATE_DATA`, by default `../shared/data` from the workspace's root.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace").into()
+}
+
+/// The data folder, whether or not it is there.
+pub fn folder() -> PathBuf {
+    std::env::var_os("ARCGATE_DATA").map_or_else(|| workspace().join("../shared/data"), PathBuf::from)
+}
+
+/// A file or folder of the data folder, if it is there.
+pub fn find(name: &str) -> Option<PathBuf> {
+    let path = folder().join(name);
+    path.exists().then_some(path)
+}
