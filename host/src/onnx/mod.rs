@@ -2,4 +2,6 @@
 
 pub mod build;
 pub mod file;
+pub mod identity;
 pub mod metadata;
+pub mod tensor;
