@@ -1,0 +1,432 @@
+//! What a host may ask and what a device answers.
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::align::Landmarks;
+use crate::decide::{Decision, Rejection, Unknown};
+use crate::embedding::Angle;
+use crate::engine::{ChannelOrder, EmbedError, ModelInfo, Threshold};
+use crate::frame::{FrameError, PixelFormat};
+use crate::gallery::{Candidate, GalleryError, Name, Person, PersonId, Usage};
+
+/// The version of these messages; a device with another one answers [`Request::Info`] all the same.
+pub const PROTOCOL: u16 = 1;
+
+/// The longest piece of a frame, crop or embedding in one message.
+pub const MAX_PIECE: usize = 1024;
+
+/// People in one [`Reply::People`].
+pub const PAGE: usize = 16;
+
+/// What a host asks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// Who are you? -> [`Reply::Info`]
+    Info,
+    /// A picture follows in pieces; the one before is forgotten. -> [`Reply::Received`]
+    BeginFrame(FrameHeader),
+    /// The next piece of the picture. -> [`Reply::Received`]
+    FramePiece {
+        /// Where it belongs; pieces come in order.
+        offset: u32,
+        /// At most [`MAX_PIECE`] bytes.
+        #[serde(borrow)]
+        bytes: &'a [u8],
+    },
+    /// Enroll who is in the picture. -> [`Reply::Enrolled`]
+    Enroll(#[serde(borrow)] Who<'a>),
+    /// Who is in the picture? -> [`Reply::Decided`]
+    Identify,
+    /// The people enrolled, from the lowest number above `after` on. -> [`Reply::People`]
+    List {
+        /// The last number seen, `None` at first.
+        after: Option<PersonId>,
+    },
+    /// Forget somebody. -> [`Reply::Removed`]
+    Remove(PersonId),
+    /// A piece of the crop that the device embeds. -> [`Reply::Piece`]
+    ReadCrop {
+        /// Where it begins.
+        offset: u32,
+    },
+    /// A piece of the picture's embedding. -> [`Reply::Piece`]
+    ReadEmbedding {
+        /// Where it begins.
+        offset: u32,
+    },
+    /// Begin an empty gallery for the model in use: everybody enrolled is lost. -> [`Reply::Erased`]
+    EraseGallery,
+}
+
+/// Geometry of the picture that follows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FrameHeader {
+    /// How its pixels lie.
+    pub format: Format,
+    /// Pixels in a row.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+    /// x and y of the five landmarks; without them the picture must be exactly the model's input.
+    pub landmarks: Option<[[f32; 2]; 5]>,
+}
+
+impl FrameHeader {
+    /// Bytes of the picture; no overflow, `u16` sides and three bytes a pixel fit.
+    pub fn bytes(&self) -> u64 {
+        self.width as u64 * self.height as u64 * PixelFormat::from(self.format).bytes_per_pixel() as u64
+    }
+
+    /// The landmarks as the aligner takes them.
+    pub fn landmarks(&self) -> Option<Landmarks> {
+        self.landmarks.map(|points| points.map(nalgebra::Point2::from))
+    }
+}
+
+/// [`PixelFormat`] on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// One byte a pixel.
+    Grey8,
+    /// Red, green, blue.
+    Rgb8,
+    /// Two bytes a pixel, big-endian.
+    Rgb565,
+}
+
+impl From<Format> for PixelFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Grey8 => PixelFormat::Grey8,
+            Format::Rgb8 => PixelFormat::Rgb8,
+            Format::Rgb565 => PixelFormat::Rgb565,
+        }
+    }
+}
+
+impl From<PixelFormat> for Format {
+    fn from(format: PixelFormat) -> Self {
+        match format {
+            PixelFormat::Grey8 => Format::Grey8,
+            PixelFormat::Rgb8 => Format::Rgb8,
+            PixelFormat::Rgb565 => Format::Rgb565,
+        }
+    }
+}
+
+/// Whom a picture is to be enrolled as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Who<'a> {
+    /// Somebody new.
+    New(&'a str),
+    /// One more shot of somebody enrolled.
+    Person(PersonId),
+}
+
+/// What a device answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply<'a> {
+    /// What it is.
+    Info(DeviceInfo),
+    /// Bytes of the picture that have arrived.
+    Received {
+        /// From the beginning.
+        bytes: u32,
+    },
+    /// Somebody has a template more.
+    Enrolled {
+        /// Who.
+        person: PersonId,
+        /// Templates they have now.
+        templates: u16,
+    },
+    /// Who is in the picture.
+    Decided(Answer),
+    /// A page of the people enrolled.
+    People {
+        /// In the order of their numbers.
+        people: Vec<Person, PAGE>,
+        /// Whether others follow.
+        more: bool,
+    },
+    /// They are forgotten.
+    Removed(PersonId),
+    /// A piece of a crop or an embedding.
+    Piece {
+        /// Bytes of the whole.
+        total: u32,
+        /// Where the piece begins.
+        offset: u32,
+        /// At most [`MAX_PIECE`].
+        #[serde(borrow)]
+        bytes: &'a [u8],
+    },
+    /// The gallery is empty.
+    Erased,
+    /// It could not be done; nothing has changed.
+    Fault(Fault),
+}
+
+/// What a device says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// [`PROTOCOL`].
+    pub protocol: u16,
+    /// Major, minor, patch of the firmware.
+    pub firmware: [u16; 3],
+    /// The model that it runs.
+    pub model: ModelSummary,
+    /// How full the gallery is; zeros when it is not mounted.
+    pub usage: Usage,
+    /// Why the gallery is not mounted, if it is not.
+    pub gallery: Option<GalleryError>,
+    /// Bytes of the largest picture.
+    pub frame_capacity: u32,
+}
+
+/// [`ModelInfo`] on the wire, without the template's coordinates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ModelSummary {
+    /// Columns of the input.
+    pub width: u16,
+    /// Rows of the input.
+    pub height: u16,
+    /// Bytes of a pixel of a crop.
+    pub channels: u8,
+    /// Whether pictures are aligned by landmarks.
+    pub aligned: bool,
+    /// Length of the embedding.
+    pub dimension: u16,
+    /// Its embedding id.
+    pub embedding_id: [u8; 32],
+    /// The calibrated threshold.
+    pub threshold: Option<ThresholdSummary>,
+}
+
+/// [`Threshold`] on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdSummary {
+    /// At most this is a match.
+    pub angle: Angle,
+    /// As measured.
+    pub false_match_rate: f32,
+    /// Pairs measured.
+    pub impostor_pairs: u64,
+}
+
+impl From<&ModelInfo> for ModelSummary {
+    fn from(info: &ModelInfo) -> Self {
+        let threshold = info.threshold.map(|t: Threshold| ThresholdSummary {
+            angle: t.angle,
+            false_match_rate: t.false_match_rate,
+            impostor_pairs: t.impostor_pairs,
+        });
+        ModelSummary {
+            width: info.width,
+            height: info.height,
+            channels: info.order.channels() as u8,
+            aligned: info.template.is_some(),
+            dimension: info.dimension,
+            embedding_id: info.embedding_id,
+            threshold,
+        }
+    }
+}
+
+impl ModelSummary {
+    /// How the pixels of a framed picture lie for this model.
+    pub fn format(&self) -> PixelFormat {
+        if self.channels as usize == ChannelOrder::Grey.channels() {
+            PixelFormat::Grey8
+        } else {
+            PixelFormat::Rgb8
+        }
+    }
+}
+
+/// A candidate with their name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// Stable number.
+    pub person: PersonId,
+    /// As enrolled.
+    pub name: Name,
+    /// The angle to the nearest of their templates.
+    pub angle: Angle,
+}
+
+impl Named {
+    /// Gives a candidate the name.
+    pub fn new(candidate: Candidate, name: Name) -> Self {
+        Named { person: candidate.person, name, angle: candidate.angle }
+    }
+}
+
+/// [`Decision`] with names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Somebody enrolled.
+    Known {
+        /// Who.
+        best: Named,
+        /// The nearest other person.
+        second: Option<Named>,
+    },
+    /// Nobody enrolled.
+    Unknown {
+        /// Why.
+        why: Unknown,
+        /// The nearest person all the same.
+        nearest: Option<Named>,
+    },
+    /// The probe counts for nothing.
+    Rejected(Rejection),
+}
+
+impl Answer {
+    /// Names the people of a decision; `name` looks a candidate up.
+    ///
+    /// # Errors
+    /// What `name` gives.
+    pub fn new<E>(
+        decision: Decision,
+        mut name: impl FnMut(Candidate) -> Result<Named, E>,
+    ) -> Result<Self, E> {
+        Ok(match decision {
+            Decision::Known { best, second } => {
+                Answer::Known { best: name(best)?, second: second.map(name).transpose()? }
+            }
+            Decision::Unknown { why, nearest } => {
+                Answer::Unknown { why, nearest: nearest.map(name).transpose()? }
+            }
+            Decision::Rejected(why) => Answer::Rejected(why),
+        })
+    }
+}
+
+/// Why a device did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fault {
+    /// The packet is whole but is no message of this version.
+    Message {
+        /// [`PROTOCOL`] of the device.
+        protocol: u16,
+    },
+    /// The picture is larger than the device's memory for it.
+    FrameTooLarge {
+        /// Its bytes.
+        needed: u64,
+        /// Bytes there are.
+        capacity: u32,
+    },
+    /// A picture with a side of zero pixels.
+    EmptyFrame {
+        /// Pixels in a row.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// A piece that does not go on where the last one ended, or goes beyond the end.
+    Piece {
+        /// Bytes that have arrived.
+        expected: u32,
+        /// Where the piece began.
+        found: u32,
+        /// Bytes of the whole.
+        total: u32,
+    },
+    /// There is no picture, or not all of it yet.
+    NoFrame {
+        /// Bytes that have arrived.
+        received: u32,
+        /// Bytes of the whole; zero before [`Request::BeginFrame`].
+        total: u32,
+    },
+    /// A picture without landmarks that is not exactly the model's input.
+    NotFramed {
+        /// The model's columns and rows.
+        expected: [u16; 2],
+        /// The picture's.
+        found: [u16; 2],
+    },
+    /// The device's memory for crops is smaller than the model's input.
+    CropTooLarge {
+        /// Bytes of a crop.
+        needed: u32,
+        /// Bytes there are.
+        capacity: u32,
+    },
+    /// The picture cannot be enrolled.
+    Rejected(Rejection),
+    /// Pieces are read from inside the whole.
+    Offset {
+        /// Where the reading was to begin.
+        found: u32,
+        /// Bytes of the whole.
+        total: u32,
+    },
+    /// The gallery says no.
+    Gallery(GalleryError),
+    /// The engine failed.
+    Engine,
+}
+
+impl From<GalleryError> for Fault {
+    fn from(error: GalleryError) -> Self {
+        Fault::Gallery(error)
+    }
+}
+
+impl From<EmbedError> for Fault {
+    fn from(_: EmbedError) -> Self {
+        // The device checks both lengths before; what is left is the runtime.
+        Fault::Engine
+    }
+}
+
+impl From<FrameError> for Fault {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Empty { width, height } => Fault::EmptyFrame { width, height },
+            FrameError::Length { expected, found } => {
+                Fault::NoFrame { received: found as u32, total: expected as u32 }
+            }
+        }
+    }
+}
+
+impl core::fmt::Display for Fault {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Fault::Message { protocol } => {
+                write!(f, "the device does not know this message; it speaks version {protocol}")
+            }
+            Fault::FrameTooLarge { needed, capacity } => {
+                write!(f, "the picture has {needed} bytes, the device takes {capacity}")
+            }
+            Fault::EmptyFrame { width, height } => {
+                write!(f, "a picture of {width}x{height} pixels has none")
+            }
+            Fault::Piece { expected, found, total } => {
+                write!(f, "a piece at byte {found} came where byte {expected} of {total} was expected")
+            }
+            Fault::NoFrame { received, total } => {
+                write!(f, "the device has {received} of {total} bytes of the picture")
+            }
+            Fault::NotFramed { expected: [ew, eh], found: [w, h] } => {
+                write!(f, "a picture without landmarks must be {ew}x{eh}, this one is {w}x{h}")
+            }
+            Fault::CropTooLarge { needed, capacity } => {
+                write!(f, "the model's input has {needed} bytes, the device has room for {capacity}")
+            }
+            Fault::Rejected(why) => write!(f, "{why}"),
+            Fault::Offset { found, total } => write!(f, "byte {found} lies outside {total}"),
+            Fault::Gallery(error) => write!(f, "{error}"),
+            Fault::Engine => write!(f, "the device's engine failed to run the model"),
+        }
+    }
+}
+
+impl core::error::Error for Fault {}

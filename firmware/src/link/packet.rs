@@ -1,0 +1,209 @@
+//! Packets: a header, a message and a CRC in a COBS frame, and a decoder that begins again after noise.
+
+use serde::{Deserialize, Serialize};
+
+use super::message::MAX_PIECE;
+
+/// The longest header and message together.
+pub const MAX_MESSAGE: usize = MAX_PIECE + 64;
+
+/// Bytes of the CRC.
+const SUM: usize = 4;
+
+/// The longest packet on the wire, its closing zero included.
+pub const MAX_PACKET: usize = cobs::max_encoding_length(MAX_MESSAGE + SUM) + 1;
+
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
+
+/// Which request a packet is, or which one it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PacketHeader {
+    /// Drawn at random by the host for each connection.
+    pub session: u32,
+    /// Counts the requests of a session.
+    pub sequence: u32,
+}
+
+/// A packet could not be made: the message is longer than [`MAX_MESSAGE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong;
+
+/// Writes a packet into `out` and returns its length.
+///
+/// # Errors
+/// When the message is longer than [`MAX_MESSAGE`] or `out` too short.
+pub fn encode<M: Serialize>(header: PacketHeader, message: &M, out: &mut [u8]) -> Result<usize, TooLong> {
+    let mut plain = [0u8; MAX_MESSAGE + SUM];
+    let length =
+        postcard::to_slice(&(header, message), &mut plain[..MAX_MESSAGE]).map_err(|_| TooLong)?.len();
+    let sum = CRC.checksum(&plain[..length]).to_le_bytes();
+    plain[length..length + SUM].copy_from_slice(&sum);
+    let encoded = cobs::try_encode(&plain[..length + SUM], out).map_err(|_| TooLong)?;
+    *out.get_mut(encoded).ok_or(TooLong)? = 0;
+    Ok(encoded + 1)
+}
+
+/// Splits a packet's payload into its header and the bytes of its message; `None` when it has no header.
+pub fn split(payload: &[u8]) -> Option<(PacketHeader, &[u8])> {
+    postcard::take_from_bytes(payload).ok()
+}
+
+/// Reads a message; `None` when the bytes are no message of this version, or more than one.
+pub fn message<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> Option<M> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Some(message),
+        _ => None,
+    }
+}
+
+/// Why bytes up to a zero were no packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Noise {
+    /// More than [`MAX_PACKET`] bytes without a zero.
+    Long,
+    /// Not COBS.
+    Coding,
+    /// The CRC differs, or there is no room for one.
+    Sum,
+}
+
+/// Collects bytes from the wire into packets; begins again at every zero.
+#[derive(Debug)]
+pub struct Decoder {
+    bytes: [u8; MAX_PACKET],
+    length: usize,
+    overrun: bool,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// Empty.
+    pub const fn new() -> Self {
+        Decoder { bytes: [0; MAX_PACKET], length: 0, overrun: false }
+    }
+
+    /// Forgets what has arrived of the current packet.
+    pub fn reset(&mut self) {
+        (self.length, self.overrun) = (0, false);
+    }
+
+    /// Takes one byte. At the end of a packet: its payload without the CRC, or what was wrong with it.
+    pub fn push(&mut self, byte: u8) -> Option<Result<&[u8], Noise>> {
+        if byte != 0 {
+            match self.bytes.get_mut(self.length) {
+                Some(place) => {
+                    *place = byte;
+                    self.length += 1;
+                }
+                None => self.overrun = true,
+            }
+            return None;
+        }
+        let (length, overrun) = (self.length, self.overrun);
+        self.reset();
+        match (length, overrun) {
+            (0, _) => None,
+            (_, true) => Some(Err(Noise::Long)),
+            _ => Some(open(&mut self.bytes[..length])),
+        }
+    }
+}
+
+fn open(bytes: &mut [u8]) -> Result<&[u8], Noise> {
+    let length = cobs::decode_in_place(bytes).map_err(|_| Noise::Coding)?;
+    let (payload, sum) = bytes.get(..length).and_then(|b| b.split_last_chunk::<SUM>()).ok_or(Noise::Sum)?;
+    if CRC.checksum(payload) == u32::from_le_bytes(*sum) { Ok(payload) } else { Err(Noise::Sum) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::link::{Reply, Request};
+
+    fn packet(sequence: u32, message: &impl Serialize) -> Vec<u8> {
+        let mut out = [0; MAX_PACKET];
+        let length = encode(PacketHeader { session: 0x1234_5678, sequence }, message, &mut out).unwrap();
+        out[..length].to_vec()
+    }
+
+    fn sequences(wire: &[u8]) -> Vec<u32> {
+        let mut decoder = Decoder::new();
+        let heard = wire.iter().filter_map(|&b| match decoder.push(b)? {
+            Ok(payload) => split(payload).map(|(header, _)| header.sequence),
+            Err(_) => None,
+        });
+        heard.collect()
+    }
+
+    #[test]
+    fn the_longest_messages_fit() {
+        let bytes = [0xff; crate::link::message::MAX_PIECE];
+        packet(u32::MAX, &Request::FramePiece { offset: u32::MAX, bytes: &bytes });
+        packet(u32::MAX, &Reply::Piece { total: u32::MAX, offset: u32::MAX, bytes: &bytes });
+        let name = crate::gallery::Name::try_from("abcdefghijklmnopqrstuvwxyzabcdef").unwrap();
+        let person =
+            crate::gallery::Person { id: crate::gallery::PersonId(u32::MAX), name, templates: u16::MAX };
+        let people = core::iter::repeat_n(person, crate::link::message::PAGE).collect();
+        packet(u32::MAX, &Reply::People { people, more: true });
+    }
+
+    #[test]
+    fn noise_before_and_after_a_packet_costs_only_itself() {
+        let mut wire = vec![1, 2, 3, 0xff, 0, 7, 0, 0];
+        wire.extend(packet(1, &Request::Info));
+        wire.extend([5; MAX_PACKET + 9]);
+        wire.push(0);
+        wire.extend(packet(2, &Request::Identify));
+        assert_eq!(sequences(&wire), [1, 2]);
+    }
+
+    proptest! {
+        /// Damage loses the packets that it touches and no other, and lets none through changed.
+        #[test]
+        fn damage_never_passes(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 1..6),
+            hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..4),
+        ) {
+            let packets: Vec<Vec<u8>> = pieces
+                .iter()
+                .enumerate()
+                .map(|(i, bytes)| packet(i as u32, &Request::FramePiece { offset: 0, bytes }))
+                .collect();
+            let mut wire: Vec<u8> = packets.concat();
+            for (at, value, kind) in hits {
+                let at = at.index(wire.len());
+                match kind {
+                    0 => wire[at] ^= value,
+                    1 => drop(wire.remove(at)),
+                    _ => wire.insert(at, value),
+                }
+                prop_assume!(!wire.is_empty());
+            }
+            wire.push(0);
+            let mut decoder = Decoder::new();
+            for &byte in &wire {
+                if let Some(Ok(payload)) = decoder.push(byte) {
+                    let (header, rest) = split(payload).expect("a packet that passed has a header");
+                    let bytes = &pieces[header.sequence as usize][..];
+                    prop_assert_eq!(message(rest), Some(Request::FramePiece { offset: 0, bytes }));
+                }
+            }
+        }
+
+        #[test]
+        fn bytes_at_random_are_no_message_or_one(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = message::<Request>(&bytes);
+            let _ = message::<Reply>(&bytes);
+            let _ = split(&bytes);
+        }
+    }
+}
