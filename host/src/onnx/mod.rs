@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod file;
+pub mod float;
 pub mod identity;
 pub mod metadata;
 pub mod tensor;

@@ -1,3 +1,226 @@
 //! Float ONNX to int8 QOperator ONNX with its scales on the lattice.
+//!
+//! [`import`] reads the float graph, runs it through tract on calibration crops, chooses a range for every tensor, walks
+//! the graph in order placing each scale where all runtimes agree (see [`lattice`]), and measures what the rounding did
+//! to the embeddings on crops that were held back.
 
+mod calibrate;
+mod conv;
+mod input;
 pub mod lattice;
+mod measure;
+mod range;
+mod walk;
+
+use tract_onnx::pb::ModelProto;
+
+use crate::onnx::float::{FloatGraph, ReadError};
+use crate::onnx::identity::embedding_id;
+use crate::onnx::metadata::{Calibration, FloatInput, Metadata, VERSION, hex};
+use input::Picture;
+
+/// What [`import`] must know besides the model and the crops.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// How crops become the model's input. [`FloatInput::of`] reads it from models that `arcgate train` wrote.
+    pub input: FloatInput,
+    /// What the float model is, for people; it goes into the metadata.
+    pub source: String,
+    /// Seed of the choice of activations that ranges are refined on.
+    pub seed: u64,
+    /// How many crops, the last ones given, are kept out of calibration to measure on; never more than a quarter.
+    pub held_back: usize,
+}
+
+impl ImportOptions {
+    /// Seed 0, 32 crops held back.
+    pub fn new(input: FloatInput, source: impl Into<String>) -> Self {
+        ImportOptions { input, source: source.into(), seed: 0, held_back: 32 }
+    }
+}
+
+/// Where [`import`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Crops gone through the float graph, of how many.
+    Calibrating(usize, usize),
+    /// Layers placed on the lattice, of how many.
+    Quantizing(usize, usize),
+    /// Held-back crops gone through both graphs, of how many.
+    Measuring(usize, usize),
+}
+
+/// What became of one layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerRow {
+    /// The node's name in the int8 graph.
+    pub name: String,
+    /// What it was in the float graph ("Conv+Relu").
+    pub op: String,
+    /// Channels, rows and columns of the output.
+    pub shape: [usize; 3],
+    /// Real value of one step of the output.
+    pub scale: f32,
+    /// The int8 that stands for zero.
+    pub zero_point: i8,
+    /// The largest relative move of its scales onto the lattice, dead channels left out.
+    pub moved: f64,
+    /// Channels whose requantization scale was raised to [`lattice::LEAST_SCALE`], because they hardly say anything.
+    pub dead: usize,
+}
+
+/// Float against int8 embeddings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Agreement {
+    /// How many images.
+    pub images: usize,
+    /// Mean cosine between the two embeddings of an image.
+    pub mean_cosine: f64,
+    /// The least one.
+    pub least_cosine: f64,
+    /// Mean angle in degrees.
+    pub mean_degrees: f64,
+    /// The greatest one.
+    pub greatest_degrees: f64,
+}
+
+/// An int8 model and how it came about.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// The int8 ONNX with its metadata.
+    pub model: ModelProto,
+    /// The metadata that stands in it.
+    pub metadata: Metadata,
+    /// One row a layer, in the order of the graph; the first is the input's table.
+    pub layers: Vec<LayerRow>,
+    /// Crops that ranges were measured on.
+    pub calibrated: usize,
+    /// On the held-back crops (on the calibration crops when there were fewer than four).
+    pub agreement: Agreement,
+}
+
+impl Imported {
+    /// The layer whose scales moved farthest.
+    pub fn largest_move(&self) -> Option<&LayerRow> {
+        self.layers.iter().max_by(|a, b| a.moved.total_cmp(&b.moved))
+    }
+}
+
+/// Why a model could not be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The float graph is not one that is taken.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The preprocessing does not fit the model.
+    #[error("{problem}\n  accepted: {accepted}")]
+    Input {
+        /// What is the matter, with the value.
+        problem: String,
+        /// What would be taken.
+        accepted: String,
+    },
+    /// There is nothing to measure ranges on.
+    #[error(
+        "no image to calibrate on\n  accepted: at least one; some hundred of the kind that the device will see"
+    )]
+    NoCrops,
+    /// A crop of another size.
+    #[error("crop {index} has {found} bytes\n  accepted: {expected}, height x width x channels")]
+    CropLength {
+        /// Which crop.
+        index: usize,
+        /// Bytes that the input takes.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// A tensor took values that are no numbers.
+    #[error(
+        "tensor {tensor:?} takes values that are not finite on crop {index}\n  accepted: finite activations"
+    )]
+    NotFinite {
+        /// Its name in the float model.
+        tensor: String,
+        /// On which crop.
+        index: usize,
+    },
+    /// No scale near the wanted one makes all runtimes agree.
+    #[error("layer {layer:?} ({op}): {problem}\n  accepted: {accepted}")]
+    Lattice {
+        /// The float node.
+        layer: String,
+        /// Its operator.
+        op: String,
+        /// What is the matter, with the value.
+        problem: String,
+        /// What would be taken.
+        accepted: &'static str,
+    },
+    /// tract did not run a graph that should be well-formed.
+    #[error("tract cannot run the {graph} graph: {why}")]
+    Runtime {
+        /// "float" or "int8".
+        graph: &'static str,
+        /// What it said.
+        why: String,
+    },
+}
+
+/// Turns a float embedder into an int8 one.
+///
+/// `crops` are height x width x channels bytes each, rows from top to bottom, interleaved R, G, B (one grey byte for a grey
+/// model). The same input gives the same bytes on any machine whose float arithmetic gives the same activations, however
+/// many threads there are. `progress` is called from one thread.
+///
+/// # Errors
+/// When the graph or the preprocessing is not taken, a crop has the wrong size, or a scale cannot be placed.
+pub fn import(
+    float: &ModelProto,
+    crops: &[Vec<u8>],
+    options: &ImportOptions,
+    progress: &dyn Fn(Progress),
+) -> Result<Imported, ImportError> {
+    let graph = FloatGraph::read(float)?;
+    let picture = Picture::new(graph.input(), &options.input)?;
+    if crops.is_empty() {
+        return Err(ImportError::NoCrops);
+    }
+    if let Some(index) = crops.iter().position(|c| c.len() != picture.crop_bytes()) {
+        let (expected, found) = (picture.crop_bytes(), crops[index].len());
+        return Err(ImportError::CropLength { index, expected, found });
+    }
+    let held_back = options.held_back.min(crops.len() / 4);
+    let (calibration, held) = crops.split_at(crops.len() - held_back);
+    let observed = calibrate::observe(&graph, calibration, &picture, options.seed, progress)?;
+    let (mut model, layers) = walk::quantize(&graph, &observed, &picture, progress)?;
+
+    let mut metadata = Metadata {
+        version: VERSION,
+        width: graph.input().width as u16,
+        height: graph.input().height as u16,
+        order: options.input.order.clone(),
+        mean: options.input.mean.clone(),
+        std: options.input.std.clone(),
+        template: options.input.template,
+        dimension: graph.dimension() as u16,
+        embedding_id: String::new(),
+        source: options.source.clone(),
+        calibration: Some(Calibration { images: calibration.len() as u32, sha256: digest(calibration) }),
+        threshold: None,
+    };
+    metadata.embedding_id = hex(&embedding_id(&model, &metadata));
+    metadata.store(&mut model);
+
+    let measured = if held.is_empty() { calibration } else { held };
+    let agreement = measure::agreement(&graph, &model, &picture, measured, progress)?;
+    Ok(Imported { model, metadata, layers, calibrated: calibration.len(), agreement })
+}
+
+/// SHA-256 in hexadecimal over crops, in order.
+fn digest(crops: &[Vec<u8>]) -> String {
+    use sha2::Digest;
+    let mut hash = sha2::Sha256::new();
+    crops.iter().for_each(|c| hash.update(c));
+    hex(&hash.finalize())
+}

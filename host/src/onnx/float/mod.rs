@@ -1,0 +1,164 @@
+//! A float embedder as a small typed graph.
+//!
+//! Whatever the ONNX file says in its many ways (batch normalisation, Gemm, MatMul and Add, Flatten, global pooling)
+//! comes out as three operators over feature maps, every one of them checked: sizes agree, weights are finite, the
+//! order is topological. A fully connected layer is a convolution whose kernel covers the whole map, a global average a
+//! depthwise one, batch normalisation is folded into the convolution before it or is a depthwise 1x1 convolution.
+
+mod emit;
+mod error;
+mod read;
+mod shape;
+mod windows;
+
+pub use emit::conv_attributes;
+pub use error::{NodeError, ReadError};
+
+/// The index of a tensor in [`FloatGraph::tensors`].
+pub type TensorId = usize;
+
+/// A feature map [1, channels, height, width].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Map {
+    /// Its name in the ONNX file.
+    pub name: String,
+    /// Planes.
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Map {
+    /// How many values it holds.
+    pub fn volume(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// How many values each plane holds.
+    pub fn area(&self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// What a [`Conv`] was in the ONNX file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConvKind {
+    /// A convolution.
+    Conv,
+    /// Gemm or MatMul.
+    Connected,
+    /// A global average: depthwise, all weights equal.
+    Average,
+    /// A batch normalisation or a constant addition with no convolution to fold into: depthwise 1x1.
+    Normalise,
+}
+
+/// A two-dimensional convolution with everything linear after it folded in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conv {
+    /// What it was.
+    pub kind: ConvKind,
+    /// Planes of the output.
+    pub outputs: usize,
+    /// Planes of the input that each output sees.
+    pub inputs_per_group: usize,
+    /// Groups; as many as planes for a depthwise convolution.
+    pub group: usize,
+    /// Rows and columns.
+    pub kernel: [usize; 2],
+    /// Down and right.
+    pub strides: [usize; 2],
+    /// Zeros around: top, left, bottom, right.
+    pub pads: [usize; 4],
+    /// [outputs, inputs_per_group, kernel rows, kernel columns].
+    pub weights: Vec<f32>,
+    /// One an output.
+    pub bias: Vec<f32>,
+}
+
+impl Conv {
+    /// Weights of one output.
+    pub fn taps(&self) -> usize {
+        self.inputs_per_group * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Multiplies what comes out by `scale` and adds `shift`, one a channel.
+    fn fold(&mut self, scale: &[f32], shift: &[f32]) {
+        let taps = self.taps();
+        for (channel, weights) in self.weights.chunks_exact_mut(taps).enumerate() {
+            weights.iter_mut().for_each(|w| *w *= scale[channel]);
+            self.bias[channel] = self.bias[channel] * scale[channel] + shift[channel];
+        }
+    }
+}
+
+/// A layer's operator.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// One input.
+    Conv(Conv),
+    /// The sum of two inputs of one shape.
+    Add,
+    /// One input, its negative values multiplied by a slope: one for all channels or one each. Relu has slope 0, a
+    /// clip alone slope 1.
+    Slope(Vec<f32>),
+}
+
+/// The range that a layer's values are cut to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clamp {
+    /// Zero or less.
+    pub lo: f32,
+    /// Zero or more.
+    pub hi: f32,
+}
+
+impl Clamp {
+    /// No cut.
+    pub const NONE: Clamp = Clamp { lo: f32::NEG_INFINITY, hi: f32::INFINITY };
+}
+
+/// One step of the graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// The name of the ONNX node, or of its output where the node has none.
+    pub name: String,
+    /// The type of the ONNX node ("Gemm"), with what was folded into it ("Conv+Relu").
+    pub kind: String,
+    /// What it computes.
+    pub op: Op,
+    /// The cut after it.
+    pub clamp: Clamp,
+    /// One tensor, or two for [`Op::Add`].
+    pub inputs: Vec<TensorId>,
+    /// What it makes.
+    pub output: TensorId,
+}
+
+/// A float embedder: tensor 0 is the input, the last layer makes the embedding, a map of one pixel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FloatGraph {
+    /// Every tensor between layers.
+    pub tensors: Vec<Map>,
+    /// Layers in an order in which each finds its inputs made.
+    pub layers: Vec<Layer>,
+}
+
+impl FloatGraph {
+    /// The picture.
+    pub fn input(&self) -> &Map {
+        &self.tensors[0]
+    }
+
+    /// The tensor that is the embedding.
+    pub fn embedding(&self) -> TensorId {
+        self.layers.last().map_or(0, |l| l.output)
+    }
+
+    /// Length of the embedding.
+    pub fn dimension(&self) -> usize {
+        self.tensors[self.embedding()].channels
+    }
+}

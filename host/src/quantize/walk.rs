@@ -1,0 +1,290 @@
+//! The walk through the graph that writes the int8 ONNX: each tensor's scale is final before what consumes it is placed.
+
+use std::collections::HashSet;
+
+use tract_onnx::pb::{ModelProto, tensor_proto::DataType};
+
+use super::calibrate::Observed;
+use super::conv::{self, QuantizedConv};
+use super::input::Picture;
+use super::lattice::{Quantization, TABLE_MARGIN, place_sum_scale, place_table_scale, table_margin};
+use super::{ImportError, LayerRow, Progress, range};
+use crate::onnx::build::{GraphBuilder, float, int, value};
+use crate::onnx::float::{Clamp, Conv, FloatGraph, Layer, Op, TensorId, conv_attributes};
+
+/// A tensor of the int8 graph.
+#[derive(Clone)]
+struct Int8 {
+    name: String,
+    quantization: Quantization,
+}
+
+struct Walk<'a> {
+    graph: &'a FloatGraph,
+    observed: &'a [Observed],
+    builder: GraphBuilder,
+    names: HashSet<String>,
+    made: Vec<Option<Int8>>,
+    rows: Vec<LayerRow>,
+}
+
+/// The int8 graph of `graph`, and a row for the input and each layer.
+pub(super) fn quantize(
+    graph: &FloatGraph,
+    observed: &[Observed],
+    picture: &Picture,
+    progress: &dyn Fn(Progress),
+) -> Result<(ModelProto, Vec<LayerRow>), ImportError> {
+    let mut walk = Walk {
+        graph,
+        observed,
+        builder: GraphBuilder::new(),
+        names: HashSet::from(["pixels".into(), "embedding".into()]),
+        made: vec![None; graph.tensors.len()],
+        rows: Vec::new(),
+    };
+    walk.input(picture)?;
+    for (done, layer) in graph.layers.iter().enumerate() {
+        progress(Progress::Quantizing(done, graph.layers.len()));
+        walk.layer(layer)?;
+    }
+    progress(Progress::Quantizing(graph.layers.len(), graph.layers.len()));
+    let last = walk.tensor(graph.embedding())?.name;
+    let shape = walk.name("embedding/shape");
+    let mut g = walk.builder;
+    g.i64s(&shape, &[2], &[1, -1]);
+    g.node("Reshape", &[&last, &shape], "embedding", vec![]);
+    let pixels = value("pixels", DataType::Uint8, &[1, picture.channels, picture.height, picture.width]);
+    let embedding = value("embedding", DataType::Int8, &[1, graph.dimension()]);
+    Ok((g.finish("arcgate", vec![pixels], vec![embedding]), walk.rows))
+}
+
+impl Walk<'_> {
+    /// A name that nothing in the graph has yet.
+    fn name(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        let mut k = 2;
+        while !self.names.insert(name.clone()) {
+            name = format!("{wanted}_{k}");
+            k += 1;
+        }
+        name
+    }
+
+    fn scalars(&mut self, prefix: &str, q: Quantization) -> [String; 2] {
+        let [scale, zero_point] = ["scale", "zero_point"].map(|what| format!("{prefix}_{what}"));
+        let (scale, zero_point) = (self.name(&scale), self.name(&zero_point));
+        self.builder.f32s(&scale, &[], &[q.scale]);
+        self.builder.i8s(&zero_point, &[], &[q.zero_point]);
+        [scale, zero_point]
+    }
+
+    fn tensor(&self, id: TensorId) -> Result<Int8, ImportError> {
+        self.made[id].clone().ok_or_else(|| ImportError::Runtime {
+            graph: "int8",
+            why: format!("tensor {:?} is read before it is made", self.graph.tensors[id].name),
+        })
+    }
+
+    fn finish(
+        &mut self,
+        id: TensorId,
+        name: String,
+        op: &str,
+        quantization: Quantization,
+        moved: f64,
+        dead: usize,
+    ) {
+        let map = &self.graph.tensors[id];
+        self.rows.push(LayerRow {
+            name: name.clone(),
+            op: op.into(),
+            shape: [map.channels, map.height, map.width],
+            scale: quantization.scale,
+            zero_point: quantization.zero_point,
+            moved,
+            dead,
+        });
+        self.made[id] = Some(Int8 { name, quantization });
+    }
+
+    /// Cast, Sub, Mul, QuantizeLinear: 256 values a plane, every one away from a rounding boundary.
+    fn input(&mut self, picture: &Picture) -> Result<(), ImportError> {
+        let table = picture.table();
+        let lo = table.iter().copied().fold(0.0, f32::min);
+        let hi = table.iter().copied().fold(0.0, f32::max);
+        let wanted = Quantization { scale: (hi - lo) / 255.0, zero_point: 0 };
+        let (scale, moved) = place_table_scale(wanted.scale, &table).ok_or_else(|| ImportError::Lattice {
+            layer: self.graph.input().name.clone(),
+            op: "input".into(),
+            problem: format!(
+                "no scale near {} keeps the pixels' table off the rounding boundaries",
+                wanted.scale
+            ),
+            accepted: "another mean or std",
+        })?;
+        let zero_point = (-128.0 - lo / scale).round_ties_even().clamp(-128.0, 127.0) as i8;
+        let q = Quantization { scale, zero_point };
+        let per_plane = [picture.channels, 1, 1];
+        let [mean, factor] = ["input_mean", "input_factor"].map(|n| self.name(n));
+        let [scale, zero_point] = self.scalars("input", q);
+        let [cast, centred, scaled, input] =
+            ["input/cast", "input/centred", "input/scaled", "input"].map(|n| self.name(n));
+        let g = &mut self.builder;
+        g.f32s(&mean, &per_plane, &picture.mean);
+        g.f32s(&factor, &per_plane, &picture.factor);
+        g.node("Cast", &["pixels"], &cast, vec![int("to", DataType::Float as i64)]);
+        g.node("Sub", &[&cast, &mean], &centred, vec![]);
+        g.node("Mul", &[&centred, &factor], &scaled, vec![]);
+        g.node("QuantizeLinear", &[&scaled, &scale, &zero_point], &input, vec![]);
+        self.finish(0, input, "pixels", q, moved, 0);
+        Ok(())
+    }
+
+    fn layer(&mut self, layer: &Layer) -> Result<(), ImportError> {
+        match &layer.op {
+            Op::Conv(conv) => self.conv(layer, conv),
+            Op::Add => self.sum(layer),
+            Op::Slope(slopes) => self.slope(layer, slopes),
+        }
+    }
+
+    /// The range wanted for a layer's output.
+    fn wanted(&self, layer: &Layer) -> Quantization {
+        let seen = &self.observed[layer.output];
+        if layer.output == self.graph.embedding() {
+            range::symmetric(seen)
+        } else {
+            range::affine(seen, layer.clamp)
+        }
+    }
+
+    fn conv(&mut self, layer: &Layer, conv: &Conv) -> Result<(), ImportError> {
+        let input = self.tensor(layer.inputs[0])?;
+        let mut output = self.wanted(layer);
+        output.scale = output.scale.max(conv::least_output_scale(conv, input.quantization.scale));
+        fits(layer, output)?;
+        let (map, means) = (&self.graph.tensors[layer.inputs[0]], &self.observed[layer.inputs[0]].mean);
+        let quantized = conv::quantize(conv, map, means, input.quantization, output);
+        let QuantizedConv { weights, scales, bias, moved, dead } =
+            quantized.map_err(|(channel, requant)| {
+                let problem = format!(
+                    "channel {channel} wants the requantization scale {requant:e}, which is not placed"
+                );
+                lattice(layer, problem, "weights, biases and activations of ordinary sizes")
+            })?;
+        let name = self.name(&layer.name);
+        let [xs, xz] = self.scalars(&format!("{name}/x"), input.quantization);
+        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
+        let [w, ws, wz, b] =
+            ["w", "w_scale", "w_zero_point", "bias"].map(|n| self.name(&format!("{name}/{n}")));
+        let outputs = conv.outputs;
+        let g = &mut self.builder;
+        g.i8s(&w, &[outputs, conv.inputs_per_group, conv.kernel[0], conv.kernel[1]], &weights);
+        g.f32s(&ws, &[outputs], &scales);
+        g.i8s(&wz, &[outputs], &vec![0; outputs]);
+        g.i32s(&b, &[outputs], &bias);
+        let inputs = [&input.name, &xs, &xz, &w, &ws, &wz, &ys, &yz, &b].map(String::as_str);
+        g.node("QLinearConv", &inputs, &name, conv_attributes(conv));
+        self.finish(layer.output, name, &layer.kind, output, moved, dead);
+        Ok(())
+    }
+
+    fn sum(&mut self, layer: &Layer) -> Result<(), ImportError> {
+        let (a, b) = (self.tensor(layer.inputs[0])?, self.tensor(layer.inputs[1])?);
+        let mut output = self.wanted(layer);
+        // Two products must fit an i32.
+        output.scale = output.scale.max((a.quantization.scale + b.quantization.scale) / 7.5);
+        let (scale, _, moved) = place_sum_scale(a.quantization, b.quantization, output).ok_or_else(|| {
+            let (a, b, y) = (a.quantization.scale, b.quantization.scale, output.scale);
+            let problem = format!("no output scale near {y} suits a sum of steps of {a} and {b}");
+            lattice(layer, problem, "operands whose ranges are within a factor of 100,000")
+        })?;
+        output.scale = scale;
+        fits(layer, output)?;
+        let name = self.name(&layer.name);
+        let mut operands = Vec::new();
+        for (operand, x) in [("a", &a), ("b", &b)] {
+            let [s, z] = self.scalars(&format!("{name}/{operand}"), x.quantization);
+            let real = self.name(&format!("{name}/{operand}"));
+            operands.push(self.builder.node("DequantizeLinear", &[&x.name, &s, &z], &real, vec![]));
+        }
+        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
+        let real = self.name(&format!("{name}/sum"));
+        self.builder.node("Add", &[&operands[0], &operands[1]], &real, vec![]);
+        self.builder.node("QuantizeLinear", &[&real, &ys, &yz], &name, vec![]);
+        self.finish(layer.output, name, &layer.kind, output, moved, 0);
+        Ok(())
+    }
+
+    /// A function of (channel, int8): every entry of its table stays off the rounding boundaries.
+    fn slope(&mut self, layer: &Layer, slopes: &[f32]) -> Result<(), ImportError> {
+        let input = self.tensor(layer.inputs[0])?;
+        let mut output = self.wanted(layer);
+        let steps = |slope: f32| move |q: i32| (q - input.quantization.zero_point as i32) as f32 * slope;
+        let real = |q: i32| steps(input.quantization.scale)(q);
+        let positive = (-128..=127).map(real).filter(|&v| v >= 0.0);
+        let negative: Vec<f32> = (-128..=127).map(real).filter(|&v| v < 0.0).collect();
+        let shared = slopes.len() == 1;
+        let values: Vec<f32> = match slopes {
+            &[slope] => positive.chain(negative.iter().map(|v| v * slope)).collect(),
+            _ => positive.collect(),
+        };
+        let wanted = output.scale;
+        let unplaced = || {
+            let problem = format!("no scale near {wanted} keeps its table off the rounding boundaries");
+            lattice(layer, problem, "slopes and activations of ordinary sizes")
+        };
+        let (scale, mut moved) = place_table_scale(output.scale, &values).ok_or_else(unplaced)?;
+        output.scale = scale;
+        fits(layer, output)?;
+        let name = self.name(&layer.name);
+        let [xs, xz] = self.scalars(&format!("{name}/x"), input.quantization);
+        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
+        let [before, after] = ["x", "sloped"].map(|n| self.name(&format!("{name}/{n}")));
+        self.builder.node("DequantizeLinear", &[&input.name, &xs, &xz], &before, vec![]);
+        if shared {
+            self.builder.node("LeakyRelu", &[&before], &after, vec![float("alpha", slopes[0])]);
+        } else {
+            // With the scale settled for the half that all channels share, each channel's slope is placed by itself.
+            let placed: Option<Vec<(f32, f64)>> =
+                slopes.iter().map(|&s| place_slope(s, &negative, scale)).collect();
+            let placed = placed.ok_or_else(unplaced)?;
+            moved = placed.iter().map(|p| p.1).fold(moved, f64::max);
+            let values: Vec<f32> = placed.iter().map(|p| p.0).collect();
+            let constant = self.name(&format!("{name}/slopes"));
+            self.builder.f32s(&constant, &[slopes.len(), 1, 1], &values);
+            self.builder.node("PRelu", &[&before, &constant], &after, vec![]);
+        }
+        self.builder.node("QuantizeLinear", &[&after, &ys, &yz], &name, vec![]);
+        self.finish(layer.output, name, &layer.kind, output, moved, 0);
+        Ok(())
+    }
+}
+
+/// The slope nearest to `wanted` that keeps `negative` values times it off the rounding boundaries, and its relative move.
+fn place_slope(wanted: f32, negative: &[f32], scale: f32) -> Option<(f32, f64)> {
+    (0..20_000i32).find_map(|k| {
+        let moved = (k + 1) / 2 * if k % 2 == 1 { 1 } else { -1 };
+        let moved = moved as f64 * 1e-6;
+        let slope = (wanted as f64 * (1.0 + moved)) as f32;
+        let values: Vec<f32> = negative.iter().map(|v| v * slope).collect();
+        (table_margin(&values, scale) >= TABLE_MARGIN).then_some((slope, moved.abs()))
+    })
+}
+
+/// Checks that the steps of int8 end where the layer is cut, to half a step.
+fn fits(layer: &Layer, q: Quantization) -> Result<(), ImportError> {
+    let end = |step: i32| (step - q.zero_point as i32) as f32;
+    let slack = 0.5 + 1e-3;
+    let Clamp { lo, hi } = layer.clamp;
+    if end(-128) < lo / q.scale - slack || end(127) > hi / q.scale + slack {
+        let problem = format!("steps of {} are too coarse for a cut to {lo} ... {hi}", q.scale);
+        return Err(lattice(layer, problem, "weights and activations of ordinary sizes"));
+    }
+    Ok(())
+}
+
+fn lattice(layer: &Layer, problem: String, accepted: &'static str) -> ImportError {
+    ImportError::Lattice { layer: layer.name.clone(), op: layer.kind.clone(), problem, accepted }
+}
