@@ -1,0 +1,76 @@
+//! A real float embedder and real photographs through the whole chain.
+
+use std::time::{Duration, Instant};
+
+use arcgate_tests::data;
+use arcgate_tests::or_skip;
+use arcgate_tests::program::arcgate;
+
+const MEAN: &str = ".485,.456,.406";
+const STD: &str = ".229,.224,.225";
+
+#[test]
+fn mobilefacenet_on_lfw_is_what_it_was_in_float() {
+    let float = or_skip!(data::find("models/MobileFaceNet.onnx"), "no models/MobileFaceNet.onnx in the data folder");
+    let lfw = or_skip!(data::find("lfw"), "no lfw in the data folder");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (float, lfw) = (float.to_string_lossy(), lfw.to_string_lossy());
+    let model = folder.path().join("m.onnx");
+    let model = model.to_string_lossy();
+    let root = data::folder();
+    let root = root.to_string_lossy();
+
+    let started = Instant::now();
+    let imported =
+        arcgate(["import", &float, "--calibrate", &lfw, "--mean", MEAN, "--std", STD, "-o", &model, "--json"]);
+    println!("{}", imported.done().stdout);
+    let measured = arcgate([
+        "eval", "lfw", "--model", &model, "--float", &float, "--engine", "plan", "--data", &root, "--json",
+    ]);
+    let took = started.elapsed();
+    let json = measured.done().json();
+    println!("{json}\n{:.0} s", took.as_secs_f32());
+
+    assert!(json["accuracy"].as_f64() >= Some(0.989), "{json}");
+    assert!(json["cosine_to_float"]["mean"].as_f64() >= Some(0.99), "{json}");
+    assert!(took < Duration::from_secs(12 * 60), "{took:?}");
+
+    let plan = folder.path().join("m.plan");
+    let compiled =
+        arcgate(["compile", &model, "--images", &lfw, "--count", "500", "-o", &plan.to_string_lossy(), "--json"]);
+    let json = compiled.done().json();
+    println!("{json}");
+    assert!(json["images"].as_u64() >= Some(500), "{json}");
+    assert_eq!(json["differences"], 0, "{json}");
+
+    let listed = arcgate(["inspect", &plan.to_string_lossy(), "--json"]).done().json();
+    println!("{listed}");
+    assert_eq!(listed["dimension"], 128);
+}
+
+#[test]
+fn the_float_model_gives_its_published_figure() {
+    let float = or_skip!(data::find("models/MobileFaceNet.onnx"), "no models/MobileFaceNet.onnx in the data folder");
+    or_skip!(data::find("lfw"), "no lfw in the data folder");
+    let root = data::folder();
+    let json = arcgate([
+        "eval",
+        "lfw",
+        "--model",
+        &float.to_string_lossy(),
+        "--engine",
+        "float",
+        "--mean",
+        MEAN,
+        "--std",
+        STD,
+        "--data",
+        &root.to_string_lossy(),
+        "--json",
+    ])
+    .done()
+    .json();
+    println!("{json}");
+    let accuracy = json["accuracy"].as_f64().expect("an accuracy");
+    assert!((accuracy - 0.990).abs() <= 0.0015, "{json}");
+}
