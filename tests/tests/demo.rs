@@ -28,7 +28,8 @@ fn the_demo_does_the_main_job() {
     assert_eq!(json["tract_equals_plan"], true);
     assert!(took < PATIENCE, "{took:?}");
 
-    let report = std::fs::read_to_string(json["report"].as_str().expect("a path")).expect("the report is written");
+    let report =
+        std::fs::read_to_string(json["report"].as_str().expect("a path")).expect("the report is written");
     assert!(report.contains("data:image/png;base64,") && report.contains("<svg"));
     assert!(!report.contains("<script"), "the report must be readable without a script");
 }

@@ -11,7 +11,8 @@ const STD: &str = ".229,.224,.225";
 
 #[test]
 fn mobilefacenet_on_lfw_is_what_it_was_in_float() {
-    let float = or_skip!(data::find("models/MobileFaceNet.onnx"), "no models/MobileFaceNet.onnx in the data folder");
+    let float =
+        or_skip!(data::find("models/MobileFaceNet.onnx"), "no models/MobileFaceNet.onnx in the data folder");
     let lfw = or_skip!(data::find("lfw"), "no lfw in the data folder");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (float, lfw) = (float.to_string_lossy(), lfw.to_string_lossy());
@@ -21,8 +22,19 @@ fn mobilefacenet_on_lfw_is_what_it_was_in_float() {
     let root = root.to_string_lossy();
 
     let started = Instant::now();
-    let imported =
-        arcgate(["import", &float, "--calibrate", &lfw, "--mean", MEAN, "--std", STD, "-o", &model, "--json"]);
+    let imported = arcgate([
+        "import",
+        &float,
+        "--calibrate",
+        &lfw,
+        "--mean",
+        MEAN,
+        "--std",
+        STD,
+        "-o",
+        &model,
+        "--json",
+    ]);
     println!("{}", imported.done().stdout);
     let measured = arcgate([
         "eval", "lfw", "--model", &model, "--float", &float, "--engine", "plan", "--data", &root, "--json",
@@ -36,8 +48,17 @@ fn mobilefacenet_on_lfw_is_what_it_was_in_float() {
     assert!(took < Duration::from_secs(12 * 60), "{took:?}");
 
     let plan = folder.path().join("m.plan");
-    let compiled =
-        arcgate(["compile", &model, "--images", &lfw, "--count", "500", "-o", &plan.to_string_lossy(), "--json"]);
+    let compiled = arcgate([
+        "compile",
+        &model,
+        "--images",
+        &lfw,
+        "--count",
+        "500",
+        "-o",
+        &plan.to_string_lossy(),
+        "--json",
+    ]);
     let json = compiled.done().json();
     println!("{json}");
     assert!(json["images"].as_u64() >= Some(500), "{json}");
@@ -50,7 +71,8 @@ fn mobilefacenet_on_lfw_is_what_it_was_in_float() {
 
 #[test]
 fn the_float_model_gives_its_published_figure() {
-    let float = or_skip!(data::find("models/MobileFaceNet.onnx"), "no models/MobileFaceNet.onnx in the data folder");
+    let float =
+        or_skip!(data::find("models/MobileFaceNet.onnx"), "no models/MobileFaceNet.onnx in the data folder");
     or_skip!(data::find("lfw"), "no lfw in the data folder");
     let root = data::folder();
     let json = arcgate([
