@@ -1,1 +1,116 @@
 //! The same ONNX through tract: the oracle, and the engine of Linux-class boards.
+
+use std::sync::Arc;
+
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+
+use super::{ChannelOrder, EmbedError, Embedder, ModelInfo};
+
+/// An int8 model in tract's optimized form. Cloning shares the graph.
+#[derive(Debug, Clone)]
+pub struct TractEngine {
+    graph: Arc<TypedRunnableModel>,
+    info: ModelInfo,
+    /// The crop in planes, kept from one embedding to the next.
+    planes: Vec<u8>,
+}
+
+/// Why tract cannot run a model as an embedder.
+#[derive(Debug)]
+pub enum TractError {
+    /// tract refused the graph; in its words.
+    Graph(String),
+    /// The graph's input or output is not what the model says of itself.
+    Fact {
+        /// "input" or "output".
+        which: &'static str,
+        /// What the graph has.
+        found: String,
+        /// What it should have.
+        expected: String,
+    },
+}
+
+impl core::fmt::Display for TractError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            TractError::Graph(why) => write!(f, "tract cannot run the model: {why}"),
+            TractError::Fact { which, found, expected } => {
+                write!(f, "the model's {which} is {found}; accepted: {expected}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for TractError {}
+
+impl TractEngine {
+    /// Loads, types and optimizes an int8 model: u8 planes `[1, C, H, W]` in the model's channel order in, an int8 embedding
+    /// `[1, D]` out.
+    ///
+    /// # Errors
+    /// When tract refuses the graph, or its input and output are not those of `info`.
+    pub fn from_model(model: &ModelProto, info: ModelInfo) -> Result<Self, TractError> {
+        let graph = |e: tract_onnx::prelude::TractError| TractError::Graph(format!("{e:#}"));
+        let typed = tract_onnx::onnx().model_for_proto_model(model).map_err(graph)?;
+        let optimized = typed.into_optimized().map_err(graph)?;
+        let shape = [1, info.order.channels(), info.height as usize, info.width as usize];
+        let fact = optimized.input_fact(0).map_err(graph)?;
+        check("input", fact, u8::datum_type(), &shape)?;
+        let fact = optimized.output_fact(0).map_err(graph)?;
+        check("output", fact, i8::datum_type(), &[1, info.dimension as usize])?;
+        let graph = optimized.into_runnable().map_err(graph)?;
+        let planes = vec![0; info.crop_bytes()];
+        Ok(TractEngine { graph, info, planes })
+    }
+}
+
+fn check(
+    which: &'static str,
+    fact: &TypedFact,
+    datum_type: DatumType,
+    shape: &[usize],
+) -> Result<(), TractError> {
+    if fact.datum_type == datum_type && fact.shape.as_concrete() == Some(shape) {
+        return Ok(());
+    }
+    Err(TractError::Fact { which, found: format!("{fact:?}"), expected: format!("{datum_type:?} {shape:?}") })
+}
+
+/// A crop's interleaved pixels as planes in the order of the model.
+pub fn to_planes(order: ChannelOrder, crop: &[u8], planes: &mut [u8]) {
+    let channels = order.channels();
+    let pixels = crop.len() / channels;
+    for (plane, values) in planes.chunks_exact_mut(pixels.max(1)).enumerate() {
+        let channel = if order == ChannelOrder::Bgr { 2 - plane.min(2) } else { plane };
+        for (value, pixel) in values.iter_mut().zip(crop.chunks_exact(channels)) {
+            *value = pixel[channel];
+        }
+    }
+}
+
+impl Embedder for TractEngine {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
+        let (expected, found) = (self.info.crop_bytes(), crop.len());
+        if found != expected {
+            return Err(EmbedError::CropLength { expected, found });
+        }
+        let (expected, found) = (self.info.dimension as usize, out.len());
+        if found != expected {
+            return Err(EmbedError::OutputLength { expected, found });
+        }
+        to_planes(self.info.order, crop, &mut self.planes);
+        let shape = [1, self.info.order.channels(), self.info.height as usize, self.info.width as usize];
+        let input = Tensor::from_shape(&shape, &self.planes).map_err(|_| EmbedError::Runtime)?;
+        let outputs = self.graph.run(tvec!(input.into_tvalue())).map_err(|_| EmbedError::Runtime)?;
+        let plain = outputs[0].try_as_plain_ram().map_err(|_| EmbedError::Runtime)?;
+        let embedding = plain.as_slice::<i8>().map_err(|_| EmbedError::Runtime)?;
+        out.copy_from_slice(embedding);
+        Ok(())
+    }
+}

@@ -1,1 +1,107 @@
-//! The plan format and its interpreter over one static arena.
+//! The plan: a model lowered by the host to a flat list of integer operations over one static arena.
+//!
+//! A plan is one block of bytes in flash, little-endian, read in place. [`Plan::parse`] validates all of it before anything
+//! runs: every offset, shape and multiplier, that each operation reads exactly what an earlier one wrote, and that no
+//! accumulator can overflow. [`PlanEngine`] then interprets it; nothing in it allocates or can fail.
+//!
+//! ```text
+//! offset  bytes
+//!      0      8  magic "ARCPLAN\0"
+//!      8      4  version, 1
+//!     12      4  total length in bytes
+//!     16      4  CRC-32 (ISO-HDLC) of everything from offset 20 on
+//!     20      4  arena bytes
+//!     24      2  operations
+//!     26      2  input width
+//!     28      2  input height
+//!     30      1  channel order: 0 grey, 1 R G B, 2 B G R
+//!     31      1  bit 0: the template is there; bit 1: the threshold is there
+//!     32      2  dimension of the embedding
+//!     34      2  0
+//!     36     32  embedding id
+//!     68     40  template: five points, x and y in f32 (0 when absent)
+//!    108      4  threshold: thousandths of a degree (0 when absent, as the next two)
+//!    112      4  threshold: false-match rate, f32
+//!    116      8  threshold: impostor pairs
+//!    124      4  0
+//!    128  64 n  operations, see [`Record`]
+//!      :     :  sections that operations point at (tables, weights, biases, requantization), each aligned to 4
+//! ```
+//!
+//! Activations lie in the arena in HWC order at offsets that the host chose; the last operation's output is the embedding.
+
+mod check;
+mod engine;
+mod error;
+mod header;
+mod record;
+mod step;
+
+pub use engine::PlanEngine;
+pub use error::PlanError;
+pub use header::{HEADER_BYTES, Header, MAGIC, VERSION, checksum};
+pub use record::{Kind, RECORD_BYTES, Record, Rule};
+pub use step::{Op, Step, Tensor};
+
+use super::ModelInfo;
+
+/// The most operations that a plan may have.
+pub const MAX_STEPS: usize = 1024;
+
+/// The most multiply-accumulates that a plan may ask for: a bound on the time that one embedding takes.
+pub const MAX_MACS: u64 = 1 << 36;
+
+/// A validated plan, borrowed from the bytes it was parsed from.
+#[derive(Debug, Clone)]
+pub struct Plan<'p> {
+    bytes: &'p [u8],
+    header: Header,
+}
+
+impl<'p> Plan<'p> {
+    /// Validates `bytes` as a plan.
+    ///
+    /// # Errors
+    /// A [`PlanError`] that names what is wrong and where. Never panics, whatever the bytes.
+    pub fn parse(bytes: &'p [u8]) -> Result<Self, PlanError> {
+        let header = Header::parse(bytes)?;
+        let plan = Plan { bytes, header };
+        check::check(&plan)?;
+        Ok(plan)
+    }
+
+    /// A plan from bytes that [`Plan::parse`] accepted before.
+    fn reopen(bytes: &'p [u8], header: &Header) -> Self {
+        Plan { bytes, header: header.clone() }
+    }
+
+    /// What the model says of itself.
+    pub fn info(&self) -> &ModelInfo {
+        &self.header.info
+    }
+
+    /// Bytes of the arena that running the plan takes.
+    pub fn arena_bytes(&self) -> usize {
+        self.header.arena_bytes
+    }
+
+    /// How many operations it has.
+    pub fn len(&self) -> usize {
+        self.header.steps
+    }
+
+    /// Never: a plan has at least one operation.
+    pub fn is_empty(&self) -> bool {
+        self.header.steps == 0
+    }
+
+    /// The operations in order.
+    pub fn steps(&self) -> impl Iterator<Item = Result<Step<'p>, PlanError>> + '_ {
+        (0..self.header.steps).map(|index| self.step(index))
+    }
+
+    /// One operation.
+    fn step(&self, index: usize) -> Result<Step<'p>, PlanError> {
+        Step::read(self.bytes, &self.header, index)
+    }
+}

@@ -1,1 +1,0 @@
-//! The scalar kernels: the definition of every int8 operation.

@@ -1,0 +1,180 @@
+//! Convolution with any kernel, stride, padding and group count; 1x1 and fully connected are its simplest shapes.
+
+use super::{BLOCK, widest};
+use crate::engine::kernels::requant::Output;
+use crate::engine::kernels::{Shape, Window, Words};
+
+/// Output pixels whose windows are multiplied with one reading of the weights.
+const PIXELS: usize = 2;
+
+/// Output channels that one reading of a window serves.
+const LANES: usize = 4;
+
+/// A convolution.
+///
+/// The weights are `[output channel][kernel row][kernel column][input channel of the group]`. The bias has the input's
+/// zero point folded in: `bias - zero_point * sum of the channel's weights`, so that a window filled with the zero point
+/// where it reaches outside the input gives the exact accumulator without a subtraction a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv<'p> {
+    /// Shape of the input.
+    pub input: Shape,
+    /// Shape of the output.
+    pub output: Shape,
+    /// How the kernel slides.
+    pub window: Window,
+    /// Groups; both channel counts are multiples of it.
+    pub groups: usize,
+    /// The int8 that stands for real zero in the input.
+    pub input_zero: i8,
+    /// `output.channels * kernel rows * kernel columns * input.channels / groups` weights.
+    pub weights: &'p [i8],
+    /// One folded bias for every output channel.
+    pub bias: Words<'p>,
+    /// Requantization and clamp.
+    pub finish: Output<'p>,
+}
+
+/// Scratch bytes that a convolution of this shape needs; 0 when its windows lie contiguous in the input.
+pub fn scratch_bytes(input: Shape, output: Shape, window: Window, groups: usize) -> usize {
+    if is_contiguous(input, output, window, groups) {
+        return 0;
+    }
+    window.kernel[0] * window.kernel[1] * (input.channels / groups.max(1)) * PIXELS
+}
+
+/// Whether each window is one run of bytes in the input: a 1x1 kernel, or one as wide as the input, without padding.
+fn is_contiguous(input: Shape, output: Shape, window: Window, groups: usize) -> bool {
+    let inside = |axis: usize, outputs: usize, inputs: usize| {
+        window.pad[axis] == 0
+            && outputs
+                .saturating_sub(1)
+                .saturating_mul(window.stride[axis])
+                .saturating_add(window.kernel[axis])
+                <= inputs
+    };
+    let one_run = window.kernel == [1, 1] || window.kernel[1] == input.width;
+    groups == 1 && one_run && inside(0, output.height, input.height) && inside(1, output.width, input.width)
+}
+
+impl Conv<'_> {
+    /// Convolves `x` into `y`. `scratch` has [`scratch_bytes`] bytes.
+    pub fn run(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+        run(self, x, scratch, y);
+    }
+
+    /// The same without the wider instructions of this processor.
+    #[cfg(test)]
+    pub(super) fn run_portable(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+        body(self, x, scratch, y);
+    }
+}
+
+widest!(run, (conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]), body);
+
+#[inline(always)]
+fn body(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+    let Conv { input, output, window, groups, .. } = *conv;
+    let direct = is_contiguous(input, output, window, groups);
+    let (group_in, group_out) = (input.channels / groups, output.channels / groups);
+    let taps = window.kernel[0] * window.kernel[1] * group_in;
+    let pixels = output.height * output.width;
+    let at = |pixel: usize| [pixel / output.width, pixel % output.width];
+    for group in 0..groups {
+        let weights = &conv.weights[group * group_out * taps..][..group_out * taps];
+        let mut pixel = 0;
+        while pixel < pixels {
+            // The last window of an odd count is computed twice; the second result is not stored.
+            let second = (pixel + 1).min(pixels - 1);
+            let windows: [&[i8]; PIXELS] = if direct {
+                [pixel, second].map(|pixel| {
+                    let [oy, ox] = at(pixel);
+                    let first = oy * window.stride[0] * input.width + ox * window.stride[1];
+                    &x[first * input.channels..][..taps]
+                })
+            } else {
+                let (a, b) = scratch[..PIXELS * taps].split_at_mut(taps);
+                gather(conv, x, at(pixel), group * group_in, group_in, a);
+                gather(conv, x, at(second), group * group_in, group_in, b);
+                [a, b]
+            };
+            let mut done = 0;
+            while done < group_out {
+                let count = BLOCK.min(group_out - done);
+                let first = group * group_out + done;
+                let mut accs = [[0i32; BLOCK]; PIXELS];
+                dots(windows, &weights[done * taps..][..count * taps], taps, &mut accs);
+                for (i, bias) in conv.bias.part(first, count).integers().enumerate() {
+                    accs[0][i] = accs[0][i].wrapping_add(bias);
+                    accs[1][i] = accs[1][i].wrapping_add(bias);
+                }
+                for (accs, p) in accs.iter().zip(pixel..=second) {
+                    let place = &mut y[p * output.channels + first..][..count];
+                    conv.finish.store(first, &accs[..count], place);
+                }
+                done += count;
+            }
+            pixel += PIXELS;
+        }
+    }
+}
+
+/// Copies the window of one output pixel, `count` channels from `first` on, with the zero point outside the input.
+#[inline(always)]
+fn gather(conv: &Conv<'_>, x: &[i8], [oy, ox]: [usize; 2], first: usize, count: usize, into: &mut [i8]) {
+    let Conv { input, window, .. } = *conv;
+    let mut places = into.chunks_exact_mut(count);
+    for ky in 0..window.kernel[0] {
+        let row = (oy * window.stride[0] + ky).checked_sub(window.pad[0]).filter(|&iy| iy < input.height);
+        for kx in 0..window.kernel[1] {
+            let Some(place) = places.next() else { return };
+            let column =
+                (ox * window.stride[1] + kx).checked_sub(window.pad[1]).filter(|&ix| ix < input.width);
+            match row.zip(column) {
+                Some((iy, ix)) => {
+                    place.copy_from_slice(&x[(iy * input.width + ix) * input.channels + first..][..count])
+                }
+                None => place.fill(conv.input_zero),
+            }
+        }
+    }
+}
+
+/// The dot products of each window with each row of `weights` (`taps` values a row).
+#[inline(always)]
+fn dots(windows: [&[i8]; PIXELS], weights: &[i8], taps: usize, accs: &mut [[i32; BLOCK]; PIXELS]) {
+    let mut rows = weights.chunks_exact(taps * LANES);
+    let mut o = 0;
+    for rows in &mut rows {
+        let (low, high) = rows.split_at(2 * taps);
+        let ((a, b), (c, d)) = (low.split_at(taps), high.split_at(taps));
+        let found = dot_tile(windows, [a, b, c, d], taps);
+        for (accs, found) in accs.iter_mut().zip(found) {
+            accs[o..o + LANES].copy_from_slice(&found);
+        }
+        o += LANES;
+    }
+    for row in rows.remainder().chunks_exact(taps) {
+        let found = dot_tile(windows, [row], taps);
+        for (accs, [found]) in accs.iter_mut().zip(found) {
+            accs[o] = found;
+        }
+        o += 1;
+    }
+}
+
+/// Two windows against `N` rows: each value read from memory serves several products.
+#[inline(always)]
+fn dot_tile<const N: usize>(windows: [&[i8]; PIXELS], rows: [&[i8]; N], taps: usize) -> [[i32; N]; PIXELS] {
+    // Equal lengths let the compiler drop the bounds checks.
+    let [p, q] = windows.map(|window| &window[..taps]);
+    let rows = rows.map(|row| &row[..taps]);
+    let mut accs = [[0i32; N]; PIXELS];
+    for i in 0..taps {
+        for n in 0..N {
+            accs[0][n] += p[i] as i32 * rows[n][i] as i32;
+            accs[1][n] += q[i] as i32 * rows[n][i] as i32;
+        }
+    }
+    accs
+}

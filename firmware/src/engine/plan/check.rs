@@ -1,0 +1,105 @@
+//! What can only be checked with the whole plan in view.
+
+use core::ops::Range;
+
+use super::step::{Op, Step};
+use super::{MAX_MACS, Plan, PlanError};
+use crate::engine::kernels::requant::{Output, Requant};
+use crate::engine::kernels::{Words, requant};
+
+/// Validates every operation and how they hang together.
+///
+/// Takes time in proportion to the plan's bytes and to the square of its operations, which [`super::MAX_STEPS`] bounds.
+pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
+    let mut macs = 0u64;
+    for index in 0..plan.len() {
+        let step = plan.step(index)?;
+        let wrong = |field, value: usize, accepted| {
+            let value = u32::try_from(value).unwrap_or(u32::MAX);
+            Err(PlanError::Step { step: index, field, value, accepted })
+        };
+        if matches!(step.op, Op::Input { .. }) != (index == 0) {
+            return wrong("kind", 0, "the input table as first operation and nowhere else");
+        }
+        if index > 0 && !is_written(plan, index, &step.input.range())? {
+            return wrong("input", step.input.offset, "exactly what an earlier operation wrote");
+        }
+        if let Some(second) = step.second
+            && !is_written(plan, index, &second.range())?
+        {
+            return wrong("second operand", second.offset, "exactly what an earlier operation wrote");
+        }
+        if let Some(channel) = overflowing_channel(&step) {
+            return wrong("weights of channel", channel, "sums that stay inside 32 bits");
+        }
+        macs = macs.saturating_add(step.macs());
+        if macs > MAX_MACS {
+            return wrong("multiply-accumulates", usize::MAX, "2^36 in the whole plan");
+        }
+    }
+    let last = plan.len() - 1;
+    let output = plan.step(last)?.output;
+    if output.shape.bytes() != plan.info().dimension as usize {
+        let value = u32::try_from(output.shape.bytes()).unwrap_or(u32::MAX);
+        let accepted = "the dimension of the embedding";
+        return Err(PlanError::Step { step: last, field: "output", value, accepted });
+    }
+    Ok(())
+}
+
+/// Whether `range` holds exactly the output of the latest operation before `index` that touched any of it.
+fn is_written(plan: &Plan<'_>, index: usize, range: &Range<usize>) -> Result<bool, PlanError> {
+    let touches = |other: &Range<usize>| other.start < range.end && range.start < other.end;
+    for earlier in (0..index).rev() {
+        let step = plan.step(earlier)?;
+        if touches(&step.output.range()) {
+            return Ok(step.output.range() == *range);
+        }
+        if touches(&step.scratch) {
+            return Ok(false);
+        }
+    }
+    Ok(false)
+}
+
+/// The first output channel whose accumulator or requantized value could leave an i32.
+fn overflowing_channel(step: &Step<'_>) -> Option<usize> {
+    let magnitude = |w: i8| w.unsigned_abs() as u64;
+    match step.op {
+        Op::Conv(conv) => {
+            let taps = conv.weights.len() / conv.output.channels;
+            // The zero point is folded into the bias: |x| <= 128.
+            let reach = |channel: usize| {
+                let row = conv.weights.get(channel * taps..(channel + 1) * taps).unwrap_or_default();
+                128 * row.iter().map(|&w| magnitude(w)).sum::<u64>()
+            };
+            first_overflow(reach, conv.bias, &conv.finish)
+        }
+        Op::Depthwise(depthwise) => {
+            let channels = depthwise.output.channels;
+            // The zero point is subtracted: |x - zero| <= 255.
+            let reach = |channel: usize| {
+                let taps = depthwise.weights.iter().skip(channel).step_by(channels);
+                255 * taps.map(|&w| magnitude(w)).sum::<u64>()
+            };
+            first_overflow(reach, depthwise.bias, &depthwise.finish)
+        }
+        _ => None,
+    }
+}
+
+/// The first channel whose largest `|acc|`, `reach(channel) + |bias|`, is more than its requantization takes.
+fn first_overflow(reach: impl Fn(usize) -> u64, bias: Words<'_>, finish: &Output<'_>) -> Option<usize> {
+    let largest = |(channel, bias): (usize, i32)| reach(channel).saturating_add(bias.unsigned_abs() as u64);
+    let bound = |channel: usize| -> u64 {
+        match finish.requant {
+            Requant::HighMul { .. } | Requant::PerChannelF32 { .. } => i32::MAX as u64,
+            Requant::ShiftedHighMul { shifts, .. } => {
+                (1u64 << (31 - shifts.get(channel).copied().unwrap_or(requant::MAX_SHIFT))) - 1
+            }
+            Requant::Uniform(scale) => scale.reach(),
+        }
+    };
+    let mut channels = bias.integers().enumerate();
+    channels.find(|&(channel, bias)| largest((channel, bias)) > bound(channel)).map(|(channel, _)| channel)
+}

@@ -1,0 +1,127 @@
+//! The interpreter.
+
+use super::step::{Op, Step};
+use super::{Header, Plan, PlanError};
+use crate::engine::kernels::{as_i8, as_i8_mut, scalar};
+use crate::engine::{EmbedError, Embedder, ModelInfo};
+
+/// Runs a plan over one arena: a static buffer on a device, a vector on the host.
+#[derive(Debug, Clone)]
+pub struct PlanEngine<B, A> {
+    bytes: B,
+    arena: A,
+    header: Header,
+}
+
+impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
+    /// Validates the plan and takes the arena that it will run in.
+    ///
+    /// # Errors
+    /// When the plan is no valid one, or the arena has fewer than [`Plan::arena_bytes`] bytes.
+    pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
+        let header = Plan::parse(bytes.as_ref())?.header;
+        let (needed, found) = (header.arena_bytes, arena.as_mut().len());
+        if found < needed {
+            return Err(PlanError::Arena { needed, found });
+        }
+        Ok(PlanEngine { bytes, arena, header })
+    }
+
+    /// Bytes of the arena that the plan takes.
+    pub fn arena_bytes(&self) -> usize {
+        self.header.arena_bytes
+    }
+}
+
+impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
+    fn info(&self) -> &ModelInfo {
+        &self.header.info
+    }
+
+    fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
+        let info = &self.header.info;
+        let (expected, found) = (info.crop_bytes(), crop.len());
+        if found != expected {
+            return Err(EmbedError::CropLength { expected, found });
+        }
+        let (expected, found) = (info.dimension as usize, out.len());
+        if found != expected {
+            return Err(EmbedError::OutputLength { expected, found });
+        }
+        let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
+        let arena = self.arena.as_mut();
+        let mut embedding = None;
+        for step in plan.steps() {
+            // Every step was read once before; it fails only if `bytes` changed since.
+            let step = step.map_err(|_| EmbedError::Runtime)?;
+            run(&step, info, crop, arena).ok_or(EmbedError::Runtime)?;
+            embedding = arena.get(step.output.range());
+        }
+        match embedding {
+            Some(embedding) if embedding.len() == out.len() => {
+                out.copy_from_slice(as_i8(embedding));
+                Ok(())
+            }
+            _ => Err(EmbedError::Runtime),
+        }
+    }
+}
+
+/// Runs one step; `None` if a tensor lies outside the arena or overlaps another, which validation excludes.
+fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Option<()> {
+    let (input, output) = (step.input.range(), step.output.range());
+    match step.op {
+        Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),
+        Op::Conv(conv) if step.scratch.is_empty() => {
+            let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
+            conv.run(as_i8(x), &mut [], as_i8_mut(y));
+        }
+        Op::Conv(conv) => {
+            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
+            conv.run(as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+        }
+        Op::Depthwise(depthwise) => {
+            let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
+            depthwise.run(as_i8(x), as_i8_mut(y));
+        }
+        Op::Sum(sum) => add(step, arena, |a, b| sum.value(a, b))?,
+        Op::FloatSum(sum) => add(step, arena, |a, b| sum.value(a, b))?,
+        Op::Lookup { table } => scalar::lookup(table, moved(step, arena)?),
+        Op::LookupChannels { tables } => {
+            scalar::lookup_channels(step.input.shape.channels, tables, moved(step, arena)?);
+        }
+        Op::Slope(slope) => slope.run(moved(step, arena)?),
+        Op::Planes => {
+            let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
+            scalar::planes(step.input.shape, as_i8(x), as_i8_mut(y));
+        }
+    }
+    Some(())
+}
+
+/// The output of an element-wise step, holding its input's values.
+fn moved<'a>(step: &Step<'_>, arena: &'a mut [u8]) -> Option<&'a mut [i8]> {
+    let (input, output) = (step.input.range(), step.output.range());
+    if input != output {
+        let [x, y] = arena.get_disjoint_mut([input, output.clone()]).ok()?;
+        y.copy_from_slice(x);
+    }
+    arena.get_mut(output).map(as_i8_mut)
+}
+
+/// Adds two tensors into a third, which may be one of the two.
+fn add(step: &Step<'_>, arena: &mut [u8], value: impl Fn(i8, i8) -> i8) -> Option<()> {
+    let (a, b, y) = (step.input.range(), step.second?.range(), step.output.range());
+    if y == b {
+        let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;
+        scalar::zip(as_i8(a), as_i8_mut(y), value);
+    } else {
+        if y != a {
+            let [a, y] = arena.get_disjoint_mut([a, y.clone()]).ok()?;
+            y.copy_from_slice(a);
+        }
+        let [b, y] = arena.get_disjoint_mut([b, y]).ok()?;
+        scalar::zip(as_i8(b), as_i8_mut(y), |b, a| value(a, b));
+    }
+    Some(())
+}

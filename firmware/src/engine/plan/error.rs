@@ -1,0 +1,97 @@
+//! What is wrong with a plan.
+
+/// Why bytes are no plan that this program can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum PlanError {
+    /// Fewer bytes than the header and the operations take.
+    Short {
+        /// Bytes that they take.
+        needed: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// The magic is missing: this is no plan.
+    NotAPlan,
+    /// Another version of the format.
+    Version(u32),
+    /// The stated length is not that of the bytes: truncated, or something follows.
+    Length {
+        /// As the header says.
+        stated: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// The bytes are damaged.
+    Checksum {
+        /// As the header says.
+        stated: u32,
+        /// As the bytes are.
+        computed: u32,
+    },
+    /// A header field has a value that it cannot have.
+    Header {
+        /// Which.
+        field: &'static str,
+        /// What it holds.
+        value: u32,
+        /// What it could hold.
+        accepted: &'static str,
+    },
+    /// An operation has a field with a value that it cannot have.
+    Step {
+        /// Which operation, from 0.
+        step: usize,
+        /// Which field.
+        field: &'static str,
+        /// What it holds, saturated.
+        value: u32,
+        /// What it could hold.
+        accepted: &'static str,
+    },
+    /// The arena given is too small.
+    Arena {
+        /// Bytes that the plan takes.
+        needed: usize,
+        /// Bytes given.
+        found: usize,
+    },
+}
+
+impl core::fmt::Display for PlanError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            PlanError::Short { needed, found } => {
+                write!(
+                    f,
+                    "the plan is cut off: its header and operations take {needed} bytes, {found} are there"
+                )
+            }
+            PlanError::NotAPlan => write!(f, "not a plan: it does not begin with \"ARCPLAN\""),
+            PlanError::Version(found) => {
+                write!(
+                    f,
+                    "the plan has format version {found}, this program reads version {}",
+                    super::VERSION
+                )
+            }
+            PlanError::Length { stated, found } => {
+                write!(f, "the plan says it has {stated} bytes, {found} are there")
+            }
+            PlanError::Checksum { stated, computed } => {
+                write!(f, "the plan is damaged: its checksum is {stated:08x}, its bytes give {computed:08x}")
+            }
+            PlanError::Header { field, value, accepted } => {
+                write!(f, "the plan's header has {field} = {value}; accepted: {accepted}")
+            }
+            PlanError::Step { step, field, value, accepted } => {
+                write!(f, "operation {step} of the plan has {field} = {value}; accepted: {accepted}")
+            }
+            PlanError::Arena { needed, found } => {
+                write!(f, "the plan runs in an arena of {needed} bytes, {found} were given")
+            }
+        }
+    }
+}
+
+impl core::error::Error for PlanError {}

@@ -1,0 +1,174 @@
+//! The first 128 bytes of a plan.
+
+use nalgebra::Point2;
+
+use super::{MAX_STEPS, PlanError, RECORD_BYTES};
+use crate::embedding::{Angle, MAX_DIMENSION};
+use crate::engine::{ChannelOrder, ModelInfo, Threshold};
+
+/// What a plan begins with.
+pub const MAGIC: [u8; 8] = *b"ARCPLAN\0";
+
+/// The version of the format.
+pub const VERSION: u32 = 1;
+
+/// Bytes before the first operation.
+pub const HEADER_BYTES: usize = 128;
+
+/// Bytes that the checksum does not cover: those up to and including itself.
+const UNCHECKED: usize = 20;
+
+/// Columns or rows that an input may have.
+const MAX_SIDE: u16 = 1024;
+
+/// The checksum of a whole plan.
+pub fn checksum(plan: &[u8]) -> u32 {
+    crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC)
+        .checksum(plan.get(UNCHECKED..).unwrap_or_default())
+}
+
+/// The fields of the header that are not constants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// What the model says of itself.
+    pub info: ModelInfo,
+    /// Bytes of the arena.
+    pub arena_bytes: usize,
+    /// How many operations follow.
+    pub steps: usize,
+}
+
+/// `N` bytes of a header that is known to be whole.
+fn bytes<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
+    core::array::from_fn(|i| header[at + i])
+}
+
+fn word(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    u32::from_le_bytes(bytes(header, at))
+}
+
+fn half(header: &[u8; HEADER_BYTES], at: usize) -> u16 {
+    u16::from_le_bytes(bytes(header, at))
+}
+
+impl Header {
+    /// Reads and validates the header of a plan, its length and its checksum.
+    ///
+    /// # Errors
+    /// Whatever is wrong with them.
+    pub fn parse(plan: &[u8]) -> Result<Self, PlanError> {
+        let short = PlanError::Short { needed: HEADER_BYTES, found: plan.len() };
+        if !plan.starts_with(&MAGIC[..plan.len().min(MAGIC.len())]) {
+            return Err(PlanError::NotAPlan);
+        }
+        let h = plan.first_chunk::<HEADER_BYTES>().ok_or(short)?;
+        if word(h, 8) != VERSION {
+            return Err(PlanError::Version(word(h, 8)));
+        }
+        let stated = word(h, 12) as usize;
+        if stated != plan.len() {
+            return Err(PlanError::Length { stated, found: plan.len() });
+        }
+        let (stated, computed) = (word(h, 16), checksum(plan));
+        if stated != computed {
+            return Err(PlanError::Checksum { stated, computed });
+        }
+        let wrong = |field, value, accepted| Err(PlanError::Header { field, value, accepted });
+        let steps = half(h, 24) as usize;
+        if steps == 0 || steps > MAX_STEPS {
+            return wrong("operations", steps as u32, "1 to 1024");
+        }
+        let needed = HEADER_BYTES + steps * RECORD_BYTES;
+        if plan.len() < needed {
+            return Err(PlanError::Short { needed, found: plan.len() });
+        }
+        let (width, height) = (half(h, 26), half(h, 28));
+        for (field, side) in [("width", width), ("height", height)] {
+            if side == 0 || side > MAX_SIDE {
+                return wrong(field, side as u32, "1 to 1024");
+            }
+        }
+        let order = match h[30] {
+            0 => ChannelOrder::Grey,
+            1 => ChannelOrder::Rgb,
+            2 => ChannelOrder::Bgr,
+            other => return wrong("channel order", other as u32, "0 (grey), 1 (R G B) or 2 (B G R)"),
+        };
+        if h[31] > 3 {
+            return wrong("presence bits", h[31] as u32, "0 to 3");
+        }
+        let dimension = half(h, 32);
+        if dimension == 0 || dimension as usize > MAX_DIMENSION {
+            return wrong("dimension", dimension as u32, "1 to 512");
+        }
+        for at in [34, 124, 126] {
+            if half(h, at) != 0 {
+                return wrong("reserved bytes", half(h, at) as u32, "0");
+            }
+        }
+        let float = |at| f32::from_bits(word(h, at));
+        let template = (h[31] & 1 != 0)
+            .then(|| core::array::from_fn(|i| Point2::new(float(68 + 8 * i), float(72 + 8 * i))));
+        if template
+            .is_some_and(|points: [Point2<f32>; 5]| points.iter().any(|p| !p.coords.norm().is_finite()))
+        {
+            return wrong("template", word(h, 68), "finite points");
+        }
+        let threshold = (h[31] & 2 != 0).then(|| Threshold {
+            angle: Angle::from_millidegrees(word(h, 108)),
+            false_match_rate: float(112),
+            impostor_pairs: u64::from_le_bytes(bytes(h, 116)),
+        });
+        if let Some(threshold) = &threshold {
+            if word(h, 108) > Angle::MAX.millidegrees() {
+                return wrong("threshold", word(h, 108), "0 to 180000 thousandths of a degree");
+            }
+            if !(0.0..=1.0).contains(&threshold.false_match_rate) {
+                return wrong("false-match rate", word(h, 112), "an f32 from 0 to 1");
+            }
+        }
+        let embedding_id = bytes(h, 36);
+        let info = ModelInfo { width, height, order, template, dimension, embedding_id, threshold };
+        Ok(Header { info, arena_bytes: word(h, 20) as usize, steps })
+    }
+
+    /// Writes the header into the beginning of a plan that is complete but for it; `false` when there is no room, or a
+    /// number does not fit its field.
+    #[must_use]
+    pub fn write(&self, plan: &mut [u8]) -> bool {
+        let length = u32::try_from(plan.len());
+        let (steps, arena) = (u16::try_from(self.steps), u32::try_from(self.arena_bytes));
+        let (Ok(length), Ok(steps), Ok(arena)) = (length, steps, arena) else { return false };
+        let Some(h) = plan.first_chunk_mut::<HEADER_BYTES>() else { return false };
+        let info = &self.info;
+        let mut put = |at: usize, bytes: &[u8]| h[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &[0; HEADER_BYTES]);
+        put(0, &MAGIC);
+        put(8, &VERSION.to_le_bytes());
+        put(12, &length.to_le_bytes());
+        put(20, &arena.to_le_bytes());
+        put(24, &steps.to_le_bytes());
+        put(26, &info.width.to_le_bytes());
+        put(28, &info.height.to_le_bytes());
+        let order = match info.order {
+            ChannelOrder::Grey => 0,
+            ChannelOrder::Rgb => 1,
+            ChannelOrder::Bgr => 2,
+        };
+        put(30, &[order, info.template.is_some() as u8 | (info.threshold.is_some() as u8) << 1]);
+        put(32, &info.dimension.to_le_bytes());
+        put(36, &info.embedding_id);
+        for (i, point) in info.template.iter().flatten().enumerate() {
+            put(68 + 8 * i, &point.x.to_le_bytes());
+            put(72 + 8 * i, &point.y.to_le_bytes());
+        }
+        if let Some(threshold) = &info.threshold {
+            put(108, &threshold.angle.millidegrees().to_le_bytes());
+            put(112, &threshold.false_match_rate.to_le_bytes());
+            put(116, &threshold.impostor_pairs.to_le_bytes());
+        }
+        let sum = checksum(plan);
+        plan[16..20].copy_from_slice(&sum.to_le_bytes());
+        true
+    }
+}
