@@ -36,6 +36,8 @@
 mod layout;
 pub mod nor;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 use heapless::{String, Vec};
