@@ -68,7 +68,8 @@ pub struct FrameHeader {
     pub width: u16,
     /// Rows.
     pub height: u16,
-    /// x and y of the five landmarks; without them the picture must be exactly the model's input.
+    /// x and y of the five landmarks. Without them the picture is taken whole; for a model that aligns it must then be
+    /// exactly the input's size.
     pub landmarks: Option<[[f32; 2]; 5]>,
 }
 
@@ -351,6 +352,8 @@ pub enum Fault {
         /// The picture's.
         found: [u16; 2],
     },
+    /// Landmarks came with a picture for a model that takes pictures whole.
+    NoTemplate,
     /// The device's memory for crops is smaller than the model's input.
     CropTooLarge {
         /// Bytes of a crop.
@@ -418,6 +421,7 @@ impl core::fmt::Display for Fault {
             Fault::NotFramed { expected: [ew, eh], found: [w, h] } => {
                 write!(f, "a picture without landmarks must be {ew}x{eh}, this one is {w}x{h}")
             }
+            Fault::NoTemplate => write!(f, "the model takes whole pictures, without landmarks"),
             Fault::CropTooLarge { needed, capacity } => {
                 write!(f, "the model's input has {needed} bytes, the device has room for {capacity}")
             }

@@ -1,1 +1,155 @@
 //! The same device on simulated hardware: image files as camera, a file as flash, TCP as UART.
+//!
+//! Only the drivers differ from a board: [`Device`] is the firmware.
+
+mod flash;
+mod port;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use embedded_storage::nor_flash::NorFlash;
+
+use crate::align::Landmarks;
+use crate::device::{Camera, Device, Event, Memory, Shot};
+use crate::engine::{EmbedError, Embedder, ModelInfo};
+use crate::frame::{Frame, PixelFormat};
+pub use flash::{ERASE, FileFlash, FlashError};
+pub use port::TcpPort;
+
+/// Bytes of the largest picture that a simulated device takes: 1280 x 1024 in three colours.
+pub const FRAME: usize = 1280 * 1024 * 3;
+
+/// Bytes of the largest crop.
+pub const CROP: usize = 256 * 256 * 3;
+
+/// People that a simulated device indexes.
+pub const PEOPLE: usize = 4096;
+
+/// A simulated device on a flash `F`.
+pub type SimDevice<'m, F> = Device<'m, Box<dyn Embedder + Send>, F, TcpPort, FRAME, CROP, PEOPLE>;
+
+/// How long the device sleeps when nothing came.
+const PAUSE: Duration = Duration::from_micros(200);
+
+impl<E: Embedder + ?Sized> Embedder for Box<E> {
+    fn info(&self) -> &ModelInfo {
+        (**self).info()
+    }
+
+    fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
+        (**self).embed(crop, out)
+    }
+}
+
+/// A picture for the camera.
+#[derive(Debug, Clone)]
+pub struct StoredShot {
+    /// How its pixels lie.
+    pub format: PixelFormat,
+    /// Pixels in a row.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+    /// The pixels.
+    pub data: Vec<u8>,
+    /// The face's landmarks, where somebody found them.
+    pub landmarks: Option<Landmarks>,
+}
+
+/// A camera that shows stored pictures, each once.
+#[derive(Debug, Default)]
+pub struct StoredCamera {
+    shots: VecDeque<StoredShot>,
+    shown: Option<StoredShot>,
+}
+
+impl StoredCamera {
+    /// A camera that will show `shots` in order.
+    pub fn new(shots: impl IntoIterator<Item = StoredShot>) -> Self {
+        StoredCamera { shots: shots.into_iter().collect(), shown: None }
+    }
+}
+
+impl Camera for StoredCamera {
+    fn capture(&mut self) -> Option<Shot<'_>> {
+        self.shown = self.shots.pop_front();
+        let shown = self.shown.as_ref()?;
+        let frame = Frame::new(shown.format, shown.width, shown.height, &shown.data).ok()?;
+        Some(Shot { frame, landmarks: shown.landmarks })
+    }
+}
+
+/// A simulated device in a thread of its own; stops when dropped.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts a device that listens on `address` (port 0: any free one), stores its people on `flash`, shows its
+    /// camera `camera`, and tells `log` what happens.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub fn start<F: NorFlash + Send + 'static>(
+        engine: Box<dyn Embedder + Send>,
+        flash: F,
+        address: &str,
+        mut camera: StoredCamera,
+        mut log: impl FnMut(&Event) + Send + 'static,
+    ) -> io::Result<Self> {
+        let port = TcpPort::listen(address)?;
+        let address = port.address()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let body = move || {
+            let mut memory = Box::<Memory<FRAME, CROP>>::default();
+            let mut device: SimDevice<'_, F> = Device::new(engine, flash, port, &mut memory);
+            while !stopped.load(Ordering::Relaxed) {
+                // A connection that broke is the wire pulled out: the port waits for the next one.
+                let event = device.poll().unwrap_or_default();
+                let seen = device.watch(&mut camera);
+                let quiet = event.is_none() && seen.is_none();
+                event.iter().chain(&seen).for_each(&mut log);
+                if quiet && device.port().is_quiet() {
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        };
+        // The picture's memory is built on the stack before it is boxed.
+        let thread = std::thread::Builder::new().name("device".into()).stack_size(32 << 20).spawn(body)?;
+        Ok(Running { address, stop, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops the device as a power cut would, and waits until its flash is free.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A device that panicked has said so on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,227 @@
+//! The picture at hand: received in pieces, cropped, embedded, each once.
+
+use crate::align::{self, AlignError, Landmarks};
+use crate::decide::Rejection;
+use crate::embedding::MAX_DIMENSION;
+use crate::engine::{Embedder, ModelInfo};
+use crate::frame::Frame;
+use crate::link::message::{FrameHeader, MAX_PIECE};
+use crate::link::{Fault, Reply};
+
+use super::Shot;
+
+/// Memory for one picture of at most `FRAME` bytes and one crop of at most `CROP`; large, so it lives in a `static`.
+#[derive(Debug)]
+pub struct Memory<const FRAME: usize, const CROP: usize> {
+    frame: [u8; FRAME],
+    crop: [u8; CROP],
+}
+
+impl<const FRAME: usize, const CROP: usize> Memory<FRAME, CROP> {
+    /// All zeros.
+    pub const fn new() -> Self {
+        Memory { frame: [0; FRAME], crop: [0; CROP] }
+    }
+}
+
+impl<const FRAME: usize, const CROP: usize> Default for Memory<FRAME, CROP> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How far the picture has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Raw,
+    Cropped,
+    Embedded,
+}
+
+/// Why there is no crop or no embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The picture shows nobody.
+    Rejected(Rejection),
+    /// It is not there, or does not fit.
+    Fault(Fault),
+}
+
+impl From<Fault> for Missing {
+    fn from(fault: Fault) -> Self {
+        Missing::Fault(fault)
+    }
+}
+
+impl From<AlignError> for Missing {
+    fn from(error: AlignError) -> Self {
+        match error {
+            AlignError::Coordinate { .. } | AlignError::Scale { .. } => {
+                Missing::Rejected(Rejection::Landmarks)
+            }
+            AlignError::NoTemplate => Missing::Fault(Fault::NoTemplate),
+            AlignError::OutputLength { expected, found } => {
+                Missing::Fault(Fault::CropTooLarge { needed: expected as u32, capacity: found as u32 })
+            }
+        }
+    }
+}
+
+impl From<Missing> for Fault {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::Rejected(why) => Fault::Rejected(why),
+            Missing::Fault(fault) => fault,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Picture<'m, const FRAME: usize, const CROP: usize> {
+    memory: &'m mut Memory<FRAME, CROP>,
+    header: Option<FrameHeader>,
+    received: u32,
+    stage: Stage,
+    crop_bytes: usize,
+    embedding: [i8; MAX_DIMENSION],
+    dimension: usize,
+    /// The embedding as bytes, for the link.
+    wire: [u8; MAX_DIMENSION],
+}
+
+impl<'m, const FRAME: usize, const CROP: usize> Picture<'m, FRAME, CROP> {
+    pub(super) fn new(memory: &'m mut Memory<FRAME, CROP>) -> Self {
+        Picture {
+            memory,
+            header: None,
+            received: 0,
+            stage: Stage::Raw,
+            crop_bytes: 0,
+            embedding: [0; MAX_DIMENSION],
+            dimension: 0,
+            wire: [0; MAX_DIMENSION],
+        }
+    }
+
+    /// Forgets the picture and makes ready for the next.
+    pub(super) fn begin(&mut self, header: FrameHeader) -> Result<(), Fault> {
+        (self.header, self.received) = (None, 0);
+        self.restart();
+        let FrameHeader { width, height, .. } = header;
+        if width == 0 || height == 0 {
+            return Err(Fault::EmptyFrame { width, height });
+        }
+        if header.bytes() > FRAME as u64 {
+            return Err(Fault::FrameTooLarge { needed: header.bytes(), capacity: FRAME as u32 });
+        }
+        self.header = Some(header);
+        Ok(())
+    }
+
+    /// Takes a piece; returns the bytes received so far.
+    pub(super) fn take(&mut self, offset: u32, bytes: &[u8]) -> Result<u32, Fault> {
+        let total = self.header.map_or(0, |h| h.bytes() as u32);
+        let refused = Fault::Piece { expected: self.received, found: offset, total };
+        let end = offset as usize + bytes.len();
+        if self.header.is_none() || offset != self.received || end > total as usize {
+            return Err(refused);
+        }
+        self.memory.frame.get_mut(offset as usize..end).ok_or(refused)?.copy_from_slice(bytes);
+        self.received = end as u32;
+        Ok(self.received)
+    }
+
+    /// Forgets crop and embedding, so that they are made again from the picture that a host has sent.
+    pub(super) fn restart(&mut self) {
+        self.stage = Stage::Raw;
+    }
+
+    /// Makes the crop of the host's picture, if it is not made yet.
+    pub(super) fn crop(&mut self, info: &ModelInfo) -> Result<(), Missing> {
+        if self.stage >= Stage::Cropped {
+            return Ok(());
+        }
+        let total = self.header.map_or(0, |h| h.bytes() as u32);
+        let header = self
+            .header
+            .filter(|_| self.received == total)
+            .ok_or(Fault::NoFrame { received: self.received, total })?;
+        let Memory { frame, crop } = &mut *self.memory;
+        let data = &frame[..total as usize];
+        let frame =
+            Frame::new(header.format.into(), header.width, header.height, data).map_err(Fault::from)?;
+        self.crop_bytes = cut(&frame, header.landmarks().as_ref(), info, crop)?;
+        self.stage = Stage::Cropped;
+        Ok(())
+    }
+
+    /// Embeds the host's picture, if that is not done yet.
+    pub(super) fn embed<E: Embedder>(&mut self, engine: &mut E) -> Result<(), Missing> {
+        if self.stage == Stage::Embedded {
+            return Ok(());
+        }
+        self.crop(engine.info())?;
+        self.run(engine)
+    }
+
+    /// Embeds a camera's picture; `restart` goes back to the host's.
+    pub(super) fn look<E: Embedder>(&mut self, shot: &Shot<'_>, engine: &mut E) -> Result<(), Missing> {
+        self.restart();
+        self.crop_bytes = cut(&shot.frame, shot.landmarks.as_ref(), engine.info(), &mut self.memory.crop)?;
+        self.run(engine)
+    }
+
+    fn run<E: Embedder>(&mut self, engine: &mut E) -> Result<(), Missing> {
+        let dimension = (engine.info().dimension as usize).min(MAX_DIMENSION);
+        let crop = self.memory.crop.get(..self.crop_bytes).unwrap_or(&[]);
+        engine.embed(crop, &mut self.embedding[..dimension]).map_err(Fault::from)?;
+        self.dimension = dimension;
+        self.stage = Stage::Embedded;
+        Ok(())
+    }
+
+    /// What the last `embed` or `look` gave.
+    pub(super) fn embedding(&self) -> &[i8] {
+        &self.embedding[..self.dimension]
+    }
+
+    pub(super) fn crop_piece(&self, offset: u32) -> Result<Reply<'_>, Fault> {
+        piece(self.memory.crop.get(..self.crop_bytes).unwrap_or(&[]), offset)
+    }
+
+    pub(super) fn embedding_piece(&mut self, offset: u32) -> Result<Reply<'_>, Fault> {
+        for (byte, &value) in self.wire.iter_mut().zip(&self.embedding[..self.dimension]) {
+            *byte = value as u8;
+        }
+        piece(&self.wire[..self.dimension], offset)
+    }
+}
+
+fn piece(whole: &[u8], offset: u32) -> Result<Reply<'_>, Fault> {
+    let total = whole.len() as u32;
+    let rest = whole.get(offset as usize..).filter(|r| !r.is_empty());
+    let rest = rest.ok_or(Fault::Offset { found: offset, total })?;
+    Ok(Reply::Piece { total, offset, bytes: &rest[..rest.len().min(MAX_PIECE)] })
+}
+
+/// The model's input from a picture: aligned by landmarks; without them the whole picture, which must be exactly the
+/// input's size for a model that aligns. Returns the crop's bytes.
+fn cut(
+    frame: &Frame<'_>,
+    landmarks: Option<&Landmarks>,
+    info: &ModelInfo,
+    crop: &mut [u8],
+) -> Result<usize, Missing> {
+    let bytes = info.crop_bytes();
+    let capacity = crop.len() as u32;
+    let out = crop.get_mut(..bytes).ok_or(Fault::CropTooLarge { needed: bytes as u32, capacity })?;
+    let (expected, found) = ([info.width, info.height], [frame.width(), frame.height()]);
+    match landmarks {
+        Some(landmarks) => align::crop(frame, landmarks, info, out)?,
+        None if info.template.is_some() && expected != found => {
+            return Err(Fault::NotFramed { expected, found }.into());
+        }
+        None => align::framed(frame, info, out)?,
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,132 @@
+//! A TCP listener as the device's UART: one host at a time, bytes in, bytes out.
+
+use std::collections::VecDeque;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+
+/// A serial port that is a TCP connection; without one, nothing arrives and what is sent is lost, as on a UART.
+#[derive(Debug)]
+pub struct TcpPort {
+    listener: TcpListener,
+    connection: Option<TcpStream>,
+    input: VecDeque<u8>,
+    output: VecDeque<u8>,
+}
+
+impl TcpPort {
+    /// Listens on `address`.
+    ///
+    /// # Errors
+    /// When it cannot be listened on.
+    pub fn listen(address: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(TcpPort { listener, connection: None, input: VecDeque::new(), output: VecDeque::new() })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Whether nothing has arrived and nothing waits to be sent.
+    pub fn is_quiet(&self) -> bool {
+        self.input.is_empty() && self.output.is_empty()
+    }
+
+    fn hang_up(&mut self) {
+        self.connection = None;
+        self.output.clear();
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        if self.connection.is_none() {
+            match self.listener.accept() {
+                Ok((connection, _)) => {
+                    connection.set_nonblocking(true)?;
+                    connection.set_nodelay(true)?;
+                    self.connection = Some(connection);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let mut bytes = [0; 4096];
+        match connection.read(&mut bytes) {
+            Ok(0) => self.hang_up(),
+            Ok(length) => self.input.extend(&bytes[..length]),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => {
+                self.hang_up();
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let Some(connection) = &mut self.connection else {
+            self.output.clear();
+            return Ok(());
+        };
+        while !self.output.is_empty() {
+            match connection.write(self.output.as_slices().0) {
+                Ok(length) => drop(self.output.drain(..length)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => {
+                    self.hang_up();
+                    return Err(e);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ErrorType for TcpPort {
+    type Error = io::Error;
+}
+
+impl ReadReady for TcpPort {
+    fn read_ready(&mut self) -> io::Result<bool> {
+        if self.input.is_empty() {
+            self.receive()?;
+        }
+        Ok(!self.input.is_empty())
+    }
+}
+
+impl Read for TcpPort {
+    /// Gives what has arrived; nothing when nothing has.
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            self.receive()?;
+        }
+        io::Read::read(&mut self.input, bytes)
+    }
+}
+
+impl WriteReady for TcpPort {
+    fn write_ready(&mut self) -> io::Result<bool> {
+        self.send()?;
+        Ok(self.output.is_empty())
+    }
+}
+
+impl Write for TcpPort {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.extend(bytes);
+        self.send()?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send()
+    }
+}
