@@ -1,1 +1,85 @@
 //! A detector's output maps to faces with five landmarks.
+//!
+//! In: what a YuNet-style detector (anchor-free, strides 8, 16 and 32, Wu et al. 2023) computed from a picture: for each cell
+//! of each map a class score, an objectness, a box and five points. Out: the faces, best first, overlapping ones
+//! suppressed, in a [`heapless::Vec`] of the caller's capacity. Damaged maps are errors or ignored cells, never a panic.
+
+mod decode;
+mod suppress;
+
+pub use decode::{DetectError, Map, STRIDES, decode};
+pub use suppress::overlap;
+
+use crate::align::Landmarks;
+
+/// A face in a picture. Pixels; pixel centres are whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Face {
+    /// Left edge of the box.
+    pub x: f32,
+    /// Upper edge of the box.
+    pub y: f32,
+    /// Width of the box.
+    pub width: f32,
+    /// Height of the box.
+    pub height: f32,
+    /// The five points.
+    pub landmarks: Landmarks,
+    /// How sure the detector is, 0..=1.
+    pub score: f32,
+}
+
+impl Face {
+    /// The index of the face that a picture is about: the one of greatest `area - 2 d^2`, where `d` is the distance of its
+    /// box's centre from the picture's centre. `None` when there is none.
+    pub fn main(faces: &[Face], width: u16, height: u16) -> Option<usize> {
+        let weight = |f: &Face| {
+            let dx = f.x + f.width * 0.5 - width as f32 * 0.5;
+            let dy = f.y + f.height * 0.5 - height as f32 * 0.5;
+            f.width * f.height - 2.0 * (dx * dx + dy * dy)
+        };
+        let mut best: Option<(usize, f32)> = None;
+        for (i, face) in faces.iter().enumerate() {
+            let weight = weight(face);
+            if best.is_none_or(|(_, most)| weight > most) {
+                best = Some((i, weight));
+            }
+        }
+        best.map(|(i, _)| i)
+    }
+}
+
+/// What counts as a face, and when two boxes are one face.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// The least score, 0..=1.
+    pub least_score: f32,
+    /// Boxes whose intersection over union exceeds this are one face.
+    pub most_overlap: f32,
+}
+
+impl Default for Settings {
+    /// Score 0.6 and overlap 0.3, the detector's published defaults.
+    fn default() -> Self {
+        Settings { least_score: 0.6, most_overlap: 0.3 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::Point2;
+
+    use super::*;
+
+    fn face(x: f32, y: f32, side: f32) -> Face {
+        Face { x, y, width: side, height: side, landmarks: [Point2::new(x, y); 5], score: 0.9 }
+    }
+
+    #[test]
+    fn the_large_face_near_the_centre_is_meant() {
+        let faces = [face(0.0, 0.0, 40.0), face(40.0, 40.0, 30.0), face(45.0, 45.0, 8.0)];
+        assert_eq!(Face::main(&faces, 100, 100), Some(1));
+        assert_eq!(Face::main(&faces[..1], 100, 100), Some(0));
+        assert_eq!(Face::main(&[], 100, 100), None);
+    }
+}

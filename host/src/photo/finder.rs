@@ -1,0 +1,159 @@
+//! From a photograph to the crop of a model.
+
+use arcgate_firmware::align::{self, Landmarks};
+use arcgate_firmware::detect::Face;
+use arcgate_firmware::engine::ModelInfo;
+
+use super::{Detector, Photo, PhotoError};
+use crate::data::LandmarksCsv;
+
+/// What tells where the face is: a file of landmarks first, then a detector.
+#[derive(Debug, Default)]
+pub struct Finder {
+    detector: Option<Detector>,
+    landmarks: Option<LandmarksCsv>,
+}
+
+/// What a model will see of a photograph.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Found {
+    /// A face to align.
+    Face {
+        /// Its five points.
+        landmarks: Landmarks,
+        /// Faces in the photograph besides it.
+        others: usize,
+    },
+    /// The whole picture: the model takes framed pictures, or the picture is an aligned crop already.
+    Framed,
+}
+
+impl Finder {
+    /// Looks into `landmarks` first and asks `detector` about photographs that have no face there.
+    pub fn new(detector: Option<Detector>, landmarks: Option<LandmarksCsv>) -> Self {
+        Finder { detector, landmarks }
+    }
+
+    /// Where the face is that `photo` is about: the large one near the centre ([`Face::main`]).
+    ///
+    /// A model without a template takes the whole picture. One with a template takes the whole picture only when it has the
+    /// input's size and neither a landmarks file nor a detector is there: then it counts as aligned.
+    ///
+    /// # Errors
+    /// When there is no face, nothing tells where it is, or the detector fails.
+    pub fn find(&self, photo: &Photo, info: &ModelInfo) -> Result<Found, PhotoError> {
+        if info.template.is_none() {
+            return Ok(Found::Framed);
+        }
+        let row = self.landmarks.as_ref().and_then(|csv| csv.get(photo.path()));
+        if let Some(face) = row.and_then(|r| r.face) {
+            let others = row.map_or(0, |r| r.faces.saturating_sub(1));
+            return Ok(Found::Face { landmarks: face.landmarks, others });
+        }
+        let path = || photo.path().to_path_buf();
+        if let Some(detector) = &self.detector {
+            let faces = detector.faces(photo)?;
+            let main = Face::main(&faces, photo.width(), photo.height());
+            return match main.and_then(|i| faces.get(i)) {
+                Some(face) => Ok(Found::Face { landmarks: face.landmarks, others: faces.len() - 1 }),
+                None => Err(PhotoError::NoFace { path: path() }),
+            };
+        }
+        match &self.landmarks {
+            Some(_) if row.is_some() => Err(PhotoError::NoFace { path: path() }),
+            Some(csv) => Err(PhotoError::NotListed { path: path(), csv: csv.path().into() }),
+            None if (photo.width(), photo.height()) == (info.width, info.height) => Ok(Found::Framed),
+            None => Err(PhotoError::NoLandmarks {
+                path: path(),
+                width: photo.width() as u32,
+                height: photo.height() as u32,
+                model_width: info.width,
+                model_height: info.height,
+            }),
+        }
+    }
+
+    /// The model's crop of the photograph, as [`Finder::find`] found it.
+    ///
+    /// # Errors
+    /// Those of [`Finder::find`], and landmarks that cannot be aligned.
+    pub fn crop(&self, photo: &Photo, info: &ModelInfo) -> Result<Vec<u8>, PhotoError> {
+        crop(photo, &self.find(photo, info)?, info)
+    }
+}
+
+/// The model's crop of what was found.
+///
+/// # Errors
+/// When the landmarks cannot be aligned.
+pub fn crop(photo: &Photo, found: &Found, info: &ModelInfo) -> Result<Vec<u8>, PhotoError> {
+    let mut out = vec![0; info.crop_bytes()];
+    let done = match found {
+        Found::Face { landmarks, .. } => align::crop(&photo.frame(), landmarks, info, &mut out),
+        Found::Framed => align::framed(&photo.frame(), info, &mut out),
+    };
+    done.map_err(|source| PhotoError::Align { path: photo.path().into(), source })?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use arcgate_firmware::engine::ChannelOrder;
+    use image::RgbImage;
+    use nalgebra::Point2;
+
+    use super::*;
+    use crate::onnx::metadata::FACE_TEMPLATE_112;
+
+    fn info(template: bool) -> ModelInfo {
+        ModelInfo {
+            width: 112,
+            height: 112,
+            order: ChannelOrder::Rgb,
+            template: template.then(|| FACE_TEMPLATE_112.map(Point2::from)),
+            dimension: 8,
+            embedding_id: [0; 32],
+            threshold: None,
+        }
+    }
+
+    fn photo(name: &str, width: u32, height: u32) -> Photo {
+        let picture = RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 7]));
+        Photo::from_rgb(name, picture).unwrap()
+    }
+
+    fn csv() -> LandmarksCsv {
+        let points: Vec<String> =
+            FACE_TEMPLATE_112.iter().flatten().map(|v| (v + 20.0).to_string()).collect();
+        let text = format!("A/a.jpg,3,0,0,9,9,{},0.9\nA/none.jpg,0{}\n", points.join(","), ",0".repeat(15));
+        LandmarksCsv::parse(Path::new("l.csv"), &text).unwrap()
+    }
+
+    #[test]
+    fn landmarks_from_the_file() {
+        let finder = Finder::new(None, Some(csv()));
+        let seen = photo("/x/A/a.jpg", 160, 160);
+        assert!(matches!(finder.find(&seen, &info(true)).unwrap(), Found::Face { others: 2, .. }));
+        // The template moved by 20 pixels: the crop starts at (20, 20).
+        let crop = finder.crop(&seen, &info(true)).unwrap();
+        assert_eq!(crop[..3], [20, 20, 7]);
+        assert_eq!(crop[crop.len() - 3..], [131, 131, 7]);
+        let error = finder.find(&photo("A/none.jpg", 112, 112), &info(true)).unwrap_err();
+        assert!(matches!(error, PhotoError::NoFace { .. }), "{error}");
+        let error = finder.find(&photo("A/b.jpg", 112, 112), &info(true)).unwrap_err();
+        assert!(error.to_string().contains("A/b.jpg: not in l.csv"), "{error}");
+    }
+
+    #[test]
+    fn framed_pictures_and_aligned_ones() {
+        let finder = Finder::default();
+        assert_eq!(finder.find(&photo("a.png", 9, 9), &info(false)).unwrap(), Found::Framed);
+        let aligned = photo("a.png", 112, 112);
+        assert_eq!(finder.find(&aligned, &info(true)).unwrap(), Found::Framed);
+        assert_eq!(finder.crop(&aligned, &info(true)).unwrap(), aligned.frame().data());
+        let error = finder.find(&photo("a.png", 113, 112), &info(true)).unwrap_err();
+        assert!(error.to_string().contains("a.png has 113x112 pixels"), "{error}");
+    }
+}
