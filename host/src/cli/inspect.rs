@@ -1,17 +1,191 @@
 //! `arcgate inspect`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::ui::Ui;
+use anyhow::Context;
+use arcgate_firmware::engine::plan::{MAGIC, Plan};
+use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
+use serde_json::json;
+use tract_onnx::pb::ModelProto;
+
+use crate::lower::{self, Summary};
+use crate::onnx::file;
+use crate::onnx::metadata::{FloatInput, Metadata, MetadataError, hex};
+use crate::ui::{Ui, table, thousands};
 
 /// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// A plan, an int8 ONNX or a float ONNX.
+    file: PathBuf,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever stopped it, in words for people.
-pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`arcgate inspect` is not built yet")
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let path = &args.file;
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.starts_with(&MAGIC) || path.extension().is_some_and(|e| e == "plan") {
+        show(path, &bytes, None, "plan", ui).with_context(|| path.display().to_string())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let model = file::decode(&bytes).map_err(|why| {
+        anyhow::anyhow!("{} is neither a plan nor an ONNX model, or is damaged: {why}", path.display())
+    })?;
+    match Metadata::of(&model) {
+        Err(MetadataError::Missing) => show_float(path, &model, ui)?,
+        _ => {
+            let lowered = lower::lower_named(&model).with_context(|| format!("in {}", path.display()))?;
+            show(path, &lowered.plan, Some(&lowered.names), "int8 onnx", ui)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(path: &Path, plan: &[u8], names: Option<&[String]>, kind: &str, ui: &Ui) -> anyhow::Result<()> {
+    let summary = Summary::of(plan, names)?;
+    let info = Plan::parse(plan)?.info().clone();
+    ui.say(headline(path, &info, &summary));
+    ui.say(sizes(&summary));
+    match &info.threshold {
+        Some(threshold) => ui.say(format!(
+            "  threshold: {} degrees, false-match rate {:.1e} over {} impostor pairs",
+            threshold.angle,
+            threshold.false_match_rate,
+            thousands(threshold.impostor_pairs)
+        )),
+        None => ui.say("  threshold: none yet; `arcgate calibrate` measures it"),
+    }
+    ui.say(format!("  embedding id {}", hex(&info.embedding_id)));
+    ui.say(format!("\n{}", layer_table(&summary).trim_end()));
+    if let Some(note) = off_lattice_note(&summary) {
+        ui.say(note);
+    }
+    let threshold = info.threshold.as_ref().map(|t| {
+        json!({
+            "degrees": t.angle.degrees(),
+            "false_match_rate": t.false_match_rate,
+            "impostor_pairs": t.impostor_pairs,
+        })
+    });
+    ui.json(&json!({
+        "file": path,
+        "kind": kind,
+        "width": info.width,
+        "height": info.height,
+        "channels": info.order.channels(),
+        "dimension": info.dimension,
+        "aligned": info.template.is_some(),
+        "embedding_id": hex(&info.embedding_id),
+        "threshold": threshold,
+        "summary": summary,
+    }));
+    Ok(())
+}
+
+/// A float model: what its graph states, nothing computed.
+fn show_float(path: &Path, model: &ModelProto, ui: &Ui) -> anyhow::Result<()> {
+    let graph = model.graph.as_ref().context("the model holds no graph")?;
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for node in &graph.node {
+        *counts.entry(&node.op_type).or_default() += 1;
+    }
+    let parameters: u64 =
+        graph.initializer.iter().map(|t| t.dims.iter().map(|&d| d.max(0) as u64).product::<u64>()).sum();
+    let input = FloatInput::of(model)?;
+    ui.say(format!(
+        "{}: float ONNX, {} nodes, {} constants in {} tensors",
+        path.display(),
+        thousands(graph.node.len() as u64),
+        thousands(parameters),
+        thousands(graph.initializer.len() as u64)
+    ));
+    for (operator, count) in &counts {
+        ui.say(format!("  {count:>4}  {operator}"));
+    }
+    match &input {
+        Some(input) => ui.say(format!(
+            "  input: {}, mean {:?}, std {:?}, {}",
+            input.order,
+            input.mean,
+            input.std,
+            if input.template.is_some() { "aligned faces" } else { "framed pictures" }
+        )),
+        None => {
+            ui.say("  it does not say how its input is normalised: `arcgate import` takes --mean and --std")
+        }
+    }
+    ui.json(&json!({
+        "file": path,
+        "kind": "float onnx",
+        "nodes": graph.node.len(),
+        "constants": parameters,
+        "operators": counts,
+        "input": input,
+    }));
+    Ok(())
+}
+
+/// One line: what the model is.
+pub(super) fn headline(path: &Path, info: &ModelInfo, summary: &Summary) -> String {
+    let colours = match info.order {
+        ChannelOrder::Grey => "grey",
+        ChannelOrder::Rgb => "RGB",
+        ChannelOrder::Bgr => "BGR",
+    };
+    format!(
+        "{}: {}-dimensional int8 embedding, input {}x{} {colours} ({}), {:.1} M multiply-accumulates",
+        path.display(),
+        info.dimension,
+        info.width,
+        info.height,
+        if info.template.is_some() { "aligned faces" } else { "framed pictures" },
+        summary.macs as f64 / 1e6
+    )
+}
+
+/// One line: flash and RAM, in bytes.
+pub(super) fn sizes(summary: &Summary) -> String {
+    format!(
+        "  flash {} bytes (weights {}, other {})   RAM {} bytes arena + {} bytes crop",
+        thousands(summary.flash_bytes as u64),
+        thousands(summary.weight_bytes as u64),
+        thousands(summary.other_bytes as u64),
+        thousands(summary.arena_bytes as u64),
+        thousands(summary.crop_bytes as u64)
+    )
+}
+
+/// Which layers only tract computes so.
+pub(super) fn off_lattice_note(summary: &Summary) -> Option<String> {
+    (summary.off_lattice_layers > 0).then(|| {
+        format!(
+            "  {} of {} layers have scales off the lattice: they follow tract's own rule, which is slower on a core \
+             without floating point, and onnxruntime may differ there",
+            summary.off_lattice_layers,
+            summary.layers.len()
+        )
+    })
+}
+
+/// A row for every layer.
+pub(super) fn layer_table(summary: &Summary) -> String {
+    let header = ["layer", "operation", "output", "MACs", "weights", "requantization"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for layer in &summary.layers {
+        let [height, width, channels] = layer.output;
+        let mark = if layer.off_lattice { " *" } else { "" };
+        rows.push(vec![
+            layer.name.clone(),
+            layer.operation.clone(),
+            format!("{height}x{width}x{channels}"),
+            thousands(layer.macs),
+            thousands(layer.weight_bytes as u64),
+            format!("{}{mark}", layer.requantization),
+        ]);
+    }
+    table(&rows)
 }

@@ -1,21 +1,79 @@
 //! Int8 ONNX to plan: tract loads, types and declutters the graph, and every node becomes integer operations that equal
 //! tract's optimized graph to the byte, or is refused by name.
+//!
+//! `walk` goes through the graph (`value` says what a wire holds, `convolution` and `slope` find the integer forms) and
+//! builds a `network`; `arena` places its activations; `emit` writes the bytes. [`prove`] runs both engines on crops.
 
+mod arena;
+mod convolution;
+mod emit;
 mod error;
+mod network;
 mod prove;
+mod slope;
+mod summary;
+mod value;
+mod walk;
 
 pub use error::LowerError;
 pub use prove::{ProofReport, prove, prove_with, synthetic_crops};
+pub use summary::{LayerSummary, Summary};
 
+use arcgate_firmware::engine::Threshold;
+use arcgate_firmware::engine::plan::{Header, Plan, PlanError};
 use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
 
 use crate::onnx::metadata::Metadata;
+
+/// A plan and where its operations come from.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    /// The plan.
+    pub plan: Vec<u8>,
+    /// The ONNX node of each operation.
+    pub names: Vec<String>,
+}
 
 /// Lowers an int8 ONNX to a plan.
 ///
 /// # Errors
 /// When the graph holds what has no exact integer form; the error names the node and what would be accepted.
 pub fn lower(model: &ModelProto) -> Result<Vec<u8>, LowerError> {
-    let _info = Metadata::of(model)?.model_info()?;
-    Err(LowerError::Graph("the lowering is not written yet".into()))
+    lower_named(model).map(|lowered| lowered.plan)
+}
+
+/// [`lower`], with the names of the nodes that the operations come from.
+///
+/// # Errors
+/// As there.
+pub fn lower_named(model: &ModelProto) -> Result<Lowered, LowerError> {
+    let info = Metadata::of(model)?.model_info()?;
+    let declutter = || tract_onnx::onnx().model_for_proto_model(model)?.into_typed()?.into_decluttered();
+    let graph = declutter().map_err(|e| LowerError::Graph(format!("{e:#}")))?;
+    let network = walk::walk(&graph, &info)?;
+    let plan = emit::emit(&network, &arena::place(&network))?;
+    Plan::parse(&plan)?;
+    let names = network.layers.into_iter().map(|layer| layer.name).collect();
+    Ok(Lowered { plan, names })
+}
+
+/// The same plan with another threshold, or none. The embedding id stays as it is.
+///
+/// # Errors
+/// When `plan` is no valid plan.
+pub fn with_threshold(plan: &[u8], threshold: Option<Threshold>) -> Result<Vec<u8>, PlanError> {
+    let parsed = Plan::parse(plan)?;
+    let mut info = parsed.info().clone();
+    info.threshold = threshold;
+    let header = Header { info, arena_bytes: parsed.arena_bytes(), steps: parsed.len() };
+    let mut changed = plan.to_vec();
+    if !header.write(&mut changed) {
+        return Err(PlanError::Short {
+            needed: arcgate_firmware::engine::plan::HEADER_BYTES,
+            found: plan.len(),
+        });
+    }
+    Plan::parse(&changed)?;
+    Ok(changed)
 }

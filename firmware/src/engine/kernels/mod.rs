@@ -51,7 +51,7 @@ pub fn as_i8_mut(bytes: &mut [u8]) -> &mut [i8] {
 }
 
 /// Little-endian 32-bit words in flash, read one by one at any alignment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Words<'p>(&'p [[u8; 4]]);
 
 impl<'p> Words<'p> {

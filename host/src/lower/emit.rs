@@ -1,0 +1,155 @@
+//! A lowered network to the bytes of a plan.
+
+use arcgate_firmware::engine::kernels::{Shape, Window};
+use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, RECORD_BYTES, Record, Rule};
+
+use super::LowerError;
+use super::arena::Arena;
+use super::network::{Convolution, Layer, Network, Requantization, Work};
+
+/// The bytes behind the operations, and where they begin in the plan.
+struct Sections {
+    first: usize,
+    bytes: Vec<u8>,
+}
+
+impl Sections {
+    /// Adds a section aligned to 4 and gives its offset in the plan.
+    fn add(&mut self, section: impl IntoIterator<Item = u8>) -> Result<u32, LowerError> {
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        let offset = self.first + self.bytes.len();
+        self.bytes.extend(section);
+        u32::try_from(offset).map_err(|_| LowerError::TooLarge("its constants take more than 4 GiB"))
+    }
+
+    fn int8s(&mut self, values: &[i8]) -> Result<u32, LowerError> {
+        self.add(values.iter().map(|&v| v as u8))
+    }
+
+    fn words(&mut self, values: &[i32]) -> Result<u32, LowerError> {
+        self.add(values.iter().flat_map(|v| v.to_le_bytes()))
+    }
+}
+
+/// Writes the plan.
+pub fn emit(network: &Network, arena: &Arena) -> Result<Vec<u8>, LowerError> {
+    let layers = &network.layers;
+    let first = HEADER_BYTES + layers.len() * RECORD_BYTES;
+    let mut sections = Sections { first, bytes: Vec::new() };
+    let mut plan = vec![0; HEADER_BYTES];
+    for (at, layer) in layers.iter().enumerate() {
+        let record = record(network, arena, at, layer, &mut sections)?;
+        let bytes = record.to_bytes();
+        plan.extend(bytes.ok_or(LowerError::TooLarge("a shape, kernel, stride or pad exceeds its field"))?);
+    }
+    plan.append(&mut sections.bytes);
+    plan.resize(plan.len().next_multiple_of(4), 0);
+    let header = Header { info: network.info.clone(), arena_bytes: arena.bytes, steps: layers.len() };
+    if header.write(&mut plan) {
+        Ok(plan)
+    } else {
+        Err(LowerError::TooLarge("more than 65535 layers or 4 GiB"))
+    }
+}
+
+fn record(
+    network: &Network,
+    arena: &Arena,
+    at: usize,
+    layer: &Layer,
+    sections: &mut Sections,
+) -> Result<Record, LowerError> {
+    let offset = |place: usize| {
+        u32::try_from(place).map_err(|_| LowerError::TooLarge("its activations take more than 4 GiB"))
+    };
+    let output_shape = network.tensors[layer.output];
+    let input_shape = layer.input.map_or(output_shape, |id| network.tensors[id]);
+    let mut record = Record {
+        kind: Kind::Planes,
+        rule: Rule::HighMul,
+        input_zero: 0,
+        output_zero: 0,
+        lo: i8::MIN,
+        hi: i8::MAX,
+        second_zero: 0,
+        bits: 0,
+        input: offset(layer.input.map_or(0, |id| arena.tensors[id]))?,
+        output: offset(arena.tensors[layer.output])?,
+        second: offset(layer.second.map_or(0, |id| arena.tensors[id]))?,
+        input_shape,
+        output_shape,
+        window: Window { kernel: [0; 2], stride: [0; 2], pad: [0; 2] },
+        groups: 0,
+        a: 0,
+        b: 0,
+        c: 0,
+    };
+    match &layer.work {
+        Work::Input(tables) => (record.kind, record.a) = (Kind::Input, sections.int8s(tables)?),
+        Work::Lookup(table) => (record.kind, record.a) = (Kind::Lookup, sections.int8s(table)?),
+        Work::LookupChannels(tables) => {
+            (record.kind, record.a) = (Kind::LookupChannels, sections.int8s(tables)?);
+        }
+        Work::Planes => {}
+        Work::Sum(sum) => {
+            record.kind = Kind::Sum;
+            [record.input_zero, record.second_zero] = sum.zeros;
+            [record.a, record.b] = sum.mults.map(|mult| mult as u32);
+            record.bits = sum.bits;
+            (record.output_zero, record.lo, record.hi) = (sum.output_zero, sum.lo, sum.hi);
+        }
+        Work::FloatSum(sum) => {
+            record.kind = Kind::FloatSum;
+            [record.input_zero, record.second_zero] = sum.zeros;
+            [record.a, record.b] = sum.scales.map(f32::to_bits);
+            record.c = sum.reciprocal.to_bits();
+            (record.output_zero, record.lo, record.hi) = (sum.output_zero, sum.lo, sum.hi);
+        }
+        Work::Slope(slopes) => {
+            record.kind = Kind::Slope;
+            (record.input_zero, record.output_zero) = (slopes.input_zero, slopes.output_zero);
+            (record.bits, record.a) = (slopes.bits, slopes.positive as u32);
+            record.b = sections.words(&slopes.negative)?;
+        }
+        Work::Conv(conv) => {
+            record.second = offset(arena.scratch.get(at).copied().unwrap_or(0))?;
+            convolution(conv, input_shape, &mut record, sections)?;
+        }
+    }
+    Ok(record)
+}
+
+fn convolution(
+    conv: &Convolution,
+    input: Shape,
+    record: &mut Record,
+    sections: &mut Sections,
+) -> Result<(), LowerError> {
+    record.kind = if conv.depthwise { Kind::Depthwise } else { Kind::Conv };
+    record.window = conv.window;
+    record.groups = if conv.depthwise { input.channels } else { conv.groups } as u32;
+    record.input_zero = conv.input_zero;
+    (record.output_zero, record.lo, record.hi) = (conv.output_zero, conv.lo, conv.hi);
+    record.a = sections.int8s(&conv.weights)?;
+    record.b = sections.words(&conv.bias)?;
+    match &conv.requantization {
+        Requantization::HighMul(multipliers) => {
+            let mults: Vec<i32> = multipliers.iter().map(|m| m.mult).collect();
+            record.c = sections.words(&mults)?;
+            if multipliers.iter().any(|m| m.shift != 0) {
+                record.rule = Rule::ShiftedHighMul;
+                // The shifts follow the multipliers without a gap: words end at a multiple of 4.
+                sections.add(multipliers.iter().map(|m| m.shift))?;
+            }
+        }
+        Requantization::PerChannelF32(scales) => {
+            record.rule = Rule::PerChannelF32;
+            record.c = sections.add(scales.iter().flat_map(|s| s.to_le_bytes()))?;
+        }
+        Requantization::Uniform(scale) => {
+            record.rule = Rule::Uniform;
+            record.c = scale.to_bits();
+        }
+    }
+    Ok(())
+}

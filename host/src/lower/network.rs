@@ -1,0 +1,181 @@
+//! The lowered network between the graph and the bytes: layers over numbered activations, nothing placed yet.
+
+use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::engine::kernels::requant::HighMul;
+use arcgate_firmware::engine::kernels::scalar::{FloatSum, Sum};
+use arcgate_firmware::engine::kernels::{Shape, Window};
+
+/// The number of an activation.
+pub type TensorId = usize;
+
+/// A lowered model.
+#[derive(Debug)]
+pub struct Network {
+    /// What the model says of itself.
+    pub info: ModelInfo,
+    /// The shapes of all activations.
+    pub tensors: Vec<Shape>,
+    /// The layers in order; the last one's output is the embedding.
+    pub layers: Vec<Layer>,
+}
+
+/// One layer.
+#[derive(Debug)]
+pub struct Layer {
+    /// The ONNX node that it comes from.
+    pub name: String,
+    /// What it computes.
+    pub work: Work,
+    /// What it reads; `None` for the input tables, which read the crop.
+    pub input: Option<TensorId>,
+    /// The second operand of an add.
+    pub second: Option<TensorId>,
+    /// What it writes.
+    pub output: TensorId,
+}
+
+/// What a layer computes.
+#[derive(Debug)]
+pub enum Work {
+    /// The crop through a table for each plane.
+    Input(Vec<i8>),
+    /// Convolution of any kind.
+    Conv(Convolution),
+    /// Residual add in integers.
+    Sum(Sum),
+    /// Residual add in f32.
+    FloatSum(FloatSum),
+    /// One lookup table.
+    Lookup(Vec<i8>),
+    /// A lookup table for every channel.
+    LookupChannels(Vec<i8>),
+    /// A PReLU.
+    Slope(Slopes),
+    /// HWC to planes.
+    Planes,
+}
+
+/// A convolution.
+#[derive(Debug)]
+pub struct Convolution {
+    /// One kernel for each channel: weights `[row][column][channel]`, a bias with nothing folded in. Otherwise
+    /// `[output][row][column][input of the group]` and a bias with the input's zero point folded in.
+    pub depthwise: bool,
+    /// How the kernel slides.
+    pub window: Window,
+    /// Groups.
+    pub groups: usize,
+    /// The int8 that stands for real zero in the input.
+    pub input_zero: i8,
+    /// The weights in the order above.
+    pub weights: Vec<i8>,
+    /// One bias for every output channel.
+    pub bias: Vec<i32>,
+    /// The rule that requantizes.
+    pub requantization: Requantization,
+    /// The int8 that stands for real zero in the output.
+    pub output_zero: i8,
+    /// Least output.
+    pub lo: i8,
+    /// Greatest output.
+    pub hi: i8,
+}
+
+/// The rule that requantizes a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Requantization {
+    /// One high multiply for each channel: every scale is on the lattice.
+    HighMul(Vec<HighMul>),
+    /// tract's f32 rule: at least one scale is off the lattice.
+    PerChannelF32(Vec<f32>),
+    /// tract's rule for channels that share a scale that is off the lattice.
+    Uniform(f32),
+}
+
+/// The multipliers of a PReLU.
+#[derive(Debug)]
+pub struct Slopes {
+    /// Fraction bits.
+    pub bits: u8,
+    /// From the zero point up.
+    pub positive: i32,
+    /// Below it, one for each channel.
+    pub negative: Vec<i32>,
+    /// The int8 that stands for real zero in the input.
+    pub input_zero: i8,
+    /// The int8 that stands for real zero in the output.
+    pub output_zero: i8,
+}
+
+impl Work {
+    /// Whether the output may be written over an input of the same size.
+    pub fn is_element_wise(&self) -> bool {
+        match self {
+            Work::Input(_) | Work::Conv(_) | Work::Planes => false,
+            Work::Sum(_) | Work::FloatSum(_) | Work::Lookup(_) | Work::LookupChannels(_) | Work::Slope(_) => {
+                true
+            }
+        }
+    }
+
+    /// The output clamp, where there is one.
+    fn clamp(&mut self) -> Option<(&mut i8, &mut i8)> {
+        match self {
+            Work::Conv(conv) => Some((&mut conv.lo, &mut conv.hi)),
+            Work::Sum(sum) => Some((&mut sum.lo, &mut sum.hi)),
+            Work::FloatSum(sum) => Some((&mut sum.lo, &mut sum.hi)),
+            _ => None,
+        }
+    }
+}
+
+impl Network {
+    /// Adds a layer with a new output and gives the output's number.
+    pub fn push(
+        &mut self,
+        name: &str,
+        work: Work,
+        input: Option<TensorId>,
+        second: Option<TensorId>,
+        shape: Shape,
+    ) -> TensorId {
+        let output = self.tensors.len();
+        self.tensors.push(shape);
+        self.layers.push(Layer { name: name.into(), work, input, second, output });
+        output
+    }
+
+    /// Folds tables that only clamp (a Clip on int8) into the layer before them, where nobody else reads that.
+    pub fn fold_clamps(&mut self) {
+        let mut at = 0;
+        while at < self.layers.len() {
+            match self.clamp_of(at) {
+                Some((producer, lo, hi)) => {
+                    let removed = self.layers.remove(at);
+                    let layer = &mut self.layers[producer];
+                    layer.output = removed.output;
+                    if let Some((least, greatest)) = layer.work.clamp() {
+                        (*least, *greatest) = ((*least).clamp(lo, hi), (*greatest).clamp(lo, hi));
+                    }
+                }
+                None => at += 1,
+            }
+        }
+    }
+
+    /// The producer and the bounds, if layer `at` is a table that can be folded.
+    fn clamp_of(&mut self, at: usize) -> Option<(usize, i8, i8)> {
+        let Work::Lookup(table) = &self.layers[at].work else { return None };
+        let entry = |value: i8| table[value as u8 as usize];
+        let (lo, hi) = (entry(i8::MIN), entry(i8::MAX));
+        if lo > hi || (i8::MIN..=i8::MAX).any(|value| entry(value) != value.clamp(lo, hi)) {
+            return None;
+        }
+        let input = self.layers[at].input?;
+        let readers =
+            self.layers.iter().filter(|l| l.input == Some(input) || l.second == Some(input)).count();
+        let producer = self.layers.iter().position(|l| l.output == input)?;
+        let folds = readers == 1 && self.layers[producer].work.clamp().is_some();
+        folds.then_some((producer, lo, hi))
+    }
+}
