@@ -1,7 +1,9 @@
 //! Pixels as they come: format, geometry, no ownership.
 
+use serde::{Deserialize, Serialize};
+
 /// How the pixels of a [`Frame`] lie in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PixelFormat {
     /// One byte a pixel.

@@ -43,11 +43,11 @@ pub enum Event {
     Noise(Noise),
 }
 
-/// The device: an engine `E`, a gallery on the flash `F`, a serial port `P`, memory for pictures of `FRAME` bytes and
-/// crops of `CROP` bytes, and at most `PEOPLE` people.
+/// The device: an engine `E`, a gallery of at most `PEOPLE` people on the flash `F`, a serial port `P`, and
+/// [`Memory`] for pictures in buffers `B`.
 #[derive(Debug)]
-pub struct Device<'m, E, F, P, const FRAME: usize, const CROP: usize, const PEOPLE: usize> {
-    core: Core<'m, E, F, FRAME, CROP, PEOPLE>,
+pub struct Device<E, F, P, B, const PEOPLE: usize> {
+    core: Core<E, F, B, PEOPLE>,
     port: P,
     input: [u8; INPUT],
     /// What of `input` is still to be looked at.
@@ -60,17 +60,17 @@ pub struct Device<'m, E, F, P, const FRAME: usize, const CROP: usize, const PEOP
     answered: Option<PacketHeader>,
 }
 
-impl<'m, E, F, P, const FRAME: usize, const CROP: usize, const PEOPLE: usize>
-    Device<'m, E, F, P, FRAME, CROP, PEOPLE>
+impl<E, F, P, B, const PEOPLE: usize> Device<E, F, P, B, PEOPLE>
 where
     E: Embedder,
     F: NorFlash,
+    B: AsRef<[u8]> + AsMut<[u8]>,
     P: Read + ReadReady + Write + WriteReady,
 {
     /// Puts a device together. A flash that holds nothing gets an empty gallery; one that holds another model's gallery
     /// or a damaged one is left alone, and [`Request::Info`] says so.
-    pub fn new(engine: E, flash: F, port: P, memory: &'m mut Memory<FRAME, CROP>) -> Self {
-        let mut gallery = Gallery::open(flash, engine.info());
+    pub fn new(engine: E, flash: F, port: P, memory: Memory<B>) -> Self {
+        let mut gallery = Gallery::open(flash, engine.info().into());
         if gallery.state() == Err(GalleryError::Blank) {
             // If this fails the gallery keeps the reason and gives it to whoever asks.
             let _ = gallery.format();
@@ -164,14 +164,17 @@ fn refuse<'r>(fault: Fault) -> (Reply<'r>, Option<Event>) {
 
 /// Everything behind the port.
 #[derive(Debug)]
-struct Core<'m, E, F, const FRAME: usize, const CROP: usize, const PEOPLE: usize> {
+struct Core<E, F, B, const PEOPLE: usize> {
     engine: E,
     gallery: Gallery<F, PEOPLE>,
-    picture: Picture<'m, FRAME, CROP>,
+    picture: Picture<B>,
 }
 
-impl<E: Embedder, F: NorFlash, const FRAME: usize, const CROP: usize, const PEOPLE: usize>
-    Core<'_, E, F, FRAME, CROP, PEOPLE>
+impl<E, F, B, const PEOPLE: usize> Core<E, F, B, PEOPLE>
+where
+    E: Embedder,
+    F: NorFlash,
+    B: AsRef<[u8]> + AsMut<[u8]>,
 {
     fn answer(&mut self, request: Request<'_>) -> (Reply<'_>, Option<Event>) {
         match self.try_answer(request) {
@@ -232,7 +235,7 @@ impl<E: Embedder, F: NorFlash, const FRAME: usize, const CROP: usize, const PEOP
             model: self.engine.info().into(),
             usage: self.gallery.usage(),
             gallery: self.gallery.state().err(),
-            frame_capacity: FRAME as u32,
+            frame_capacity: self.picture.capacity(),
         }
     }
 

@@ -10,24 +10,14 @@ use crate::link::{Fault, Reply};
 
 use super::Shot;
 
-/// Memory for one picture of at most `FRAME` bytes and one crop of at most `CROP`; large, so it lives in a `static`.
+/// Memory for one picture and one crop; their lengths are the largest that the device takes. On a board two `static`
+/// arrays.
 #[derive(Debug)]
-pub struct Memory<const FRAME: usize, const CROP: usize> {
-    frame: [u8; FRAME],
-    crop: [u8; CROP],
-}
-
-impl<const FRAME: usize, const CROP: usize> Memory<FRAME, CROP> {
-    /// All zeros.
-    pub const fn new() -> Self {
-        Memory { frame: [0; FRAME], crop: [0; CROP] }
-    }
-}
-
-impl<const FRAME: usize, const CROP: usize> Default for Memory<FRAME, CROP> {
-    fn default() -> Self {
-        Self::new()
-    }
+pub struct Memory<B> {
+    /// For the picture as it is sent.
+    pub frame: B,
+    /// For the model's input.
+    pub crop: B,
 }
 
 /// How far the picture has come.
@@ -77,8 +67,8 @@ impl From<Missing> for Fault {
 }
 
 #[derive(Debug)]
-pub(super) struct Picture<'m, const FRAME: usize, const CROP: usize> {
-    memory: &'m mut Memory<FRAME, CROP>,
+pub(super) struct Picture<B> {
+    memory: Memory<B>,
     header: Option<FrameHeader>,
     received: u32,
     stage: Stage,
@@ -89,8 +79,8 @@ pub(super) struct Picture<'m, const FRAME: usize, const CROP: usize> {
     wire: [u8; MAX_DIMENSION],
 }
 
-impl<'m, const FRAME: usize, const CROP: usize> Picture<'m, FRAME, CROP> {
-    pub(super) fn new(memory: &'m mut Memory<FRAME, CROP>) -> Self {
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
+    pub(super) fn new(memory: Memory<B>) -> Self {
         Picture {
             memory,
             header: None,
@@ -103,6 +93,11 @@ impl<'m, const FRAME: usize, const CROP: usize> Picture<'m, FRAME, CROP> {
         }
     }
 
+    /// Bytes of the largest picture.
+    pub(super) fn capacity(&self) -> u32 {
+        self.memory.frame.as_ref().len() as u32
+    }
+
     /// Forgets the picture and makes ready for the next.
     pub(super) fn begin(&mut self, header: FrameHeader) -> Result<(), Fault> {
         (self.header, self.received) = (None, 0);
@@ -111,8 +106,9 @@ impl<'m, const FRAME: usize, const CROP: usize> Picture<'m, FRAME, CROP> {
         if width == 0 || height == 0 {
             return Err(Fault::EmptyFrame { width, height });
         }
-        if header.bytes() > FRAME as u64 {
-            return Err(Fault::FrameTooLarge { needed: header.bytes(), capacity: FRAME as u32 });
+        let capacity = self.capacity();
+        if header.bytes() > capacity as u64 {
+            return Err(Fault::FrameTooLarge { needed: header.bytes(), capacity });
         }
         self.header = Some(header);
         Ok(())
@@ -126,7 +122,7 @@ impl<'m, const FRAME: usize, const CROP: usize> Picture<'m, FRAME, CROP> {
         if self.header.is_none() || offset != self.received || end > total as usize {
             return Err(refused);
         }
-        self.memory.frame.get_mut(offset as usize..end).ok_or(refused)?.copy_from_slice(bytes);
+        self.memory.frame.as_mut().get_mut(offset as usize..end).ok_or(refused)?.copy_from_slice(bytes);
         self.received = end as u32;
         Ok(self.received)
     }
@@ -146,10 +142,11 @@ impl<'m, const FRAME: usize, const CROP: usize> Picture<'m, FRAME, CROP> {
             .header
             .filter(|_| self.received == total)
             .ok_or(Fault::NoFrame { received: self.received, total })?;
-        let Memory { frame, crop } = &mut *self.memory;
-        let data = &frame[..total as usize];
+        let Memory { frame, crop } = &mut self.memory;
+        let (frame, crop) = (frame.as_ref(), crop.as_mut());
+        let data = frame.get(..total as usize).unwrap_or(&[]);
         let frame =
-            Frame::new(header.format.into(), header.width, header.height, data).map_err(Fault::from)?;
+            Frame::new(header.format, header.width, header.height, data).map_err(Fault::from)?;
         self.crop_bytes = cut(&frame, header.landmarks().as_ref(), info, crop)?;
         self.stage = Stage::Cropped;
         Ok(())
@@ -167,13 +164,14 @@ impl<'m, const FRAME: usize, const CROP: usize> Picture<'m, FRAME, CROP> {
     /// Embeds a camera's picture; `restart` goes back to the host's.
     pub(super) fn look<E: Embedder>(&mut self, shot: &Shot<'_>, engine: &mut E) -> Result<(), Missing> {
         self.restart();
-        self.crop_bytes = cut(&shot.frame, shot.landmarks.as_ref(), engine.info(), &mut self.memory.crop)?;
+        self.crop_bytes =
+            cut(&shot.frame, shot.landmarks.as_ref(), engine.info(), self.memory.crop.as_mut())?;
         self.run(engine)
     }
 
     fn run<E: Embedder>(&mut self, engine: &mut E) -> Result<(), Missing> {
         let dimension = (engine.info().dimension as usize).min(MAX_DIMENSION);
-        let crop = self.memory.crop.get(..self.crop_bytes).unwrap_or(&[]);
+        let crop = self.memory.crop.as_ref().get(..self.crop_bytes).unwrap_or(&[]);
         engine.embed(crop, &mut self.embedding[..dimension]).map_err(Fault::from)?;
         self.dimension = dimension;
         self.stage = Stage::Embedded;
@@ -186,7 +184,7 @@ impl<'m, const FRAME: usize, const CROP: usize> Picture<'m, FRAME, CROP> {
     }
 
     pub(super) fn crop_piece(&self, offset: u32) -> Result<Reply<'_>, Fault> {
-        piece(self.memory.crop.get(..self.crop_bytes).unwrap_or(&[]), offset)
+        piece(self.memory.crop.as_ref().get(..self.crop_bytes).unwrap_or(&[]), offset)
     }
 
     pub(super) fn embedding_piece(&mut self, offset: u32) -> Result<Reply<'_>, Fault> {

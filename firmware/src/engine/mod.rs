@@ -8,11 +8,13 @@ pub mod plan;
 #[cfg(feature = "tract")]
 pub mod tract;
 
+use serde::{Deserialize, Serialize};
+
 use crate::align::Landmarks;
 use crate::embedding::Angle;
 
 /// The colours a model was trained on, in the order of its input planes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ChannelOrder {
     /// One plane of luma.
@@ -34,7 +36,7 @@ impl ChannelOrder {
 }
 
 /// The bar for "same person", measured by `arcgate calibrate` and stored with the model.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
     /// Probe and template match when their angle is at most this.
     pub angle: Angle,

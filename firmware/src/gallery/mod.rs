@@ -259,6 +259,38 @@ impl<E: NorFlashError> From<E> for GalleryError {
     }
 }
 
+/// Which model's templates a gallery holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Binding {
+    /// The model's embedding id.
+    pub embedding_id: [u8; 32],
+    /// The length of its embeddings.
+    pub dimension: u16,
+}
+
+impl From<&ModelInfo> for Binding {
+    fn from(info: &ModelInfo) -> Self {
+        Binding { embedding_id: info.embedding_id, dimension: info.dimension }
+    }
+}
+
+impl Binding {
+    /// What the gallery on `flash` is bound to; to look after people without their model.
+    ///
+    /// # Errors
+    /// When there is no gallery, or one of another version, or the flash fails.
+    pub fn read<F: NorFlash>(flash: &mut F) -> Result<Self, GalleryError> {
+        let mut gallery: Gallery<&mut F, 0> =
+            Gallery::unmounted(flash, Binding { embedding_id: [0; 32], dimension: 1 });
+        let header = match gallery.newest_header()? {
+            Some((_, header)) => header,
+            None => return Err(gallery.blank_or_damaged()?),
+        };
+        Ok(Binding { embedding_id: header.embedding_id, dimension: header.dimension })
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     id: PersonId,
@@ -295,13 +327,22 @@ pub struct Gallery<F, const PEOPLE: usize> {
 impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
     /// Takes the flash and mounts what lies there. Whether that went well says [`Gallery::state`]; until it did, every
     /// other operation gives the same error.
-    pub fn open(flash: F, model: &ModelInfo) -> Self {
+    pub fn open(flash: F, model: Binding) -> Self {
+        let mut gallery = Self::unmounted(flash, model);
+        gallery.state = gallery.scan();
+        if gallery.state.is_err() {
+            gallery.people.clear();
+        }
+        gallery
+    }
+
+    fn unmounted(flash: F, model: Binding) -> Self {
         const {
             assert!(UNIT.is_multiple_of(F::WRITE_SIZE), "the flash's write unit must divide 32 bytes");
             assert!(UNIT.is_multiple_of(F::READ_SIZE), "the flash's read unit must divide 32 bytes");
             assert!(F::ERASE_SIZE.is_multiple_of(UNIT), "the flash's sectors must be multiples of 32 bytes");
         }
-        let mut gallery = Gallery {
+        Gallery {
             flash,
             embedding_id: model.embedding_id,
             dimension: (model.dimension as usize).min(MAX_DIMENSION),
@@ -313,12 +354,7 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
             sequence: 0,
             people: Vec::new(),
             pending: None,
-        };
-        gallery.state = gallery.scan();
-        if gallery.state.is_err() {
-            gallery.people.clear();
         }
-        gallery
     }
 
     /// Whether the gallery is mounted, and if not, why.
@@ -554,16 +590,7 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
 
     fn scan(&mut self) -> Result<(), GalleryError> {
         self.check_size()?;
-        let mut newest: Option<(u32, Header)> = None;
-        for bank in 0..2 {
-            if let (Seal::Whole, bytes) = self.read_header(bank)? {
-                let header = Header::decode(&bytes, bank * self.bank_bytes())?;
-                if newest.is_none_or(|(_, n)| header.generation > n.generation) {
-                    newest = Some((bank, header));
-                }
-            }
-        }
-        let Some((bank, header)) = newest else { return Err(self.blank_or_damaged()?) };
+        let Some((bank, header)) = self.newest_header()? else { return Err(self.blank_or_damaged()?) };
         self.bank = bank;
         if header.bank_bytes != self.bank_bytes() {
             return Err(GalleryError::Resized { recorded: header.bank_bytes, found: self.bank_bytes() });
@@ -580,6 +607,20 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         self.read_log()?;
         // What a cut compaction left in the other bank.
         self.erase_bank(1 - bank)
+    }
+
+    /// The bank that counts.
+    fn newest_header(&mut self) -> Result<Option<(u32, Header)>, GalleryError> {
+        let mut newest: Option<(u32, Header)> = None;
+        for bank in 0..2 {
+            if let (Seal::Whole, bytes) = self.read_header(bank)? {
+                let header = Header::decode(&bytes, bank * self.bank_bytes())?;
+                if newest.is_none_or(|(_, n)| header.generation > n.generation) {
+                    newest = Some((bank, header));
+                }
+            }
+        }
+        Ok(newest)
     }
 
     /// No header is whole: nothing was ever here (or a cut ended the first format), or something was.

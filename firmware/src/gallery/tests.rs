@@ -9,7 +9,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::embedding::{Angle, angle};
-use crate::engine::ChannelOrder;
 
 const ERASE: usize = 1024;
 const WRITE: usize = 4;
@@ -108,27 +107,19 @@ impl NorFlash for Mock {
 
 type TestGallery = Gallery<Mock, 8>;
 
-fn model() -> ModelInfo {
-    ModelInfo {
-        width: 8,
-        height: 8,
-        order: ChannelOrder::Grey,
-        template: None,
-        dimension: DIMENSION as u16,
-        embedding_id: [7; 32],
-        threshold: None,
-    }
+fn model() -> Binding {
+    Binding { embedding_id: [7; 32], dimension: DIMENSION as u16 }
 }
 
 fn empty(sectors: usize) -> TestGallery {
-    let mut gallery = Gallery::open(Mock::new(sectors * ERASE), &model());
+    let mut gallery = Gallery::open(Mock::new(sectors * ERASE), model());
     assert_eq!(gallery.state(), Err(GalleryError::Blank));
     gallery.format().unwrap();
     gallery
 }
 
 fn reopen(gallery: TestGallery) -> TestGallery {
-    Gallery::open(gallery.into_flash(), &model())
+    Gallery::open(gallery.into_flash(), model())
 }
 
 /// A template that is different for every seed.
@@ -265,7 +256,7 @@ proptest! {
         for (operations, budget) in rounds {
             let mut flash = gallery.into_flash();
             flash.budget = Some(budget);
-            gallery = Gallery::open(flash, &model());
+            gallery = Gallery::open(flash, model());
             let mut candidate = plain.clone();
             for operation in &operations {
                 stamp += 1;
@@ -284,7 +275,7 @@ proptest! {
             }
             let mut flash = gallery.into_flash();
             (flash.dead, flash.budget) = (false, None);
-            gallery = Gallery::open(flash, &model());
+            gallery = Gallery::open(flash, model());
             if check(&mut gallery, &plain).is_err() {
                 check(&mut gallery, &candidate)?;
                 plain = candidate;
@@ -313,7 +304,7 @@ proptest! {
             let at = at.index(flash.bytes.len());
             flash.bytes[at] ^= mask;
         }
-        let mut gallery = Gallery::open(flash, &model());
+        let mut gallery = Gallery::open(flash, model());
         if gallery.state().is_ok() && check(&mut gallery, &plain).is_err() {
             check(&mut gallery, &before)?;
         }
@@ -330,11 +321,11 @@ proptest! {
         let mut flash = gallery.into_flash();
         flash.bytes.truncate(keep * ERASE);
         flash.bytes.resize(keep.max(1) * ERASE, 0xff);
-        let gallery: TestGallery = Gallery::open(flash, &model());
+        let gallery: TestGallery = Gallery::open(flash, model());
         // Five sectors halve into the same banks as four.
         prop_assert_eq!(gallery.state().is_ok(), keep == 4 || keep == 5);
         let random = Mock { bytes, ..Mock::new(0) };
-        prop_assert!(TestGallery::open(random, &model()).state().is_err());
+        prop_assert!(TestGallery::open(random, model()).state().is_err());
     }
 }
 
@@ -376,10 +367,10 @@ fn every_cut_of_an_enrolment_that_compacts() {
     let mut cuts = 0;
     for budget in 0.. {
         let flash = Mock { bytes: image.clone(), budget: Some(budget), random: budget + 1, ..Mock::new(0) };
-        let mut gallery: TestGallery = Gallery::open(flash, &model());
+        let mut gallery: TestGallery = Gallery::open(flash, model());
         let done = gallery.enroll("Grace", &[&template(3), &template(4)]);
         let flash = Mock { budget: None, dead: false, ..gallery.into_flash() };
-        let mut after: TestGallery = Gallery::open(flash, &model());
+        let mut after: TestGallery = Gallery::open(flash, model());
         assert_eq!(after.state(), Ok(()), "after {budget} steps");
         assert!(after.find("Ada").unwrap().is_some());
         let grace = after.find("Grace").unwrap();
@@ -432,8 +423,10 @@ fn refusals_carry_the_numbers() {
     assert_eq!(gallery.enroll("Bob", &[&[0; DIMENSION]]), Err(GalleryError::ZeroTemplate));
     let nobody = PersonId(99);
     assert_eq!(gallery.remove(nobody), Err(GalleryError::NoSuchPerson { person: nobody }));
-    let other = ModelInfo { embedding_id: [8; 32], ..model() };
-    let gallery: TestGallery = Gallery::open(gallery.into_flash(), &other);
+    let mut flash = gallery.into_flash();
+    assert_eq!(Binding::read(&mut flash), Ok(model()));
+    let other = Binding { embedding_id: [8; 32], ..model() };
+    let gallery: TestGallery = Gallery::open(flash, other);
     let wrong = GalleryError::WrongModel { gallery: [7; 32], model: [8; 32] };
     assert_eq!(gallery.state(), Err(wrong));
     assert!(wrong.to_string().contains("0707 0707 0707 0707"), "{wrong}");

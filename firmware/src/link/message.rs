@@ -63,7 +63,7 @@ pub enum Request<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FrameHeader {
     /// How its pixels lie.
-    pub format: Format,
+    pub format: PixelFormat,
     /// Pixels in a row.
     pub width: u16,
     /// Rows.
@@ -76,43 +76,12 @@ pub struct FrameHeader {
 impl FrameHeader {
     /// Bytes of the picture; no overflow, `u16` sides and three bytes a pixel fit.
     pub fn bytes(&self) -> u64 {
-        self.width as u64 * self.height as u64 * PixelFormat::from(self.format).bytes_per_pixel() as u64
+        self.width as u64 * self.height as u64 * self.format.bytes_per_pixel() as u64
     }
 
     /// The landmarks as the aligner takes them.
     pub fn landmarks(&self) -> Option<Landmarks> {
         self.landmarks.map(|points| points.map(nalgebra::Point2::from))
-    }
-}
-
-/// [`PixelFormat`] on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Format {
-    /// One byte a pixel.
-    Grey8,
-    /// Red, green, blue.
-    Rgb8,
-    /// Two bytes a pixel, big-endian.
-    Rgb565,
-}
-
-impl From<Format> for PixelFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Grey8 => PixelFormat::Grey8,
-            Format::Rgb8 => PixelFormat::Rgb8,
-            Format::Rgb565 => PixelFormat::Rgb565,
-        }
-    }
-}
-
-impl From<PixelFormat> for Format {
-    fn from(format: PixelFormat) -> Self {
-        match format {
-            PixelFormat::Grey8 => Format::Grey8,
-            PixelFormat::Rgb8 => Format::Rgb8,
-            PixelFormat::Rgb565 => Format::Rgb565,
-        }
     }
 }
 
@@ -186,62 +155,49 @@ pub struct DeviceInfo {
     pub frame_capacity: u32,
 }
 
-/// [`ModelInfo`] on the wire, without the template's coordinates.
+/// [`ModelInfo`] on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ModelSummary {
-    /// Columns of the input.
+    /// As [`ModelInfo::width`].
     pub width: u16,
-    /// Rows of the input.
+    /// As [`ModelInfo::height`].
     pub height: u16,
-    /// Bytes of a pixel of a crop.
-    pub channels: u8,
-    /// Whether pictures are aligned by landmarks.
-    pub aligned: bool,
-    /// Length of the embedding.
+    /// As [`ModelInfo::order`].
+    pub order: ChannelOrder,
+    /// As [`ModelInfo::template`].
+    pub template: Option<[[f32; 2]; 5]>,
+    /// As [`ModelInfo::dimension`].
     pub dimension: u16,
-    /// Its embedding id.
+    /// As [`ModelInfo::embedding_id`].
     pub embedding_id: [u8; 32],
-    /// The calibrated threshold.
-    pub threshold: Option<ThresholdSummary>,
-}
-
-/// [`Threshold`] on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ThresholdSummary {
-    /// At most this is a match.
-    pub angle: Angle,
-    /// As measured.
-    pub false_match_rate: f32,
-    /// Pairs measured.
-    pub impostor_pairs: u64,
+    /// As [`ModelInfo::threshold`].
+    pub threshold: Option<Threshold>,
 }
 
 impl From<&ModelInfo> for ModelSummary {
     fn from(info: &ModelInfo) -> Self {
-        let threshold = info.threshold.map(|t: Threshold| ThresholdSummary {
-            angle: t.angle,
-            false_match_rate: t.false_match_rate,
-            impostor_pairs: t.impostor_pairs,
-        });
         ModelSummary {
             width: info.width,
             height: info.height,
-            channels: info.order.channels() as u8,
-            aligned: info.template.is_some(),
+            order: info.order,
+            template: info.template.map(|points| points.map(|p| [p.x, p.y])),
             dimension: info.dimension,
             embedding_id: info.embedding_id,
-            threshold,
+            threshold: info.threshold,
         }
     }
 }
 
-impl ModelSummary {
-    /// How the pixels of a framed picture lie for this model.
-    pub fn format(&self) -> PixelFormat {
-        if self.channels as usize == ChannelOrder::Grey.channels() {
-            PixelFormat::Grey8
-        } else {
-            PixelFormat::Rgb8
+impl From<&ModelSummary> for ModelInfo {
+    fn from(summary: &ModelSummary) -> Self {
+        ModelInfo {
+            width: summary.width,
+            height: summary.height,
+            order: summary.order,
+            template: summary.template.map(|points| points.map(nalgebra::Point2::from)),
+            dimension: summary.dimension,
+            embedding_id: summary.embedding_id,
+            threshold: summary.threshold,
         }
     }
 }

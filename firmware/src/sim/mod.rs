@@ -31,8 +31,13 @@ pub const CROP: usize = 256 * 256 * 3;
 /// People that a simulated device indexes.
 pub const PEOPLE: usize = 4096;
 
-/// A simulated device on a flash `F`.
-pub type SimDevice<'m, F> = Device<'m, Box<dyn Embedder + Send>, F, TcpPort, FRAME, CROP, PEOPLE>;
+/// A simulated device on a flash `F` with a port `P`.
+pub type SimDevice<F, P> = Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, PEOPLE>;
+
+/// Memory for the pictures of a simulated device.
+pub fn memory() -> Memory<Vec<u8>> {
+    Memory { frame: vec![0; FRAME], crop: vec![0; CROP] }
+}
 
 /// How long the device sleeps when nothing came.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -111,8 +116,7 @@ impl Running {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let body = move || {
-            let mut memory = Box::<Memory<FRAME, CROP>>::default();
-            let mut device: SimDevice<'_, F> = Device::new(engine, flash, port, &mut memory);
+            let mut device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory());
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.
                 let event = device.poll().unwrap_or_default();
@@ -124,8 +128,7 @@ impl Running {
                 }
             }
         };
-        // The picture's memory is built on the stack before it is boxed.
-        let thread = std::thread::Builder::new().name("device".into()).stack_size(32 << 20).spawn(body)?;
+        let thread = std::thread::Builder::new().name("device".into()).spawn(body)?;
         Ok(Running { address, stop, thread: Some(thread) })
     }
 

@@ -1,1 +1,11 @@
-//! The client of a device: serial port or TCP.
+//! The client of a device: over TCP to a simulator, over a serial port, or in this process on a gallery file.
+//!
+//! All three speak the same messages to the same device state machine; see [`arcgate_firmware::link`].
+
+mod client;
+mod local;
+mod target;
+
+pub use client::{Client, LinkError, Wire};
+pub use local::LocalWire;
+pub use target::{DEFAULT_BAUD, Target, TargetError};

@@ -1,0 +1,394 @@
+//! Asking a device, again and again if need be, for a bounded time.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use arcgate_firmware::frame::{Frame, PixelFormat};
+use arcgate_firmware::gallery::{Person, PersonId};
+use arcgate_firmware::link::message::{Answer, DeviceInfo, FrameHeader, MAX_PIECE, PROTOCOL, Who};
+use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
+use arcgate_firmware::link::{Fault, Reply, Request};
+
+use super::Target;
+
+/// Bytes to and from a device, with a limit on waiting.
+pub trait Wire: Read + Write + Send {
+    /// How long a `read` may wait; one that waited in vain gives `TimedOut`, `WouldBlock` or no bytes.
+    ///
+    /// # Errors
+    /// When the system says no.
+    fn set_patience(&mut self, patience: Duration) -> io::Result<()>;
+}
+
+impl Wire for TcpStream {
+    fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(patience))
+    }
+}
+
+impl Wire for Box<dyn serialport::SerialPort> {
+    fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
+        Ok(self.set_timeout(patience)?)
+    }
+}
+
+/// Why a device did not give what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// There is no way to it.
+    #[error("cannot reach {target}: {source}")]
+    Connect {
+        /// The target's word.
+        target: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("the connection to the device broke: {0}")]
+    Broken(#[from] io::Error),
+    /// No reply came.
+    #[error("no reply to {request} in {seconds} s ({tries} tries)")]
+    Silent {
+        /// What was asked.
+        request: &'static str,
+        /// How long.
+        seconds: u64,
+        /// How often.
+        tries: u32,
+    },
+    /// The device says why it did not do it.
+    #[error("{0}")]
+    Fault(Fault),
+    /// Another version.
+    #[error("the device speaks link version {found}, this program speaks version {PROTOCOL}")]
+    Protocol {
+        /// The device's.
+        found: u16,
+    },
+    /// A reply that does not answer the request.
+    #[error("the device answered {request} with something else")]
+    Unexpected {
+        /// What was asked.
+        request: &'static str,
+    },
+}
+
+/// The first wait for a reply before asking again; each further wait is twice as long, up to eight times.
+const FIRST_WAIT: Duration = Duration::from_millis(400);
+
+/// How long to try requests that only move bytes or look things up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long to try requests that run the model or erase flash; an emulated microcontroller takes many seconds.
+const LONG_PATIENCE: Duration = Duration::from_secs(300);
+
+/// A connection to a device.
+pub struct Client {
+    wire: Box<dyn Wire>,
+    decoder: Decoder,
+    session: u32,
+    sequence: u32,
+    first_wait: Duration,
+    retries: u64,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("session", &self.session).field("sequence", &self.sequence).finish()
+    }
+}
+
+impl Client {
+    /// Connects to a device over TCP or a serial port and asks whether it speaks this version.
+    ///
+    /// # Errors
+    /// When nothing is there, nothing answers, or it speaks another version. A gallery file is no device: see
+    /// [`crate::enroll::open`].
+    pub fn connect(target: &Target) -> Result<(Self, DeviceInfo), LinkError> {
+        let failed = |source| LinkError::Connect { target: target.to_string(), source };
+        let wire: Box<dyn Wire> = match target {
+            Target::Tcp(address) => Box::new(dial(address).map_err(failed)?),
+            Target::Serial { port, baud } => {
+                let opened = serialport::new(port, *baud).timeout(FIRST_WAIT).open();
+                Box::new(opened.map_err(|e| failed(e.into()))?)
+            }
+            Target::File(_) => {
+                let kind = io::ErrorKind::InvalidInput;
+                return Err(failed(io::Error::new(kind, "a gallery file, where a device was expected")));
+            }
+        };
+        Self::over(wire)
+    }
+
+    /// Speaks over `wire`.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn over(wire: Box<dyn Wire>) -> Result<(Self, DeviceInfo), LinkError> {
+        let mut client = Client {
+            wire,
+            decoder: Decoder::new(),
+            session: rand::random(),
+            sequence: 0,
+            first_wait: FIRST_WAIT,
+            retries: 0,
+        };
+        // Whatever the device has half received ends here.
+        client.wire.write_all(&[0])?;
+        let info = client.info()?;
+        if info.protocol == PROTOCOL { Ok((client, info)) } else { Err(LinkError::Protocol { found: info.protocol }) }
+    }
+
+    /// Waits less before asking again, for tests of a link that loses much.
+    pub fn set_first_wait(&mut self, wait: Duration) {
+        self.first_wait = wait;
+    }
+
+    /// How often something was asked again so far.
+    pub fn retries(&self) -> u64 {
+        self.retries
+    }
+
+    /// What the device is.
+    ///
+    /// # Errors
+    /// Those of any request: the connection breaks, nothing answers, or the device says why not.
+    pub fn info(&mut self) -> Result<DeviceInfo, LinkError> {
+        self.ask("info", Request::Info, PATIENCE, |reply| match reply {
+            Reply::Info(info) => Some(info),
+            _ => None,
+        })
+    }
+
+    /// Sends a picture; `landmarks` as x and y in pixels, `None` to have it taken whole. `moved` hears the bytes sent.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn send_frame(
+        &mut self,
+        frame: &Frame<'_>,
+        landmarks: Option<[[f32; 2]; 5]>,
+        moved: &mut dyn FnMut(u64),
+    ) -> Result<(), LinkError> {
+        let (format, width, height) = (frame.format(), frame.width(), frame.height());
+        let begin = Request::BeginFrame(FrameHeader { format, width, height, landmarks });
+        let received = |reply: Reply<'_>| match reply {
+            Reply::Received { bytes } => Some(bytes),
+            _ => None,
+        };
+        self.ask("a picture", begin, PATIENCE, received)?;
+        for (i, bytes) in frame.data().chunks(MAX_PIECE).enumerate() {
+            let offset = (i * MAX_PIECE) as u32;
+            let piece = Request::FramePiece { offset, bytes };
+            let now = self.ask("a piece of a picture", piece, PATIENCE, received)?;
+            moved(now as u64);
+        }
+        Ok(())
+    }
+
+    /// Sends a crop: the model's input itself, one or three bytes a pixel.
+    ///
+    /// # Errors
+    /// As [`Client::info`]; a crop of another size than the model's input is refused by the device.
+    pub fn send_crop(&mut self, crop: &[u8], width: u16, height: u16) -> Result<(), LinkError> {
+        let grey = crop.len() == width as usize * height as usize;
+        let format = if grey { PixelFormat::Grey8 } else { PixelFormat::Rgb8 };
+        let frame = Frame::new(format, width, height, crop).map_err(|e| LinkError::Fault(e.into()))?;
+        self.send_frame(&frame, None, &mut |_| ())
+    }
+
+    /// Enrolls whom the picture shows; returns their number and how many templates they have.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn enroll(&mut self, who: Who<'_>) -> Result<(PersonId, u16), LinkError> {
+        self.ask("enroll", Request::Enroll(who), LONG_PATIENCE, |reply| match reply {
+            Reply::Enrolled { person, templates } => Some((person, templates)),
+            _ => None,
+        })
+    }
+
+    /// Who the picture shows.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn identify(&mut self) -> Result<Answer, LinkError> {
+        self.ask("identify", Request::Identify, LONG_PATIENCE, |reply| match reply {
+            Reply::Decided(answer) => Some(answer),
+            _ => None,
+        })
+    }
+
+    /// Everybody enrolled.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn people(&mut self) -> Result<Vec<Person>, LinkError> {
+        let mut all: Vec<Person> = Vec::new();
+        loop {
+            let after = all.last().map(|p| p.id);
+            let page = self.ask("list", Request::List { after }, PATIENCE, |reply| match reply {
+                Reply::People { people, more } => Some((people, more)),
+                _ => None,
+            });
+            let (people, more) = page?;
+            let empty = people.is_empty();
+            all.extend(people);
+            if !more || empty {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Forgets somebody.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn remove(&mut self, person: PersonId) -> Result<(), LinkError> {
+        self.ask("remove", Request::Remove(person), LONG_PATIENCE, |reply| match reply {
+            Reply::Removed(_) => Some(()),
+            _ => None,
+        })
+    }
+
+    /// Forgets everybody and binds the gallery to the device's model.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn erase_gallery(&mut self) -> Result<(), LinkError> {
+        self.ask("erase", Request::EraseGallery, LONG_PATIENCE, |reply| match reply {
+            Reply::Erased => Some(()),
+            _ => None,
+        })
+    }
+
+    /// The crop that the device makes of the picture.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn read_crop(&mut self) -> Result<Vec<u8>, LinkError> {
+        self.read_pieces("crop", |offset| Request::ReadCrop { offset })
+    }
+
+    /// The embedding that the device makes of the picture.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn read_embedding(&mut self) -> Result<Vec<i8>, LinkError> {
+        let bytes = self.read_pieces("embedding", |offset| Request::ReadEmbedding { offset })?;
+        Ok(bytes.into_iter().map(|b| b as i8).collect())
+    }
+
+    fn read_pieces(
+        &mut self,
+        name: &'static str,
+        request: impl Fn(u32) -> Request<'static>,
+    ) -> Result<Vec<u8>, LinkError> {
+        let mut all = Vec::new();
+        loop {
+            let at = all.len() as u32;
+            let (total, piece) = self.ask(name, request(at), LONG_PATIENCE, |reply| match reply {
+                Reply::Piece { total, offset, bytes } if offset == at && !bytes.is_empty() => {
+                    Some((total, bytes.to_vec()))
+                }
+                _ => None,
+            })?;
+            all.extend(piece);
+            if all.len() >= total as usize {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Sends `request` until its reply comes or `patience` ends; `take` says what the reply should be.
+    fn ask<T>(
+        &mut self,
+        name: &'static str,
+        request: Request<'_>,
+        patience: Duration,
+        take: impl Fn(Reply<'_>) -> Option<T>,
+    ) -> Result<T, LinkError> {
+        self.sequence += 1;
+        let header = PacketHeader { session: self.session, sequence: self.sequence };
+        let mut packet = [0; MAX_PACKET];
+        let length = encode(header, &request, &mut packet)
+            .map_err(|_| LinkError::Broken(io::Error::new(io::ErrorKind::InvalidInput, "request too long")))?;
+        let begin = Instant::now();
+        let mut wait = self.first_wait;
+        for tries in 1.. {
+            self.wire.write_all(&packet[..length])?;
+            self.wire.flush()?;
+            let until = (Instant::now() + wait).min(begin + patience);
+            if let Some(done) = self.hear(name, header, until, &take)? {
+                return done;
+            }
+            if begin.elapsed() >= patience {
+                return Err(LinkError::Silent { request: name, seconds: patience.as_secs(), tries });
+            }
+            self.retries += 1;
+            wait = (wait * 2).min(self.first_wait * 8);
+        }
+        unreachable!("the loop has no end")
+    }
+
+    /// Listens for the reply to `header` until `until`.
+    #[allow(clippy::type_complexity, reason = "an outcome inside an outcome: heard or not, and what it was")]
+    fn hear<T>(
+        &mut self,
+        name: &'static str,
+        header: PacketHeader,
+        until: Instant,
+        take: &impl Fn(Reply<'_>) -> Option<T>,
+    ) -> Result<Option<Result<T, LinkError>>, LinkError> {
+        let mut bytes = [0; 2048];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.wire.set_patience(left.max(Duration::from_millis(1)))?;
+            let length = match self.wire.read(&mut bytes) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(length) => length,
+                Err(e) if is_timeout(&e) => continue,
+                Err(e) => return Err(e.into()),
+            };
+            for &byte in &bytes[..length] {
+                let Some(Ok(payload)) = self.decoder.push(byte) else { continue };
+                match split(payload) {
+                    Some((found, rest)) if found == header => {
+                        let reply = message::<Reply<'_>>(rest);
+                        return Ok(Some(match reply {
+                            Some(Reply::Fault(fault)) => Err(LinkError::Fault(fault)),
+                            Some(reply) => take(reply).ok_or(LinkError::Unexpected { request: name }),
+                            None => Err(LinkError::Unexpected { request: name }),
+                        }));
+                    }
+                    // A late copy of an earlier reply.
+                    _ => continue,
+                }
+            }
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), TimedOut | WouldBlock | Interrupted)
+}
+
+/// Tries every address of `address` for at most five seconds each.
+fn dial(address: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for socket in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&socket, Duration::from_secs(5)) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

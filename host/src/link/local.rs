@@ -1,0 +1,96 @@
+//! A device in this process: the wire is its memory, and reading from it runs it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use arcgate_firmware::engine::Embedder;
+use arcgate_firmware::sim::{SimDevice, memory};
+use embedded_storage::nor_flash::NorFlash;
+
+use super::client::Wire;
+
+/// The device's end.
+#[derive(Debug, Default)]
+struct Ends {
+    to_device: VecDeque<u8>,
+    to_host: VecDeque<u8>,
+}
+
+impl embedded_io::ErrorType for Ends {
+    type Error = Infallible;
+}
+
+impl embedded_io::ReadReady for Ends {
+    fn read_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(!self.to_device.is_empty())
+    }
+}
+
+impl embedded_io::Read for Ends {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        embedded_io::Read::read(&mut self.to_device, bytes)
+    }
+}
+
+impl embedded_io::WriteReady for Ends {
+    fn write_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(true)
+    }
+}
+
+impl embedded_io::Write for Ends {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        self.to_host.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// A device on a flash `F` that runs whenever the host reads.
+pub struct LocalWire<F: NorFlash> {
+    device: SimDevice<F, Ends>,
+}
+
+impl<F: NorFlash> LocalWire<F> {
+    /// Starts the device.
+    pub fn new(engine: Box<dyn Embedder + Send>, flash: F) -> Self {
+        LocalWire { device: SimDevice::new(engine, flash, Ends::default(), memory()) }
+    }
+}
+
+impl<F: NorFlash> Read for LocalWire<F> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        while self.device.port().to_host.is_empty() && !self.device.port().to_device.is_empty() {
+            // Events are for the device's own log; here the replies say the same.
+            let Ok(_event) = self.device.poll();
+        }
+        // A reply is sent by the poll after the one that made it.
+        let Ok(_event) = self.device.poll();
+        match Read::read(&mut self.device.port().to_host, bytes)? {
+            0 => Err(io::ErrorKind::TimedOut.into()),
+            length => Ok(length),
+        }
+    }
+}
+
+impl<F: NorFlash> Write for LocalWire<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.device.port().to_device.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: NorFlash + Send> Wire for LocalWire<F> {
+    fn set_patience(&mut self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+}
