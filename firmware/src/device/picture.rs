@@ -145,8 +145,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         let Memory { frame, crop } = &mut self.memory;
         let (frame, crop) = (frame.as_ref(), crop.as_mut());
         let data = frame.get(..total as usize).unwrap_or(&[]);
-        let frame =
-            Frame::new(header.format, header.width, header.height, data).map_err(Fault::from)?;
+        let frame = Frame::new(header.format, header.width, header.height, data).map_err(Fault::from)?;
         self.crop_bytes = cut(&frame, header.landmarks().as_ref(), info, crop)?;
         self.stage = Stage::Cropped;
         Ok(())

@@ -1,1 +1,86 @@
-//! Photographs to templates, into a gallery file or a device.
+//! Photographs to templates, into a gallery file or a device; and who a photograph shows.
+//!
+//! A [`Place`] is where people are kept, whatever its target: a device over TCP or a serial port, or the same device
+//! state machine in this process on a gallery file. Photographs are cropped here, by the code and to the bytes that the
+//! device itself would crop, because a crop is shorter than a photograph.
+
+mod people;
+mod place;
+
+use std::path::PathBuf;
+
+use arcgate_firmware::gallery::GalleryError;
+use arcgate_firmware::sim::FlashError;
+
+use crate::data::DataError;
+use crate::engine::EngineError;
+use crate::link::LinkError;
+use crate::onnx::metadata::hex;
+use crate::photo::PhotoError;
+
+pub use people::{PersonPhotos, Summary, enroll, in_folder};
+pub use place::{FILE_SECTORS, Place, open, simulate};
+
+/// Why people could not be enrolled, looked up or listed.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollError {
+    /// The device or the way to it.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The model.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The photographs' folder.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A photograph.
+    #[error(transparent)]
+    Photo(#[from] PhotoError),
+    /// The gallery file as a file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: FlashError,
+    },
+    /// The gallery in the file, or on the device.
+    #[error("{place}: {source}{}", advice(.source))]
+    Gallery {
+        /// The target's word.
+        place: String,
+        /// What is wrong.
+        source: GalleryError,
+    },
+    /// A gallery file does not say who makes its embeddings, only which.
+    #[error("{} is a gallery file, which needs a model: --model MODEL", .0.display())]
+    NeedsModel(PathBuf),
+    /// A device runs its own model, not the one that was named.
+    #[error("{place} runs the model {}, not the one that was named ({})", short(.device), short(.named))]
+    OtherModel {
+        /// The target's word.
+        place: String,
+        /// The device's embedding id.
+        device: [u8; 32],
+        /// The embedding id of the model that was named.
+        named: [u8; 32],
+    },
+    /// A folder without folders of people.
+    #[error("{} holds images, but no folder for a person\n  accepted: DIR/NAME/*.jpg, or --name NAME PHOTO...", .0.display())]
+    NoPeople(PathBuf),
+}
+
+/// The first eight bytes of an embedding id, in groups as `inspect` prints them.
+fn short(id: &[u8; 32]) -> String {
+    id[..8].chunks(2).map(hex).collect::<Vec<_>>().join(" ")
+}
+
+fn advice(error: &GalleryError) -> &'static str {
+    match error {
+        GalleryError::WrongModel { .. } => {
+            "\n  accepted: the model that it was enrolled with; embeddings of two models cannot be compared"
+        }
+        GalleryError::Damaged { .. } => "\n  restore it from a copy, or enroll into a new one",
+        _ => "",
+    }
+}

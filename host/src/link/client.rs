@@ -137,7 +137,11 @@ impl Client {
         // Whatever the device has half received ends here.
         client.wire.write_all(&[0])?;
         let info = client.info()?;
-        if info.protocol == PROTOCOL { Ok((client, info)) } else { Err(LinkError::Protocol { found: info.protocol }) }
+        if info.protocol == PROTOCOL {
+            Ok((client, info))
+        } else {
+            Err(LinkError::Protocol { found: info.protocol })
+        }
     }
 
     /// Waits less before asking again, for tests of a link that loses much.
@@ -312,8 +316,9 @@ impl Client {
         self.sequence += 1;
         let header = PacketHeader { session: self.session, sequence: self.sequence };
         let mut packet = [0; MAX_PACKET];
-        let length = encode(header, &request, &mut packet)
-            .map_err(|_| LinkError::Broken(io::Error::new(io::ErrorKind::InvalidInput, "request too long")))?;
+        let length = encode(header, &request, &mut packet).map_err(|_| {
+            LinkError::Broken(io::Error::new(io::ErrorKind::InvalidInput, "request too long"))
+        })?;
         let begin = Instant::now();
         let mut wait = self.first_wait;
         for tries in 1.. {

@@ -24,7 +24,9 @@ pub enum Target {
 
 /// A word that is no target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} is no target: {why}\n  accepted: a gallery file, tcp:HOST:PORT, or a serial port as /dev/ttyACM0[@BAUD] or COM3[@BAUD]")]
+#[error(
+    "{word:?} is no target: {why}\n  accepted: a gallery file, tcp:HOST:PORT, or a serial port as /dev/ttyACM0[@BAUD] or COM3[@BAUD]"
+)]
 pub struct TargetError {
     word: String,
     why: &'static str,
@@ -50,7 +52,9 @@ impl FromStr for Target {
         let (port, baud) = word.rsplit_once('@').unwrap_or((word, ""));
         if port.starts_with("/dev/") || is_com(port) {
             return match (baud, baud.parse()) {
-                ("", _) if !word.contains('@') => Ok(Target::Serial { port: port.into(), baud: DEFAULT_BAUD }),
+                ("", _) if !word.contains('@') => {
+                    Ok(Target::Serial { port: port.into(), baud: DEFAULT_BAUD })
+                }
                 (_, Ok(baud)) if baud > 0 => Ok(Target::Serial { port: port.into(), baud }),
                 _ => refuse("after @ comes the speed in bits a second"),
             };

@@ -1,0 +1,182 @@
+//! Where people are kept, whatever the target.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use arcgate_firmware::device::Event;
+use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
+use arcgate_firmware::gallery::{Binding, Person, PersonId};
+use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
+use arcgate_firmware::sim::{FileFlash, FlashError, Running, StoredCamera};
+
+use super::EnrollError;
+use crate::engine::{Kind, Model};
+use crate::link::{Client, LocalWire, Target};
+
+/// Sectors of a new gallery file: 1 MiB, room for about 2,700 templates of 128 values.
+pub const FILE_SECTORS: usize = 256;
+
+/// A device, or a gallery file with the device's code around it.
+#[derive(Debug)]
+pub struct Place {
+    client: Client,
+    info: DeviceInfo,
+    model: ModelInfo,
+    /// Who has which name, once it was asked.
+    names: Option<BTreeMap<String, PersonId>>,
+}
+
+/// Stands where the model would, for looking after people without it.
+struct NoModel(ModelInfo);
+
+impl Embedder for NoModel {
+    fn info(&self) -> &ModelInfo {
+        &self.0
+    }
+
+    fn embed(&mut self, _: &[u8], _: &mut [i8]) -> Result<(), EmbedError> {
+        Err(EmbedError::Runtime)
+    }
+}
+
+/// Opens a target. A gallery file needs `model` to embed photographs, and is made if it is not there; without a model
+/// it must be there, and its people can be listed and removed. A device runs its own model; if one is named all the
+/// same, it must be that.
+///
+/// # Errors
+/// When nothing is there, nothing answers, or the gallery is damaged or belongs to another model.
+pub fn open(target: &Target, model: Option<&Model>) -> Result<Place, EnrollError> {
+    let (client, info) = match target {
+        Target::File(path) => {
+            let (engine, flash) = open_file(path, model)?;
+            Client::over(Box::new(LocalWire::new(engine, flash)))?
+        }
+        Target::Tcp(_) | Target::Serial { .. } => Client::connect(target)?,
+    };
+    if let Some(named) = model.map(|m| m.info().embedding_id)
+        && named != info.model.embedding_id
+    {
+        let device = info.model.embedding_id;
+        return Err(EnrollError::OtherModel { place: target.to_string(), device, named });
+    }
+    if let Some(source) = info.gallery {
+        return Err(EnrollError::Gallery { place: target.to_string(), source });
+    }
+    Ok(Place::new(client, info))
+}
+
+fn open_file(
+    path: &Path,
+    model: Option<&Model>,
+) -> Result<(Box<dyn Embedder + Send>, FileFlash), EnrollError> {
+    let file = |source| EnrollError::File { path: path.into(), source };
+    match model {
+        Some(model) => {
+            let engine = model.embedder(Kind::Plan)?;
+            Ok((engine, FileFlash::open_or_create(path, FILE_SECTORS).map_err(file)?))
+        }
+        None => {
+            let mut flash = FileFlash::open(path).map_err(file)?;
+            let gallery = |source| EnrollError::Gallery { place: path.display().to_string(), source };
+            let bound = Binding::read(&mut flash).map_err(gallery)?;
+            let info = ModelInfo {
+                width: 0,
+                height: 0,
+                order: arcgate_firmware::engine::ChannelOrder::Rgb,
+                template: None,
+                dimension: bound.dimension,
+                embedding_id: bound.embedding_id,
+                threshold: None,
+            };
+            Ok((Box::new(NoModel(info)), flash))
+        }
+    }
+}
+
+impl Place {
+    /// A place behind a client that is connected already.
+    pub fn new(client: Client, info: DeviceInfo) -> Self {
+        Place { client, info, model: (&info.model).into(), names: None }
+    }
+
+    /// What the device said of itself when it was opened.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// The model that makes the embeddings there.
+    pub fn model(&self) -> &ModelInfo {
+        &self.model
+    }
+
+    /// The client, for everything else that a device can do.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Gives the person called `name` one more template, from a crop; somebody new if nobody has that name. Returns
+    /// their number and how many templates they have.
+    ///
+    /// # Errors
+    /// When the crop is not the model's input, the name is no name, or there is no room.
+    pub fn enroll_crop(&mut self, name: &str, crop: &[u8]) -> Result<(PersonId, u16), EnrollError> {
+        let names = match &mut self.names {
+            Some(names) => names,
+            none => {
+                let people = self.client.people()?;
+                none.insert(people.into_iter().map(|p| (p.name.as_str().to_owned(), p.id)).collect())
+            }
+        };
+        let who = names.get(name).map_or(Who::New(name), |&id| Who::Person(id));
+        self.client.send_crop(crop, self.model.width, self.model.height)?;
+        let (person, templates) = self.client.enroll(who)?;
+        names.insert(name.to_owned(), person);
+        Ok((person, templates))
+    }
+
+    /// Who a crop shows.
+    ///
+    /// # Errors
+    /// When the crop is not the model's input, or the device fails.
+    pub fn identify_crop(&mut self, crop: &[u8]) -> Result<Answer, EnrollError> {
+        self.client.send_crop(crop, self.model.width, self.model.height)?;
+        Ok(self.client.identify()?)
+    }
+
+    /// Everybody enrolled.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn people(&mut self) -> Result<Vec<Person>, EnrollError> {
+        Ok(self.client.people()?)
+    }
+
+    /// Forgets somebody.
+    ///
+    /// # Errors
+    /// When nobody has that number, or the device fails.
+    pub fn remove(&mut self, person: PersonId) -> Result<(), EnrollError> {
+        self.names = None;
+        Ok(self.client.remove(person)?)
+    }
+}
+
+/// Starts a simulated device that runs `model`, keeps its people in the file `flash` (made if it is not there) and
+/// listens on `address` (`127.0.0.1:0`: any free port); it stops when the result is dropped.
+///
+/// # Errors
+/// When the file is no flash or is in use, the model cannot be run, or the address cannot be listened on.
+pub fn simulate(
+    model: &Model,
+    flash: &Path,
+    address: &str,
+    camera: StoredCamera,
+    log: impl FnMut(&Event) + Send + 'static,
+) -> Result<Running, EnrollError> {
+    let engine = model.embedder(Kind::Plan)?;
+    let file = |source| EnrollError::File { path: flash.into(), source };
+    let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(file)?;
+    let started = Running::start(engine, nor, address, camera, log);
+    started.map_err(|e: io::Error| file(FlashError::Io(io::Error::new(e.kind(), format!("{address}: {e}")))))
+}
