@@ -2,16 +2,127 @@
 
 use std::process::ExitCode;
 
-use crate::ui::Ui;
+use serde_json::json;
+
+use super::gallery::confirmed;
+use crate::link::{Client, Target};
+use crate::onnx::metadata::hex;
+use crate::ui::{Ui, thousands};
 
 /// Ask a device about itself.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Verb {
+    /// Firmware, model, threshold and how full the gallery is.
+    Info(Port),
+    /// Begin an empty gallery for the device's model: everybody enrolled is lost.
+    Reset {
+        #[command(flatten)]
+        port: Port,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct Port {
+    /// tcp:HOST:PORT or a serial port.
+    #[arg(long, value_name = "TARGET")]
+    port: Target,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever stopped it, in words for people.
-pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`arcgate device` is not built yet")
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    match args.verb {
+        Verb::Info(port) => info(&port.port, ui),
+        Verb::Reset { port, yes } => {
+            let (mut client, info) = Client::connect(&port.port)?;
+            let lost = match info.gallery {
+                Some(error) => format!("its gallery cannot be read ({error})"),
+                None => {
+                    format!("{} people with {} templates", info.usage.people, info.usage.templates)
+                }
+            };
+            if !yes && !confirmed(&format!("{} will lose for good: {lost}. Go on?", port.port))? {
+                ui.note("nothing was lost");
+                return Ok(ExitCode::FAILURE);
+            }
+            client.erase_gallery()?;
+            if !ui.json {
+                ui.say(format!("{}: the gallery is empty", port.port));
+            }
+            ui.json(&json!({"people": 0, "lost_people": info.usage.people}));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let (_, info) = Client::connect(port)?;
+    let (model, usage) = (&info.model, &info.usage);
+    let [major, minor, patch] = info.firmware;
+    let threshold = model.threshold;
+    if !ui.json {
+        ui.say(format!("{port}: arcgate firmware {major}.{minor}.{patch}, link version {}", info.protocol));
+        ui.say(format!(
+            "  model     {}-dimensional int8 embedding, input {}x{} {:?}, {}",
+            model.dimension,
+            model.width,
+            model.height,
+            model.order,
+            if model.template.is_some() { "aligned by five landmarks" } else { "framed" },
+        ));
+        ui.say(format!("  id        {}", hex(&model.embedding_id)));
+        ui.say(match threshold {
+            Some(t) => format!(
+                "  threshold {:.1} degrees: {:.4} % of {} impostor pairs lie within",
+                t.angle,
+                t.false_match_rate * 100.0,
+                thousands(t.impostor_pairs)
+            ),
+            None => {
+                "  threshold none: everybody is unknown until `arcgate calibrate` has measured one".into()
+            }
+        });
+        ui.say(match info.gallery {
+            Some(error) => format!("  gallery   not readable: {error}"),
+            None => format!(
+                "  gallery   {} of {} people, {} of {} records used",
+                thousands(usage.people as u64),
+                thousands(usage.people_capacity as u64),
+                thousands((usage.people + usage.templates) as u64),
+                thousands(usage.record_capacity as u64)
+            ),
+        });
+        ui.say(format!("  pictures  up to {} bytes", thousands(info.frame_capacity as u64)));
+    }
+    ui.json(&json!({
+        "firmware": format!("{major}.{minor}.{patch}"),
+        "protocol": info.protocol,
+        "width": model.width,
+        "height": model.height,
+        "dimension": model.dimension,
+        "embedding_id": hex(&model.embedding_id),
+        "threshold": threshold.map(|t| json!({
+            "angle": t.angle.degrees(),
+            "false_match_rate": t.false_match_rate,
+            "impostor_pairs": t.impostor_pairs,
+        })),
+        "gallery_error": info.gallery.map(|e| e.to_string()),
+        "people": usage.people,
+        "people_capacity": usage.people_capacity,
+        "templates": usage.templates,
+        "record_capacity": usage.record_capacity,
+        "frame_capacity": info.frame_capacity,
+    }));
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,17 +1,127 @@
 //! `arcgate gallery`.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use crate::ui::Ui;
+use arcgate_firmware::gallery::{Person, PersonId};
+use serde_json::json;
+
+use crate::enroll;
+use crate::link::Target;
+use crate::ui::{Ui, table, thousands};
 
 /// List or remove the people enrolled.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Verb {
+    /// Who is enrolled, with how many templates.
+    List(Place),
+    /// Forget people and their templates.
+    Remove {
+        /// Names, or numbers as `list` shows them.
+        #[arg(required = true, value_name = "NAME|NUMBER")]
+        who: Vec<String>,
+        #[command(flatten)]
+        place: Place,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct Place {
+    /// A gallery file, tcp:HOST:PORT, or a serial port.
+    #[arg(long, value_name = "TARGET")]
+    to: Target,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever stopped it, in words for people.
-pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`arcgate gallery` is not built yet")
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    match args.verb {
+        Verb::List(place) => list(&place.to, ui),
+        Verb::Remove { who, place, yes } => remove(&who, &place.to, yes, ui),
+    }
+}
+
+fn list(to: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let mut place = enroll::open(to, None)?;
+    let people = place.people()?;
+    let usage = place.info().usage;
+    if !ui.json {
+        let mut rows = vec![vec!["name".into(), "number".into(), "templates".into()]];
+        rows.extend(
+            people.iter().map(|p| vec![p.name.to_string(), p.id.to_string(), p.templates.to_string()]),
+        );
+        if !people.is_empty() {
+            ui.say(table(&rows).trim_end());
+        }
+        ui.note(format!(
+            "{} people with {} templates; room for {} records (a person or a template each)",
+            thousands(usage.people as u64),
+            thousands(usage.templates as u64),
+            thousands(usage.record_capacity as u64),
+        ));
+    }
+    let rows: Vec<_> = people
+        .iter()
+        .map(|p| json!({"person": p.id.0, "name": p.name.as_str(), "templates": p.templates}))
+        .collect();
+    ui.json(&json!({"people": rows, "record_capacity": usage.record_capacity}));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove(who: &[String], to: &Target, yes: bool, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let mut place = enroll::open(to, None)?;
+    let people = place.people()?;
+    let mut chosen: Vec<&Person> = Vec::new();
+    for word in who {
+        // A name wins over a number, so that somebody called "7" can be removed.
+        let number = word.parse().map(PersonId).ok();
+        let person = people
+            .iter()
+            .find(|p| p.name == word.as_str())
+            .or_else(|| people.iter().find(|p| Some(p.id) == number));
+        match person {
+            Some(person) if chosen.iter().any(|c| c.id == person.id) => {}
+            Some(person) => chosen.push(person),
+            None => anyhow::bail!("nobody in {to} has the name or number {word:?}; nobody was removed"),
+        }
+    }
+    if !yes {
+        let lost: Vec<String> =
+            chosen.iter().map(|p| format!("{} ({} templates)", p.name, p.templates)).collect();
+        if !confirmed(&format!("{to} will forget for good: {}. Go on?", lost.join(", ")))? {
+            ui.note("nobody was removed");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    for person in &chosen {
+        place.remove(person.id)?;
+        if !ui.json {
+            ui.say(format!("removed {} (number {}, {} templates)", person.name, person.id, person.templates));
+        }
+    }
+    let removed: Vec<_> = chosen.iter().map(|p| json!({"person": p.id.0, "name": p.name.as_str()})).collect();
+    ui.json(&json!({ "removed": removed }));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks on the terminal; without one, `--yes` is needed.
+pub(super) fn confirmed(question: &str) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("{question}\n  accepted: --yes, since there is no terminal to ask on");
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

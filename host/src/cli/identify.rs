@@ -1,17 +1,98 @@
 //! `arcgate identify`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use arcgate_firmware::link::message::Answer;
+use serde_json::json;
+
+use super::people::{FinderArgs, ModelArg, answer_json, answer_text};
+use super::{EXIT_REJECTED, EXIT_UNKNOWN};
+use crate::enroll::{self, Place};
+use crate::link::Target;
+use crate::photo::{self, Finder, Found, Photo, PhotoError};
 use crate::ui::Ui;
 
 /// Who is in a photograph: a name or unknown.
+///
+/// Exit codes: 0 everybody is known, 10 somebody is unknown, 11 a photograph was rejected (it shows no face).
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// The photographs.
+    #[arg(required = true, value_name = "PHOTO")]
+    photos: Vec<PathBuf>,
+    /// Where people are enrolled: a gallery file, tcp:HOST:PORT, or a serial port.
+    #[arg(long, value_name = "TARGET")]
+    to: Target,
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    finder: FinderArgs,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever stopped it, in words for people.
-pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`arcgate identify` is not built yet")
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    if let Target::File(path) = &args.to {
+        anyhow::ensure!(
+            path.exists(),
+            "{}: no such gallery file; `arcgate enroll` makes one",
+            path.display()
+        );
+    }
+    let finder = args.finder.finder(None)?;
+    let model = args.model.for_target(&args.to)?;
+    let mut place = enroll::open(&args.to, model.as_ref())?;
+    let threshold = place.model().threshold.map(|t| t.angle.degrees());
+    let people = place.info().usage.people;
+    let (mut results, mut worst) = (Vec::new(), 0);
+    for path in &args.photos {
+        let prefix = if args.photos.len() > 1 { format!("{}: ", path.display()) } else { String::new() };
+        let (line, mut value, code) = match look(&mut place, path, &finder, ui)? {
+            Seen::Answer(answer) => {
+                let code = match answer {
+                    Answer::Known { .. } => 0,
+                    Answer::Unknown { .. } => EXIT_UNKNOWN,
+                    Answer::Rejected(_) => EXIT_REJECTED,
+                };
+                (answer_text(&answer, threshold, Some(people)), answer_json(&answer, threshold), code)
+            }
+            Seen::NoFace(why) => {
+                (format!("rejected   {why}"), json!({"answer": "rejected", "why": why}), EXIT_REJECTED)
+            }
+        };
+        if !ui.json {
+            ui.say(format!("{prefix}{line}"));
+        }
+        value["photo"] = json!(path);
+        results.push(value);
+        worst = worst.max(code);
+    }
+    match &results[..] {
+        [one] => ui.json(one),
+        many => ui.json(&json!({"people": people, "threshold": threshold, "photos": many})),
+    }
+    Ok(ExitCode::from(worst))
+}
+
+enum Seen {
+    Answer(Answer),
+    /// Nobody is in the photograph; why, in words.
+    NoFace(String),
+}
+
+fn look(place: &mut Place, path: &Path, finder: &Finder, ui: &Ui) -> anyhow::Result<Seen> {
+    let photo = Photo::open(path)?;
+    let found = match finder.find(&photo, place.model()) {
+        Ok(found) => found,
+        Err(why @ PhotoError::NoFace { .. }) => return Ok(Seen::NoFace(why.to_string())),
+        Err(error) => return Err(error.into()),
+    };
+    if let Found::Face { others: 1.., .. } = found {
+        ui.note(format!("{}: other faces; the large one near the centre was taken", path.display()));
+    }
+    let crop = photo::crop(&photo, &found, place.model())?;
+    Ok(Seen::Answer(place.identify_crop(&crop)?))
 }

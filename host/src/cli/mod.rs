@@ -12,6 +12,7 @@ mod gallery;
 mod identify;
 mod import;
 mod inspect;
+mod people;
 mod simulate;
 mod synth;
 mod train;

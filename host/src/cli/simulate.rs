@@ -1,17 +1,116 @@
 //! `arcgate simulate`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc;
 
+use anyhow::Context;
+use arcgate_firmware::device::Event;
+use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::frame::PixelFormat;
+use arcgate_firmware::sim::{FRAME, StoredCamera, StoredShot};
+use serde_json::json;
+
+use super::people::{FinderArgs, ModelArg, answer_json, answer_text};
+use crate::data::ImageSet;
+use crate::enroll;
+use crate::link::Target;
+use crate::photo::{Finder, Found, Photo, PhotoError};
 use crate::ui::Ui;
 
-/// The device on this desktop.
+/// The device on this desktop: a file as its flash, TCP as its serial port, image files as its camera.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArg,
+    /// The file that is the device's flash; a gallery file is one. Made if it is not there.
+    #[arg(long, value_name = "FILE", default_value = "simulated.gallery")]
+    flash: PathBuf,
+    /// Where it listens; port 0 takes any free one.
+    #[arg(long, value_name = "tcp:HOST:PORT", default_value = "tcp:localhost:7700")]
+    port: Target,
+    /// A folder of images that the camera shows, each once; then the device goes on for its host.
+    #[arg(long, value_name = "DIR")]
+    camera: Option<PathBuf>,
+    #[command(flatten)]
+    finder: FinderArgs,
+}
 
-/// Runs the command.
+/// Runs the command until it is interrupted.
 ///
 /// # Errors
 /// Whatever stopped it, in words for people.
-pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`arcgate simulate` is not built yet")
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let Target::Tcp(address) = &args.port else {
+        anyhow::bail!("a simulated device listens on TCP\n  accepted: --port tcp:HOST:PORT");
+    };
+    let model = args.model.open()?;
+    let threshold = model.info().threshold.map(|t| t.angle.degrees());
+    let camera = match &args.camera {
+        Some(folder) => pictures(folder, &args.finder, model.info(), ui)?,
+        None => StoredCamera::default(),
+    };
+    let (stop, stopped) = mpsc::channel();
+    let interrupted = move || {
+        // The receiver waits until the device stops.
+        let _ = stop.send(());
+    };
+    ctrlc::set_handler(interrupted).context("cannot listen for the interrupt that stops the device")?;
+    let talk = *ui;
+    let log = move |event: &Event| tell(event, threshold, &talk);
+    let device = enroll::simulate(&model, &args.flash, address, camera, log)?;
+    ui.note(format!(
+        "a device with its flash in {} listens on tcp:{}",
+        args.flash.display(),
+        device.address()
+    ));
+    ui.note(format!("next:   arcgate enroll DIR --to tcp:{}   (interrupt with Ctrl-C)", device.address()));
+    // The other end lives in the handler, which lives as long as the process.
+    let _ = stopped.recv();
+    device.stop();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(event: &Event, threshold: Option<f32>, ui: &Ui) {
+    match event {
+        Event::Answered(answer) if ui.json => ui.say(answer_json(answer, threshold).to_string()),
+        Event::Answered(answer) => ui.say(answer_text(answer, threshold, None)),
+        Event::Enrolled(person) if ui.json => ui.say(json!({"enrolled": person.0}).to_string()),
+        Event::Enrolled(person) => ui.say(format!("enrolled a template of person {person}")),
+        Event::Removed(person) if ui.json => ui.say(json!({"removed": person.0}).to_string()),
+        Event::Removed(person) => ui.say(format!("removed person {person}")),
+        Event::Erased => ui.say(if ui.json { "{\"erased\":true}" } else { "the gallery is empty" }),
+        Event::Refused(fault) => ui.note(format!("refused: {fault}")),
+        Event::Noise(noise) if ui.verbose => ui.note(format!("noise on the link: {noise:?}")),
+        Event::Noise(_) => {}
+    }
+}
+
+/// The images of a folder as the camera's pictures; those that show nobody or are too large are named and left out.
+fn pictures(folder: &Path, finder: &FinderArgs, info: &ModelInfo, ui: &Ui) -> anyhow::Result<StoredCamera> {
+    let mut set = ImageSet::open(folder)?;
+    let finder = finder.finder(set.landmarks.take())?;
+    let mut shots = Vec::new();
+    for i in 0..set.images.len() {
+        match shot(&set.path(i), &finder, info) {
+            Ok(shot) if shot.data.len() <= FRAME => shots.push(shot),
+            Ok(shot) => ui.note(format!(
+                "left out: {} has {} bytes, the camera takes {FRAME}",
+                set.path(i).display(),
+                shot.data.len()
+            )),
+            Err(why) => ui.note(format!("left out: {why}")),
+        }
+    }
+    Ok(StoredCamera::new(shots))
+}
+
+fn shot(path: &Path, finder: &Finder, info: &ModelInfo) -> Result<StoredShot, PhotoError> {
+    let photo = Photo::open(path)?;
+    let landmarks = match finder.find(&photo, info)? {
+        Found::Face { landmarks, .. } => Some(landmarks),
+        Found::Framed => None,
+    };
+    let (width, height, data) = (photo.width(), photo.height(), photo.frame().data().to_vec());
+    Ok(StoredShot { format: PixelFormat::Rgb8, width, height, data, landmarks })
 }

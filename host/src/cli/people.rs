@@ -1,0 +1,111 @@
+//! Arguments that several commands about people share.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use arcgate_firmware::link::message::Answer;
+use serde_json::{Value, json};
+
+use crate::data::LandmarksCsv;
+use crate::engine::Model;
+use crate::link::Target;
+use crate::photo::{Detector, Finder};
+
+/// The model that the repository ships; the plan first.
+const SHIPPED: [&str; 2] = ["models/synth-s/synth-s.plan", "models/synth-s/synth-s.onnx"];
+
+/// Which model embeds.
+#[derive(clap::Args, Debug)]
+pub struct ModelArg {
+    /// Int8 ONNX or plan [default for a gallery file: models/synth-s, where that is; a device knows its own].
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+}
+
+impl ModelArg {
+    /// The model named, else the shipped one.
+    ///
+    /// # Errors
+    /// When there is neither, or it cannot be opened.
+    pub fn open(&self) -> anyhow::Result<Model> {
+        let path = match &self.model {
+            Some(path) => path.clone(),
+            None => SHIPPED.map(PathBuf::from).into_iter().find(|p| p.is_file()).context(
+                "no model named, and models/synth-s is not here\n  accepted: --model MODEL.onnx or MODEL.plan",
+            )?,
+        };
+        Ok(Model::open(&path)?)
+    }
+
+    /// The model for `target`: a device has its own, so there it is opened only if it was named.
+    ///
+    /// # Errors
+    /// As [`ModelArg::open`].
+    pub fn for_target(&self, target: &Target) -> anyhow::Result<Option<Model>> {
+        match target {
+            Target::File(_) => self.open().map(Some),
+            _ if self.model.is_some() => self.open().map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What tells where the faces are.
+#[derive(clap::Args, Debug)]
+pub struct FinderArgs {
+    /// A face detector (YuNet as ONNX).
+    #[arg(long, value_name = "ONNX")]
+    pub detector: Option<PathBuf>,
+    /// A file of landmarks: path, faces, box, five points, score.
+    #[arg(long, value_name = "CSV")]
+    pub landmarks: Option<PathBuf>,
+}
+
+impl FinderArgs {
+    /// The finder; `beside` are landmarks that lie beside the photographs, used when none were named.
+    ///
+    /// # Errors
+    /// When the detector or the file cannot be read.
+    pub fn finder(&self, beside: Option<LandmarksCsv>) -> anyhow::Result<Finder> {
+        let detector = self.detector.as_deref().map(Detector::open).transpose()?;
+        let landmarks = match &self.landmarks {
+            Some(path) => Some(LandmarksCsv::read(path)?),
+            None => beside,
+        };
+        Ok(Finder::new(detector, landmarks))
+    }
+}
+
+/// An answer as JSON; `threshold` in degrees.
+pub fn answer_json(answer: &Answer, threshold: Option<f32>) -> Value {
+    let named = |n: &arcgate_firmware::link::message::Named| json!({"person": n.person.0, "name": n.name.as_str(), "angle": n.angle.degrees()});
+    let mut value = match answer {
+        Answer::Known { best, second } => {
+            json!({"answer": "known", "best": named(best), "second": second.as_ref().map(named)})
+        }
+        Answer::Unknown { why, nearest } => {
+            json!({"answer": "unknown", "why": why.to_string(), "nearest": nearest.as_ref().map(named)})
+        }
+        Answer::Rejected(why) => json!({"answer": "rejected", "why": why.to_string()}),
+    };
+    value["threshold"] = json!(threshold);
+    value
+}
+
+/// An answer for people; `people` is how many are enrolled, where that is known.
+pub fn answer_text(answer: &Answer, threshold: Option<f32>, people: Option<u32>) -> String {
+    let bar = threshold.map_or_else(|| "no threshold".to_owned(), |t| format!("threshold {t:.1}"));
+    let bar = bar + &people.map(|n| format!(" at {n} people")).unwrap_or_default();
+    match answer {
+        Answer::Known { best, second } => {
+            let second = second.as_ref().map(|s| format!("; second: {} {}", s.name, s.angle));
+            let second = second.unwrap_or_default();
+            format!("{}   {} degrees   ({bar}{second})", best.name, best.angle)
+        }
+        Answer::Unknown { why, nearest } => {
+            let nearest = nearest.as_ref().map(|n| format!("; nearest: {} {}", n.name, n.angle));
+            format!("unknown   {why}   ({bar}{})", nearest.unwrap_or_default())
+        }
+        Answer::Rejected(why) => format!("rejected   {why}"),
+    }
+}
