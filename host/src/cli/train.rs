@@ -1,17 +1,91 @@
 //! `arcgate train`.
 
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::ui::Ui;
+use anyhow::Context;
+
+use crate::onnx::file;
+use crate::train::{Options, Progress, Recipe, Status, train_with};
+use crate::ui::{Ui, thousands};
 
 /// Images -> float ONNX, checkpoints beside it.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// The recipe (TOML): net, loss, data, augmentation, schedule. Its fields are documented in models/recipes/README.md.
+    recipe: PathBuf,
+    /// Where the model goes; NAME.onnx beside the recipe when absent. The checkpoint is the same with `.checkpoint`.
+    #[arg(short, long, value_name = "OUT.onnx")]
+    output: Option<PathBuf>,
+    /// Go on from the checkpoint; the result is bit for bit that of a training that never stopped.
+    #[arg(long)]
+    resume: bool,
+}
+
+/// Draws the bar, and stops at Ctrl-C.
+struct Watcher {
+    bar: indicatif::ProgressBar,
+    stop: Arc<AtomicBool>,
+}
+
+impl Progress for Watcher {
+    fn step(&mut self, status: &Status) -> ControlFlow<()> {
+        // Images of an earlier process count as done, not as fast.
+        if self.bar.position() == 0 {
+            self.bar.reset_elapsed();
+        }
+        self.bar.set_position(status.images as u64);
+        let validated = status.validation.map(|v| format!("  TAR@1e-2 {:.1} %", 100.0 * v.tar_at_1e2));
+        self.bar.set_message(format!("loss {:.3}{}", status.loss, validated.unwrap_or_default()));
+        if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// Whatever stopped it, in words for people.
-pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`arcgate train` is not built yet")
+/// A recipe, image or checkpoint that cannot be used, a loss that is no number, or Ctrl-C.
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let recipe = Recipe::read(&args.recipe)?;
+    let output = args.output.unwrap_or_else(|| args.recipe.with_file_name(format!("{}.onnx", recipe.name)));
+    let options = Options { checkpoint: Some(output.with_extension("checkpoint")), resume: args.resume };
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    // A second handler in one process is refused: then Ctrl-C ends the program as it would anyway.
+    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let total = recipe.steps() * recipe.train.batch;
+    let mut watcher = Watcher { bar: ui.progress("training", "images", total as u64), stop };
+    let trained = train_with(&recipe, &options, &mut watcher);
+    watcher.bar.finish_and_clear();
+    let trained = trained.with_context(|| format!("training {}", recipe.name))?;
+    file::write(&output, &trained.model)?;
+    let (status, validation) = (trained.status, trained.status.validation);
+    let [columns, rows] = recipe.net.input;
+    ui.say(format!(
+        "{}: {} parameters, input {columns}x{rows} {}, {}-dimensional embedding, {} classes",
+        output.display(),
+        thousands(trained.parameters as u64),
+        recipe.net.order,
+        recipe.net.embedding,
+        thousands(trained.classes as u64),
+    ));
+    let validation = validation.context("a training ends with a validation")?;
+    ui.say(format!(
+        "loss {:.3} after {} images ({:.0} a second); held-out identities: TAR@FAR 1e-2 {:.1} %, verification {:.1} %",
+        status.loss,
+        thousands(status.images as u64),
+        status.images_per_second,
+        100.0 * validation.tar_at_1e2,
+        100.0 * validation.accuracy,
+    ));
+    ui.note(format!("next: arcgate import {} --calibrate DIR", output.display()));
+    ui.json(&serde_json::json!({
+        "model": output, "classes": trained.classes, "parameters": trained.parameters, "images": status.images,
+        "loss": status.loss, "images_per_second": status.images_per_second,
+        "validation": { "tar_at_far": { "0.01": validation.tar_at_1e2 }, "accuracy": validation.accuracy },
+    }));
+    Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ mod crops;
 mod folder;
 pub mod landmarks;
 pub mod lfw;
+pub mod omniglot;
 
 use std::path::PathBuf;
 

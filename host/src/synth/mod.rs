@@ -7,7 +7,7 @@
 //! The arithmetic is `+ - * /` and `sqrt` in f32 on ChaCha8 numbers: a picture has the same bytes on every machine.
 
 mod canvas;
-mod dice;
+pub(crate) mod dice;
 mod draw;
 pub mod identity;
 pub mod view;

@@ -1,1 +1,353 @@
-//! Loop, schedule, checkpoint, resume.
+//! Images to a float model: the loop, its recipe, its data, its checkpoints, its export.
+//!
+//! [`train`] takes a [`Recipe`] and gives a float ONNX. Everything random is a function of the recipe's seed and of the step,
+//! so a training that was stopped and resumed gives the same weights, bit for bit, as one that was not.
+
+pub mod augment;
+pub mod checkpoint;
+pub mod export;
+pub mod optimizer;
+pub mod recipe;
+pub mod schedule;
+pub mod source;
+mod state;
+pub mod validate;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
+use tract_onnx::pb::ModelProto;
+
+use crate::loss::{Head, Loss};
+use crate::net::Net;
+use crate::synth::dice::Dice;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use recipe::{Recipe, RecipeError};
+pub use source::{Source, SourceError, UNSEEN_FIRST};
+pub use validate::Validation;
+
+use optimizer::Optimizer;
+
+/// What is trained: the backbone, and the head that is left behind at the end.
+#[derive(Module, Debug)]
+struct Model {
+    net: Net,
+    head: Head,
+}
+
+/// Where a training stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Status {
+    /// Images seen.
+    pub images: usize,
+    /// Images to see in all.
+    pub total: usize,
+    /// Mean over about the last fifty steps.
+    pub loss: f64,
+    /// The learning rate.
+    pub rate: f64,
+    /// Since this process began.
+    pub images_per_second: f64,
+    /// The last one, once there is one.
+    pub validation: Option<Validation>,
+}
+
+/// Who watches a training.
+pub trait Progress {
+    /// Called after every step; `Break` stops after writing a checkpoint.
+    fn step(&mut self, status: &Status) -> ControlFlow<()>;
+}
+
+/// Nobody.
+impl Progress for () {
+    fn step(&mut self, _: &Status) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// A closure that watches.
+impl<F: FnMut(&Status) -> ControlFlow<()>> Progress for F {
+    fn step(&mut self, status: &Status) -> ControlFlow<()> {
+        self(status)
+    }
+}
+
+/// What a training gives.
+#[derive(Debug)]
+pub struct Trained {
+    /// Float ONNX with its [`crate::onnx::metadata::FloatInput`].
+    pub model: ModelProto,
+    /// Classes learnt.
+    pub classes: usize,
+    /// Parameters of the backbone.
+    pub parameters: usize,
+    /// Where it stood at the end.
+    pub status: Status,
+}
+
+/// Why a training ended without a model.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// There are no images.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A checkpoint cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The loss is no number any more.
+    #[error("the loss is {loss} at step {step}: {cause}")]
+    NotFinite {
+        /// The loss.
+        loss: f32,
+        /// The step, counted from 0.
+        step: usize,
+        /// Where the first number that is none was found, and what helps.
+        cause: String,
+    },
+    /// The watcher stopped it.
+    #[error("stopped after {images} images{}", checkpoint.as_ref().map_or_else(String::new, |c| format!("; go on with --resume (checkpoint {})", c.display())))]
+    Stopped {
+        /// Images seen.
+        images: usize,
+        /// Where the state was written.
+        checkpoint: Option<PathBuf>,
+    },
+}
+
+/// How a training is run, beside what it is.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where checkpoints go: at every validation and when stopped. None are written without it.
+    pub checkpoint: Option<PathBuf>,
+    /// Go on from the checkpoint.
+    pub resume: bool,
+}
+
+/// Trains `recipe` from the beginning, without checkpoints.
+///
+/// # Errors
+/// See [`TrainError`].
+pub fn train(recipe: &Recipe, progress: &mut dyn Progress) -> Result<Trained, TrainError> {
+    train_with(recipe, &Options::default(), progress)
+}
+
+/// Trains `recipe`.
+///
+/// # Errors
+/// See [`TrainError`].
+pub fn train_with(
+    recipe: &Recipe,
+    options: &Options,
+    progress: &mut dyn Progress,
+) -> Result<Trained, TrainError> {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = recipe.train.threads.min(available);
+    // Steps must run on this thread, not inside a pool: burn keeps running statistics by thread. So the limit is put on the
+    // process's own pool; one that has been started already keeps its size.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let source = Source::open(recipe)?;
+    let mut trainer = Trainer::new(recipe, &source);
+    if options.resume
+        && let Some(path) = &options.checkpoint
+    {
+        trainer.restore(Checkpoint::read(path, &recipe.digest())?, path)?;
+    }
+    trainer.run(options, progress)
+}
+
+/// A batch on its way from the painters to the network.
+struct Batch {
+    pixels: Vec<f32>,
+    labels: Vec<i64>,
+}
+
+struct Trainer<'a> {
+    recipe: &'a Recipe,
+    source: &'a Source,
+    device: Device,
+    model: Model,
+    optimizer: Optimizer,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(recipe: &'a Recipe, source: &'a Source) -> Self {
+        let device = Device::flex().autodiff();
+        let mut dice = Dice::new(recipe.seed, 0, WEIGHTS, 0);
+        let net = Net::new(&recipe.net, &mut dice, &device);
+        let head = recipe.loss.head(source.classes(), recipe.net.embedding, &mut dice, &device);
+        let t = &recipe.train;
+        let optimizer = Optimizer::new(t.optimizer, t.momentum, t.weight_decay, t.clip);
+        Trainer { recipe, source, device, model: Model { net, head }, optimizer }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let mut values = state::values(&self.model.valid());
+        for (path, vectors) in self.optimizer.state() {
+            let named = |(i, v): (usize, &Tensor<1>)| (format!("optimizer{i}.{path}"), state::floats(v));
+            values.extend(vectors.iter().enumerate().map(named));
+        }
+        Checkpoint { recipe: self.recipe.digest(), steps: self.optimizer.steps(), values }
+    }
+
+    fn restore(&mut self, from: Checkpoint, path: &std::path::Path) -> Result<(), CheckpointError> {
+        let damaged =
+            |name: String| CheckpointError::Damaged { path: path.into(), why: format!("no {name} in it") };
+        self.model = state::with_values(self.model.clone(), &from.values).map_err(damaged)?;
+        let mut vectors: BTreeMap<String, Vec<Tensor<1>>> = BTreeMap::new();
+        let plain = self.device.clone().inner();
+        // "optimizer0.x" comes before "optimizer1.x", so the vectors come back in their order.
+        for (name, values) in &from.values {
+            if let Some((_, name)) = name.strip_prefix("optimizer").and_then(|n| n.split_once('.')) {
+                let data = TensorData::new(values.clone(), [values.len()]);
+                vectors.entry(name.to_owned()).or_default().push(Tensor::from_data(data, &plain));
+            }
+        }
+        self.optimizer.restore(from.steps, vectors);
+        Ok(())
+    }
+
+    fn run(mut self, options: &Options, progress: &mut dyn Progress) -> Result<Trained, TrainError> {
+        let (steps, batch) = (self.recipe.steps(), self.recipe.train.batch);
+        let first = self.optimizer.steps();
+        let begun = Instant::now();
+        let mut status = Status {
+            images: first * batch,
+            total: steps * batch,
+            loss: f64::NAN,
+            rate: 0.0,
+            images_per_second: 0.0,
+            validation: None,
+        };
+        let (recipe, source) = (self.recipe, self.source);
+        std::thread::scope(|scope| {
+            // Two batches ahead: painting fills the moments in which the network keeps only one core busy.
+            let (sender, receiver) = sync_channel(2);
+            scope.spawn(move || {
+                for step in first..steps {
+                    let batch = load(recipe, source, step);
+                    if sender.send(batch).is_err() {
+                        return;
+                    }
+                }
+            });
+            for (step, batch_of_step) in (first..steps).zip(receiver.iter()) {
+                let loss = self.step(step, batch_of_step, &mut status)?;
+                let keep = if status.loss.is_nan() { 0.0 } else { 0.98 };
+                let before = if status.loss.is_nan() { 0.0 } else { status.loss };
+                status.loss = keep * before + (1.0 - keep) * f64::from(loss);
+                status.images = (step + 1) * batch;
+                let seen = (status.images - first * batch) as f64;
+                status.images_per_second = seen / begun.elapsed().as_secs_f64();
+                let every = recipe.train.validate_every.max(batch);
+                let due = status.images / every != step * batch / every || step + 1 == steps;
+                if due {
+                    status.validation = Some(self.validate());
+                }
+                let go_on = progress.step(&status);
+                if let Some(path) = options.checkpoint.as_ref().filter(|_| due || go_on.is_break()) {
+                    self.checkpoint().write(path)?;
+                }
+                if go_on.is_break() && step + 1 < steps {
+                    let checkpoint = options.checkpoint.clone();
+                    return Err(TrainError::Stopped { images: status.images, checkpoint });
+                }
+            }
+            Ok(())
+        })?;
+        if status.validation.is_none() {
+            status.validation = Some(self.validate());
+        }
+        let net = self.model.valid().net;
+        let model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
+        Ok(Trained { model, classes: source.classes(), parameters: net.num_params(), status })
+    }
+
+    /// One step; the batch's loss.
+    fn step(&mut self, step: usize, batch: Batch, status: &mut Status) -> Result<f32, TrainError> {
+        let (steps, t) = (self.recipe.steps(), &self.recipe.train);
+        let done = step as f64 / steps as f64;
+        let warmup = (t.warmup * steps as f64) as usize;
+        status.rate = schedule::rate(step, steps, warmup, t.rate);
+        let [columns, rows] = self.recipe.net.input;
+        let number = batch.labels.len();
+        let shape = [number, self.recipe.net.planes(), rows, columns];
+        let pixels = Tensor::<4>::from_data(TensorData::new(batch.pixels, shape), &self.device);
+        let labels = Tensor::<1, Int>::from_data(TensorData::new(batch.labels, [number]), &self.device);
+        let embeddings = self.model.net.forward(pixels);
+        let loss = self.model.head.forward(embeddings.clone(), labels, self.recipe.loss.warmth(done));
+        let value = loss.clone().into_scalar::<f32>();
+        if !value.is_finite() {
+            let cause = self.why_not_finite(&embeddings);
+            return Err(TrainError::NotFinite { loss: value, step, cause });
+        }
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        self.model = self.optimizer.step(self.model.clone(), gradients, status.rate);
+        Ok(value)
+    }
+
+    /// Where the first number that is none lies.
+    fn why_not_finite(&self, embeddings: &Tensor<2>) -> String {
+        let lower = "lower train.rate or train.clip, or lengthen train.warmup";
+        let values = state::values(&self.model);
+        if let Some((name, _)) = values.iter().find(|(_, v)| v.iter().any(|v| !v.is_finite())) {
+            return format!("the last step left {name} without finite values; {lower}");
+        }
+        if state::floats(embeddings).iter().any(|v| !v.is_finite()) {
+            return format!("weights are finite but the embeddings overflow; {lower}");
+        }
+        format!("weights and embeddings are finite, the loss is not: its scale is too large, or {lower}")
+    }
+
+    fn validate(&self) -> Validation {
+        let net = self.model.valid().net;
+        let device = self.device.clone().inner();
+        let [columns, rows] = self.recipe.net.input;
+        let mut embeddings = Vec::new();
+        for chunk in self.source.held_out().chunks(64) {
+            let mut pixels = Vec::new();
+            for (_, crop) in chunk {
+                normalise(crop, self.recipe, &mut pixels);
+            }
+            let shape = [chunk.len(), self.recipe.net.planes(), rows, columns];
+            let pixels = Tensor::<4>::from_data(TensorData::new(pixels, shape), &device);
+            embeddings.extend(state::floats(&net.forward(pixels)));
+        }
+        let identities: Vec<usize> = self.source.held_out().iter().map(|h| h.0).collect();
+        validate::validate(&embeddings, &identities)
+    }
+}
+
+/// The key that sets the first weights' random numbers apart.
+const WEIGHTS: u64 = 12;
+
+fn load(recipe: &Recipe, source: &Source, step: usize) -> Batch {
+    let numbers = step * recipe.train.batch..(step + 1) * recipe.train.batch;
+    let samples: Vec<_> = numbers.into_par_iter().map(|n| source.sample(n)).collect();
+    let mut batch = Batch { pixels: Vec::new(), labels: Vec::new() };
+    for sample in samples {
+        normalise(&sample.crop, recipe, &mut batch.pixels);
+        batch.labels.push(sample.class as i64);
+    }
+    batch
+}
+
+/// Appends the planes of an interleaved crop, in the model's order, normalised.
+fn normalise(crop: &[u8], recipe: &Recipe, to: &mut Vec<f32>) {
+    let planes = recipe.net.planes();
+    let (mean, std) = (recipe.input.mean, recipe.input.std);
+    for plane in 0..planes {
+        let channel = if recipe.net.order == "bgr" { planes - 1 - plane } else { plane };
+        to.extend(crop[channel..].iter().step_by(planes).map(|&v| (f32::from(v) / 255.0 - mean) / std));
+    }
+}
+
+#[cfg(test)]
+mod tests;

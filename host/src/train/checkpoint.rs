@@ -1,0 +1,161 @@
+//! A training in a file, so that it can go on as if it had never stopped.
+//!
+//!     "arcgate checkpoint 1\n"   the format
+//!     one line of JSON           recipe digest, steps taken, and name and length of each vector
+//!     the vectors                f32, little-endian, in the order of the JSON
+//!     32 bytes                   SHA-256 of everything above
+//!
+//! There is no state of random numbers: image, order and augmentation are functions of the seed and the step.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::state::Values;
+
+const MAGIC: &[u8] = b"arcgate checkpoint 1\n";
+
+/// What a training consists of between two steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// [`super::Recipe::digest`] of the recipe that it belongs to.
+    pub recipe: String,
+    /// Steps taken.
+    pub steps: usize,
+    /// The model's and the optimizer's vectors.
+    pub values: Values,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    recipe: String,
+    steps: usize,
+    vectors: Vec<(String, usize)>,
+}
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file system said no.
+    #[error("cannot {verb} {}: {source}", path.display())]
+    Io {
+        /// "read" or "write".
+        verb: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// It is no checkpoint, or cut short, or damaged.
+    #[error("{} is no checkpoint: {why}\n  accepted: a file that `arcgate train` wrote, whole", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// It belongs to another recipe.
+    #[error(
+        "{} belongs to another recipe (or another version of this one)\n  accepted: go on with that recipe, or train without --resume to start over", path.display()
+    )]
+    OtherRecipe {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+impl Checkpoint {
+    /// Writes beside `path` first and renames, so that a cut leaves the old checkpoint or the new one.
+    ///
+    /// # Errors
+    /// When the file system says no.
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        let vectors = self.values.iter().map(|(name, v)| (name.clone(), v.len())).collect();
+        let header = Header { recipe: self.recipe.clone(), steps: self.steps, vectors };
+        let mut bytes = MAGIC.to_vec();
+        serde_json::to_writer(&mut bytes, &header).expect("plain fields serialize into memory");
+        bytes.push(b'\n');
+        bytes.extend(self.values.values().flatten().flat_map(|v| v.to_le_bytes()));
+        let seal = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&seal);
+        let io = |source| CheckpointError::Io { verb: "write", path: path.into(), source };
+        let part = path.with_extension("checkpoint.tmp");
+        std::fs::write(&part, bytes).map_err(io)?;
+        std::fs::rename(&part, path).map_err(io)
+    }
+
+    /// Reads the checkpoint of the recipe whose digest is `recipe`.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`].
+    pub fn read(path: &Path, recipe: &str) -> Result<Self, CheckpointError> {
+        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io {
+            verb: "read",
+            path: path.into(),
+            source,
+        })?;
+        let found = parse(&bytes).map_err(|why| CheckpointError::Damaged { path: path.into(), why })?;
+        if found.recipe != recipe {
+            return Err(CheckpointError::OtherRecipe { path: path.into() });
+        }
+        Ok(found)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or("it does not start as one")?;
+    let (sealed, seal) = bytes.split_at(bytes.len().saturating_sub(32).max(MAGIC.len()));
+    if Sha256::digest(sealed).as_slice() != seal {
+        return Err("its checksum does not match".into());
+    }
+    let rest = &rest[..rest.len() - seal.len()];
+    let end = rest.iter().position(|&b| b == b'\n').ok_or("its header has no end")?;
+    let header: Header = serde_json::from_slice(&rest[..end]).map_err(|e| e.to_string())?;
+    let mut floats = rest[end + 1..].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let mut values = Values::new();
+    for (name, length) in header.vectors {
+        let vector: Vec<f32> = floats.by_ref().take(length).collect();
+        if vector.len() != length {
+            return Err(format!("{name} is cut short"));
+        }
+        values.insert(name, vector);
+    }
+    Ok(Checkpoint { recipe: header.recipe, steps: header.steps, values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some() -> Checkpoint {
+        let values = [("a.b".to_owned(), vec![1.0, f32::MIN_POSITIVE]), ("c".to_owned(), vec![-0.0])];
+        Checkpoint { recipe: "r".into(), steps: 7, values: values.into() }
+    }
+
+    #[test]
+    fn comes_back_as_it_went_and_only_to_its_recipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.checkpoint");
+        some().write(&path).unwrap();
+        assert_eq!(Checkpoint::read(&path, "r").unwrap(), some());
+        assert!(matches!(Checkpoint::read(&path, "s"), Err(CheckpointError::OtherRecipe { .. })));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn any_damage_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.checkpoint");
+        some().write(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            assert!(parse(&whole[..cut]).is_err(), "cut at {cut}");
+        }
+        for at in 0..whole.len() {
+            let mut bent = whole.clone();
+            bent[at] ^= 0x10;
+            assert!(parse(&bent).is_err(), "bent at {at}");
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The recipe: a TOML file that says everything about a training. The same recipe gives the same weights on the same machine.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::loss::LossConfig;
+use crate::net::NetConfig;
+use crate::onnx::metadata::{FACE_TEMPLATE_112, FloatInput, hex};
+
+use super::optimizer::Rule;
+
+/// A recipe. Unknown fields are errors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the model is called: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Decides the first weights, the order of the images and the augmentation.
+    #[serde(default)]
+    pub seed: u64,
+    /// The backbone.
+    pub net: NetConfig,
+    /// How pixels are normalised.
+    #[serde(default)]
+    pub input: InputConfig,
+    /// What is learnt.
+    pub loss: LossConfig,
+    /// What it is learnt on.
+    pub data: DataConfig,
+    /// How images are varied.
+    #[serde(default)]
+    pub augment: AugmentConfig,
+    /// How long and how fast.
+    pub train: TrainConfig,
+}
+
+/// The `[input]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InputConfig {
+    /// Subtracted from pixels in 0..1, the same for all channels.
+    pub mean: f32,
+    /// What they are then divided by.
+    pub std: f32,
+    /// "none": pictures are framed, and scaled whole. "face": five landmarks are brought to the common face template,
+    /// scaled from 112x112 to the input.
+    pub template: Template,
+}
+
+impl Default for InputConfig {
+    fn default() -> Self {
+        InputConfig { mean: 0.5, std: 0.25, template: Template::None }
+    }
+}
+
+/// Where the landmarks go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Template {
+    /// Pictures are framed.
+    None,
+    /// To the common face template.
+    Face,
+}
+
+/// The `[data]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "lowercase", deny_unknown_fields)]
+pub enum DataConfig {
+    /// Synthetic portraits (`arcgate synth`), painted as they are needed; no view is ever seen twice.
+    Synth {
+        /// Which population.
+        population: u64,
+        /// People to learn from, numbers 0 and up.
+        identities: usize,
+        /// People to validate on, never learnt from.
+        #[serde(default = "validation_people")]
+        validation: usize,
+    },
+    /// A folder for each identity.
+    Folder {
+        /// The folder of folders; relative paths are relative to the recipe.
+        path: PathBuf,
+        /// Identities to validate on, never learnt from: the last ones by name.
+        #[serde(default = "validation_people")]
+        validation: usize,
+        /// Identities with fewer images are left out.
+        #[serde(default = "two")]
+        least_images: usize,
+    },
+    /// The Omniglot background set's archives; the characters of the one-shot runs are not in them.
+    Omniglot {
+        /// The folder with images_background*.zip; relative paths are relative to the recipe. `$ARCGATE_DATA/omniglot/python`
+        /// when absent.
+        #[serde(default)]
+        path: Option<PathBuf>,
+        /// Characters to validate on, never learnt from.
+        #[serde(default = "validation_people")]
+        validation: usize,
+        /// Whether a character turned by 90, 180 and 270 degrees counts as three more.
+        #[serde(default)]
+        rotations: bool,
+    },
+}
+
+fn validation_people() -> usize {
+    40
+}
+
+fn two() -> usize {
+    2
+}
+
+/// The `[augment]` table; everything is off by default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentConfig {
+    /// Mirror every other image. For faces, not for writing.
+    pub flip: bool,
+    /// Largest shift, as a share of the side.
+    pub shift: f32,
+    /// Largest change of size: 0.1 is 0.9 to 1.1.
+    pub scale: f32,
+    /// Largest turn, in degrees.
+    pub rotate: f32,
+    /// Largest slant: columns moved per row.
+    pub shear: f32,
+}
+
+/// The `[train]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Images seen in all.
+    pub images: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// "sgd" (with momentum) or "adamw".
+    #[serde(default)]
+    pub optimizer: Rule,
+    /// The highest learning rate.
+    pub rate: f64,
+    /// Share of the training over which the rate rises from 0.
+    #[serde(default = "a_twentieth")]
+    pub warmup: f64,
+    /// Of SGD.
+    #[serde(default = "nine_tenths")]
+    pub momentum: f64,
+    /// Of matrices and kernels; normalisation, biases and slopes do not decay.
+    #[serde(default = "decay")]
+    pub weight_decay: f64,
+    /// Largest norm of all gradients together.
+    #[serde(default = "five")]
+    pub clip: f64,
+    /// Images between two validations, each of which also writes a checkpoint.
+    #[serde(default = "validate_every")]
+    pub validate_every: usize,
+    /// Most threads to use; what the machine has when that is less. Takes effect when nothing in the process ran in parallel yet.
+    #[serde(default = "threads")]
+    pub threads: usize,
+}
+
+fn a_twentieth() -> f64 {
+    0.05
+}
+
+fn nine_tenths() -> f64 {
+    0.9
+}
+
+fn decay() -> f64 {
+    5e-4
+}
+
+fn five() -> f64 {
+    5.0
+}
+
+fn validate_every() -> usize {
+    10_000
+}
+
+/// Small networks gain nothing from more.
+fn threads() -> usize {
+    8
+}
+
+/// Why a recipe was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// The file system said no.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// It is no recipe: the line, and what would be accepted there.
+    #[error("{}: {why}", path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// The parser's words.
+        why: String,
+    },
+    /// A value is out of its range.
+    #[error("in {name}: {why}")]
+    Value {
+        /// The recipe's file or name.
+        name: String,
+        /// Which field, and what would be accepted.
+        why: String,
+    },
+}
+
+impl Recipe {
+    /// Reads a recipe; relative data paths in it become relative to its folder.
+    ///
+    /// # Errors
+    /// See [`RecipeError`].
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RecipeError::Read { path: path.into(), source })?;
+        let mut recipe = Self::parse(&text, path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        match &mut recipe.data {
+            DataConfig::Folder { path, .. } | DataConfig::Omniglot { path: Some(path), .. } => {
+                *path = folder.join(&path)
+            }
+            _ => {}
+        }
+        Ok(recipe)
+    }
+
+    /// Parses the text of the recipe that errors will call `path`.
+    ///
+    /// # Errors
+    /// See [`RecipeError`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, RecipeError> {
+        let recipe: Recipe = toml::from_str(text)
+            .map_err(|e| RecipeError::Syntax { path: path.into(), why: e.to_string() })?;
+        recipe.check().map_err(|why| RecipeError::Value { name: path.display().to_string(), why })?;
+        Ok(recipe)
+    }
+
+    /// The recipe that `arcgate demo` trains: small enough for a few minutes on two cores.
+    pub fn demo() -> Self {
+        let text = include_str!("demo.toml");
+        Self::parse(text, Path::new("demo.toml")).expect("a test parses the built-in recipe")
+    }
+
+    /// What is wrong with the values, and what would be accepted.
+    fn check(&self) -> Result<(), String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if self.name.is_empty() || !self.name.chars().all(plain) {
+            return Err(format!("name = {:?}\n  accepted: letters, digits, - and _", self.name));
+        }
+        let within = |name: &str, value: f64, low: f64, high: f64| {
+            let ok = (low..=high).contains(&value);
+            ok.then_some(()).ok_or_else(|| format!("{name} = {value}\n  accepted: {low} to {high}"))
+        };
+        self.net.check()?;
+        self.loss.check()?;
+        within("input.mean", self.input.mean.into(), 0.0, 1.0)?;
+        within("input.std", self.input.std.into(), 0.01, 10.0)?;
+        let (identities, validation) = match self.data {
+            DataConfig::Synth { identities, validation, .. } => (identities, validation),
+            DataConfig::Folder { validation, .. } | DataConfig::Omniglot { validation, .. } => {
+                (2, validation)
+            }
+        };
+        within("data.identities", identities as f64, 2.0, 1e7)?;
+        within("data.validation", validation as f64, 2.0, 2000.0)?;
+        let a = &self.augment;
+        for (name, value, high) in [
+            ("shift", a.shift, 0.5),
+            ("scale", a.scale, 0.5),
+            ("rotate", a.rotate, 180.0),
+            ("shear", a.shear, 1.0),
+        ] {
+            within(&format!("augment.{name}"), value.into(), 0.0, high)?;
+        }
+        let t = &self.train;
+        within("train.batch", t.batch as f64, 2.0, 4096.0)?;
+        within("train.images", t.images as f64, t.batch as f64, 1e10)?;
+        within("train.rate", t.rate, 1e-6, 100.0)?;
+        within("train.warmup", t.warmup, 0.0, 1.0)?;
+        within("train.momentum", t.momentum, 0.0, 0.9999)?;
+        within("train.weight_decay", t.weight_decay, 0.0, 1.0)?;
+        within("train.clip", t.clip, 1e-3, 1e9)?;
+        within("train.validate_every", t.validate_every as f64, 1.0, 1e10)?;
+        within("train.threads", t.threads as f64, 1.0, 1024.0)
+    }
+
+    /// What the exported model says of its input.
+    pub fn float_input(&self) -> FloatInput {
+        let [columns, rows] = self.net.input.map(|s| s as f32 / 112.0);
+        let scaled = FACE_TEMPLATE_112.map(|[x, y]| [(x + 0.5) * columns - 0.5, (y + 0.5) * rows - 0.5]);
+        FloatInput {
+            order: self.net.order.clone(),
+            mean: vec![self.input.mean; self.net.planes()],
+            std: vec![self.input.std; self.net.planes()],
+            template: (self.input.template == Template::Face).then_some(scaled),
+        }
+    }
+
+    /// SHA-256 in hexadecimal over everything that decides the weights; checkpoints carry it.
+    pub fn digest(&self) -> String {
+        let mut own = self.clone();
+        // Neither the threads nor where the data lies decide the weights.
+        own.train.threads = 1;
+        match &mut own.data {
+            DataConfig::Folder { path, .. } => *path = PathBuf::new(),
+            DataConfig::Omniglot { path, .. } => *path = None,
+            DataConfig::Synth { .. } => {}
+        }
+        let text = serde_json::to_string(&own).expect("plain fields always serialize");
+        hex(&Sha256::digest(text))
+    }
+
+    /// Steps in all.
+    pub fn steps(&self) -> usize {
+        self.train.images / self.train.batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = include_str!("demo.toml");
+
+    fn wrong(text: &str) -> String {
+        Recipe::parse(text, Path::new("r.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_built_in_recipe_is_one() {
+        assert_eq!(Recipe::demo().name, "demo");
+    }
+
+    #[test]
+    fn unknown_and_bad_fields_are_named_with_their_line_and_what_is_accepted() {
+        let unknown = wrong(&TEXT.replace("batch =", "bath ="));
+        assert!(
+            unknown.contains("line") && unknown.contains("bath") && unknown.contains("`batch`"),
+            "{unknown}"
+        );
+        let unknown = wrong(&TEXT.replace("margin =", "margins ="));
+        assert!(unknown.contains("margins") && unknown.contains("`margin`"), "{unknown}");
+        let kind = wrong(&TEXT.replace("\"synth\"", "\"dreams\""));
+        assert!(kind.contains("dreams") && kind.contains("`folder`"), "{kind}");
+        let range = wrong(&TEXT.replace("order = \"rgb\"", "order = \"cmyk\""));
+        assert!(range.contains("cmyk") && range.contains("accepted: \"grey\""), "{range}");
+    }
+
+    #[test]
+    fn the_digest_knows_what_decides_the_weights() {
+        let base = Recipe::demo();
+        let mut other = base.clone();
+        other.train.threads += 1;
+        assert_eq!(base.digest(), other.digest());
+        other.train.rate *= 2.0;
+        assert_ne!(base.digest(), other.digest());
+    }
+
+    #[test]
+    fn the_face_template_scales_with_the_input() {
+        let mut recipe = Recipe::demo();
+        recipe.input.template = Template::Face;
+        recipe.net.input = [112, 112];
+        let template = recipe.float_input().template.unwrap();
+        for (found, expected) in template.iter().flatten().zip(FACE_TEMPLATE_112.iter().flatten()) {
+            assert!((found - expected).abs() < 1e-4);
+        }
+    }
+}

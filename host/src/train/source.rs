@@ -1,0 +1,335 @@
+//! Where images come from: classes to learn, and identities held out to validate on.
+
+use std::path::PathBuf;
+
+use arcgate_firmware::align::{framed, luma};
+use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
+use arcgate_firmware::frame::{Frame, PixelFormat};
+use image::GrayImage;
+use nalgebra::Point2;
+use rayon::prelude::*;
+
+use crate::data::omniglot::{self, OmniglotError};
+use crate::data::{DataError, ImageSet};
+use crate::photo::{Finder, Photo, PhotoError};
+use crate::synth::Portraits;
+use crate::synth::dice::Dice;
+
+use super::augment::{Picture, Variation, crop};
+use super::recipe::{DataConfig, Recipe};
+
+/// Synthetic people from this number on are for validation during training.
+pub const VALIDATION_FIRST: u64 = 1 << 32;
+/// Synthetic people from this number on are never touched by any training: for tests and demonstrations.
+pub const UNSEEN_FIRST: u64 = 1 << 33;
+/// Views of each held-out identity.
+const VALIDATION_VIEWS: usize = 6;
+
+/// Why there are no images.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The folder cannot be read.
+    #[error(transparent)]
+    Folder(#[from] DataError),
+    /// A photograph cannot be used.
+    #[error(transparent)]
+    Photo(#[from] PhotoError),
+    /// The Omniglot archives cannot be read.
+    #[error(transparent)]
+    Omniglot(#[from] OmniglotError),
+    /// Too few identities.
+    #[error(
+        "{found} identities with at least {images} images each, {validation} of them to validate on\n  accepted: at least {} in all", validation + 2
+    )]
+    TooFew {
+        /// Identities there are.
+        found: usize,
+        /// Images that each must have.
+        images: usize,
+        /// Of which this many are held out.
+        validation: usize,
+    },
+    /// Drawings of the one-shot runs are among the training characters.
+    #[error("drawings of {0} are also in the one-shot runs; training on them would measure nothing")]
+    Leak(String),
+}
+
+/// An image with its class.
+pub struct Sample {
+    /// Interleaved R, G, B or grey bytes of the input's size.
+    pub crop: Vec<u8>,
+    /// Its class, counted from 0.
+    pub class: usize,
+}
+
+enum Kind {
+    /// Painted when asked for.
+    Synth(Portraits),
+    /// In memory; `turns` classes are made of each identity by right angles (1: none).
+    Pictures { identities: Vec<Vec<Picture>>, turns: usize },
+}
+
+/// The images that a recipe names.
+pub struct Source {
+    kind: Kind,
+    classes: usize,
+    held_out: Vec<(usize, Vec<u8>)>,
+    recipe: Recipe,
+}
+
+impl Source {
+    /// Opens what `recipe` names; folders and archives are decoded into memory at the input's size.
+    ///
+    /// # Errors
+    /// See [`SourceError`].
+    pub fn open(recipe: &Recipe) -> Result<Self, SourceError> {
+        let [columns, rows] = recipe.net.input;
+        match &recipe.data {
+            DataConfig::Synth { population, identities, validation } => {
+                let people = Portraits::new(*population);
+                let mut source = Source {
+                    kind: Kind::Synth(people),
+                    classes: *identities,
+                    held_out: Vec::new(),
+                    recipe: recipe.clone(),
+                };
+                let views = (0..*validation).into_par_iter().flat_map_iter(|i| {
+                    let identity = VALIDATION_FIRST + i as u64;
+                    let source = &source;
+                    (0..VALIDATION_VIEWS).map(move |v| (i, source.paint(&people, identity, v as u64)))
+                });
+                let held_out = views.collect();
+                source.held_out = held_out;
+                Ok(source)
+            }
+            DataConfig::Folder { path, validation, least_images } => {
+                let identities = folder(recipe, path, *least_images)?;
+                Self::of_pictures(recipe, identities, *validation, *least_images, 1)
+            }
+            DataConfig::Omniglot { path, validation, rotations } => {
+                let default = || crate::data::default_root().join("omniglot").join("python");
+                let path = path.clone().unwrap_or_else(default);
+                let characters = omniglot::background(&path)?;
+                let leaked = omniglot::overlap(&characters, &omniglot::runs(&path)?);
+                if !leaked.is_empty() {
+                    return Err(SourceError::Leak(leaked.join(", ")));
+                }
+                let shrunk = |d: &GrayImage| shrink(d, [2 * columns, 2 * rows], recipe.net.planes());
+                let identities =
+                    characters.par_iter().map(|c| c.drawings.iter().map(shrunk).collect()).collect();
+                Self::of_pictures(recipe, identities, *validation, 2, if *rotations { 4 } else { 1 })
+            }
+        }
+    }
+
+    /// Holds out `validation` identities evenly over the list (an alphabet's neighbours resemble each other).
+    fn of_pictures(
+        recipe: &Recipe,
+        identities: Vec<Vec<Picture>>,
+        validation: usize,
+        images: usize,
+        turns: usize,
+    ) -> Result<Self, SourceError> {
+        let found = identities.len();
+        if found < validation + 2 {
+            return Err(SourceError::TooFew { found, images, validation });
+        }
+        let [columns, rows] = recipe.net.input;
+        let (mut learnt, mut held_out) = (Vec::new(), Vec::new());
+        for (i, pictures) in identities.into_iter().enumerate() {
+            if (i + 1) * validation / found > i * validation / found {
+                let views = pictures.iter().take(VALIDATION_VIEWS);
+                held_out.extend(views.map(|p| (i, crop(p, &Variation::plain(0), columns, rows))));
+            } else {
+                learnt.push(pictures);
+            }
+        }
+        let classes = learnt.len() * turns;
+        Ok(Source {
+            kind: Kind::Pictures { identities: learnt, turns },
+            classes,
+            held_out,
+            recipe: recipe.clone(),
+        })
+    }
+
+    /// How many classes there are to learn.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The held-out identities' images: identity and crop.
+    pub fn held_out(&self) -> &[(usize, Vec<u8>)] {
+        &self.held_out
+    }
+
+    /// Image number `number` of the training, a pure function of the recipe's seed and `number`.
+    ///
+    /// Classes come in shuffled rounds, so that each is seen equally often.
+    pub fn sample(&self, number: usize) -> Sample {
+        let (round, place) = (number / self.classes, number % self.classes);
+        let class = permuted(place, self.classes, self.recipe.seed, round as u64);
+        let mut dice = Dice::new(self.recipe.seed, number as u64, SAMPLE, 0);
+        let [columns, rows] = self.recipe.net.input;
+        match &self.kind {
+            Kind::Synth(people) => {
+                let bytes = self.paint(people, class as u64, round as u64);
+                let picture =
+                    Picture { width: columns, height: rows, channels: self.recipe.net.planes(), data: bytes };
+                let vary = Variation::roll(&self.recipe.augment, 0, &mut dice);
+                Sample { crop: crop(&picture, &vary, columns, rows), class }
+            }
+            Kind::Pictures { identities, turns } => {
+                let pictures = &identities[class / turns];
+                let picture = &pictures[dice.below(pictures.len())];
+                let vary = Variation::roll(&self.recipe.augment, class % turns, &mut dice);
+                Sample { crop: crop(picture, &vary, columns, rows), class }
+            }
+        }
+    }
+
+    fn paint(&self, people: &Portraits, identity: u64, view: u64) -> Vec<u8> {
+        let [columns, rows] = self.recipe.net.input.map(|s| s as u32);
+        let portrait = people.portrait(identity, view, (columns, rows));
+        if self.recipe.net.planes() == 1 {
+            portrait.pixels().map(|p| luma(p.0)).collect()
+        } else {
+            portrait.into_raw()
+        }
+    }
+}
+
+/// Keys that set streams of random numbers apart.
+const SAMPLE: u64 = 10;
+const ORDER: u64 = 11;
+
+/// Where place `place` of 0..n goes in round `round`: a bijection, by a Feistel network that walks until it is below n.
+fn permuted(place: usize, n: usize, seed: u64, round: u64) -> usize {
+    let half_bits = (usize::BITS - n.max(2).next_power_of_two().leading_zeros()).div_ceil(2);
+    let mask = (1_u64 << half_bits) - 1;
+    let mut keys = Dice::new(seed, round, ORDER, 0);
+    let keys: [u64; 4] = std::array::from_fn(|_| keys.below(1 << 30) as u64);
+    let mut value = place as u64;
+    loop {
+        let (mut left, mut right) = (value >> half_bits, value & mask);
+        for key in keys {
+            let mixed = (right ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (left, right) = (right, left ^ (mixed >> 32) & mask);
+        }
+        value = left << half_bits | right;
+        if value < n as u64 {
+            return value as usize;
+        }
+    }
+}
+
+/// What a device would need to know to crop for this recipe's model.
+fn info(recipe: &Recipe, [columns, rows]: [usize; 2]) -> ModelInfo {
+    let order = if recipe.net.planes() == 1 { ChannelOrder::Grey } else { ChannelOrder::Rgb };
+    ModelInfo {
+        width: columns as u16,
+        height: rows as u16,
+        order,
+        template: recipe.float_input().template.map(|points| points.map(Point2::from)),
+        dimension: recipe.net.embedding as u16,
+        embedding_id: [0; 32],
+        threshold: None,
+    }
+}
+
+/// The identities of a folder with at least `least` usable images; photographs without a face are left out.
+fn folder(recipe: &Recipe, path: &PathBuf, least: usize) -> Result<Vec<Vec<Picture>>, SourceError> {
+    let set = ImageSet::open(path)?;
+    let finder = Finder::new(None, set.landmarks.clone());
+    let size = recipe.net.input;
+    let info = info(recipe, size);
+    let load = |&image: &usize| -> Result<Option<Picture>, SourceError> {
+        let photo = Photo::open(set.path(image))?;
+        match finder.crop(&photo, &info) {
+            Ok(data) => {
+                Ok(Some(Picture { width: size[0], height: size[1], channels: info.order.channels(), data }))
+            }
+            Err(PhotoError::NoFace { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    };
+    let identities = set.identities();
+    let loaded: Result<Vec<Vec<Picture>>, SourceError> = identities
+        .par_iter()
+        .filter(|identity| identity.images.len() >= least)
+        .map(|identity| identity.images.iter().filter_map(|i| load(i).transpose()).collect())
+        .collect();
+    let mut loaded = loaded?;
+    loaded.retain(|pictures| pictures.len() >= least);
+    Ok(loaded)
+}
+
+/// A drawing averaged down to `columns` x `rows`, or kept when it is smaller already.
+fn shrink(drawing: &GrayImage, [columns, rows]: [usize; 2], channels: usize) -> Picture {
+    let (w, h) = (drawing.width() as usize, drawing.height() as usize);
+    let (width, height) = (columns.min(w), rows.min(h));
+    let order = if channels == 1 { ChannelOrder::Grey } else { ChannelOrder::Rgb };
+    let info = ModelInfo {
+        width: width as u16,
+        height: height as u16,
+        order,
+        template: None,
+        dimension: 1,
+        embedding_id: [0; 32],
+        threshold: None,
+    };
+    let frame = Frame::new(PixelFormat::Grey8, w as u16, h as u16, drawing.as_raw());
+    let mut data = vec![0; width * height * channels];
+    let framed = frame.map(|frame| framed(&frame, &info, &mut data));
+    assert!(matches!(framed, Ok(Ok(()))), "a decoded drawing is a frame and the crop has the model's size");
+    Picture { width, height, channels, data }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_round_holds_every_class_once_in_another_order() {
+        for n in [2, 3, 17, 64, 1000] {
+            let round = |r| (0..n).map(|p| permuted(p, n, 5, r)).collect::<Vec<_>>();
+            let (first, second) = (round(0), round(1));
+            let mut sorted = first.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..n).collect::<Vec<_>>());
+            assert!(n < 17 || first != second);
+        }
+    }
+
+    #[test]
+    fn samples_are_pure_and_held_out_people_are_not_among_them() {
+        let mut recipe = Recipe::demo();
+        recipe.data = DataConfig::Synth { population: 1, identities: 5, validation: 3 };
+        let source = Source::open(&recipe).unwrap();
+        let (a, b) = (source.sample(7), source.sample(7));
+        assert_eq!((a.class, &a.crop), (b.class, &b.crop));
+        assert_ne!(source.sample(12).crop, a.crop);
+        assert_eq!(source.held_out().len(), 3 * VALIDATION_VIEWS);
+        assert!(source.held_out().iter().all(|(_, crop)| crop.len() == a.crop.len()));
+    }
+
+    #[test]
+    fn folders_give_their_identities_or_say_that_they_are_too_few() {
+        let root = tempfile::tempdir().unwrap();
+        let people = Portraits::new(3);
+        for identity in 0..4 {
+            let folder = root.path().join(format!("p{identity}"));
+            std::fs::create_dir(&folder).unwrap();
+            for view in 0..3 {
+                people.portrait(identity, view, (60, 60)).save(folder.join(format!("{view}.png"))).unwrap();
+            }
+        }
+        let mut recipe = Recipe::demo();
+        recipe.data = DataConfig::Folder { path: root.path().into(), validation: 2, least_images: 2 };
+        let source = Source::open(&recipe).unwrap();
+        assert_eq!((source.classes(), source.held_out().len()), (2, 6));
+        assert!(source.sample(1).class < 2);
+        recipe.data = DataConfig::Folder { path: root.path().into(), validation: 2, least_images: 4 };
+        assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
+    }
+}

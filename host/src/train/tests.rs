@@ -1,0 +1,109 @@
+//! The loop as a whole, on trainings of seconds.
+
+use super::*;
+use crate::engine::{FloatEngine, InputSpec};
+use crate::loss::LossConfig;
+use crate::net::{ActivationKind, BlockConfig, NetConfig};
+use crate::train::recipe::{AugmentConfig, DataConfig};
+
+/// A recipe of a few steps.
+fn tiny(activation: ActivationKind, input: [usize; 2], order: &str) -> Recipe {
+    let mut recipe = Recipe::demo();
+    let block = |expand, channels, repeat, stride| BlockConfig { expand, channels, repeat, stride };
+    recipe.net = NetConfig {
+        input,
+        order: order.into(),
+        stem: 8,
+        blocks: vec![block(2, 8, 2, 2)],
+        head: 16,
+        embedding: 12,
+        width: 1.0,
+        activation,
+    };
+    recipe.data = DataConfig::Synth { population: 2, identities: 10, validation: 4 };
+    recipe.augment = AugmentConfig { flip: true, shift: 0.05, ..Default::default() };
+    recipe.train.images = 80;
+    recipe.train.batch = 8;
+    recipe.train.validate_every = 40;
+    recipe
+}
+
+fn engine(trained: &Trained, recipe: &Recipe) -> FloatEngine {
+    let input = recipe.float_input();
+    let order = match recipe.net.order.as_str() {
+        "grey" => arcgate_firmware::engine::ChannelOrder::Grey,
+        "bgr" => arcgate_firmware::engine::ChannelOrder::Bgr,
+        _ => arcgate_firmware::engine::ChannelOrder::Rgb,
+    };
+    let [width, height] = recipe.net.input;
+    let spec =
+        InputSpec { width: width as u16, height: height as u16, order, mean: input.mean, std: input.std };
+    FloatEngine::from_model(std::path::Path::new("trained.onnx"), &trained.model, &spec).unwrap()
+}
+
+#[test]
+fn the_exported_model_computes_what_was_trained() {
+    let cases = [
+        (ActivationKind::Relu, [24, 24], "rgb"),
+        (ActivationKind::Prelu, [20, 28], "bgr"),
+        (ActivationKind::Prelu, [22, 18], "grey"),
+    ];
+    for (activation, input, order) in cases {
+        let recipe = tiny(activation, input, order);
+        let trained = train(&recipe, &mut ()).unwrap();
+        // The same training once more gives the same network to run in burn.
+        let source = Source::open(&recipe).unwrap();
+        let mut trainer = Trainer::new(&recipe, &source);
+        let mut status = trained.status;
+        for step in 0..recipe.steps() {
+            trainer.step(step, load(&recipe, &source, step), &mut status).unwrap();
+        }
+        let net = trainer.model.valid().net;
+        let engine = engine(&trained, &recipe);
+        for (_, crop) in source.held_out() {
+            let mut pixels = Vec::new();
+            normalise(crop, &recipe, &mut pixels);
+            let shape = [1, recipe.net.planes(), input[1], input[0]];
+            let pixels = Tensor::<4>::from_data(TensorData::new(pixels, shape), &Device::flex());
+            let ours = state::floats(&net.forward(pixels));
+            let theirs = engine.embed(crop).unwrap();
+            let size = ours.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+            let off = ours.iter().zip(&theirs).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
+            assert!(off <= 1e-4 * size, "{order} {activation:?}: {off} of {size}");
+        }
+    }
+}
+
+#[test]
+fn stopped_and_resumed_is_bit_for_bit_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = tiny(ActivationKind::Prelu, [24, 24], "rgb");
+    let whole = train(&recipe, &mut ()).unwrap();
+    let options = Options { checkpoint: Some(folder.path().join("tiny.checkpoint")), resume: false };
+    let mut stop =
+        |s: &Status| if s.images == 32 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let stopped = train_with(&recipe, &options, &mut stop).unwrap_err();
+    assert!(matches!(stopped, TrainError::Stopped { images: 32, .. }), "{stopped}");
+    let options = Options { resume: true, ..options };
+    let mut other = recipe.clone();
+    other.train.rate *= 2.0;
+    let refused = train_with(&other, &options, &mut ()).unwrap_err();
+    assert!(matches!(refused, TrainError::Checkpoint(CheckpointError::OtherRecipe { .. })), "{refused}");
+    let mut first = None;
+    let mut watch = |s: &Status| {
+        first.get_or_insert(s.images);
+        ControlFlow::Continue(())
+    };
+    let resumed = train_with(&recipe, &options, &mut watch).unwrap();
+    assert_eq!(first, Some(40));
+    assert!(resumed.model == whole.model, "the weights differ");
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_with_its_cause() {
+    let mut recipe = tiny(ActivationKind::Relu, [24, 24], "rgb");
+    recipe.loss = LossConfig::Softmax {};
+    (recipe.train.rate, recipe.train.clip, recipe.train.warmup) = (1e30, 1e9, 0.0);
+    let error = train(&recipe, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("at step") && error.contains("lower train.rate"), "{error}");
+}
