@@ -1,17 +1,341 @@
-//! `arcgate eval`.
+//! `arcgate eval`: measure a model through any engine.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::ui::Ui;
+use anyhow::Context;
+use arcgate_firmware::engine::ModelInfo;
+use serde_json::{Value, json};
+
+use super::shared;
+use crate::data::{self, ImageSet, LandmarksCsv, lfw};
+use crate::engine::{Kind, Model};
+use crate::eval::embed::{CENTRE_SHARE, Embedded, Engine, NoFace, cosine, embed_set};
+use crate::eval::float;
+use crate::eval::interval::wilson95;
+use crate::eval::pairs::{self, IndexPair};
+use crate::eval::verification::{Score, Scores};
+use crate::onnx::metadata::Metadata;
+use crate::photo::Finder;
+use crate::ui::{Ui, table, thousands};
+
+/// False-accept rates that a table shows; the JSON keys of `tar_at_far`.
+const RATES: [(f64, &str); 2] = [(1e-2, "0.01"), (1e-3, "0.001")];
 
 /// Measure a model through any engine.
+///
+/// In the JSON object every rate is a fraction, 0 to 1: accuracy, accuracy_std, tar_at_far {"0.01", "0.001"} (null where
+/// there are too few pairs), eer. With --float also cosine_to_float {mean, min} and float {accuracy, ...}.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum What {
+    /// Labeled Faces in the Wild: the official 6,000 pairs in 10 folds, the threshold chosen on nine and used on the tenth.
+    Lfw(LfwArgs),
+    /// Any folder with a folder an identity: pairs sampled from a seed, or all of them, in 10 folds.
+    Pairs(PairsArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct LfwArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The folder that holds lfw/ and lfw-protocol/ [default: $ARCGATE_DATA, else ../shared/data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+struct PairsArgs {
+    /// Folder per identity: DIR/NAME/*.jpg; DIR/landmarks.csv is used when it is there.
+    dir: PathBuf,
+    #[command(flatten)]
+    common: Common,
+    /// Pairs of each kind (one identity, two identities), at most.
+    #[arg(long, value_name = "N", default_value_t = 10_000, conflicts_with = "all")]
+    pairs: usize,
+    /// Every pair there is.
+    #[arg(long)]
+    all: bool,
+    /// Seed of the sample.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(clap::Args, Debug)]
+struct Common {
+    /// An int8 .onnx or a .plan; with --engine float a float .onnx.
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// What runs the model.
+    #[arg(long, value_enum, default_value_t = EngineName::Plan)]
+    engine: EngineName,
+    /// The float .onnx that the model was made from: cosines between the two, and its own figures.
+    #[arg(long, value_name = "FILE")]
+    float: Option<PathBuf>,
+    /// What the float model's input had subtracted, one value a channel, 0..1 is the full range [default: the model's metadata].
+    #[arg(long, value_delimiter = ',', value_name = "R,G,B")]
+    mean: Option<Vec<f32>>,
+    /// What it was divided by, in the same units [default: the model's metadata].
+    #[arg(long, value_delimiter = ',', value_name = "R,G,B")]
+    std: Option<Vec<f32>>,
+    /// The float model's channel order: rgb, bgr or grey [default: the model's metadata, else rgb or grey].
+    #[arg(long)]
+    order: Option<String>,
+    #[command(flatten)]
+    faces: shared::FaceArgs,
+}
+
+/// What runs a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum EngineName {
+    /// The plan's interpreter, as on a device.
+    Plan,
+    /// tract's optimized int8 graph: the oracle, slow.
+    Tract,
+    /// tract on a float model.
+    Float,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever stopped it, in words for people.
-pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`arcgate eval` is not built yet")
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    match args.what {
+        What::Lfw(args) => run_lfw(&args, ui)?,
+        What::Pairs(args) => run_pairs(&args, ui)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_lfw(args: &LfwArgs, ui: &Ui) -> anyhow::Result<()> {
+    let root = args.data.clone().unwrap_or_else(data::default_root);
+    let (photos, protocol) = (root.join("lfw"), root.join("lfw-protocol"));
+    if !photos.is_dir() {
+        anyhow::bail!(
+            "{} is not there\n  accepted: --data DIR where DIR holds lfw/ and lfw-protocol/",
+            photos.display()
+        );
+    }
+    let official = lfw::Pairs::read(protocol.join("pairs.txt"))?;
+    let mut set = ImageSet::of(photos, official.images());
+    let csv = protocol.join("landmarks.csv");
+    set.landmarks = if csv.is_file() { Some(LandmarksCsv::read(csv)?) } else { None };
+    let pairs: Vec<IndexPair> = official
+        .pairs
+        .iter()
+        .filter_map(|p| {
+            let (first, second) = (set.index(&p.first)?, set.index(&p.second)?);
+            Some(IndexPair { first, second, same: p.same, fold: p.fold })
+        })
+        .collect();
+    measure("LFW", &set, &pairs, NoFace::Centre, &args.common, ui)
+}
+
+fn run_pairs(args: &PairsArgs, ui: &Ui) -> anyhow::Result<()> {
+    let set = ImageSet::open(&args.dir)?;
+    let identities = set.identities();
+    let pairs =
+        if args.all { pairs::all(&identities) } else { pairs::sample(&identities, args.pairs, args.seed) };
+    let pairs = pairs.with_context(|| args.dir.display().to_string())?;
+    measure(&args.dir.display().to_string(), &set, &pairs, NoFace::LeaveOut, &args.common, ui)
+}
+
+/// The engines that were asked for, the model's first, and what the model's crops are.
+fn engines(common: &Common) -> anyhow::Result<(Vec<Engine>, ModelInfo)> {
+    let said =
+        float::Said { mean: common.mean.clone(), std: common.std.clone(), order: common.order.clone() };
+    let kind = match common.engine {
+        EngineName::Float => {
+            let (engine, info) = float::open(&common.model, &said, None)?;
+            return match &common.float {
+                None => Ok((vec![Engine::Float(engine)], info)),
+                Some(_) => anyhow::bail!(
+                    "--float compares an int8 model with its float one\n  accepted: --engine plan or tract with it"
+                ),
+            };
+        }
+        EngineName::Plan => Kind::Plan,
+        EngineName::Tract => Kind::Tract,
+    };
+    let model = Model::open(&common.model)?;
+    let info = model.info().clone();
+    let metadata = model.onnx().map(Metadata::of).transpose()?;
+    let mut engines = vec![Engine::Int8(Box::new(model), kind)];
+    if let Some(path) = &common.float {
+        let (engine, theirs) = float::open(path, &said, metadata.as_ref())?;
+        // One crop serves both engines.
+        if (theirs.width, theirs.height, theirs.order.channels())
+            != (info.width, info.height, info.order.channels())
+        {
+            anyhow::bail!(
+                "{} takes {}x{} with {} channels, {} takes {}x{} with {}\n  accepted: the float model that the int8 one was made from",
+                path.display(),
+                theirs.width,
+                theirs.height,
+                theirs.order.channels(),
+                common.model.display(),
+                info.width,
+                info.height,
+                info.order.channels()
+            );
+        }
+        engines.push(Engine::Float(engine));
+    }
+    Ok((engines, info))
+}
+
+/// Embeds the images of the pairs, scores the pairs, prints the figures.
+fn measure(
+    name: &str,
+    set: &ImageSet,
+    pairs: &[IndexPair],
+    no_face: NoFace,
+    common: &Common,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let (engines, info) = engines(common)?;
+    let finder = Finder::new(common.faces.detector()?, common.faces.landmarks_or(set.landmarks.clone())?);
+    let mut images: Vec<usize> = pairs.iter().flat_map(|p| [p.first, p.second]).collect();
+    images.sort_unstable();
+    images.dedup();
+    let started = std::time::Instant::now();
+    let bar = ui.progress("embedding", "images", images.len() as u64);
+    let each: Vec<&Engine> = engines.iter().collect();
+    let embedded = embed_set(set, &images, (&finder, no_face), &info, &each, || bar.inc(1))?;
+    bar.finish_and_clear();
+    let seconds = started.elapsed().as_secs_f64();
+    shared::name_left_out(ui, &embedded.left_out);
+    if !embedded.centred.is_empty() {
+        ui.note(format!(
+            "{} photographs without a face in the landmarks were taken by the rule \"centre\": the centred square of {} of the shorter side",
+            embedded.centred.len(), CENTRE_SHARE
+        ));
+    }
+    let scores = score(pairs, &embedded, 0)?;
+    if scores.as_slice().len() < pairs.len() {
+        let lost = pairs.len() - scores.as_slice().len();
+        ui.note(format!(
+            "{} of {} pairs are left out with them",
+            thousands(lost as u64),
+            thousands(pairs.len() as u64)
+        ));
+    }
+    let figures = Figures::of(&scores)?;
+    let float = if engines.len() > 1 { Some(Figures::of(&score(pairs, &embedded, 1)?)?) } else { None };
+    let cosines = (engines.len() > 1).then(|| cosines(&embedded));
+    let engine = match common.engine {
+        EngineName::Plan => "plan",
+        EngineName::Tract => "tract",
+        EngineName::Float => "float",
+    };
+
+    ui.say(format!(
+        "{name}: {} pairs, {} images in {seconds:.0} s, engine {engine}, model {}",
+        thousands(scores.as_slice().len() as u64),
+        thousands(embedded.vectors.len() as u64),
+        shared::file_name(&common.model)
+    ));
+    let mut header = vec![String::new(), engine.to_owned()];
+    header.extend(float.is_some().then(|| "float".to_owned()));
+    let columns: Vec<&Figures> = std::iter::once(&figures).chain(&float).collect();
+    let mut rows = vec![header];
+    let mut row = |title: &str, cell: &dyn Fn(&Figures) -> String| {
+        rows.push(std::iter::once(title.to_owned()).chain(columns.iter().map(|f| cell(f))).collect());
+    };
+    row("accuracy", &|f| format!("{:.2} % +- {:.2}", 100.0 * f.accuracy, 100.0 * f.std));
+    row("  95 % interval", &|f| format!("[{:.2}, {:.2}]", 100.0 * f.interval.0, 100.0 * f.interval.1));
+    for (at, (_, key)) in RATES.iter().enumerate() {
+        row(&format!("TAR at FAR {key}"), &|f| match f.tar[at] {
+            Some(tar) => format!("{:.2} %", 100.0 * tar),
+            None => "too few pairs".into(),
+        });
+    }
+    row("EER", &|f| format!("{:.2} %", 100.0 * f.eer));
+    row("threshold", &|f| format!("{:.1} degrees", f.threshold.clamp(-1.0, 1.0).acos().to_degrees()));
+    ui.say(table(&rows).trim_end());
+    if let Some((mean, min)) = cosines {
+        ui.say(format!(
+            "cosine to float: mean {mean:.4}, least {min:.4} over {} images",
+            thousands(embedded.vectors.len() as u64)
+        ));
+    }
+
+    let mut out = figures.json();
+    out["engine"] = json!(engine);
+    out["model"] = json!(common.model.display().to_string());
+    out["pairs"] = json!(scores.as_slice().len());
+    out["images"] = json!(embedded.vectors.len());
+    out["left_out"] = json!(embedded.left_out.len());
+    out["centred"] = json!(embedded.centred.len());
+    out["seconds"] = json!(seconds);
+    if let Some((mean, min)) = cosines {
+        out["cosine_to_float"] = json!({ "mean": mean, "min": min });
+    }
+    if let Some(float) = float {
+        out["float"] = float.json();
+    }
+    ui.json(&out);
+    Ok(())
+}
+
+/// The pairs whose images both gave an embedding, scored by engine `at`.
+fn score(pairs: &[IndexPair], embedded: &Embedded, at: usize) -> anyhow::Result<Scores> {
+    let vector = |image: usize| embedded.vectors.get(&image).and_then(|v| v.get(at));
+    let scores = pairs.iter().filter_map(|p| {
+        let similarity = cosine(vector(p.first)?, vector(p.second)?);
+        Some(Score { similarity, same: p.same, fold: p.fold })
+    });
+    Scores::new(scores.collect())
+        .map_err(|at| anyhow::anyhow!("the model gives embeddings that are not finite (pair {})", at + 1))
+}
+
+/// Mean and least cosine between the two engines' embeddings of each image.
+fn cosines(embedded: &Embedded) -> (f64, f64) {
+    let all = embedded.vectors.values().filter_map(|v| Some(cosine(v.first()?, v.get(1)?)));
+    let (sum, min) = all.fold((0.0, 1.0f64), |(sum, min), c| (sum + c, min.min(c)));
+    (sum / embedded.vectors.len().max(1) as f64, min)
+}
+
+/// The figures of one engine; rates are fractions.
+struct Figures {
+    accuracy: f64,
+    std: f64,
+    interval: (f64, f64),
+    threshold: f64,
+    tar: [Option<f64>; RATES.len()],
+    eer: f64,
+}
+
+impl Figures {
+    fn of(scores: &Scores) -> anyhow::Result<Self> {
+        let few = "too few pairs are left: accepted are pairs of both kinds in at least two folds";
+        let accuracy = scores.accuracy().context(few)?;
+        Ok(Figures {
+            accuracy: accuracy.mean,
+            std: accuracy.std,
+            interval: wilson95(accuracy.right as u64, scores.as_slice().len() as u64),
+            threshold: accuracy.threshold,
+            tar: RATES.map(|(rate, _)| scores.tar_at_far(rate)),
+            eer: scores.eer().context(few)?,
+        })
+    }
+
+    fn json(&self) -> Value {
+        let tar: serde_json::Map<String, Value> =
+            RATES.iter().zip(self.tar).map(|((_, key), tar)| (key.to_string(), json!(tar))).collect();
+        json!({
+            "accuracy": self.accuracy,
+            "accuracy_std": self.std,
+            "accuracy_interval": [self.interval.0, self.interval.1],
+            "threshold_cosine": self.threshold,
+            "tar_at_far": tar,
+            "eer": self.eer,
+        })
+    }
 }

@@ -13,6 +13,7 @@ mod identify;
 mod import;
 mod inspect;
 mod people;
+mod shared;
 mod simulate;
 mod synth;
 mod train;

@@ -47,11 +47,9 @@ impl ImageSet {
         if images.is_empty() {
             return Err(DataError::NoImages { path: root });
         }
-        images.sort();
         let protocol = protocol_folder(&root).filter(|p| p.join("landmarks.csv").is_file());
         let csv_folder = if root.join("landmarks.csv").is_file() { Some(root.clone()) } else { protocol };
-        let mut set =
-            ImageSet { root, images, landmarks: None, held_out: BTreeSet::new(), listed: BTreeMap::new() };
+        let mut set = ImageSet::of(root, images);
         if let Some(folder) = csv_folder {
             set.landmarks = Some(LandmarksCsv::read(folder.join("landmarks.csv"))?);
             let pairs = folder.join("pairs.txt");
@@ -64,6 +62,25 @@ impl ImageSet {
             set.listed = read_identities(&list)?;
         }
         Ok(set)
+    }
+
+    /// Images that somebody else named, relative to `root`: no folder is listed, and a missing image shows when it is opened.
+    pub fn of(root: impl Into<PathBuf>, images: impl IntoIterator<Item = PathBuf>) -> Self {
+        let mut images: Vec<PathBuf> = images.into_iter().collect();
+        images.sort();
+        images.dedup();
+        ImageSet {
+            root: root.into(),
+            images,
+            landmarks: None,
+            held_out: BTreeSet::new(),
+            listed: BTreeMap::new(),
+        }
+    }
+
+    /// The index of an image, by its path relative to the root.
+    pub fn index(&self, image: &Path) -> Option<usize> {
+        self.images.binary_search_by(|p| p.as_path().cmp(image)).ok()
     }
 
     /// The path of image `index`, with the root.

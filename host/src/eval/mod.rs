@@ -1,1 +1,18 @@
 //! Verification and identification figures through any engine.
+//!
+//! - [`verification`]: pairs with scores -> accuracy over folds, TAR at FAR, EER;
+//! - [`impostors`]: angles between different people -> the threshold at a false-match rate;
+//! - [`pairs`]: which pairs a set of identities has;
+//! - [`embed`]: a set of images through one or several engines, each image loaded once;
+//! - [`float`]: what a float ONNX takes;
+//! - [`interval`]: how far a measured rate can be trusted.
+
+pub mod embed;
+pub mod float;
+pub mod impostors;
+pub mod interval;
+pub mod pairs;
+pub mod verification;
+
+pub use impostors::{AngleHistogram, ThresholdError, threshold_at};
+pub use verification::{Accuracy, Score, Scores};

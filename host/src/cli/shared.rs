@@ -1,0 +1,65 @@
+//! What the commands that take photographs have in common.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::{LandmarksCsv, LeftOut};
+use crate::photo::{Detector, Finder};
+use crate::ui::Ui;
+
+/// Photographs that are named one by one when they are left out; the others are counted.
+const NAMED: usize = 10;
+
+/// What tells where the faces are.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub struct FaceArgs {
+    /// A face detector (YuNet ONNX) for photographs without landmarks.
+    #[arg(long, value_name = "ONNX")]
+    detector: Option<PathBuf>,
+    /// Landmarks of the photographs, a line each: path, faces found, box, five points, score.
+    #[arg(long, value_name = "CSV")]
+    landmarks: Option<PathBuf>,
+}
+
+impl FaceArgs {
+    /// The detector, if one was given.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn detector(&self) -> anyhow::Result<Option<Detector>> {
+        Ok(self.detector.as_ref().map(Detector::open).transpose()?)
+    }
+
+    /// The landmarks file that was given, else `found`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn landmarks_or(&self, found: Option<LandmarksCsv>) -> anyhow::Result<Option<LandmarksCsv>> {
+        match &self.landmarks {
+            Some(path) => Ok(Some(LandmarksCsv::read(path)?)),
+            None => Ok(found),
+        }
+    }
+
+    /// A finder of what was given and `found`.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn finder(&self, found: Option<LandmarksCsv>) -> anyhow::Result<Finder> {
+        Ok(Finder::new(self.detector()?, self.landmarks_or(found)?))
+    }
+}
+
+/// Says which photographs gave no crop, and why: the first of them by name, the others as a number.
+pub fn name_left_out(ui: &Ui, left_out: &[LeftOut]) {
+    for one in left_out.iter().take(NAMED) {
+        ui.note(format!("left out: {}", one.why));
+    }
+    if left_out.len() > NAMED {
+        ui.note(format!("... and {} more; {} in all", left_out.len() - NAMED, left_out.len()));
+    }
+}
+
+/// The last part of a path, for people.
+pub fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
+}
