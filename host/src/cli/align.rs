@@ -1,17 +1,127 @@
-//! `arcgate align`.
+//! `arcgate align`: the crops that the device would embed, as PNG files.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
+use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
+use image::{GrayImage, RgbImage};
+use nalgebra::Point2;
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::shared;
+use crate::data::LeftOut;
+use crate::engine::Model;
+use crate::onnx::metadata::FACE_TEMPLATE_112;
+use crate::photo::{self, Found, Photo, PhotoError};
 use crate::ui::Ui;
 
 /// The crops that the device would embed.
+///
+/// One PNG a photograph, of the same name, in the folder -o. Of several faces the large one near the centre is taken.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// Photographs: JPEG, PNG, PNM or BMP; EXIF orientation is honoured.
+    #[arg(required = true, value_name = "PHOTO")]
+    photos: Vec<PathBuf>,
+    /// The model (.onnx int8 or .plan) whose input the crops are [default: RGB 112x112 and the common face template].
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Where the crops go; made if it is not there.
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    #[command(flatten)]
+    faces: shared::FaceArgs,
+}
+
+/// RGB 112x112 with the common face template.
+fn common_input() -> ModelInfo {
+    ModelInfo {
+        width: 112,
+        height: 112,
+        order: ChannelOrder::Rgb,
+        template: Some(FACE_TEMPLATE_112.map(Point2::from)),
+        dimension: 1,
+        embedding_id: [0; 32],
+        threshold: None,
+    }
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// Whatever stopped it, in words for people.
-pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`arcgate align` is not built yet")
+/// Whatever stopped it, in words for people; photographs without a crop are named and make the exit code 1.
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let info = match &args.model {
+        Some(path) => Model::open(path)?.info().clone(),
+        None => common_input(),
+    };
+    let finder = args.faces.finder(None)?;
+    let mut targets: BTreeMap<PathBuf, &PathBuf> = BTreeMap::new();
+    for path in &args.photos {
+        let stem = path.file_stem().with_context(|| format!("{} names no file", path.display()))?;
+        let target = args.output.join(stem).with_extension("png");
+        if let Some(other) = targets.insert(target.clone(), path) {
+            anyhow::bail!(
+                "{} and {} would both become {}\n  accepted: photographs of different names, or one folder -o each",
+                other.display(),
+                path.display(),
+                target.display()
+            );
+        }
+    }
+    std::fs::create_dir_all(&args.output)
+        .with_context(|| format!("cannot make {}", args.output.display()))?;
+
+    let bar = ui.progress("aligning", "photographs", targets.len() as u64);
+    let one = |path: &PathBuf| -> Result<(Vec<u8>, Found), PhotoError> {
+        let photo = Photo::open(path)?;
+        let found = finder.find(&photo, &info)?;
+        Ok((photo::crop(&photo, &found, &info)?, found))
+    };
+    let results: Vec<_> = targets
+        .par_iter()
+        .map(|(target, path)| {
+            let result = one(path);
+            bar.inc(1);
+            (target, *path, result)
+        })
+        .collect();
+    bar.finish_and_clear();
+
+    let (mut rows, mut left_out) = (Vec::new(), Vec::new());
+    for (target, path, result) in results {
+        match result {
+            Ok((crop, found)) => {
+                save(&crop, &info, target)?;
+                let others = match found {
+                    Found::Face { others, .. } => others,
+                    Found::Framed => 0,
+                };
+                let besides = if others == 0 { String::new() } else { format!("  ({others} other faces)") };
+                ui.say(format!("{} -> {}{besides}", path.display(), target.display()));
+                rows.push(json!({ "photo": path, "crop": target, "others": others }));
+            }
+            Err(why) => left_out.push(LeftOut { image: path.clone(), why }),
+        }
+    }
+    shared::name_left_out(ui, &left_out);
+    let names: Vec<&PathBuf> = left_out.iter().map(|l| &l.image).collect();
+    ui.json(&json!({ "crops": rows, "left_out": names, "width": info.width, "height": info.height }));
+    Ok(if left_out.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn save(crop: &[u8], info: &ModelInfo, path: &PathBuf) -> anyhow::Result<()> {
+    let (width, height) = (info.width as u32, info.height as u32);
+    let bytes = crop.to_vec();
+    let sized = "a crop has the model's size";
+    let saved = match info.order {
+        ChannelOrder::Grey => GrayImage::from_raw(width, height, bytes).context(sized)?.save(path),
+        ChannelOrder::Rgb | ChannelOrder::Bgr => {
+            RgbImage::from_raw(width, height, bytes).context(sized)?.save(path)
+        }
+    };
+    saved.with_context(|| format!("cannot write {}", path.display()))
 }
