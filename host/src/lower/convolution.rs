@@ -77,31 +77,41 @@ impl Walk<'_> {
         let (inputs, outputs) = product.axes.to_strs();
         let [x, w, ..] = &inputs[..] else { return Err(form(self)) };
         let y = &outputs[0];
-        let real = |axis: &(usize, char)| weights.shape()[axis.0] != 1;
-        let mut summed: Vec<(usize, char)> = w.chars().enumerate().filter(|(_, c)| !y.contains(*c)).collect();
-        let mut kept: Vec<(usize, char)> = w.chars().enumerate().filter(|(_, c)| y.contains(*c)).collect();
-        if summed.len() > 1 {
-            summed.retain(real);
-        }
-        if kept.len() > 1 {
-            kept.retain(real);
-        }
-        let ([(k_axis, k)], [(_, n)]) = (&summed[..], &kept[..]) else { return Err(form(self)) };
+        // Axes of 1 say nothing, except where there is no other.
+        let real = |axes: Vec<(usize, char)>| {
+            let real =
+                axes.iter().copied().filter(|&(axis, _)| weights.shape()[axis] != 1).collect::<Vec<_>>();
+            if real.is_empty() { axes.into_iter().take(1).collect() } else { real }
+        };
+        let (kept, summed): (Vec<_>, Vec<_>) = w.chars().enumerate().partition(|(_, c)| y.contains(*c));
+        let (kept, summed) = (real(kept), real(summed));
+        let [(n_axis, n)] = kept[..] else { return Err(form(self)) };
+        let places: Option<Vec<usize>> = summed.iter().map(|&(_, c)| x.find(c)).collect();
+        let (Some(places), Some(to)) = (places.filter(|p| !p.is_empty()), y.find(n)) else {
+            return Err(form(self));
+        };
+        // The summed axes are one run of values in both operands.
+        let (from, until) = (places[0], places[places.len() - 1] + 1);
         let shape = self.shape(node, node.inputs[0])?;
-        let (Some(at), Some(to)) = (x.find(*k), y.find(*n)) else { return Err(form(self)) };
-        let outer: usize = shape[..at].iter().product();
-        let inner: usize = shape[at + 1..].iter().product();
+        let between = (from..until.max(from)).filter(|axis| !places.contains(axis));
+        let one_run = places.is_sorted() && between.map(|axis| shape[axis]).all(|d| d == 1);
+        let n_first = n_axis < summed[0].0;
+        let n_last = n_axis > summed[summed.len() - 1].0;
         let out_shape = self.shape(node, node.id.into())?;
-        let outer_out: usize = out_shape[..to].iter().product();
-        if outer != 1 || outer_out != 1 {
+        let outer = shape[..from].iter().chain(&out_shape[..to]).product::<usize>();
+        if !one_run || outer != 1 || !(n_first || n_last) {
             return Err(form(self));
         }
-        let (inputs, outputs) = (shape[at], out_shape[to]);
-        // Weights as [output, input]; each is a matrix with some axes of 1.
+        let inputs: usize = shape[from..until].iter().product();
+        let inner: usize = shape[until..].iter().product();
+        let outputs = out_shape[to];
         let mut constants = self.constants(node, product.q_params, outputs)?;
-        let (n_axis, k_axis) = (kept[0].0, *k_axis);
-        if n_axis > k_axis {
+        if n_last {
+            // To [output, input].
             let matrix = ints(&constants.weights).map_err(|_| form(self))?;
+            if matrix.len() != outputs * inputs {
+                return Err(form(self));
+            }
             let turned: Vec<i8> =
                 (0..outputs * inputs).map(|i| matrix[i % inputs * outputs + i / inputs] as i8).collect();
             constants.weights = tensor1(&turned).into_arc_tensor();

@@ -211,6 +211,13 @@ impl Walk<'_> {
             }
         }
         let Some(of) = of else { return Err(self.refuse(node, "all its inputs are constants", accepted)) };
+        // What is dequantized is an activation of its own, so that an add can read it.
+        let of = match (node.op_is::<DequantizeLinearF32>(), &of.table) {
+            (true, Some(table)) if table.datum_type() == i8::datum_type() => {
+                Map::identity(self.activation(node, 0)?.1)
+            }
+            _ => of,
+        };
         let mut inputs = tvec!();
         for &outlet in &node.inputs {
             let tensor = match self.constant(outlet) {
