@@ -1,17 +1,361 @@
 //! `arcgate import`.
 
+use std::cell::RefCell;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::ui::Ui;
+use anyhow::{Context, bail};
+use arcgate_firmware::engine::ModelInfo;
+use indicatif::ProgressBar;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use serde_json::json;
+
+use crate::data::{self, ImageSet};
+use crate::onnx::file;
+use crate::onnx::float::{FloatGraph, Map};
+use crate::onnx::metadata::{FloatInput, Metadata, VERSION, face_template};
+use crate::photo::{Detector, Finder};
+use crate::quantize::{self, ImportOptions, Imported, Progress};
+use crate::ui::{Ui, table, thousands};
+
+/// Images that the embeddings are compared on, besides those that ranges are measured on.
+const HELD_BACK: usize = 32;
 
 /// Float ONNX -> int8 ONNX.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// The float ONNX of an embedder.
+    model: PathBuf,
+    /// Photographs like those that the device will see. Images named by a pairs.txt beside the landmarks are left out.
+    #[arg(long, value_name = "DIR")]
+    calibrate: PathBuf,
+    /// A float face detector with five landmarks, for photographs that no landmarks.csv knows.
+    #[arg(long, value_name = "ONNX")]
+    detector: Option<PathBuf>,
+    /// What is subtracted from red, green and blue, in units of 0..1 (a grey model takes one value). A model written by
+    /// `arcgate train` knows its own.
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', allow_hyphen_values = true)]
+    mean: Option<Vec<f32>>,
+    /// What the differences are divided by, in units of 0..1.
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
+    std: Option<Vec<f32>>,
+    /// The order of the input's planes: rgb for three channels, grey for one, if the model does not say.
+    #[arg(long, value_enum)]
+    order: Option<Order>,
+    /// Where a face lies in the input: face112 is the common 112x112 template scaled to the input's height and centred.
+    /// The default, if the model does not say, is face112 for three channels of 112x112 or of the shape of 112 rows by
+    /// 96 columns, and none otherwise: the whole picture.
+    #[arg(long, value_enum)]
+    template: Option<Template>,
+    /// Images to calibrate on. More refine the ranges little and take longer.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    images: u32,
+    /// Seed of the choice of images and activations.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where the int8 ONNX goes; beside the model, with the ending .int8.onnx, if not given.
+    #[arg(long, short)]
+    output: Option<PathBuf>,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy)]
+enum Order {
+    Grey,
+    Rgb,
+    Bgr,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy)]
+enum Template {
+    Face112,
+    None,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever stopped it, in words for people.
-pub fn run(_args: Args, _ui: &Ui) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`arcgate import` is not built yet")
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let float = file::read(&args.model)?;
+    let graph = FloatGraph::read(&float).with_context(|| format!("in {}", args.model.display()))?;
+    let input = input(&args, graph.input(), FloatInput::of(&float)?)?;
+    let info = model_info(&graph, &input)?;
+
+    let calibration = crops(&args, &info, ui)?;
+    let source = args.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let options =
+        ImportOptions { seed: args.seed, held_back: HELD_BACK, ..ImportOptions::new(input, source) };
+    let bars = Bars { ui, current: RefCell::new(None) };
+    let imported = quantize::import(&float, &calibration.crops, &options, &|p| bars.show(p));
+    bars.finish();
+    let imported = imported.with_context(|| format!("in {}", args.model.display()))?;
+
+    let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("int8.onnx"));
+    file::write(&output, &imported.model)?;
+    say(ui, &imported, &calibration, &output);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How crops become the model's input: what the flags say, else what the model says, else what its shape suggests.
+fn input(args: &Args, map: &Map, stored: Option<FloatInput>) -> anyhow::Result<FloatInput> {
+    let order = match (args.order, &stored) {
+        (Some(Order::Grey), _) => "grey".to_owned(),
+        (Some(Order::Rgb), _) => "rgb".to_owned(),
+        (Some(Order::Bgr), _) => "bgr".to_owned(),
+        (None, Some(stored)) => stored.order.clone(),
+        (None, None) if map.channels == 1 => "grey".to_owned(),
+        (None, None) => "rgb".to_owned(),
+    };
+    // The metadata speaks of planes, the flags of colours.
+    let planes = |mut colours: Vec<f32>| {
+        if order == "bgr" {
+            colours.reverse();
+        }
+        colours
+    };
+    let mean = args.mean.clone().map(planes).or(stored.as_ref().map(|s| s.mean.clone()));
+    let std = args.std.clone().map(planes).or(stored.as_ref().map(|s| s.std.clone()));
+    let (Some(mean), Some(std)) = (mean, std) else {
+        bail!(
+            "{} does not say how its pixels are normalised\n  accepted: --mean R,G,B --std R,G,B in units of 0..1, for \
+             example --mean .5,.5,.5 --std .5,.5,.5",
+            args.model.display()
+        );
+    };
+    let faces_by_shape =
+        map.channels == 3 && ((map.width, map.height) == (112, 112) || map.width * 112 == map.height * 96);
+    let template = match (args.template, stored) {
+        (Some(Template::Face112), _) => Some(face_template(map.width, map.height)),
+        (Some(Template::None), _) => None,
+        (None, Some(stored)) => stored.template,
+        (None, None) => faces_by_shape.then(|| face_template(map.width, map.height)),
+    };
+    Ok(FloatInput { order, mean, std, template })
+}
+
+/// What cropping must know of a model that does not exist yet.
+fn model_info(graph: &FloatGraph, input: &FloatInput) -> anyhow::Result<ModelInfo> {
+    let metadata = Metadata {
+        version: VERSION,
+        width: graph.input().width as u16,
+        height: graph.input().height as u16,
+        order: input.order.clone(),
+        mean: input.mean.clone(),
+        std: input.std.clone(),
+        template: input.template,
+        dimension: graph.dimension() as u16,
+        embedding_id: "0".repeat(64),
+        source: String::new(),
+        calibration: None,
+        threshold: None,
+    };
+    Ok(metadata.model_info()?)
+}
+
+/// Crops to calibrate and to measure on.
+struct Calibration {
+    crops: Vec<Vec<u8>>,
+    /// Images in the folder.
+    images: usize,
+    /// Of these, images of the test protocol, which are not calibrated on.
+    protocol: usize,
+    /// Images tried that gave no crop.
+    broken: usize,
+}
+
+fn crops(args: &Args, info: &ModelInfo, ui: &Ui) -> anyhow::Result<Calibration> {
+    let set = ImageSet::open(&args.calibrate)?;
+    let detector = args.detector.as_ref().map(Detector::open).transpose()?;
+    let finder = Finder::new(detector, set.landmarks.clone());
+    let mut indices: Vec<usize> =
+        (0..set.images.len()).filter(|&i| !set.held_out.contains(&set.images[i])).collect();
+    let protocol = set.images.len() - indices.len();
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(args.seed);
+    indices.shuffle(&mut rng);
+
+    let wanted = args.images as usize + HELD_BACK.min(args.images as usize / 3);
+    let mut found = Calibration { crops: Vec::new(), images: set.images.len(), protocol, broken: 0 };
+    let mut first_reason = None;
+    let bar = ui.progress("aligning", "images", wanted.min(indices.len()) as u64);
+    let mut rest = indices.as_slice();
+    while found.crops.len() < wanted && !rest.is_empty() {
+        let (batch, later) = rest.split_at(rest.len().min(wanted - found.crops.len()));
+        let cropped = data::crops(&set, batch, &finder, info, || bar.inc(1));
+        found.broken += cropped.left_out.len();
+        first_reason = first_reason.or(cropped.left_out.into_iter().next().map(|l| l.why));
+        // A folder whose first hundreds give nothing gives nothing.
+        rest = if cropped.crops.is_empty() { &[] } else { later };
+        found.crops.extend(cropped.crops.into_iter().map(|(_, crop)| crop));
+    }
+    bar.finish_and_clear();
+    if let Some(why) = &first_reason {
+        ui.note(format!("{} of the images tried gave no crop; the first: {why}", found.broken));
+    }
+    if found.crops.is_empty() {
+        let why =
+            first_reason.map_or("all its images belong to the test protocol".into(), |why| why.to_string());
+        bail!("no image in {} can be calibrated on: {why}", args.calibrate.display());
+    }
+    Ok(found)
+}
+
+/// One progress bar after the other.
+struct Bars<'a> {
+    ui: &'a Ui,
+    current: RefCell<Option<(&'static str, ProgressBar)>>,
+}
+
+impl Bars<'_> {
+    fn show(&self, progress: Progress) {
+        let (what, unit, done, total) = match progress {
+            Progress::Calibrating(done, total) => ("calibrating", "images", done, total),
+            Progress::Quantizing(done, total) => ("quantizing", "layers", done, total),
+            Progress::Measuring(done, total) => ("measuring", "images", done, total),
+        };
+        let mut current = self.current.borrow_mut();
+        if current.as_ref().is_none_or(|(shown, _)| *shown != what)
+            && let Some((_, old)) = current.replace((what, self.ui.progress(what, unit, total as u64)))
+        {
+            old.finish_and_clear();
+        }
+        if let Some((_, bar)) = current.as_ref() {
+            bar.set_position(done as u64);
+        }
+    }
+
+    fn finish(&self) {
+        if let Some((_, bar)) = self.current.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn say(ui: &Ui, imported: &Imported, calibration: &Calibration, output: &std::path::Path) {
+    let mut rows =
+        vec![["layer", "op", "output", "scale", "zero", "moved", "dead"].map(String::from).to_vec()];
+    rows.extend(imported.layers.iter().map(|row| {
+        let [channels, height, width] = row.shape;
+        let dead = if row.dead == 0 { String::new() } else { row.dead.to_string() };
+        let (scale, zero, moved) = (row.scale, row.zero_point, row.moved);
+        let shape = format!("{channels}x{height}x{width}");
+        vec![
+            row.name.clone(),
+            row.op.clone(),
+            shape,
+            format!("{scale:.5}"),
+            zero.to_string(),
+            format!("{moved:.0e}"),
+            dead,
+        ]
+    }));
+    ui.say(table(&rows).trim_end());
+
+    let agreement = imported.agreement;
+    let dead: usize = imported.layers.iter().map(|r| r.dead).sum();
+    let channels: usize = imported.layers.iter().map(|r| r.shape[0]).sum();
+    let metadata = &imported.metadata;
+    ui.say(format!(
+        "{}: {}-dimensional int8 embedding, input {}x{} {}, {}",
+        output.display(),
+        metadata.dimension,
+        metadata.width,
+        metadata.height,
+        metadata.order,
+        if metadata.template.is_some() { "faces aligned by five points" } else { "whole pictures" },
+    ));
+    ui.say(format!(
+        "  calibrated on {} of {} images; {} of the test protocol left out, {} without a crop",
+        thousands(imported.calibrated as u64),
+        thousands(calibration.images as u64),
+        thousands(calibration.protocol as u64),
+        thousands(calibration.broken as u64),
+    ));
+    if let Some(row) = imported.largest_move() {
+        ui.say(format!(
+            "  scales on the lattice: largest move {:.1e} ({}); {} of {} channels dead",
+            row.moved,
+            row.name,
+            thousands(dead as u64),
+            thousands(channels as u64)
+        ));
+    }
+    ui.say(format!(
+        "  float and int8 embeddings on {} images: mean angle {:.1} degrees, worst {:.1} (cosine {:.4}, least {:.4})",
+        agreement.images,
+        agreement.mean_degrees,
+        agreement.greatest_degrees,
+        agreement.mean_cosine,
+        agreement.least_cosine,
+    ));
+    ui.say(format!("  embedding id {}", metadata.embedding_id));
+    ui.say(format!("next: arcgate calibrate {} --impostors DIR", output.display()));
+    ui.json(&json!({
+        "model": output,
+        "embedding_id": metadata.embedding_id,
+        "dimension": metadata.dimension,
+        "layers": imported.layers.len(),
+        "calibration_images": imported.calibrated,
+        "protocol_images_left_out": calibration.protocol,
+        "images_without_crop": calibration.broken,
+        "largest_move": imported.largest_move().map(|r| r.moved),
+        "dead_channels": dead,
+        "cosine_to_float": { "mean": agreement.mean_cosine, "min": agreement.least_cosine },
+        "degrees_to_float": { "mean": agreement.mean_degrees, "max": agreement.greatest_degrees },
+        "measured_images": agreement.images,
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::metadata::FACE_TEMPLATE_112;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(flags: &[&str]) -> Args {
+        let words = ["import", "m.onnx", "--calibrate", "d"].iter().chain(flags);
+        Line::try_parse_from(words).unwrap().args
+    }
+
+    fn map(channels: usize, height: usize, width: usize) -> Map {
+        Map { name: "x".into(), channels, height, width }
+    }
+
+    const NORMAL: [&str; 4] = ["--mean", "-.1,.2,.3", "--std", "1,2,3"];
+
+    #[test]
+    fn the_template_follows_the_shape() {
+        let template =
+            |map: &Map| input(&parsed(&["--mean", "0", "--std", "1"]), map, None).unwrap().template;
+        assert_eq!(template(&map(3, 112, 112)), Some(FACE_TEMPLATE_112));
+        let narrow = template(&map(3, 112, 96)).unwrap();
+        assert_eq!(narrow[2], [FACE_TEMPLATE_112[2][0] - 8.0, FACE_TEMPLATE_112[2][1]]);
+        assert_eq!(template(&map(1, 112, 112)), None);
+        assert_eq!(template(&map(3, 64, 64)), None);
+    }
+
+    #[test]
+    fn flags_stand_above_the_model() {
+        let stored =
+            FloatInput { order: "bgr".into(), mean: vec![0.5; 3], std: vec![0.5; 3], template: None };
+        let kept = input(&parsed(&[]), &map(3, 112, 112), Some(stored.clone())).unwrap();
+        assert_eq!(kept, stored);
+        let flagged = input(&parsed(&NORMAL), &map(3, 112, 112), Some(stored)).unwrap();
+        assert_eq!((flagged.mean, flagged.std), (vec![0.3, 0.2, -0.1], vec![3.0, 2.0, 1.0]));
+    }
+
+    #[test]
+    fn normalisation_is_never_guessed() {
+        let told = input(&parsed(&["--mean", "0,0,0"]), &map(3, 8, 8), None).unwrap_err().to_string();
+        assert!(
+            told.starts_with("m.onnx does not say how its pixels are normalised\n  accepted: --mean"),
+            "{told}"
+        );
+    }
 }

@@ -18,6 +18,14 @@ pub const VERSION: u32 = 1;
 pub const FACE_TEMPLATE_112: [[f32; 2]; 5] =
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]];
 
+/// [`FACE_TEMPLATE_112`] for another input: scaled to its height and centred from left to right, so that 112 rows by 96
+/// columns get the template that is common for them.
+pub fn face_template(width: usize, height: usize) -> [[f32; 2]; 5] {
+    let scale = height as f32 / 112.0;
+    let left = width as f32 / 2.0 - 56.0 * scale;
+    FACE_TEMPLATE_112.map(|[x, y]| [x * scale + left, y * scale])
+}
+
 /// Everything a device needs besides the graph. Field names are the JSON names; unknown ones are errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +38,7 @@ pub struct Metadata {
     pub height: u16,
     /// "grey", "rgb" or "bgr": the order of the input planes.
     pub order: String,
-    /// What was subtracted, in units of the full pixel range 0..1, one value a channel.
+    /// What was subtracted, in units of the full pixel range 0..1, one value a plane, in the order of the planes.
     pub mean: Vec<f32>,
     /// What it was divided by, in the same units.
     pub std: Vec<f32>,
