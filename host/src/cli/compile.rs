@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
+use arcgate_firmware::engine::ModelInfo;
 use serde_json::json;
 
 use super::inspect;
+use crate::data::{self, ImageSet};
 use crate::lower::{self, Summary};
 use crate::onnx::file;
+use crate::photo::Finder;
 use crate::ui::{Ui, thousands};
 
 /// Int8 ONNX -> plan, proven equal to tract to the byte.
@@ -20,7 +23,10 @@ pub struct Args {
     /// Where the plan goes; beside the model, with the ending .plan, if not given.
     #[arg(long, short)]
     output: Option<PathBuf>,
-    /// How many synthetic crops (noise, gradients, stripes) the proof runs on.
+    /// Prove on the images under this folder too (aligned by its landmarks.csv where the model wants aligned faces).
+    #[arg(long)]
+    images: Option<PathBuf>,
+    /// How many images and how many synthetic crops (noise, gradients, stripes) the proof runs on.
     #[arg(long, default_value_t = 32)]
     crops: usize,
 }
@@ -36,7 +42,12 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let summary = Summary::of(&lowered.plan, Some(&lowered.names))?;
     let info = arcgate_firmware::engine::plan::Plan::parse(&lowered.plan)?.info().clone();
 
-    let crops = lower::synthetic_crops(&info, args.crops);
+    let mut crops = lower::synthetic_crops(&info, args.crops);
+    let synthetic = crops.len();
+    if let Some(folder) = &args.images {
+        crops.extend(image_crops(folder, &info, args.crops, ui)?);
+    }
+    let images = crops.len() - synthetic;
     let bar = ui.progress("proving", "crops", crops.len() as u64);
     let proof = lower::prove_with(&model, &lowered.plan, &crops, || bar.inc(1));
     bar.finish_and_clear();
@@ -51,8 +62,9 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     ui.say(inspect::headline(&output, &info, &summary));
     ui.say(inspect::sizes(&summary));
     ui.say(format!(
-        "  proof: tract == plan on {} crops, {} bytes equal ({:.1} s)",
-        thousands(proof.crops as u64),
+        "  proof: tract == plan on {} images and {} synthetic crops, {} bytes equal ({:.1} s)",
+        thousands(images as u64),
+        thousands(synthetic as u64),
         thousands(proof.bytes as u64),
         started.elapsed().as_secs_f32()
     ));
@@ -67,9 +79,31 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         "layers": summary.layers.len(),
         "off_lattice_layers": summary.off_lattice_layers,
         "proof": proof,
+        "images": images,
         "tract_equals_plan": true,
     }));
     Ok(ExitCode::SUCCESS)
+}
+
+/// At most `count` crops, spread evenly over the images under `folder`.
+fn image_crops(folder: &Path, info: &ModelInfo, count: usize, ui: &Ui) -> anyhow::Result<Vec<Vec<u8>>> {
+    let set = ImageSet::open(folder)?;
+    let count = count.min(set.images.len());
+    let indices: Vec<usize> = (0..count).map(|k| k * set.images.len() / count).collect();
+    let finder = Finder::new(None, set.landmarks.clone());
+    let bar = ui.progress("aligning", "images", count as u64);
+    let found = data::crops::crops(&set, &indices, &finder, info, || bar.inc(1));
+    bar.finish_and_clear();
+    if let Some(first) = found.left_out.first() {
+        let others = found.left_out.len() - 1;
+        ui.note(format!("left out: {} ({}), and {others} more", first.image.display(), first.why));
+    }
+    anyhow::ensure!(
+        !found.crops.is_empty(),
+        "no image under {} gives a crop for this model",
+        folder.display()
+    );
+    Ok(found.crops.into_iter().map(|(_, crop)| crop).collect())
 }
 
 /// Writes beside the place first and renames, so that a cut leaves the old file or the new one.

@@ -36,6 +36,8 @@ mod error;
 mod header;
 mod record;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use engine::PlanEngine;
 pub use error::PlanError;

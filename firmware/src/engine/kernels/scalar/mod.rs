@@ -10,6 +10,8 @@
 mod conv;
 mod depthwise;
 mod pointwise;
+#[cfg(test)]
+mod tests;
 
 pub use conv::{Conv, scratch_bytes};
 pub use depthwise::Depthwise;

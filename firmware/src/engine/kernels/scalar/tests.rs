@@ -1,0 +1,236 @@
+//! The kernels against loops that follow the formulas word by word, on random shapes; the wider build against the
+//! portable one.
+
+use proptest::prelude::*;
+
+use super::{Conv, Depthwise, scratch_bytes};
+use crate::engine::kernels::requant::{Output, Requant, UniformScale};
+use crate::engine::kernels::{Shape, Window, Words};
+
+/// A random convolution with its constants as bytes.
+#[derive(Debug, Clone)]
+struct Case {
+    input: Shape,
+    output: Shape,
+    window: Window,
+    groups: usize,
+    input_zero: i8,
+    x: Vec<i8>,
+    /// `[output][row][column][input of the group]`.
+    weights: Vec<i8>,
+    bias: Vec<i32>,
+    mults: Vec<i32>,
+    shifts: Vec<u8>,
+    rule: u8,
+    zero: i8,
+    clamp: [i8; 2],
+}
+
+/// Numbers without end from a seed (splitmix64).
+fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
+    move || {
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+}
+
+/// Cases with `groups` groups of `per` input and `per_out` output channels.
+fn case(depthwise: bool) -> impl Strategy<Value = Case> {
+    let channels = if depthwise {
+        (1..70usize).prop_map(|groups| (groups, 1, 1)).boxed()
+    } else {
+        (1..4usize, 1..20usize, 1..40usize).boxed()
+    };
+    let geometry = (1..9usize, 1..9usize, 1..5usize, 1..5usize, 1..3usize, 1..3usize);
+    (channels, geometry, any::<u64>(), 0..4u8, any::<[i8; 2]>(), any::<[i8; 2]>()).prop_filter_map(
+        "windows touch the input",
+        |((groups, inner, outer), (height, width, kh, kw, sh, sw), seed, rule, zeros, clamp)| {
+            let mut next = numbers(seed);
+            let mut below = |n: usize| (next() % n as u64) as usize;
+            let pad = [below(kh), below(kw)];
+            let (end_h, end_w) = (below(kh), below(kw));
+            let across = |size: usize, pad: usize, end: usize, kernel: usize, stride: usize| {
+                (size + pad + end).checked_sub(kernel).map(|room| room / stride + 1)
+            };
+            let input = Shape { height, width, channels: groups * inner };
+            let output = Shape {
+                height: across(height, pad[0], end_h, kh, sh)?,
+                width: across(width, pad[1], end_w, kw, sw)?,
+                channels: groups * outer,
+            };
+            let mut byte = || next() as i8;
+            let x = (0..input.bytes()).map(|_| byte()).collect();
+            let weights = (0..output.channels * inner * kh * kw).map(|_| byte()).collect();
+            let bias = (0..output.channels).map(|_| next() as i32 >> 12).collect();
+            let mults =
+                (0..output.channels).map(|_| (next() as i32 >> 7).unsigned_abs() as i32 | 2).collect();
+            let shifts = (0..output.channels).map(|_| (next() % 3) as u8).collect();
+            let window = Window { kernel: [kh, kw], stride: [sh, sw], pad };
+            let clamp = [clamp[0].min(clamp[1]), clamp[0].max(clamp[1])];
+            let [input_zero, zero] = zeros;
+            Some(Case {
+                input,
+                output,
+                window,
+                groups,
+                input_zero,
+                x,
+                weights,
+                bias,
+                mults,
+                shifts,
+                rule,
+                zero,
+                clamp,
+            })
+        },
+    )
+}
+
+impl Case {
+    fn scale(&self, channel: usize) -> f32 {
+        self.mults[channel] as f32 * 2f32.powi(-32)
+    }
+
+    /// The definition, one output at a time, in 64-bit integers and f64.
+    fn naive(&self) -> Vec<i8> {
+        let (inner, outer) = (self.input.channels / self.groups, self.output.channels / self.groups);
+        let [kh, kw] = self.window.kernel;
+        let mut y = Vec::new();
+        for oy in 0..self.output.height {
+            for ox in 0..self.output.width {
+                for o in 0..self.output.channels {
+                    let mut acc = self.bias[o] as i64;
+                    for ky in 0..kh {
+                        for kx in 0..kw {
+                            let iy = (oy * self.window.stride[0] + ky) as i64 - self.window.pad[0] as i64;
+                            let ix = (ox * self.window.stride[1] + kx) as i64 - self.window.pad[1] as i64;
+                            let inside = (0..self.input.height as i64).contains(&iy)
+                                && (0..self.input.width as i64).contains(&ix);
+                            for i in (0..inner).filter(|_| inside) {
+                                let pixel = iy as usize * self.input.width + ix as usize;
+                                let x = self.x[pixel * self.input.channels + o / outer * inner + i];
+                                let w = self.weights[((o * kh + ky) * kw + kx) * inner + i];
+                                acc += (x as i64 - self.input_zero as i64) * w as i64;
+                            }
+                        }
+                    }
+                    let steps = self.requantize(o, acc) + self.zero as i64;
+                    y.push(steps.clamp(self.clamp[0] as i64, self.clamp[1] as i64) as i8);
+                }
+            }
+        }
+        y
+    }
+
+    fn requantize(&self, o: usize, acc: i64) -> i64 {
+        let (mult, scale) = (self.mults[o] as i64, self.scale(o));
+        match self.rule {
+            0 => (acc * mult + (1 << 31)) >> 32,
+            1 => ((acc << self.shifts[o]) * mult + (1 << 31)) >> 32,
+            2 => (acc.unsigned_abs() as f32 * scale).round_ties_even() as i64 * acc.signum(),
+            // Accumulators of at most 25 bits times 24 bits of scale are exact in an f64.
+            _ => (acc as f64 * self.scale(0) as f64).round_ties_even() as i64,
+        }
+    }
+
+    /// Runs `work` with the output stage that the case asks for.
+    fn with_finish<T>(&self, work: impl FnOnce(Output<'_>) -> T) -> T {
+        let mults: Vec<u8> = self.mults.iter().flat_map(|m| m.to_le_bytes()).collect();
+        let scales: Vec<u8> =
+            (0..self.mults.len()).flat_map(|channel| self.scale(channel).to_le_bytes()).collect();
+        let requant = match self.rule {
+            0 => Requant::HighMul { mults: Words::new(&mults) },
+            1 => Requant::ShiftedHighMul { mults: Words::new(&mults), shifts: &self.shifts },
+            2 => Requant::PerChannelF32 { scales: Words::new(&scales) },
+            _ => Requant::Uniform(UniformScale::new(self.scale(0).max(2f32.powi(-32))).unwrap()),
+        };
+        work(Output { requant, zero_point: self.zero, lo: self.clamp[0], hi: self.clamp[1] })
+    }
+
+    /// Through the kernel: chosen at run time, and portable.
+    fn conv(&self) -> [Vec<i8>; 2] {
+        let taps = self.weights.len() / self.output.channels;
+        let folded: Vec<u8> = self
+            .weights
+            .chunks_exact(taps)
+            .zip(&self.bias)
+            .flat_map(|(row, &bias)| {
+                let sum: i32 = row.iter().map(|&w| w as i32).sum();
+                (bias - self.input_zero as i32 * sum).to_le_bytes()
+            })
+            .collect();
+        let Case { input, output, window, groups, input_zero, .. } = *self;
+        self.with_finish(|finish| {
+            let (weights, bias) = (&self.weights[..], Words::new(&folded));
+            let conv = Conv { input, output, window, groups, input_zero, weights, bias, finish };
+            let mut scratch = vec![0; scratch_bytes(input, output, window, groups)];
+            let mut ys = [vec![0; output.bytes()], vec![0; output.bytes()]];
+            conv.run(&self.x, &mut scratch, &mut ys[0]);
+            conv.run_portable(&self.x, &mut scratch, &mut ys[1]);
+            ys
+        })
+    }
+
+    fn depthwise(&self) -> [Vec<i8>; 2] {
+        let channels = self.input.channels;
+        let taps = self.weights.len() / channels;
+        let weights: Vec<i8> =
+            (0..self.weights.len()).map(|j| self.weights[j % channels * taps + j / channels]).collect();
+        let bias: Vec<u8> = self.bias.iter().flat_map(|b| b.to_le_bytes()).collect();
+        let Case { input, output, window, input_zero, .. } = *self;
+        self.with_finish(|finish| {
+            let (weights, bias) = (&weights[..], Words::new(&bias));
+            let depthwise = Depthwise { input, output, window, input_zero, weights, bias, finish };
+            let mut ys = [vec![0; output.bytes()], vec![0; output.bytes()]];
+            depthwise.run(&self.x, &mut ys[0]);
+            depthwise.run_portable(&self.x, &mut ys[1]);
+            ys
+        })
+    }
+}
+
+proptest! {
+    #[test]
+    fn convolutions_equal_their_formula(case in case(false)) {
+        let wanted = case.naive();
+        let [wide, portable] = case.conv();
+        prop_assert_eq!(&portable, &wanted);
+        prop_assert_eq!(&wide, &wanted);
+    }
+
+    #[test]
+    fn depthwise_convolutions_equal_their_formula(case in case(true)) {
+        let wanted = case.naive();
+        let [wide, portable] = case.depthwise();
+        prop_assert_eq!(&portable, &wanted);
+        prop_assert_eq!(&wide, &wanted);
+    }
+}
+
+#[test]
+fn full_scale_values_do_not_overflow() {
+    let x = vec![i8::MIN; 9 * 64];
+    let shape = Shape { height: 3, width: 3, channels: 64 };
+    let one = Shape { height: 1, width: 1, channels: 64 };
+    let window = Window { kernel: [3, 3], stride: [1, 1], pad: [0, 0] };
+    let (bias, mults) = (vec![0u8; 256], 2i32.pow(17).to_le_bytes().repeat(64));
+    let requant = Requant::HighMul { mults: Words::new(&mults) };
+    let finish = Output { requant, zero_point: 0, lo: i8::MIN, hi: i8::MAX };
+    let weights = vec![i8::MIN; 9 * 64];
+    let depthwise = Depthwise {
+        input: shape,
+        output: one,
+        window,
+        input_zero: 127,
+        weights: &weights,
+        bias: Words::new(&bias),
+        finish,
+    };
+    let mut y = vec![0; 64];
+    depthwise.run(&x, &mut y);
+    // 9 * 255 * 128 * 2^-15 = 8.96
+    assert_eq!(y, vec![9; 64]);
+}

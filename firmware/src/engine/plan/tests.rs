@@ -1,0 +1,280 @@
+//! A small plan by hand, what it computes, and random damage to it.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::embedding::Angle;
+use crate::engine::kernels::{Shape, Window};
+use crate::engine::{ChannelOrder, EmbedError, Embedder, Threshold};
+
+fn shape(height: usize, width: usize, channels: usize) -> Shape {
+    Shape { height, width, channels }
+}
+
+fn info() -> ModelInfo {
+    ModelInfo {
+        width: 5,
+        height: 6,
+        order: ChannelOrder::Bgr,
+        template: Some(core::array::from_fn(|i| nalgebra::Point2::new(i as f32, 2.0 * i as f32))),
+        dimension: 12,
+        embedding_id: [7; 32],
+        threshold: Some(Threshold {
+            angle: Angle::from_millidegrees(58_300),
+            false_match_rate: 0.001,
+            impostor_pairs: 41_000_000,
+        }),
+    }
+}
+
+/// Operations and the sections that they point at.
+struct Builder {
+    records: Vec<Record>,
+    sections: Vec<u8>,
+    seed: u32,
+}
+
+impl Builder {
+    /// Operations in all; sections begin behind them.
+    const STEPS: usize = 8;
+
+    fn section(&mut self, bytes: impl IntoIterator<Item = u8>) -> u32 {
+        let at = HEADER_BYTES + Self::STEPS * RECORD_BYTES + self.sections.len();
+        self.sections.extend(bytes);
+        self.sections.resize(self.sections.len().next_multiple_of(4), 0);
+        at as u32
+    }
+
+    fn noise(&mut self, count: usize) -> Vec<u8> {
+        let mut next = || {
+            self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (self.seed >> 24) as u8
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    fn record(kind: Kind, input: (u32, Shape), output: (u32, Shape)) -> Record {
+        Record {
+            kind,
+            rule: Rule::HighMul,
+            input_zero: 3,
+            output_zero: -5,
+            lo: -128,
+            hi: 127,
+            second_zero: 1,
+            bits: 20,
+            input: input.0,
+            output: output.0,
+            second: 0,
+            input_shape: input.1,
+            output_shape: output.1,
+            window: Window { kernel: [0; 2], stride: [0; 2], pad: [0; 2] },
+            groups: 0,
+            a: 0,
+            b: 0,
+            c: 0,
+        }
+    }
+
+    fn conv(&mut self, mut record: Record, window: Window, groups: u32, weights: usize) -> Record {
+        let channels = record.output_shape.channels;
+        let weights = self.noise(weights);
+        (record.window, record.groups) = (window, groups);
+        record.a = self.section(weights);
+        record.b = self.section((0..channels as i32).flat_map(|c| (40 * c - 100).to_le_bytes()));
+        record.c = self.section((0..channels as i32).flat_map(|c| (10_000_000 + 2 * c).to_le_bytes()));
+        record
+    }
+
+    /// Input, convolution with gathered windows, depthwise, PReLU, sum, table, planes, fully connected.
+    fn plan() -> Vec<u8> {
+        let mut b = Builder { records: Vec::new(), sections: Vec::new(), seed: 1 };
+        let (crop, map) = (shape(6, 5, 3), shape(3, 3, 4));
+        let mut input = Self::record(Kind::Input, (0, crop), (0, crop));
+        let tables = b.noise(768);
+        input.a = b.section(tables);
+        let window = Window { kernel: [3, 3], stride: [2, 2], pad: [1, 1] };
+        let mut conv = b.conv(Self::record(Kind::Conv, (0, crop), (96, map)), window, 1, 108);
+        conv.second = 200;
+        let window = Window { stride: [1, 1], ..window };
+        let depthwise = b.conv(Self::record(Kind::Depthwise, (96, map), (0, map)), window, 4, 36);
+        let mut slope = Self::record(Kind::Slope, (0, map), (0, map));
+        slope.a = 1 << 20;
+        slope.b = b.section([100_000i32, -50_000, 0, 700_000].into_iter().flat_map(i32::to_le_bytes));
+        let mut sum = Self::record(Kind::Sum, (96, map), (0, map));
+        (sum.second, sum.a, sum.b) = (0, 700_000, 500_000);
+        let mut lookup = Self::record(Kind::Lookup, (0, map), (160, map));
+        let table = b.noise(256);
+        lookup.a = b.section(table);
+        let flat = shape(1, 1, 36);
+        let planes = Self::record(Kind::Planes, (160, map), (0, flat));
+        let window = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
+        let product = Self::record(Kind::Conv, (0, flat), (64, shape(1, 1, 12)));
+        let product = b.conv(product, window, 1, 36 * 12);
+        b.records = vec![input, conv, depthwise, slope, sum, lookup, planes, product];
+        let mut plan = vec![0; HEADER_BYTES];
+        b.records.iter().for_each(|record| plan.extend(record.to_bytes().unwrap()));
+        plan.extend(&b.sections);
+        assert!(Header { info: info(), arena_bytes: 256, steps: Self::STEPS }.write(&mut plan));
+        plan
+    }
+}
+
+fn fix_checksum(plan: &mut [u8]) {
+    if plan.len() >= 20 {
+        let length = (plan.len() as u32).to_le_bytes();
+        plan[12..16].copy_from_slice(&length);
+        let sum = checksum(plan);
+        plan[16..20].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+/// Parses; runs what parses if that takes little. Must not panic.
+fn parse_and_run(plan: &[u8]) -> Result<(), PlanError> {
+    let parsed = Plan::parse(plan)?;
+    let macs: u64 = parsed.steps().map(|step| step.unwrap().macs()).sum();
+    let info = parsed.info();
+    if parsed.arena_bytes() > 1 << 20 || macs > 1 << 22 {
+        return Ok(());
+    }
+    let (crop, mut out) = (vec![9; info.crop_bytes()], vec![0; info.dimension as usize]);
+    let mut engine = PlanEngine::new(plan, vec![0; parsed.arena_bytes()]).unwrap();
+    assert_eq!(engine.embed(&crop, &mut out), Ok(()));
+    // Nothing depends on what lay in the arena before.
+    let mut other = vec![1; out.len()];
+    let mut engine = PlanEngine::new(plan, vec![0x5a; parsed.arena_bytes()]).unwrap();
+    assert_eq!(engine.embed(&crop, &mut other), Ok(()));
+    assert_eq!(out, other);
+    Ok(())
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let plan = Builder::plan();
+    let parsed = Plan::parse(&plan).unwrap();
+    assert_eq!(*parsed.info(), info());
+    assert_eq!((parsed.len(), parsed.arena_bytes()), (8, 256));
+    assert_eq!(parse_and_run(&plan), Ok(()));
+}
+
+#[test]
+fn lengths_are_checked() {
+    let plan = Builder::plan();
+    let small = PlanEngine::new(&plan[..], [0u8; 255]).unwrap_err();
+    assert_eq!(small, PlanError::Arena { needed: 256, found: 255 });
+    let mut engine = PlanEngine::new(&plan[..], [0u8; 256]).unwrap();
+    let mut out = [0; 12];
+    assert_eq!(engine.embed(&[0; 89], &mut out), Err(EmbedError::CropLength { expected: 90, found: 89 }));
+    assert_eq!(
+        engine.embed(&[0; 90], &mut out[..11]),
+        Err(EmbedError::OutputLength { expected: 12, found: 11 })
+    );
+}
+
+/// One change to a record, and the field that the error must name.
+type Spoil = (usize, &'static str, fn(&mut Record));
+
+#[test]
+fn every_rule_has_an_error_that_names_it() {
+    let spoils: [Spoil; 17] = [
+        (1, "output", |r| r.output = 250),
+        (1, "output", |r| r.output = 4),
+        (1, "scratch", |r| r.second = 100),
+        (1, "scratch", |r| r.second = 256),
+        (1, "weights", |r| r.a = 1),
+        (1, "weights", |r| r.a = 128),
+        (1, "bias", |r| r.b = 1 << 30),
+        (1, "groups", |r| r.groups = 2),
+        (1, "pad", |r| r.window.pad = [3, 0]),
+        (1, "stride", |r| r.window.stride = [0, 1]),
+        (1, "least output", |r| (r.lo, r.hi) = (5, 4)),
+        (2, "input", |r| r.input = 97),
+        (3, "fraction bits", |r| r.bits = 25),
+        (3, "slope", |r| r.a = 1 << 24),
+        (4, "multiplier", |r| r.a = 1 << 23),
+        (4, "second operand", |r| r.second = 97),
+        (6, "output shape", |r| r.output_shape.channels = 35),
+    ];
+    for (step, field, spoil) in spoils {
+        let mut plan = Builder::plan();
+        let at = HEADER_BYTES + step * RECORD_BYTES;
+        let mut record = Record::read(plan[at..].first_chunk().unwrap(), step).unwrap();
+        spoil(&mut record);
+        plan[at..at + RECORD_BYTES].copy_from_slice(&record.to_bytes().unwrap());
+        fix_checksum(&mut plan);
+        match Plan::parse(&plan) {
+            Err(PlanError::Step { step: s, field: f, .. }) => assert_eq!((s, f), (step, field)),
+            other => panic!("{step} {field}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn sums_that_could_overflow_are_refused() {
+    let mut plan = Builder::plan();
+    let at = HEADER_BYTES + 7 * RECORD_BYTES;
+    let record = Record::read(plan[at..].first_chunk().unwrap(), 7).unwrap();
+    let bias = record.b as usize + 4 * 5;
+    plan[bias..bias + 4].copy_from_slice(&i32::MAX.to_le_bytes());
+    fix_checksum(&mut plan);
+    match Plan::parse(&plan) {
+        Err(PlanError::Step { step: 7, field: "weights of channel", value: 5, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn truncated_plans_are_refused(length in 0..Builder::plan().len(), fixed: bool) {
+        let mut plan = Builder::plan();
+        plan.truncate(length);
+        if fixed {
+            fix_checksum(&mut plan);
+        }
+        prop_assert!(parse_and_run(&plan).is_err());
+    }
+
+    #[test]
+    fn flipped_bits_are_noticed(bit in 0..8 * Builder::plan().len()) {
+        let mut plan = Builder::plan();
+        plan[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(parse_and_run(&plan).is_err());
+    }
+
+    #[test]
+    fn damage_behind_a_right_checksum_never_panics(
+        flips in prop::collection::vec((0..HEADER_BYTES + Builder::STEPS * RECORD_BYTES, any::<u8>()), 1..4),
+        anywhere in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+    ) {
+        let mut plan = Builder::plan();
+        for (at, byte) in flips {
+            plan[at] ^= byte;
+        }
+        for (at, byte) in anywhere {
+            let at = at.index(plan.len());
+            plan[at] = byte;
+        }
+        plan[..8].copy_from_slice(&MAGIC);
+        plan[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        fix_checksum(&mut plan);
+        let _ = parse_and_run(&plan);
+    }
+
+    #[test]
+    fn words_of_any_value_never_panic(
+        at in 4..(HEADER_BYTES + Builder::STEPS * RECORD_BYTES) / 4,
+        value in prop_oneof![any::<u32>(), 0..300u32, Just(u32::MAX), Just(1 << 31), Just(0xffff_0001u32)],
+    ) {
+        let mut plan = Builder::plan();
+        plan[4 * at..4 * at + 4].copy_from_slice(&value.to_le_bytes());
+        fix_checksum(&mut plan);
+        let _ = parse_and_run(&plan);
+    }
+
+    #[test]
+    fn noise_is_no_plan(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(Plan::parse(&bytes).is_err());
+    }
+}
