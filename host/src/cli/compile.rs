@@ -92,7 +92,7 @@ fn image_crops(folder: &Path, info: &ModelInfo, count: usize, ui: &Ui) -> anyhow
     let indices: Vec<usize> = (0..count).map(|k| k * set.images.len() / count).collect();
     let finder = Finder::new(None, set.landmarks.clone());
     let bar = ui.progress("aligning", "images", count as u64);
-    let found = data::crops::crops(&set, &indices, &finder, info, || bar.inc(1));
+    let found = data::crops(&set, &indices, &finder, info, || bar.inc(1));
     bar.finish_and_clear();
     if let Some(first) = found.left_out.first() {
         let others = found.left_out.len() - 1;

@@ -81,7 +81,7 @@ pub struct Step<'p> {
 struct Fault(usize);
 
 impl Fault {
-    fn new<T>(&self, field: &'static str, value: usize, accepted: &'static str) -> Result<T, PlanError> {
+    fn wrong<T>(&self, field: &'static str, value: usize, accepted: &'static str) -> Result<T, PlanError> {
         let value = u32::try_from(value).unwrap_or(u32::MAX);
         Err(PlanError::Step { step: self.0, field, value, accepted })
     }
@@ -93,7 +93,7 @@ impl Fault {
         value: usize,
         accepted: &'static str,
     ) -> Result<(), PlanError> {
-        if holds { Ok(()) } else { self.new(field, value, accepted) }
+        if holds { Ok(()) } else { self.wrong(field, value, accepted) }
     }
 }
 
@@ -252,11 +252,11 @@ struct Sections<'a, 'p> {
 impl<'p> Sections<'_, 'p> {
     fn bytes(&self, field: &'static str, offset: u32, length: usize) -> Result<&'p [u8], PlanError> {
         let offset = offset as usize;
-        self.fault.require(offset % 4 == 0, field, offset, "an offset that is a multiple of 4")?;
+        self.fault.require(offset.is_multiple_of(4), field, offset, "an offset that is a multiple of 4")?;
         let found = offset.checked_add(length).and_then(|end| self.plan.get(offset..end));
         match found.filter(|_| offset >= self.first) {
             Some(bytes) => Ok(bytes),
-            None => self.fault.new(field, offset, "a section behind the operations, inside the plan"),
+            None => self.fault.wrong(field, offset, "a section behind the operations, inside the plan"),
         }
     }
 
@@ -302,7 +302,7 @@ impl<'p> Sections<'_, 'p> {
             }
             Rule::Uniform => match UniformScale::new(f32::from_bits(record.c)) {
                 Some(scale) => Requant::Uniform(scale),
-                None => return self.fault.new("scale", record.c as usize, "an f32 from 2^-32 up to 2^7"),
+                None => return self.fault.wrong("scale", record.c as usize, "an f32 from 2^-32 up to 2^7"),
             },
         };
         Ok(Output { requant, zero_point: record.output_zero, lo: record.lo, hi: record.hi })
@@ -336,8 +336,8 @@ fn conv<'p>(
     let groups = record.groups as usize;
     let divides = groups >= 1 && input.channels % groups == 0 && output.channels % groups == 0;
     fault.require(divides, "groups", groups, "a divisor of both channel counts")?;
-    let taps = window.kernel[0] * window.kernel[1] * (input.channels / groups);
-    let weights = taps.checked_mul(output.channels).unwrap_or(usize::MAX);
+    let taps = (window.kernel[0] * window.kernel[1]).saturating_mul(input.channels / groups);
+    let weights = taps.saturating_mul(output.channels);
     let conv = Conv {
         input,
         output,
@@ -360,7 +360,7 @@ fn depthwise<'p>(
     let Record { input_shape: input, output_shape: output, window, .. } = *record;
     let channels = input.channels;
     fault.require(output.channels == channels, "output channels", output.channels, "those of the input")?;
-    let weights = (window.kernel[0] * window.kernel[1]).checked_mul(channels).unwrap_or(usize::MAX);
+    let weights = (window.kernel[0] * window.kernel[1]).saturating_mul(channels);
     Ok(Depthwise {
         input,
         output,
