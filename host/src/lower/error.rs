@@ -15,9 +15,7 @@ pub enum LowerError {
     #[error("tract cannot read the graph: {0}")]
     Graph(String),
     /// A node has no exact integer form.
-    #[error(
-        "node \"{node}\" ({op}): {why}\n  between tensors {inputs} and \"{output}\"\n  accepted: {accepted}"
-    )]
+    #[error("node \"{node}\" ({op}): {why}\n  between tensors {between}\n  accepted: {accepted}")]
     Node {
         /// Its name.
         node: String,
@@ -25,10 +23,8 @@ pub enum LowerError {
         op: String,
         /// What is wrong with it.
         why: String,
-        /// The names of what it reads, quoted.
-        inputs: String,
-        /// The name of what it writes.
-        output: String,
+        /// The names of what it reads and of what it writes, quoted.
+        between: String,
         /// What would be accepted.
         accepted: &'static str,
     },

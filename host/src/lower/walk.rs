@@ -84,8 +84,7 @@ impl Walk<'_> {
             node: node.name.clone(),
             op: node.op.name().into_owned(),
             why: why.into(),
-            inputs: inputs.join(", "),
-            output: node.name.clone(),
+            between: format!("{} and \"{}\"", inputs.join(", "), node.name),
             accepted,
         }
     }
