@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 
 use crate::onnx::file;
-use crate::train::{Options, Progress, Recipe, Status, train_with};
+use crate::train::{Options, Progress, Recipe, Status, Validation, train_with};
 use crate::ui::{Ui, thousands};
 
 /// Images -> float ONNX, checkpoints beside it.
@@ -25,10 +25,12 @@ pub struct Args {
     resume: bool,
 }
 
-/// Draws the bar, and stops at Ctrl-C.
+/// Draws the bar, and stops at Ctrl-C. With `-v` each validation gets a line of its own.
 struct Watcher {
     bar: indicatif::ProgressBar,
     stop: Arc<AtomicBool>,
+    verbose: bool,
+    validation: Option<Validation>,
 }
 
 impl Progress for Watcher {
@@ -40,6 +42,11 @@ impl Progress for Watcher {
         self.bar.set_position(status.images as u64);
         let validated = status.validation.map(|v| format!("  TAR@1e-2 {:.1} %", 100.0 * v.tar_at_1e2));
         self.bar.set_message(format!("loss {:.3}{}", status.loss, validated.unwrap_or_default()));
+        if self.verbose && status.validation != self.validation {
+            self.validation = status.validation;
+            let images = thousands(status.images as u64);
+            self.bar.suspend(|| eprintln!("{images} images: {}", self.bar.message()));
+        }
         if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
@@ -57,7 +64,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     // A second handler in one process is refused: then Ctrl-C ends the program as it would anyway.
     let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
     let total = recipe.steps() * recipe.train.batch;
-    let mut watcher = Watcher { bar: ui.progress("training", "images", total as u64), stop };
+    let bar = ui.progress("training", "images", total as u64);
+    let mut watcher = Watcher { bar, stop, verbose: ui.verbose && !ui.quiet, validation: None };
     let trained = train_with(&recipe, &options, &mut watcher);
     watcher.bar.finish_and_clear();
     let trained = trained.with_context(|| format!("training {}", recipe.name))?;

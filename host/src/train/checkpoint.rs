@@ -38,14 +38,14 @@ struct Header {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file system said no.
-    #[error("cannot {verb} {}: {source}", path.display())]
+    #[error("cannot {verb} {}: {why}", path.display())]
     Io {
         /// "read" or "write".
         verb: &'static str,
         /// Which file.
         path: PathBuf,
         /// What it said.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// It is no checkpoint, or cut short, or damaged.
     #[error("{} is no checkpoint: {why}\n  accepted: a file that `arcgate train` wrote, whole", path.display())]
@@ -79,7 +79,7 @@ impl Checkpoint {
         bytes.extend(self.values.values().flatten().flat_map(|v| v.to_le_bytes()));
         let seal = Sha256::digest(&bytes);
         bytes.extend_from_slice(&seal);
-        let io = |source| CheckpointError::Io { verb: "write", path: path.into(), source };
+        let io = |why| CheckpointError::Io { verb: "write", path: path.into(), why };
         let part = path.with_extension("checkpoint.tmp");
         std::fs::write(&part, bytes).map_err(io)?;
         std::fs::rename(&part, path).map_err(io)
@@ -90,10 +90,10 @@ impl Checkpoint {
     /// # Errors
     /// See [`CheckpointError`].
     pub fn read(path: &Path, recipe: &str) -> Result<Self, CheckpointError> {
-        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io {
+        let bytes = std::fs::read(path).map_err(|why| CheckpointError::Io {
             verb: "read",
             path: path.into(),
-            source,
+            why,
         })?;
         let found = parse(&bytes).map_err(|why| CheckpointError::Damaged { path: path.into(), why })?;
         if found.recipe != recipe {

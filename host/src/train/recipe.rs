@@ -191,12 +191,12 @@ fn threads() -> usize {
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// The file system said no.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {why}", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
         /// What it said.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// It is no recipe: the line, and what would be accepted there.
     #[error("{}: {why}", path.display())]
@@ -222,8 +222,8 @@ impl Recipe {
     /// # Errors
     /// See [`RecipeError`].
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecipeError::Read { path: path.into(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|why| RecipeError::Read { path: path.into(), why })?;
         let mut recipe = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         match &mut recipe.data {
