@@ -38,6 +38,8 @@ enum What {
     Lfw(LfwArgs),
     /// Any folder with a folder an identity: pairs sampled from a seed, or all of them, in 10 folds.
     Pairs(PairsArgs),
+    /// Omniglot: one-shot classification of handwritten characters, 20 runs of 20 classes.
+    Omniglot(super::eval_omniglot::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -109,6 +111,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     match args.what {
         What::Lfw(args) => run_lfw(&args, ui)?,
         What::Pairs(args) => run_pairs(&args, ui)?,
+        What::Omniglot(args) => super::eval_omniglot::run(&args, ui)?,
     }
     Ok(ExitCode::SUCCESS)
 }

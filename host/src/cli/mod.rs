@@ -8,6 +8,7 @@ mod detect;
 mod device;
 mod enroll;
 mod eval;
+mod eval_omniglot;
 mod gallery;
 mod identify;
 mod import;

@@ -44,8 +44,8 @@ impl Progress for Watcher {
         self.bar.set_message(format!("loss {:.3}{}", status.loss, validated.unwrap_or_default()));
         if self.verbose && status.validation != self.validation {
             self.validation = status.validation;
-            let images = thousands(status.images as u64);
-            self.bar.suspend(|| eprintln!("{images} images: {}", self.bar.message()));
+            let line = format!("{} images: {}", thousands(status.images as u64), self.bar.message());
+            self.bar.suspend(|| eprintln!("{line}"));
         }
         if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

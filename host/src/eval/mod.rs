@@ -3,6 +3,7 @@
 //! - [`verification`]: pairs with scores -> accuracy over folds, TAR at FAR, EER;
 //! - [`impostors`]: angles between different people -> the threshold at a false-match rate;
 //! - [`pairs`]: which pairs a set of identities has;
+//! - [`omniglot`]: one-shot classification of characters;
 //! - [`embed`]: a set of images through one or several engines, each image loaded once;
 //! - [`float`]: what a float ONNX takes;
 //! - [`interval`]: how far a measured rate can be trusted.
@@ -11,6 +12,7 @@ pub mod embed;
 pub mod float;
 pub mod impostors;
 pub mod interval;
+pub mod omniglot;
 pub mod pairs;
 pub mod verification;
 

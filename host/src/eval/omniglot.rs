@@ -36,11 +36,8 @@ pub fn one_shot<E>(
 ) -> Result<OneShot, E> {
     let mut found = OneShot { runs: Vec::new(), probes: 0, right: 0 };
     for run in runs {
-        let examples = run
-            .examples
-            .iter()
-            .map(|drawing| embed(&crop(drawing, info)))
-            .collect::<Result<Vec<_>, E>>()?;
+        let examples =
+            run.examples.iter().map(|drawing| embed(&crop(drawing, info))).collect::<Result<Vec<_>, E>>()?;
         let mut right = 0;
         for (drawing, class) in &run.probes {
             let probe = embed(&crop(drawing, info))?;
@@ -78,9 +75,18 @@ mod tests {
 
     #[test]
     fn probes_get_the_nearest_example() {
-        let dot = |x: u32| GrayImage::from_fn(6, 6, |i, j| image::Luma([if (i, j) == (x, 2) { 0 } else { 255 }]));
+        let dot =
+            |x: u32| GrayImage::from_fn(6, 6, |i, j| image::Luma([if (i, j) == (x, 2) { 0 } else { 255 }]));
         let (order, template, threshold) = (ChannelOrder::Grey, None, None);
-        let info = ModelInfo { width: 6, height: 6, order, template, dimension: 36, embedding_id: [0; 32], threshold };
+        let info = ModelInfo {
+            width: 6,
+            height: 6,
+            order,
+            template,
+            dimension: 36,
+            embedding_id: [0; 32],
+            threshold,
+        };
         let probes = vec![(dot(1), 0), (dot(4), 1), (dot(4), 0)];
         let run = Run { name: "run01".into(), examples: vec![dot(1), dot(4)], probes };
         let ink = |crop: &[u8]| Ok::<_, ()>(crop.iter().map(|&v| 1.0 - f32::from(v) / 255.0).collect());
