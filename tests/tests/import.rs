@@ -1,0 +1,405 @@
+//! Float models with random weights through `quantize::import`: the int8 model runs in tract, stays close to the float
+//! one, holds every proof of the lattice by itself, and lowers to a plan that gives the same bytes.
+
+use std::collections::HashMap;
+
+use arcgate::lower;
+use arcgate::onnx::build::{GraphBuilder, float, int, ints, value};
+use arcgate::onnx::float::FloatGraph;
+use arcgate::onnx::metadata::{FloatInput, Metadata};
+use arcgate::onnx::tensor::{Tensor as Constant, Values};
+use arcgate::quantize::lattice::{self, Quantization, Steps};
+use arcgate::quantize::{self, ImportOptions, Imported};
+use arcgate_firmware::embedding::Angle;
+use prost::Message;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto, tensor_proto::DataType};
+use tract_onnx::prelude::*;
+
+/// A float graph under construction with random weights.
+struct Net {
+    g: GraphBuilder,
+    rng: ChaCha8Rng,
+    at: String,
+    channels: usize,
+    input: [usize; 3],
+    count: usize,
+}
+
+impl Net {
+    fn new(seed: u64, input: [usize; 3]) -> Self {
+        let (g, rng) = (GraphBuilder::new(), ChaCha8Rng::seed_from_u64(seed));
+        Net { g, rng, at: "x".into(), channels: input[0], input, count: 0 }
+    }
+
+    fn random(&mut self, count: usize, lo: f32, hi: f32) -> Vec<f32> {
+        (0..count).map(|_| self.rng.random_range(lo..hi)).collect()
+    }
+
+    fn constant(&mut self, shape: &[usize], lo: f32, hi: f32) -> String {
+        let values = self.random(shape.iter().product(), lo, hi);
+        self.count += 1;
+        self.g.f32s(&format!("k{}", self.count), shape, &values)
+    }
+
+    fn node(&mut self, op: &str, constants: &[String], attributes: Vec<AttributeProto>) -> &mut Self {
+        let at = self.at.clone();
+        let inputs: Vec<&str> =
+            std::iter::once(at.as_str()).chain(constants.iter().map(String::as_str)).collect();
+        self.count += 1;
+        self.at = self.g.node(op, &inputs, &format!("{op}{}", self.count), attributes);
+        self
+    }
+
+    fn conv(
+        &mut self,
+        outputs: usize,
+        kernel: [usize; 2],
+        stride: i64,
+        pads: [i64; 4],
+        group: usize,
+    ) -> &mut Self {
+        let taps = self.channels / group * kernel[0] * kernel[1];
+        let reach = (3.0 / taps as f32).sqrt();
+        let w = self.constant(&[outputs, self.channels / group, kernel[0], kernel[1]], -reach, reach);
+        let b = self.constant(&[outputs], -0.2, 0.2);
+        self.channels = outputs;
+        let attributes =
+            vec![ints("pads", &pads), ints("strides", &[stride, stride]), int("group", group as i64)];
+        self.node("Conv", &[w, b], attributes)
+    }
+
+    fn depthwise(&mut self, kernel: [usize; 2], stride: i64, pad: i64) -> &mut Self {
+        self.conv(self.channels, kernel, stride, [pad; 4], self.channels)
+    }
+
+    fn norm(&mut self) -> &mut Self {
+        let c = [self.channels];
+        let k = [
+            self.constant(&c, 0.6, 1.4),
+            self.constant(&c, -0.2, 0.2),
+            self.constant(&c, -0.2, 0.2),
+            self.constant(&c, 0.5, 1.5),
+        ];
+        self.node("BatchNormalization", &k, vec![float("epsilon", 1e-3)])
+    }
+
+    fn prelu(&mut self) -> &mut Self {
+        let slopes = self.constant(&[self.channels, 1, 1], -0.1, 0.4);
+        self.node("PRelu", &[slopes], vec![])
+    }
+
+    fn gemm(&mut self, inputs: usize, outputs: usize) -> &mut Self {
+        let reach = (3.0 / inputs as f32).sqrt();
+        let w = self.constant(&[outputs, inputs], -reach, reach);
+        let b = self.constant(&[outputs], -0.1, 0.1);
+        self.channels = outputs;
+        self.node("Gemm", &[w, b], vec![int("transB", 1)])
+    }
+
+    fn add(&mut self, other: &str) -> &mut Self {
+        self.node("Add", &[other.to_owned()], vec![])
+    }
+
+    fn finish(&mut self) -> ModelProto {
+        let [c, h, w] = self.input;
+        let input = value("x", DataType::Float, &[1, c, h, w]);
+        let output = value(&self.at, DataType::Float, &[1, self.channels]);
+        std::mem::take(&mut self.g).finish("net", vec![input], vec![output])
+    }
+}
+
+/// Conv + BatchNormalization + PReLU, depthwise, a shared slope, global average, Flatten, Gemm + BatchNormalization.
+fn prelu_net() -> ModelProto {
+    let mut n = Net::new(1, [3, 28, 20]);
+    n.conv(16, [3, 3], 2, [1; 4], 1).norm().prelu().depthwise([3, 3], 1, 1).norm();
+    n.node("LeakyRelu", &[], vec![float("alpha", 0.25)]).conv(24, [1, 1], 1, [0; 4], 1).prelu();
+    n.node("GlobalAveragePool", &[], vec![]).node("Flatten", &[], vec![]).gemm(24, 32).norm();
+    n.finish()
+}
+
+/// 112 rows by 96 columns, relu6, residual sums with and without Relu, asymmetric pads, a global depthwise convolution.
+fn residual_net() -> ModelProto {
+    let mut n = Net::new(2, [3, 112, 96]);
+    let lo = n.g.f32s("zero", &[], &[0.0]);
+    let hi = n.g.f32s("six", &[], &[6.0]);
+    let limits = [lo, hi];
+    n.conv(8, [5, 5], 4, [2, 2, 1, 1], 1).node("Clip", &limits, vec![]);
+    let skip = n.at.clone();
+    n.depthwise([3, 3], 1, 1).node("Relu", &[], vec![]).conv(8, [1, 1], 1, [0; 4], 1).add(&skip);
+    let skip = n.at.clone();
+    n.conv(8, [3, 3], 1, [1; 4], 2).add(&skip).node("Relu", &[], vec![]);
+    n.conv(24, [3, 3], 4, [1; 4], 1).norm().node("Clip", &limits, vec![]).depthwise([7, 6], 1, 0);
+    n.conv(48, [1, 1], 1, [0; 4], 1);
+    let shape = n.g.i64s("shape", &[2], &[-1, 48]);
+    n.node("Reshape", &[shape], vec![]).finish()
+}
+
+/// Grey, a signed clip, Flatten of a map into MatMul + Add.
+fn grey_net() -> ModelProto {
+    let mut n = Net::new(3, [1, 16, 24]);
+    let limits = [n.g.f32s("lo", &[], &[-0.5]), n.g.f32s("hi", &[], &[0.75])];
+    n.conv(12, [3, 3], 2, [1; 4], 1).node("Clip", &limits, vec![]).conv(6, [3, 3], 2, [1; 4], 1);
+    n.node("Relu", &[], vec![]).node("Flatten", &[], vec![]);
+    let w = n.constant(&[6 * 4 * 6, 40], -0.15, 0.15);
+    let b = n.constant(&[40], -0.1, 0.1);
+    n.channels = 40;
+    n.node("MatMul", &[w], vec![]).node("Add", &[b], vec![]).finish()
+}
+
+/// Batch normalisation before convolutions and after a sum, a layer read twice, Dropout, Identity.
+fn pre_activation_net() -> ModelProto {
+    let mut n = Net::new(4, [3, 24, 24]);
+    n.conv(16, [3, 3], 2, [1; 4], 1).norm().prelu();
+    let skip = n.at.clone();
+    n.norm().conv(16, [3, 3], 1, [1; 4], 1).norm().prelu().conv(16, [3, 3], 1, [1; 4], 1).norm().add(&skip);
+    n.norm().node("Identity", &[], vec![]).node("Dropout", &[], vec![]).node("Flatten", &[], vec![]);
+    n.gemm(16 * 12 * 12, 64).norm().finish()
+}
+
+fn crops(input: [usize; 3], count: usize) -> Vec<Vec<u8>> {
+    let [channels, height, width] = input;
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let one = |rng: &mut ChaCha8Rng| {
+        let mut wave =
+            || [rng.random_range(0.0..6.0f32), rng.random_range(0.05..0.6), rng.random_range(0.05..0.6)];
+        let waves: Vec<[f32; 3]> = (0..2 * channels).map(|_| wave()).collect();
+        let mut crop = Vec::new();
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y as f32, x as f32))) {
+            for pair in waves.chunks(2) {
+                let light: f32 = pair.iter().map(|[p, a, b]| (p + a * x + b * y).sin()).sum();
+                crop.push((127.0 + 60.0 * light) as u8);
+            }
+        }
+        crop
+    };
+    (0..count).map(|_| one(&mut rng)).collect()
+}
+
+fn options(channels: usize) -> ImportOptions {
+    let order = if channels == 1 { "grey" } else { "bgr" };
+    let (mean, std) =
+        (vec![0.45, 0.5, 0.55][..channels].to_vec(), vec![0.22, 0.25, 0.28][..channels].to_vec());
+    ImportOptions::new(FloatInput { order: order.into(), mean, std, template: None }, "random")
+}
+
+/// The float ONNX itself through tract, nothing folded by us.
+fn float_embedding(model: &ModelProto, input: [usize; 3], crop: &[u8]) -> Vec<f32> {
+    let [channels, height, width] = input;
+    let options = options(channels).input;
+    let plan = tract_onnx::onnx().model_for_proto_model(model).unwrap().into_optimized().unwrap();
+    let plan = plan.into_runnable().unwrap();
+    let area = height * width;
+    let at = |i: usize| {
+        let (plane, pixel) = (i / area, i % area);
+        // Planes in the order blue, green, red; crops are red, green, blue.
+        let byte = crop[pixel * channels + channels - 1 - plane];
+        (byte as f32 / 255.0 - options.mean[plane]) / options.std[plane]
+    };
+    let values: Vec<f32> = (0..channels * area).map(at).collect();
+    let x = Tensor::from_shape(&[1, channels, height, width], &values).unwrap();
+    let out = plan.run(tvec!(x.into_tvalue())).unwrap();
+    out[0].try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec()
+}
+
+fn int8_embedding(model: &ModelProto, input: [usize; 3], crop: &[u8]) -> Vec<f32> {
+    let [channels, height, width] = input;
+    let plan = tract_onnx::onnx().model_for_proto_model(model).unwrap().into_optimized().unwrap();
+    let plan = plan.into_runnable().unwrap();
+    let planes: Vec<u8> =
+        (0..channels).rev().flat_map(|c| crop.iter().copied().skip(c).step_by(channels)).collect();
+    let x = Tensor::from_shape(&[1, channels, height, width], &planes).unwrap();
+    let out = plan.run(tvec!(x.into_tvalue())).unwrap();
+    out[0].cast_to::<f32>().unwrap().try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec()
+}
+
+fn degrees(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
+    Angle::from_cosine(dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).degrees()
+}
+
+/// Proves every scale of an int8 model again from the ONNX alone; gives how many channels, sums and tables it proved.
+fn prove_lattice(model: &ModelProto) -> [usize; 3] {
+    let graph = model.graph.as_ref().unwrap();
+    let constants: HashMap<&str, Constant> =
+        graph.initializer.iter().map(|t| (t.name.as_str(), Constant::of(t).unwrap())).collect();
+    let makers: HashMap<&str, &NodeProto> = graph.node.iter().map(|n| (n.output[0].as_str(), n)).collect();
+    let f32s = |name: &str| constants[name].f32s().unwrap().to_vec();
+    let i8s = |name: &str| match &constants[name].values {
+        Values::I8(v) => v.clone(),
+        other => panic!("{name}: {other:?}"),
+    };
+    let q = |scale: &str, zero: &str| Quantization { scale: f32s(scale)[0], zero_point: i8s(zero)[0] };
+    let mut proved = [0; 3];
+    for node in &graph.node {
+        let input = |i: usize| node.input[i].as_str();
+        match node.op_type.as_str() {
+            "QLinearConv" => {
+                let (x, y) = (q(input(1), input(2)), q(input(6), input(7)));
+                let weights = i8s(input(3));
+                let bias = constants[input(8)].i64s().unwrap();
+                let scales = f32s(input(4));
+                for (c, levels) in weights.chunks(weights.len() / scales.len()).enumerate() {
+                    let steps = Steps::of_zero_point(y.zero_point);
+                    let high = lattice::weight_scale(scales[c], x.scale, y.scale, steps)
+                        .unwrap_or_else(|| panic!("{} channel {c} is off the lattice", node.name));
+                    let reach: i64 = levels.iter().map(|l| l.unsigned_abs() as i64 * 255).sum();
+                    assert!(lattice::shift_is_safe(high, reach + bias[c].abs()), "{} channel {c}", node.name);
+                    proved[0] += 1;
+                }
+            }
+            "QuantizeLinear" => {
+                let y = q(input(1), input(2));
+                let source = makers[input(0)];
+                let dequantized = |name: &str| {
+                    let d = makers[name];
+                    q(&d.input[1], &d.input[2])
+                };
+                match source.op_type.as_str() {
+                    "Add" => {
+                        let (a, b) = (dequantized(&source.input[0]), dequantized(&source.input[1]));
+                        assert!(lattice::sum(a, b, y).is_some(), "{} is off the lattice", node.name);
+                        proved[1] += 1;
+                    }
+                    "LeakyRelu" | "PRelu" => {
+                        let x = dequantized(&source.input[0]);
+                        let slopes = match source.op_type.as_str() {
+                            "PRelu" => f32s(&source.input[1]),
+                            _ => vec![source.attribute[0].f],
+                        };
+                        for slope in slopes {
+                            let value = |v: i32| {
+                                let real = (v - x.zero_point as i32) as f32 * x.scale;
+                                if real < 0.0 { real * slope } else { real }
+                            };
+                            let table: Vec<f32> = (-128..=127).map(value).collect();
+                            assert!(
+                                lattice::table_margin(&table, y.scale) >= lattice::TABLE_MARGIN,
+                                "{}",
+                                node.name
+                            );
+                            proved[2] += 1;
+                        }
+                    }
+                    other => assert_eq!(other, "Mul", "only the input's table besides"),
+                }
+            }
+            _ => {}
+        }
+    }
+    proved
+}
+
+/// Everything that must hold of an imported model; `bound` in degrees, `proofs` as [`prove_lattice`] counts them.
+fn check(float: ModelProto, input: [usize; 3], bound: f32, proofs: [usize; 3]) -> Imported {
+    let crops = crops(input, 24);
+    let imported =
+        quantize::import(&float, &crops, &options(input[0]), &|_| ()).unwrap_or_else(|e| panic!("{e}"));
+    let mut worst = 0f32;
+    for crop in &crops[..8] {
+        let angle =
+            degrees(&float_embedding(&float, input, crop), &int8_embedding(&imported.model, input, crop));
+        worst = worst.max(angle);
+    }
+    assert!(worst < bound, "worst angle {worst} degrees");
+    assert!(imported.agreement.greatest_degrees < bound as f64, "{:?}", imported.agreement);
+    assert_eq!(prove_lattice(&imported.model), proofs);
+    let plan = lower::lower(&imported.model).unwrap_or_else(|e| panic!("{e}"));
+    lower::prove(&imported.model, &plan, &crops[..6]).unwrap_or_else(|e| panic!("{e}"));
+    let metadata = Metadata::of(&imported.model).unwrap();
+    assert_eq!(metadata, imported.metadata);
+    assert_eq!(metadata.calibration.unwrap().images, 18);
+    imported
+}
+
+#[test]
+fn prelu_and_global_average() {
+    check(prelu_net(), [3, 28, 20], 6.0, [16 + 16 + 24 + 24 + 32, 0, 16 + 1 + 24]);
+}
+
+#[test]
+fn residual_sums_of_112_by_96() {
+    check(residual_net(), [3, 112, 96], 6.0, [8 + 8 + 8 + 8 + 24 + 24 + 48, 2, 0]);
+}
+
+#[test]
+fn grey_with_a_signed_clip() {
+    check(grey_net(), [1, 16, 24], 6.0, [12 + 6 + 40, 0, 0]);
+}
+
+#[test]
+fn normalisation_before_convolutions() {
+    check(pre_activation_net(), [3, 24, 24], 6.0, [16 * 5 + 64, 1, 32]);
+}
+
+#[test]
+fn the_same_bytes_on_any_number_of_threads() {
+    let import = |threads: usize| {
+        let pool = pool_of(threads);
+        let crops = crops([3, 28, 20], 12);
+        pool(Box::new(move || {
+            quantize::import(&prelu_net(), &crops, &options(3), &|_| ()).unwrap().model.encode_to_vec()
+        }))
+    };
+    assert!(import(1) == import(3), "threads changed the model");
+}
+
+/// Runs jobs in a pool of `threads`.
+fn pool_of(threads: usize) -> impl Fn(Box<dyn FnOnce() -> Vec<u8> + Send>) -> Vec<u8> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    move |job| pool.install(job)
+}
+
+/// What reading `model` after `change` says.
+fn told(change: impl FnOnce(&mut tract_onnx::pb::GraphProto)) -> String {
+    let mut model = prelu_net();
+    change(model.graph.as_mut().unwrap());
+    FloatGraph::read(&model).map(|_| String::new()).unwrap_or_else(|e| e.to_string())
+}
+
+#[test]
+fn what_is_not_taken_is_named() {
+    let first = |g: &mut tract_onnx::pb::GraphProto, a: AttributeProto| {
+        g.node[0].attribute.retain(|old| old.name != a.name);
+        g.node[0].attribute.push(a);
+    };
+    assert_eq!(
+        told(|g| g.node[2].op_type = "HardSwish".into()),
+        "node \"PRelu10\" (HardSwish): an operator without an integer form here\n  between tensors \
+         \"BatchNormalization8\", \"k9\" and \"PRelu10\"\n  accepted: Conv, BatchNormalization, Relu, Clip, LeakyRelu, \
+         PRelu, Add, Gemm, MatMul, Flatten, Reshape, Squeeze, GlobalAveragePool, ReduceMean over the map, Identity, \
+         Dropout, Constant"
+    );
+    assert_eq!(
+        told(|g| first(g, ints("dilations", &[2, 2]))),
+        "node \"Conv3\" (Conv): attribute dilations = [2, 2]\n  between tensors \"x\", \"k1\", \"k2\" and \"Conv3\"\n  \
+         accepted: dilations = [1, 1]"
+    );
+    let auto_pad = AttributeProto {
+        name: "auto_pad".into(),
+        r#type: 3,
+        s: b"SAME_UPPER".to_vec(),
+        ..Default::default()
+    };
+    assert_eq!(
+        told(|g| first(g, auto_pad)).lines().next().unwrap(),
+        "node \"Conv3\" (Conv): attribute auto_pad = \"SAME_UPPER\""
+    );
+    assert_eq!(
+        told(|g| first(g, ints("pads", &[1, 1, -1, 1]))).lines().next().unwrap(),
+        "node \"Conv3\" (Conv): attribute pads = [1, 1, -1, 1]"
+    );
+    assert_eq!(
+        told(|g| g.initializer[0].raw_data[..4].copy_from_slice(&f32::NAN.to_le_bytes()))
+            .lines()
+            .next()
+            .unwrap(),
+        "node \"Conv3\" (Conv): constant \"k1\" holds NaN at index 0"
+    );
+    assert_eq!(
+        told(|g| g.node[1].input[0] = "Gemm21".into()).lines().next().unwrap(),
+        "node \"BatchNormalization8\" (BatchNormalization): no earlier node makes \"Gemm21\""
+    );
+    assert_eq!(told(|g| g.initializer[0].dims[0] = -16), "constant \"k1\" has the dimensions [-16, 3, 3, 3]");
+}
