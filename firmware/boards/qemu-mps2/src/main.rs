@@ -1,0 +1,94 @@
+//! arcgate's firmware on QEMU's mps2-an386, a Cortex-M4F with 4 MB of code memory, 4 MB of SRAM and 16 MB of PSRAM.
+//!
+//! The model is a plan that QEMU loads into code memory (`-device loader,file=MODEL.plan,addr=0x100000,force-raw=on`).
+//! The gallery lies in the first megabyte of the PSRAM, which QEMU can keep in a file; killing QEMU is a power cut. The
+//! link is UART0. What happens is said through semihosting; a panic or a boot that fails ends QEMU with a non-zero status.
+#![no_std]
+#![no_main]
+
+mod events;
+mod uart;
+
+use core::panic::PanicInfo;
+
+use arcgate_firmware::device::{Device, Memory};
+use arcgate_firmware::engine::plan::PlanEngine;
+use arcgate_firmware::gallery::nor::MemoryNor;
+use cortex_m::singleton;
+use cortex_m_rt::entry;
+use cortex_m_semihosting::{debug, hprintln};
+
+/// Where a model lies in code memory, and how much room it has.
+const MODEL: (usize, usize) = (0x0010_0000, 0x0030_0000);
+
+/// Where a plan states its length.
+const PLAN_LENGTH: usize = 12;
+
+/// The gallery's flash: the first megabyte of the PSRAM.
+const GALLERY: (usize, usize) = (0x2100_0000, 0x0010_0000);
+
+/// Room for running a model.
+const ARENA: usize = 2 << 20;
+
+/// Bytes of the largest picture: 320 x 240 in three colours.
+const FRAME: usize = 320 * 240 * 3;
+
+/// Bytes of the largest crop: 128 x 128 in three colours.
+const CROP: usize = 128 * 128 * 3;
+
+/// People in the index.
+const PEOPLE: usize = 2000;
+
+/// The plan in the model slot; the whole slot if the plan does not say how long it is, for the error that follows.
+fn plan() -> &'static [u8] {
+    let (address, room) = MODEL;
+    // SAFETY: code memory ends where the slot does, nothing writes to it while the firmware runs, and any bytes are bytes.
+    let slot = unsafe { core::slice::from_raw_parts(address as *const u8, room) };
+    let stated = slot[PLAN_LENGTH..].first_chunk().map_or(room, |&b| u32::from_le_bytes(b) as usize);
+    slot.get(..stated).unwrap_or(slot)
+}
+
+/// The flash of the gallery, as it was when the power went.
+fn flash() -> MemoryNor<&'static mut [u8]> {
+    let (address, length) = GALLERY;
+    // SAFETY: the PSRAM is in nobody's hands: the linker places nothing there, and this is called once, from `main`.
+    MemoryNor::new(unsafe { core::slice::from_raw_parts_mut(address as *mut u8, length) })
+}
+
+fn fail(what: core::fmt::Arguments<'_>) -> ! {
+    hprintln!("{}", what);
+    debug::exit(debug::EXIT_FAILURE);
+    // A debugger that does not take the exit finds the firmware here.
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    fail(format_args!("{info}"))
+}
+
+#[entry]
+fn main() -> ! {
+    let arena = singleton!(: [u8; ARENA] = [0; ARENA]);
+    let frame = singleton!(: [u8; FRAME] = [0; FRAME]);
+    let crop = singleton!(: [u8; CROP] = [0; CROP]);
+    let (Some(arena), Some(frame), Some(crop)) = (arena, frame, crop) else {
+        fail(format_args!("main runs once"))
+    };
+    let engine = match PlanEngine::new(plan(), &mut arena[..]) {
+        Ok(engine) => engine,
+        Err(error) => fail(format_args!("no model at {:#x}: {error}", MODEL.0)),
+    };
+    let memory: Memory<&mut [u8]> = Memory { frame, crop };
+    let mut device: Device<_, _, _, _, PEOPLE> = Device::new(engine, flash(), uart::Uart::start(), memory);
+    events::boot(device.gallery());
+    loop {
+        // The UART cannot fail.
+        let Ok(event) = device.poll();
+        if let Some(event) = event {
+            events::tell(&event);
+        }
+    }
+}

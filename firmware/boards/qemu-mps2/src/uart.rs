@@ -1,0 +1,93 @@
+//! The CMSDK APB UART of the MPS2 boards, polled: one byte of buffer in each direction.
+
+use core::convert::Infallible;
+use core::ptr::{read_volatile, write_volatile};
+
+use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+
+const UART0: usize = 0x4000_4000;
+const DATA: usize = UART0;
+const STATE: usize = UART0 + 0x04;
+const CTRL: usize = UART0 + 0x08;
+const BAUDDIV: usize = UART0 + 0x10;
+
+const STATE_TX_FULL: u32 = 1 << 0;
+const STATE_RX_FULL: u32 = 1 << 1;
+const CTRL_TX_ENABLE: u32 = 1 << 0;
+const CTRL_RX_ENABLE: u32 = 1 << 1;
+
+/// The smallest divider that the UART takes: as fast as it goes.
+const FASTEST: u32 = 16;
+
+fn get(register: usize) -> u32 {
+    // SAFETY: called with the addresses above only, which are registers of this UART.
+    unsafe { read_volatile(register as *const u32) }
+}
+
+fn set(register: usize, value: u32) {
+    // SAFETY: as in `get`; no value of these registers touches memory.
+    unsafe { write_volatile(register as *mut u32, value) }
+}
+
+/// UART0.
+#[derive(Debug)]
+pub struct Uart(());
+
+impl Uart {
+    /// Switches it on.
+    pub fn start() -> Self {
+        set(BAUDDIV, FASTEST);
+        set(CTRL, CTRL_TX_ENABLE | CTRL_RX_ENABLE);
+        Uart(())
+    }
+}
+
+impl ErrorType for Uart {
+    type Error = Infallible;
+}
+
+impl ReadReady for Uart {
+    fn read_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(get(STATE) & STATE_RX_FULL != 0)
+    }
+}
+
+impl Read for Uart {
+    /// What has arrived, without waiting for more; nothing when nothing has.
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        let mut length = 0;
+        for place in bytes {
+            if get(STATE) & STATE_RX_FULL == 0 {
+                break;
+            }
+            *place = get(DATA) as u8;
+            length += 1;
+        }
+        Ok(length)
+    }
+}
+
+impl WriteReady for Uart {
+    fn write_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(get(STATE) & STATE_TX_FULL == 0)
+    }
+}
+
+impl Write for Uart {
+    /// What the transmitter takes now.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        let mut length = 0;
+        for &byte in bytes {
+            if get(STATE) & STATE_TX_FULL != 0 {
+                break;
+            }
+            set(DATA, byte as u32);
+            length += 1;
+        }
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
