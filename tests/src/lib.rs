@@ -1,7 +1,10 @@
 //! What the whole-chain tests share: where the data lies, how the program is run, how a skip is said.
 
 pub mod data;
+pub mod noise;
+pub mod people;
 pub mod program;
+pub mod qemu;
 
 /// Says on standard output that a test is skipped and why; `tests/run` counts these lines.
 ///
@@ -10,9 +13,18 @@ pub fn skip(reason: impl std::fmt::Display) {
     println!("skipped: {reason}");
 }
 
-/// Unwraps an `Option` or returns from the test after saying why it is skipped.
+/// Unwraps an `Option`, or a `Result` whose error is the reason; or returns from the test after saying why it is skipped.
 #[macro_export]
 macro_rules! or_skip {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(reason) => {
+                $crate::skip(reason);
+                return;
+            }
+        }
+    };
     ($option:expr, $($reason:tt)+) => {
         match $option {
             Some(value) => value,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::gallery::confirmed;
+use super::people::degrees;
 use crate::link::{Client, Target};
 use crate::onnx::metadata::hex;
 use crate::ui::{Ui, thousands};
@@ -113,7 +114,7 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
         "dimension": model.dimension,
         "embedding_id": hex(&model.embedding_id),
         "threshold": threshold.map(|t| json!({
-            "angle": t.angle.degrees(),
+            "angle": degrees(t.angle),
             "false_match_rate": t.false_match_rate,
             "impostor_pairs": t.impostor_pairs,
         })),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use arcgate_firmware::link::message::Answer;
 use serde_json::json;
 
-use super::people::{FinderArgs, ModelArg, answer_json, answer_text};
+use super::people::{FinderArgs, ModelArg, answer_json, answer_text, degrees};
 use super::{EXIT_REJECTED, EXIT_UNKNOWN};
 use crate::enroll::{self, Place};
 use crate::link::Target;
@@ -45,7 +45,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let finder = args.finder.finder(None)?;
     let model = args.model.for_target(&args.to)?;
     let mut place = enroll::open(&args.to, model.as_ref())?;
-    let threshold = place.model().threshold.map(|t| t.angle.degrees());
+    let threshold = place.model().threshold.map(|t| t.angle);
     let people = place.info().usage.people;
     let (mut results, mut worst) = (Vec::new(), 0);
     for path in &args.photos {
@@ -72,7 +72,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     }
     match &results[..] {
         [one] => ui.json(one),
-        many => ui.json(&json!({"people": people, "threshold": threshold, "photos": many})),
+        many => ui.json(&json!({"people": people, "threshold": threshold.map(degrees), "photos": many})),
     }
     Ok(ExitCode::from(worst))
 }

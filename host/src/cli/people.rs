@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::link::message::Answer;
 use serde_json::{Value, json};
 
@@ -76,9 +77,14 @@ impl FinderArgs {
     }
 }
 
-/// An answer as JSON; `threshold` in degrees.
-pub fn answer_json(answer: &Answer, threshold: Option<f32>) -> Value {
-    let named = |n: &arcgate_firmware::link::message::Named| json!({"person": n.person.0, "name": n.name.as_str(), "angle": n.angle.degrees()});
+/// An angle in degrees with its three decimals, as JSON shows it.
+pub fn degrees(angle: Angle) -> f64 {
+    angle.millidegrees() as f64 / 1000.0
+}
+
+/// An answer as JSON.
+pub fn answer_json(answer: &Answer, threshold: Option<Angle>) -> Value {
+    let named = |n: &arcgate_firmware::link::message::Named| json!({"person": n.person.0, "name": n.name.as_str(), "angle": degrees(n.angle)});
     let mut value = match answer {
         Answer::Known { best, second } => {
             json!({"answer": "known", "best": named(best), "second": second.as_ref().map(named)})
@@ -88,13 +94,13 @@ pub fn answer_json(answer: &Answer, threshold: Option<f32>) -> Value {
         }
         Answer::Rejected(why) => json!({"answer": "rejected", "why": why.to_string()}),
     };
-    value["threshold"] = json!(threshold);
+    value["threshold"] = json!(threshold.map(degrees));
     value
 }
 
 /// An answer for people; `people` is how many are enrolled, where that is known.
-pub fn answer_text(answer: &Answer, threshold: Option<f32>, people: Option<u32>) -> String {
-    let bar = threshold.map_or_else(|| "no threshold".to_owned(), |t| format!("threshold {t:.1}"));
+pub fn answer_text(answer: &Answer, threshold: Option<Angle>, people: Option<u32>) -> String {
+    let bar = threshold.map_or_else(|| "no threshold".to_owned(), |t| format!("threshold {t}"));
     let bar = bar + &people.map(|n| format!(" at {n} people")).unwrap_or_default();
     match answer {
         Answer::Known { best, second } => {

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 
 use anyhow::Context;
 use arcgate_firmware::device::Event;
+use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::engine::ModelInfo;
 use arcgate_firmware::frame::PixelFormat;
 use arcgate_firmware::sim::{FRAME, StoredCamera, StoredShot};
@@ -45,7 +46,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         anyhow::bail!("a simulated device listens on TCP\n  accepted: --port tcp:HOST:PORT");
     };
     let model = args.model.open()?;
-    let threshold = model.info().threshold.map(|t| t.angle.degrees());
+    let threshold = model.info().threshold.map(|t| t.angle);
     let camera = match &args.camera {
         Some(folder) => pictures(folder, &args.finder, model.info(), ui)?,
         None => StoredCamera::default(),
@@ -71,7 +72,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(event: &Event, threshold: Option<f32>, ui: &Ui) {
+fn tell(event: &Event, threshold: Option<Angle>, ui: &Ui) {
     match event {
         Event::Answered(answer) if ui.json => ui.say(answer_json(answer, threshold).to_string()),
         Event::Answered(answer) => ui.say(answer_text(answer, threshold, None)),

@@ -37,20 +37,20 @@ pub enum EnrollError {
     #[error(transparent)]
     Photo(#[from] PhotoError),
     /// The gallery file as a file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {why}", path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// What is wrong.
-        source: FlashError,
+        why: FlashError,
     },
     /// The gallery in the file, or on the device.
-    #[error("{place}: {source}{}", advice(.source))]
+    #[error("{place}: {why}{}", advice(.why))]
     Gallery {
         /// The target's word.
         place: String,
         /// What is wrong.
-        source: GalleryError,
+        why: GalleryError,
     },
     /// A gallery file does not say who makes its embeddings, only which.
     #[error("{} is a gallery file, which needs a model: --model MODEL", .0.display())]

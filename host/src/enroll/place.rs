@@ -60,8 +60,8 @@ pub fn open(target: &Target, model: Option<&Model>) -> Result<Place, EnrollError
         let device = info.model.embedding_id;
         return Err(EnrollError::OtherModel { place: target.to_string(), device, named });
     }
-    if let Some(source) = info.gallery {
-        return Err(EnrollError::Gallery { place: target.to_string(), source });
+    if let Some(why) = info.gallery {
+        return Err(EnrollError::Gallery { place: target.to_string(), why });
     }
     Ok(Place::new(client, info))
 }
@@ -70,7 +70,7 @@ fn open_file(
     path: &Path,
     model: Option<&Model>,
 ) -> Result<(Box<dyn Embedder + Send>, FileFlash), EnrollError> {
-    let file = |source| EnrollError::File { path: path.into(), source };
+    let file = |why| EnrollError::File { path: path.into(), why };
     match model {
         Some(model) => {
             let engine = model.embedder(Kind::Plan)?;
@@ -78,7 +78,7 @@ fn open_file(
         }
         None => {
             let mut flash = FileFlash::open(path).map_err(file)?;
-            let gallery = |source| EnrollError::Gallery { place: path.display().to_string(), source };
+            let gallery = |why| EnrollError::Gallery { place: path.display().to_string(), why };
             let bound = Binding::read(&mut flash).map_err(gallery)?;
             let info = ModelInfo {
                 width: 0,
@@ -175,7 +175,7 @@ pub fn simulate(
     log: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Running, EnrollError> {
     let engine = model.embedder(Kind::Plan)?;
-    let file = |source| EnrollError::File { path: flash.into(), source };
+    let file = |why| EnrollError::File { path: flash.into(), why };
     let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(file)?;
     let started = Running::start(engine, nor, address, camera, log);
     started.map_err(|e: io::Error| file(FlashError::Io(io::Error::new(e.kind(), format!("{address}: {e}")))))

@@ -37,7 +37,7 @@ impl Wire for Box<dyn serialport::SerialPort> {
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// There is no way to it.
-    #[error("cannot reach {target}: {source}")]
+    #[error("cannot reach {target}")]
     Connect {
         /// The target's word.
         target: String,
@@ -45,7 +45,7 @@ pub enum LinkError {
         source: io::Error,
     },
     /// The connection broke.
-    #[error("the connection to the device broke: {0}")]
+    #[error("the connection to the device broke")]
     Broken(#[from] io::Error),
     /// No reply came.
     #[error("no reply to {request} in {seconds} s ({tries} tries)")]

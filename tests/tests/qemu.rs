@@ -1,0 +1,124 @@
+//! The firmware on the emulated Cortex-M4: the same bytes as the desktop, names from its gallery, people who stay.
+//!
+//! With ARCGATE_QEMU_PLAN naming a plan for aligned faces and the data folder there, it is sent LFW photographs; else
+//! synthetic portraits for the model that the repository ships.
+
+use std::path::PathBuf;
+
+use arcgate::engine::Model;
+use arcgate::link::Client;
+use arcgate_firmware::gallery::PersonId;
+use arcgate_firmware::link::message::{Answer, Who};
+use arcgate_tests::or_skip;
+use arcgate_tests::people::{Crowd, Shot, calibrated, describe, embed, model};
+use arcgate_tests::qemu::{Emulator, board};
+
+/// Everything that a test with a device needs.
+struct Bench {
+    elf: PathBuf,
+    model: Model,
+    crowd: Crowd,
+    folder: tempfile::TempDir,
+}
+
+fn bench(calibrate: bool) -> Result<Bench, String> {
+    let elf = board()?;
+    let model = model()?;
+    let crowd = Crowd::for_model(&model)?;
+    let model = if calibrate { calibrated(model, &crowd) } else { model };
+    println!("model: {}", describe(&model));
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    std::fs::write(folder.path().join("model.plan"), model.plan_bytes()).map_err(|e| e.to_string())?;
+    Ok(Bench { elf, model, crowd, folder })
+}
+
+impl Bench {
+    fn start(&self) -> (Emulator, Client) {
+        let at = |name: &str| self.folder.path().join(name);
+        Emulator::start(&self.elf, &at("model.plan"), &at("psram"))
+    }
+}
+
+fn send(client: &mut Client, shot: &Shot) {
+    client.send_frame(&shot.photo.frame(), shot.landmarks(), &mut |_| ()).expect("the photograph arrives");
+}
+
+#[test]
+fn embeddings_equal_the_desktops_and_people_are_named() {
+    let bench = or_skip!(bench(true));
+    let (emulator, mut client) = bench.start();
+    let names = ["Ada Lovelace", "Grace Hopper", "Mary Somerville"];
+    let check_bytes = |client: &mut Client, shot: &Shot| {
+        let crop = shot.crop(bench.model.info());
+        assert_eq!(client.read_crop().unwrap(), crop, "crop of {}", shot.photo.path().display());
+        let embedding = client.read_embedding().unwrap();
+        assert_eq!(embedding, embed(&bench.model, &crop), "embedding of {}", shot.photo.path().display());
+    };
+    for (person, name) in names.iter().enumerate() {
+        let shot = bench.crowd.shot(person, 0);
+        send(&mut client, &shot);
+        check_bytes(&mut client, &shot);
+        assert_eq!(client.enroll(Who::New(name)).unwrap(), (PersonId(person as u32 + 1), 1));
+    }
+    // The photograph that was enrolled is recognised at angle zero; another one of the same person mostly is.
+    let mut known = 0;
+    for (person, name) in names.iter().enumerate() {
+        let shot = bench.crowd.shot(person, 1);
+        send(&mut client, &shot);
+        let answer = client.identify().unwrap();
+        check_bytes(&mut client, &shot);
+        println!("{name}: {answer:?}");
+        if let Answer::Known { best, .. } = &answer {
+            assert_eq!(best.name, *name, "somebody else's name");
+            known += 1;
+        }
+    }
+    assert!(known >= 2, "only {known} of 3 people are recognised");
+    let shot = bench.crowd.shot(bench.crowd.stranger(), 0);
+    send(&mut client, &shot);
+    let answer = client.identify().unwrap();
+    assert!(matches!(answer, Answer::Unknown { .. }), "a stranger is {answer:?}");
+
+    // People stay over a power cut, and a removed one is gone after the next.
+    drop((client, emulator));
+    let (emulator, mut client) = bench.start();
+    let listed: Vec<_> = client.people().unwrap().iter().map(|p| p.name.to_string()).collect();
+    assert_eq!(listed, names);
+    client.remove(PersonId(2)).unwrap();
+    drop((client, emulator));
+    let (_emulator, mut client) = bench.start();
+    let listed: Vec<_> = client.people().unwrap().iter().map(|p| p.name.to_string()).collect();
+    assert_eq!(listed, ["Ada Lovelace", "Mary Somerville"]);
+    send(&mut client, &bench.crowd.shot(0, 0));
+    match client.identify().unwrap() {
+        Answer::Known { best, .. } => {
+            assert_eq!((best.name.as_str(), best.angle.millidegrees()), ("Ada Lovelace", 0));
+        }
+        other => panic!("the photograph that was enrolled is {other:?}"),
+    }
+}
+
+#[test]
+fn a_hundred_crops_equal_the_desktops() {
+    let bench = or_skip!(bench(false));
+    let (_emulator, mut client) = bench.start();
+    for person in 0..100 {
+        let shot = bench.crowd.shot(person, 0);
+        send(&mut client, &shot);
+        let (theirs, ours) = (client.read_crop().unwrap(), shot.crop(bench.model.info()));
+        assert!(theirs == ours, "the crops of {} differ", shot.photo.path().display());
+    }
+}
+
+#[test]
+fn a_slot_without_a_plan_ends_the_emulator() {
+    let elf = or_skip!(board());
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("no.plan");
+    std::fs::write(&plan, b"this is no plan").unwrap();
+    let psram = folder.path().join("psram");
+    let said = std::panic::catch_unwind(|| drop(Emulator::start(&elf, &plan, &psram)));
+    let said = said.expect_err("the firmware runs without a model");
+    let said = said.downcast_ref::<String>().expect("a message");
+    assert!(said.contains("no model at 0x100000"), "{said}");
+}
