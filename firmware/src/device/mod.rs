@@ -7,6 +7,8 @@
 
 mod camera;
 mod picture;
+#[cfg(test)]
+mod tests;
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;

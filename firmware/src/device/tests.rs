@@ -1,0 +1,279 @@
+//! The state machine on a port in memory: what is asked twice is done once, and no poll waits or does too much.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use embedded_io::ErrorType;
+use proptest::prelude::*;
+use serde::Serialize;
+
+use super::*;
+use crate::embedding::Angle;
+use crate::engine::{ChannelOrder, EmbedError, ModelInfo, Threshold};
+use crate::frame::{Frame, PixelFormat};
+use crate::gallery::nor::MemoryNor;
+use crate::link::message::FrameHeader;
+
+/// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
+#[derive(Debug, Default)]
+struct Port {
+    input: VecDeque<u8>,
+    output: std::vec::Vec<u8>,
+    takes: usize,
+    reads: usize,
+}
+
+impl ErrorType for Port {
+    type Error = Infallible;
+}
+
+impl ReadReady for Port {
+    fn read_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(!self.input.is_empty())
+    }
+}
+
+impl Read for Port {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        assert!(!self.input.is_empty(), "a read that would wait");
+        self.reads += 1;
+        Read::read(&mut self.input, bytes)
+    }
+}
+
+impl WriteReady for Port {
+    fn write_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(self.takes > 0)
+    }
+}
+
+impl Write for Port {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        assert!(self.takes > 0, "a write that would wait");
+        let length = bytes.len().min(self.takes);
+        self.output.extend(&bytes[..length]);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// The picture itself is the embedding; counts its runs.
+#[derive(Debug)]
+struct Copier {
+    info: ModelInfo,
+    runs: usize,
+}
+
+impl Embedder for Copier {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
+        self.runs += 1;
+        for (value, &byte) in out.iter_mut().zip(crop) {
+            *value = byte as i8;
+        }
+        Ok(())
+    }
+}
+
+type TestDevice = Device<Copier, MemoryNor<std::vec::Vec<u8>>, Port, std::vec::Vec<u8>, 8>;
+
+fn device() -> TestDevice {
+    let threshold =
+        Threshold { angle: Angle::from_millidegrees(30_000), false_match_rate: 1e-3, impostor_pairs: 1 };
+    let info = ModelInfo {
+        width: 8,
+        height: 8,
+        order: ChannelOrder::Grey,
+        template: None,
+        dimension: 64,
+        embedding_id: [1; 32],
+        threshold: Some(threshold),
+    };
+    let memory = Memory { frame: vec![0; 256], crop: vec![0; 64] };
+    let port = Port { takes: usize::MAX, ..Port::default() };
+    Device::new(Copier { info, runs: 0 }, MemoryNor::new(vec![0xff; 4 * 4096]), port, memory)
+}
+
+fn packet(sequence: u32, message: &impl Serialize) -> std::vec::Vec<u8> {
+    let mut out = [0; MAX_PACKET];
+    let length = encode(PacketHeader { session: 9, sequence }, message, &mut out).unwrap();
+    out[..length].to_vec()
+}
+
+/// Polls until nothing is left to do.
+fn run(device: &mut TestDevice) {
+    for _ in 0..100 {
+        device.poll().unwrap();
+    }
+    assert!(device.port.input.is_empty());
+}
+
+/// The replies sent so far, with their numbers, in words.
+fn replies(device: &mut TestDevice) -> std::vec::Vec<(u32, std::string::String)> {
+    let mut decoder = Decoder::new();
+    let output = core::mem::take(&mut device.port.output);
+    let mut heard = std::vec::Vec::new();
+    for byte in output {
+        if let Some(payload) = decoder.push(byte) {
+            let (header, rest) = split(payload.expect("the device makes no noise")).unwrap();
+            heard.push((header.sequence, format!("{:?}", message::<Reply>(rest).unwrap())));
+        }
+    }
+    heard
+}
+
+fn frame(device: &mut TestDevice, sequence: u32) {
+    let header = FrameHeader { format: PixelFormat::Grey8, width: 8, height: 8, landmarks: None };
+    let bytes: [u8; 64] = core::array::from_fn(|i| i as u8 + 1);
+    device.port.input.extend(packet(sequence, &Request::BeginFrame(header)));
+    device.port.input.extend(packet(sequence + 1, &Request::FramePiece { offset: 0, bytes: &bytes }));
+    run(device);
+    assert_eq!(replies(device).len(), 2);
+}
+
+#[test]
+fn what_is_asked_again_is_answered_again_and_done_once() {
+    let mut device = device();
+    frame(&mut device, 1);
+    let enroll = packet(3, &Request::Enroll(Who::New("Ada")));
+    for _ in 0..3 {
+        device.port.input.extend(&enroll);
+    }
+    run(&mut device);
+    let heard = replies(&mut device);
+    assert_eq!(heard.len(), 3);
+    assert!(heard.iter().all(|h| *h == heard[0] && h.1.contains("Enrolled")), "{heard:?}");
+    assert_eq!(device.gallery().usage().people, 1);
+    // A late copy of an older request is not answered at all.
+    device.port.input.extend(packet(2, &Request::Identify));
+    run(&mut device);
+    assert_eq!(replies(&mut device), []);
+}
+
+#[test]
+fn the_model_runs_once_a_picture() {
+    let mut device = device();
+    frame(&mut device, 1);
+    for (i, request) in
+        [Request::Identify, Request::Enroll(Who::New("Ada")), Request::Identify].iter().enumerate()
+    {
+        device.port.input.extend(packet(3 + i as u32, request));
+    }
+    device.port.input.extend(packet(6, &Request::ReadEmbedding { offset: 0 }));
+    run(&mut device);
+    let heard = replies(&mut device);
+    assert!(heard[0].1.contains("NobodyEnrolled"), "{heard:?}");
+    assert!(heard[2].1.contains("Known"), "{heard:?}");
+    assert_eq!(device.core.engine.runs, 1);
+}
+
+#[test]
+fn a_poll_reads_one_buffer_and_never_waits_to_write() {
+    let mut device = device();
+    device.port.takes = 0;
+    device.port.input.extend([7; 5 * INPUT]);
+    for polls in 1..=5 {
+        device.poll().unwrap();
+        assert_eq!(device.port.reads, polls);
+    }
+    device.port.input.push_back(0);
+    device.port.input.extend(packet(1, &Request::Info));
+    for _ in 0..10 {
+        device.poll().unwrap();
+    }
+    assert_eq!(device.port.output.len(), 0);
+    // The next request waits until the reply is away.
+    device.port.input.extend(packet(2, &Request::Info));
+    device.port.takes = 7;
+    run(&mut device);
+    let heard = replies(&mut device);
+    assert_eq!(heard.iter().map(|h| h.0).collect::<std::vec::Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn pieces_come_in_order_and_pictures_whole() {
+    let mut device = device();
+    let header = |width| FrameHeader { format: PixelFormat::Grey8, width, height: 8, landmarks: None };
+    let requests = [
+        Request::FramePiece { offset: 0, bytes: &[1] },
+        Request::BeginFrame(header(0)),
+        Request::BeginFrame(header(33)),
+        Request::BeginFrame(header(8)),
+        Request::FramePiece { offset: 8, bytes: &[1; 8] },
+        Request::FramePiece { offset: 0, bytes: &[1; 65] },
+        Request::FramePiece { offset: 0, bytes: &[1; 60] },
+        Request::Identify,
+        Request::ReadCrop { offset: 0 },
+    ];
+    for (i, request) in requests.iter().enumerate() {
+        device.port.input.extend(packet(i as u32 + 1, request));
+    }
+    run(&mut device);
+    let heard: std::vec::Vec<_> = replies(&mut device).into_iter().map(|h| h.1).collect();
+    let expected = [
+        "Fault(Piece { expected: 0, found: 0, total: 0 })",
+        "Fault(EmptyFrame { width: 0, height: 8 })",
+        "Fault(FrameTooLarge { needed: 264, capacity: 256 })",
+        "Received { bytes: 0 }",
+        "Fault(Piece { expected: 0, found: 8, total: 64 })",
+        "Fault(Piece { expected: 0, found: 0, total: 64 })",
+        "Received { bytes: 60 }",
+        "Fault(NoFrame { received: 60, total: 64 })",
+        "Fault(NoFrame { received: 60, total: 64 })",
+    ];
+    assert_eq!(heard, expected);
+}
+
+#[test]
+fn a_message_of_another_version_is_refused_by_name() {
+    let mut device = device();
+    device.port.input.extend(packet(1, &(99u8, 1u8)));
+    run(&mut device);
+    assert_eq!(replies(&mut device), [(1, "Fault(Message { protocol: 1 })".to_owned())]);
+}
+
+#[test]
+fn the_cameras_picture_is_answered_and_the_hosts_stays() {
+    struct Still([u8; 64]);
+    impl Camera for Still {
+        fn capture(&mut self) -> Option<Shot<'_>> {
+            let frame = Frame::new(PixelFormat::Grey8, 8, 8, &self.0).ok()?;
+            Some(Shot { frame, landmarks: None })
+        }
+    }
+    let mut device = device();
+    frame(&mut device, 1);
+    device.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
+    run(&mut device);
+    let same = core::array::from_fn(|i| i as u8 + 1);
+    assert!(matches!(device.watch(&mut Still(same)), Some(Event::Answered(Answer::Known { .. }))));
+    let other = core::array::from_fn(|i| if i % 2 == 0 { 1 } else { 129 });
+    assert!(matches!(device.watch(&mut Still(other)), Some(Event::Answered(Answer::Unknown { .. }))));
+    let nothing = Event::Answered(Answer::Rejected(Rejection::ZeroEmbedding));
+    assert_eq!(device.watch(&mut Still([0; 64])), Some(nothing));
+    replies(&mut device);
+    device.port.input.extend(packet(4, &Request::Identify));
+    run(&mut device);
+    assert!(replies(&mut device)[0].1.contains("Known"));
+}
+
+proptest! {
+    /// Whatever arrives, the device goes on and answers the next whole request.
+    #[test]
+    fn any_bytes_leave_it_answering(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+        let mut device = device();
+        device.port.input.extend(&bytes);
+        device.port.input.push_back(0);
+        run(&mut device);
+        replies(&mut device);
+        device.port.input.extend(packet(u32::MAX, &Request::Info));
+        run(&mut device);
+        prop_assert_eq!(replies(&mut device).len(), 1);
+    }
+}
