@@ -403,3 +403,72 @@ fn what_is_not_taken_is_named() {
     );
     assert_eq!(told(|g| g.initializer[0].dims[0] = -16), "constant \"k1\" has the dimensions [-16, 3, 3, 3]");
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
+
+    /// A cut or bit-flipped file is an error in words or still a graph of arcgate's form, never a panic.
+    #[test]
+    fn damage_is_an_error(
+        which in 0..4usize,
+        cut in proptest::option::of(0.0..1.0f64),
+        flips in proptest::collection::vec((0.0..1.0f64, 0..8u8), 0..6),
+    ) {
+        let model = [prelu_net, residual_net, grey_net, pre_activation_net][which]();
+        let mut bytes = model.encode_to_vec();
+        for (at, bit) in flips {
+            let at = (at * bytes.len() as f64) as usize;
+            bytes[at] ^= 1 << bit;
+        }
+        if let Some(part) = cut {
+            bytes.truncate((part * bytes.len() as f64) as usize);
+        }
+        if let Ok(model) = arcgate::onnx::file::decode(&bytes) {
+            match FloatGraph::read(&model) {
+                Ok(graph) => proptest::prop_assert!(graph.dimension() > 0 && !graph.layers.is_empty()),
+                Err(error) => proptest::prop_assert!(!error.to_string().is_empty()),
+            }
+        }
+    }
+
+    /// Damage to the structure, where random bytes seldom hit: names, dimensions, attributes.
+    #[test]
+    fn damaged_structure_is_an_error(
+        which in 0..4usize,
+        kind in 0..6u8,
+        pick in 0..1000usize,
+        number in proptest::sample::select(vec![i64::MIN, -1, 0, 1, 2, 3, 7, 1 << 20, i64::MAX]),
+    ) {
+        let mut model = [prelu_net, residual_net, grey_net, pre_activation_net][which]();
+        let graph = model.graph.as_mut().unwrap();
+        let (nodes, constants) = (graph.node.len(), graph.initializer.len());
+        let node = pick % nodes;
+        match kind {
+            0 => {
+                let name = graph.node[(pick / 7) % nodes].output[0].clone();
+                let inputs = &mut graph.node[node].input;
+                let at = pick % inputs.len();
+                inputs[at] = name;
+            }
+            1 => {
+                let dims = &mut graph.initializer[pick % constants].dims;
+                match dims.len() {
+                    0 => dims.push(number),
+                    length => dims[pick % length] = number,
+                }
+            }
+            2 => {
+                for attribute in &mut graph.node[node].attribute {
+                    attribute.i = number;
+                    attribute.ints.iter_mut().for_each(|i| *i = number);
+                }
+            }
+            3 => drop(graph.node[node].input.pop()),
+            4 => drop(graph.node.remove(node)),
+            _ => graph.node[node].op_type = graph.node[(pick / 5) % nodes].op_type.clone(),
+        }
+        if let Err(error) = FloatGraph::read(&model) {
+            proptest::prop_assert!(!error.to_string().is_empty());
+        }
+    }
+}
