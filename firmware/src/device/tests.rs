@@ -37,7 +37,11 @@ impl Read for Port {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
         assert!(!self.input.is_empty(), "a read that would wait");
         self.reads += 1;
-        Read::read(&mut self.input, bytes)
+        let length = bytes.len().min(self.input.len());
+        for (place, byte) in bytes.iter_mut().zip(self.input.drain(..length)) {
+            *place = byte;
+        }
+        Ok(length)
     }
 }
 
