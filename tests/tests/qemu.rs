@@ -104,8 +104,8 @@ fn a_hundred_crops_equal_the_desktops() {
     let (_emulator, mut client) = bench.start();
     for person in 0..100 {
         let whole = bench.crowd.shot(person, 0);
-        // The emulated UART moves some 60 KB a second: ten photographs whole, of the others the part around the face.
-        let shot = if person < 10 { whole } else { whole.window(144) };
+        // The emulated UART moves some 25 KB a second: five photographs whole, of the others the part around the face.
+        let shot = if person < 5 { whole } else { whole.window(128) };
         send(&mut client, &shot);
         let (theirs, ours) = (client.read_crop().unwrap(), shot.crop(bench.model.info()));
         assert!(theirs == ours, "the crops of {} differ", shot.photo.path().display());

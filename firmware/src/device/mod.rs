@@ -99,6 +99,11 @@ where
         &mut self.port
     }
 
+    /// Whether there is nothing to send and nothing received to look at: the board may sleep until its port has something.
+    pub fn is_idle(&self) -> bool {
+        self.unsent.is_empty() && self.unread.is_empty()
+    }
+
     /// Sends what the port takes of the last reply; when all is sent, takes bytes from the port and answers the next
     /// request, if one is complete.
     ///

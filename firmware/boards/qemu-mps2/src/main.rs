@@ -90,5 +90,8 @@ fn main() -> ! {
         if let Some(event) = event {
             events::tell(&event);
         }
+        if device.is_idle() {
+            device.port().sleep();
+        }
     }
 }

@@ -1,20 +1,37 @@
-//! The CMSDK APB UART of the MPS2 boards, polled: one byte of buffer in each direction.
+//! The CMSDK APB UART of the MPS2 boards: one byte of buffer in each direction. The core sleeps while nothing arrives, so
+//! that the emulator has the processor to itself when it moves bytes.
 
 use core::convert::Infallible;
 use core::ptr::{read_volatile, write_volatile};
 
+use cortex_m::interrupt::InterruptNumber;
+use cortex_m::peripheral::NVIC;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 
 const UART0: usize = 0x4000_4000;
 const DATA: usize = UART0;
 const STATE: usize = UART0 + 0x04;
 const CTRL: usize = UART0 + 0x08;
+const INTSTATUS: usize = UART0 + 0x0c;
 const BAUDDIV: usize = UART0 + 0x10;
 
 const STATE_TX_FULL: u32 = 1 << 0;
 const STATE_RX_FULL: u32 = 1 << 1;
 const CTRL_TX_ENABLE: u32 = 1 << 0;
 const CTRL_RX_ENABLE: u32 = 1 << 1;
+const CTRL_RX_INTERRUPT: u32 = 1 << 3;
+const INTSTATUS_RX: u32 = 1 << 1;
+
+/// UART0's interrupt for a byte received.
+#[derive(Clone, Copy)]
+struct Received;
+
+// SAFETY: interrupt 0 of the board is UART0's receiver.
+unsafe impl InterruptNumber for Received {
+    fn number(self) -> u16 {
+        0
+    }
+}
 
 /// The smallest divider that the UART takes: as fast as it goes.
 const FASTEST: u32 = 16;
@@ -36,9 +53,23 @@ pub struct Uart(());
 impl Uart {
     /// Switches it on.
     pub fn start() -> Self {
+        // The interrupt only ends a sleep; nothing is to handle it.
+        cortex_m::interrupt::disable();
+        // SAFETY: with interrupts disabled no handler runs, whatever is unmasked.
+        unsafe { NVIC::unmask(Received) };
         set(BAUDDIV, FASTEST);
-        set(CTRL, CTRL_TX_ENABLE | CTRL_RX_ENABLE);
+        set(CTRL, CTRL_TX_ENABLE | CTRL_RX_ENABLE | CTRL_RX_INTERRUPT);
         Uart(())
+    }
+
+    /// Sleeps until a byte has arrived, if none has.
+    pub fn sleep(&mut self) {
+        if get(STATE) & STATE_RX_FULL == 0 {
+            // A byte that arrives before the sleep begins leaves the interrupt pending, which ends it at once.
+            cortex_m::asm::wfi();
+            set(INTSTATUS, INTSTATUS_RX);
+            NVIC::unpend(Received);
+        }
     }
 }
 
