@@ -95,6 +95,10 @@ pub enum Who<'a> {
 }
 
 /// What a device answers.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a page of people is large, and a device has no heap to box it on"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Reply<'a> {
     /// What it is.
