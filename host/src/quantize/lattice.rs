@@ -69,6 +69,21 @@ fn divided(weight: f32, input: f32, output: f32) -> f32 {
     (weight * input) / output
 }
 
+/// The requantization scale in every order in which a runtime may multiply the three scales out in f32.
+///
+/// tract folds constants where it meets them, and so, from one graph to the next, in one order or another; the last bit of
+/// the result depends on it, and one last bit is a different byte where an accumulator lies on a step.
+fn every_order(weight: f32, input: f32, output: f32) -> [f32; 5] {
+    let reciprocal = 1.0 / output;
+    [
+        tract_per_channel(weight, input, output),
+        divided(weight, input, output),
+        weight * (input * reciprocal),
+        weight * (input / output),
+        input * (weight * reciprocal),
+    ]
+}
+
 /// `acc` times `scale` in f32, halves to even, the sign put back: tract's per-channel rule and onnxruntime's.
 fn round_f32(acc: i64, scale: f32) -> i64 {
     let magnitude = (acc.unsigned_abs() as f32 * scale).round_ties_even() as i64;
@@ -110,9 +125,9 @@ fn multiplier_near(scale: f64) -> Option<HighMul> {
 /// `weight`, `input` and `output` are the scales as they stand in the model; the answer is `None` when two rules differ
 /// for any accumulator. The rules are compared two accumulators to each side of every step.
 pub fn weight_scale(weight: f32, input: f32, output: f32, steps: Steps) -> Option<HighMul> {
-    let per_channel = tract_per_channel(weight, input, output);
-    let shared = divided(weight, input, output);
-    if !(per_channel.is_normal() && shared.is_normal() && per_channel > 0.0) {
+    let scales = every_order(weight, input, output);
+    let [per_channel, shared, ..] = scales;
+    if !(scales.iter().all(|s| s.is_normal()) && per_channel > 0.0) {
         return None;
     }
     let high = multiplier_near(per_channel as f64)?;
@@ -121,9 +136,7 @@ pub fn weight_scale(weight: f32, input: f32, output: f32, steps: Steps) -> Optio
         (centre - 2..=centre + 2).all(|acc| {
             let Ok(small) = i32::try_from(acc) else { return false };
             let wanted = high.apply(small) as i64;
-            wanted == round_f32(acc, per_channel)
-                && wanted == round_f32(acc, shared)
-                && wanted == round_exact(acc, shared)
+            wanted == round_exact(acc, shared) && scales.iter().all(|&scale| wanted == round_f32(acc, scale))
         })
     });
     agree.then_some(high)
@@ -139,7 +152,7 @@ pub fn shift_is_safe(multiplier: HighMul, magnitude: i64) -> bool {
 /// Returns `None` when the requantization scale is [`GREATEST_SCALE`] or more, or no neighbour within reach agrees.
 pub fn place_weight_scale(wanted: f64, input: f32, output: f32, steps: Steps) -> Option<Placed> {
     let requant = (wanted * input as f64 / output as f64).max(LEAST_SCALE * 1.0001);
-    if !(requant < GREATEST_SCALE) {
+    if requant.is_nan() || requant >= GREATEST_SCALE {
         return None;
     }
     let start = multiplier_near(requant)?;
