@@ -2,7 +2,7 @@
 //! grouped convolution, which is laid out for few groups.
 //!
 //! Planes are small (a few thousand values), so each tap of the kernel is one pass over a plane that stays in the first
-//! cache, and every pass is a multiply-add of contiguous rows that compilers vectorize. Work is split over planes
+//! cache, and every pass is a multiply-add of contiguous values that compilers vectorize. Work is split over planes
 //! (backward to the weights: over channels), never within a sum, so results do not depend on the number of threads.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -11,9 +11,11 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::autodiff::{Autodiff, NodeId};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
+
+use super::flex::{contiguous, shape4, sum, tensor, values, widest};
 
 /// Planes that one rayon task takes at least.
 const PLANES_PER_TASK: usize = 8;
@@ -53,71 +55,112 @@ pub fn depthwise(x: Tensor<4>, weight: Tensor<4>, stride: usize, pad: usize) -> 
     Tensor::from_dispatch(Dispatch::depthwise(x.into_dispatch(), weight.into_dispatch(), stride, pad))
 }
 
-/// One axis of a convolution.
+/// How a kernel slides over a plane, and the plane with its padding as one run of values.
+///
+/// In the padded plane, `pitch` values a row, the value under a tap of the kernel lies a fixed distance behind the window's
+/// corner. So a tap is one multiply-add over a long run that goes on across the ends of rows; what it computes there is
+/// never read.
 #[derive(Clone, Copy)]
-struct Axis {
-    input: usize,
-    output: usize,
+struct Slide {
+    h: usize,
+    w: usize,
+    k: usize,
     stride: usize,
     pad: usize,
+    /// Output rows and columns.
+    rows: usize,
+    columns: usize,
+    /// Values of a row of the padded plane.
+    pitch: usize,
 }
 
-impl Axis {
-    fn new(input: usize, kernel: usize, stride: usize, pad: usize) -> Self {
-        Axis { input, output: (input + 2 * pad - kernel) / stride + 1, stride, pad }
+impl Slide {
+    fn new([h, w]: [usize; 2], k: usize, stride: usize, pad: usize) -> Self {
+        let output = |input: usize| (input + 2 * pad - k) / stride + 1;
+        Slide { h, w, k, stride, pad, rows: output(h), columns: output(w), pitch: w + 2 * pad }
     }
 
-    /// The outputs whose input under `tap` is inside, and that input for the first of them.
-    fn reach(self, tap: usize) -> (std::ops::Range<usize>, usize) {
-        let first = self.pad.saturating_sub(tap).div_ceil(self.stride);
-        let past = (self.input + self.pad).saturating_sub(tap).div_ceil(self.stride).min(self.output);
-        (first..past.max(first), (first * self.stride + tap).saturating_sub(self.pad))
+    /// Values of the padded plane.
+    fn padded(self) -> usize {
+        (self.h + 2 * self.pad) * self.pitch
+    }
+
+    /// Outputs of a plane.
+    fn outputs(self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// How far behind the window's corner each tap lies.
+    fn taps(self) -> impl Iterator<Item = usize> {
+        (0..self.k).flat_map(move |ky| (0..self.k).map(move |kx| ky * self.pitch + kx))
+    }
+
+    /// Runs of window corners: all of them at stride 1, otherwise one run a row of outputs.
+    fn runs(self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let width = (self.columns - 1) * self.stride + 1;
+        let (count, step) = if self.stride == 1 { (1, 0) } else { (self.rows, self.stride * self.pitch) };
+        let len = if self.stride == 1 { (self.rows - 1) * self.pitch + width } else { width };
+        (0..count).map(move |run| run * step..run * step + len)
+    }
+
+    /// Copies a plane into its place in a padded one, whose border stays as it is.
+    fn pad_into(self, plane: &[f32], padded: &mut [f32]) {
+        for (y, line) in plane.chunks_exact(self.w).enumerate() {
+            padded[(y + self.pad) * self.pitch + self.pad..][..self.w].copy_from_slice(line);
+        }
+    }
+
+    /// The window corner of each output.
+    fn corners(self) -> impl Iterator<Item = usize> {
+        let corner = move |y: usize, x: usize| (y * self.pitch + x) * self.stride;
+        (0..self.rows).flat_map(move |y| (0..self.columns).map(move |x| corner(y, x)))
+    }
+
+    /// Puts each output's gradient at its window's corner; the values between corners stay as they are.
+    fn spread(self, grads: &[f32], corners: &mut [f32]) {
+        for (corner, &grad) in self.corners().zip(grads) {
+            corners[corner] = grad;
+        }
     }
 }
 
-fn shape4(t: &FlexTensor) -> [usize; 4] {
-    let s = t.shape();
-    [s[0], s[1], s[2], s[3]]
+/// `to[i] += q * from[i]`.
+#[inline(always)]
+fn add_times(to: &mut [f32], from: &[f32], q: f32) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += q * from);
 }
 
-fn contiguous(t: FlexTensor) -> FlexTensor {
-    if t.is_contiguous() { t } else { t.to_contiguous() }
-}
-
-fn values(t: &FlexTensor) -> &[f32] {
-    t.as_slice::<f32>().expect("training runs in f32 and the tensor was made contiguous")
-}
-
-fn tensor(values: Vec<f32>, shape: [usize; 4]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
+/// The sum of `a[i] * b[i]`.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let b = &b[..a.len()];
+    sum(a.len(), |i| a[i] * b[i])
 }
 
 impl DepthwiseOps for Flex {
     fn depthwise(x: FlexTensor, weight: FlexTensor, stride: usize, pad: usize) -> FlexTensor {
         let (x, weight) = (contiguous(x), contiguous(weight));
         let ([b, c, h, w], [.., k]) = (shape4(&x), shape4(&weight));
-        let (rows, cols) = (Axis::new(h, k, stride, pad), Axis::new(w, k, stride, pad));
+        let slide = Slide::new([h, w], k, stride, pad);
         let (xs, ws) = (values(&x), values(&weight));
-        let mut out = vec![0.0; b * c * rows.output * cols.output];
-        let planes = out.par_chunks_mut(rows.output * cols.output).enumerate().with_min_len(PLANES_PER_TASK);
-        planes.for_each(|(i, plane)| {
-            let from = &xs[i * h * w..][..h * w];
-            for (tap, &q) in ws[i % c * k * k..][..k * k].iter().enumerate() {
-                let (ys, mut y_in) = rows.reach(tap / k);
-                let (columns, x_in) = cols.reach(tap % k);
-                for y in ys {
-                    let to = &mut plane[y * cols.output..][columns.clone()];
-                    let line = &from[y_in * w..][..w];
-                    if stride == 1 {
-                        to.iter_mut().zip(&line[x_in..]).for_each(|(o, v)| *o += q * v);
-                    } else {
-                        to.iter_mut().zip(line[x_in..].iter().step_by(stride)).for_each(|(o, v)| *o += q * v);
+        let mut out = vec![0.0; b * c * slide.outputs()];
+        let planes = out.par_chunks_mut(slide.outputs()).enumerate().with_min_len(PLANES_PER_TASK);
+        let scratch = || (vec![0.0; slide.padded()], vec![0.0; slide.padded()]);
+        planes.for_each_init(scratch, |(padded, sums), (i, plane)| {
+            slide.pad_into(&xs[i * h * w..][..h * w], padded);
+            let weights = &ws[i % c * k * k..][..k * k];
+            widest(|| {
+                for run in slide.runs() {
+                    let sums = &mut sums[run.clone()];
+                    sums.fill(0.0);
+                    for (tap, &q) in slide.taps().zip(weights) {
+                        add_times(sums, &padded[run.start + tap..][..sums.len()], q);
                     }
-                    y_in += stride;
                 }
-            }
+            });
+            plane.iter_mut().zip(slide.corners()).for_each(|(out, corner)| *out = sums[corner]);
         });
-        tensor(out, [b, c, rows.output, cols.output])
+        tensor(out, [b, c, slide.rows, slide.columns])
     }
 
     fn depthwise_to_input(
@@ -130,25 +173,25 @@ impl DepthwiseOps for Flex {
     ) -> FlexTensor {
         let (grad, weight) = (contiguous(grad), contiguous(weight));
         let ([b, c, ..], [.., k]) = (shape4(&grad), shape4(&weight));
-        let (rows, cols) = (Axis::new(h, k, stride, pad), Axis::new(w, k, stride, pad));
+        let slide = Slide::new([h, w], k, stride, pad);
         let (gs, ws) = (values(&grad), values(&weight));
         let mut out = vec![0.0; b * c * h * w];
         let planes = out.par_chunks_mut(h * w).enumerate().with_min_len(PLANES_PER_TASK);
-        planes.for_each(|(i, plane)| {
-            let from = &gs[i * rows.output * cols.output..][..rows.output * cols.output];
-            for (tap, &q) in ws[i % c * k * k..][..k * k].iter().enumerate() {
-                let (ys, mut y_in) = rows.reach(tap / k);
-                let (columns, x_in) = cols.reach(tap % k);
-                for y in ys {
-                    let line = &from[y * cols.output..][columns.clone()];
-                    let to = &mut plane[y_in * w..][..w][x_in..];
-                    if stride == 1 {
-                        to.iter_mut().zip(line).for_each(|(o, g)| *o += q * g);
-                    } else {
-                        to.iter_mut().step_by(stride).zip(line).for_each(|(o, g)| *o += q * g);
+        let scratch = || (vec![0.0; slide.padded()], vec![0.0; slide.padded()]);
+        planes.for_each_init(scratch, |(corners, padded), (i, plane)| {
+            slide.spread(&gs[i * slide.outputs()..][..slide.outputs()], corners);
+            padded.fill(0.0);
+            let weights = &ws[i % c * k * k..][..k * k];
+            widest(|| {
+                for run in slide.runs() {
+                    let corners = &corners[run.clone()];
+                    for (tap, &q) in slide.taps().zip(weights) {
+                        add_times(&mut padded[run.start + tap..][..corners.len()], corners, q);
                     }
-                    y_in += stride;
                 }
+            });
+            for (y, line) in plane.chunks_exact_mut(w).enumerate() {
+                line.copy_from_slice(&padded[(y + pad) * slide.pitch + pad..][..w]);
             }
         });
         tensor(out, [b, c, h, w])
@@ -163,48 +206,26 @@ impl DepthwiseOps for Flex {
     ) -> FlexTensor {
         let (grad, x) = (contiguous(grad), contiguous(x));
         let [b, c, h, w] = shape4(&x);
-        let (rows, cols) = (Axis::new(h, k, stride, pad), Axis::new(w, k, stride, pad));
+        let slide = Slide::new([h, w], k, stride, pad);
         let (gs, xs) = (values(&grad), values(&x));
         let mut out = vec![0.0; c * k * k];
-        out.par_chunks_mut(k * k).enumerate().for_each(|(channel, taps)| {
+        let scratch = || (vec![0.0; slide.padded()], vec![0.0; slide.padded()]);
+        out.par_chunks_mut(k * k).enumerate().for_each_init(scratch, |(corners, padded), (channel, taps)| {
             for image in 0..b {
                 let i = image * c + channel;
-                let grads = &gs[i * rows.output * cols.output..][..rows.output * cols.output];
-                let from = &xs[i * h * w..][..h * w];
-                for (tap, sum) in taps.iter_mut().enumerate() {
-                    let (ys, mut y_in) = rows.reach(tap / k);
-                    let (columns, x_in) = cols.reach(tap % k);
-                    let mut lanes = [0.0; 8];
-                    for y in ys {
-                        let line = &grads[y * cols.output..][columns.clone()];
-                        dot_into(&mut lanes, line, &from[y_in * w..][..w][x_in..], stride);
-                        y_in += stride;
+                slide.spread(&gs[i * slide.outputs()..][..slide.outputs()], corners);
+                slide.pad_into(&xs[i * h * w..][..h * w], padded);
+                widest(|| {
+                    for run in slide.runs() {
+                        let corners = &corners[run.clone()];
+                        for (sum, tap) in taps.iter_mut().zip(slide.taps()) {
+                            *sum += dot(corners, &padded[run.start + tap..]);
+                        }
                     }
-                    *sum += lanes.iter().sum::<f32>();
-                }
+                });
             }
         });
         tensor(out, [c, 1, k, k])
-    }
-}
-
-/// Adds `g[i] * x[i * stride]` into eight running sums.
-fn dot_into(lanes: &mut [f32; 8], g: &[f32], x: &[f32], stride: usize) {
-    if stride == 1 {
-        let x = &x[..g.len()];
-        let (gs, xs) = (g.chunks_exact(8), x.chunks_exact(8));
-        for (lane, (g, x)) in lanes.iter_mut().zip(gs.remainder().iter().zip(xs.remainder())) {
-            *lane += g * x;
-        }
-        for (g, x) in gs.zip(xs) {
-            for (lane, (g, x)) in lanes.iter_mut().zip(g.iter().zip(x)) {
-                *lane += g * x;
-            }
-        }
-    } else {
-        for (i, (g, x)) in g.iter().zip(x.iter().step_by(stride)).enumerate() {
-            lanes[i % 8] += g * x;
-        }
     }
 }
 
@@ -275,7 +296,7 @@ impl<B: DepthwiseOps, C: CheckpointStrategy> DepthwiseOps for Autodiff<B, C> {
 mod tests {
     use burn::tensor::module::conv2d;
     use burn::tensor::ops::ConvOptions;
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use burn::tensor::{Device, Distribution, TensorData, Tolerance};
 
     use super::*;
 

@@ -8,6 +8,8 @@ use burn::tensor::{Device, Tensor, activation};
 
 use super::depthwise::depthwise;
 use super::normal;
+use super::normalise::normalise;
+use super::pointwise::pointwise;
 use crate::synth::dice::Dice;
 
 /// Which convolution.
@@ -86,13 +88,7 @@ impl ConvBn {
         let weight = self.weight.val();
         let y = match self.kind {
             Kind::Stem => conv2d(x, weight, None, ConvOptions::new([2, 2], [1, 1], [1, 1], 1)),
-            // As one matrix product, which flex runs faster than its general convolution.
-            Kind::Pointwise => {
-                let ([b, cin, h, w], [cout, ..]) = (x.dims(), weight.dims());
-                let weight: Tensor<3> = weight.reshape([1, cout, cin]);
-                let x: Tensor<3> = x.reshape([b, cin, h * w]);
-                weight.matmul(x).reshape([b, cout, h, w])
-            }
+            Kind::Pointwise => pointwise(x, weight),
             Kind::Depthwise { stride } => depthwise(x, weight, stride, 1),
             Kind::Global { rows, columns } => {
                 let [b, c, ..] = x.dims();
@@ -101,11 +97,29 @@ impl ConvBn {
                 (x * weight).sum_dim(2).reshape([b, c, 1, 1])
             }
         };
-        let y = self.norm.forward(y);
-        match (self.activation, &self.slopes) {
-            (Activation::Relu, _) => activation::relu(y),
-            (Activation::Prelu, Some(slopes)) => activation::prelu(y, slopes.val()),
-            _ => y,
+        let rectify = self.activation == Activation::Relu;
+        let y = match y.device().is_autodiff() && self.norm.training.is_enabled() {
+            true => self.normalise(y, rectify),
+            false if rectify => activation::relu(self.norm.forward(y)),
+            false => self.norm.forward(y),
+        };
+        match &self.slopes {
+            Some(slopes) => activation::prelu(y, slopes.val()),
+            None => y,
         }
+    }
+
+    /// Batch normalisation by the batch's own moments, which also move the running ones.
+    fn normalise(&self, x: Tensor<4>, rectify: bool) -> Tensor<4> {
+        let BatchNorm { gamma, beta, running_mean, running_var, momentum, epsilon, .. } = &self.norm;
+        let (y, moments) = normalise(x, gamma.val(), beta.val(), *epsilon, rectify);
+        let channels = gamma.dims()[0];
+        for (row, running) in [running_mean, running_var].into_iter().enumerate() {
+            let own: Tensor<1> = moments.clone().slice(row..row + 1).reshape([channels]);
+            let before = running.value_sync().to_device(&own.device());
+            let after = before.mul_scalar(1.0 - momentum).add(own.mul_scalar(*momentum));
+            running.update(after.detach());
+        }
+        y
     }
 }

@@ -5,7 +5,10 @@
 //! convolution is followed by batch normalisation, which [`crate::train::export`] folds into it.
 
 pub mod depthwise;
+mod flex;
 mod layer;
+pub mod normalise;
+pub mod pointwise;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
