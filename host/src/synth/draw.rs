@@ -35,6 +35,7 @@ pub fn person(who: &Identity, view: &View, width: usize, height: usize) -> Canva
     sitter.nose(&mut canvas);
     sitter.eyes(&mut canvas);
     sitter.front_hair(&mut canvas);
+    sitter.band(&mut canvas);
     sitter.glasses(&mut canvas);
     canvas
 }
@@ -80,10 +81,6 @@ impl Sitter<'_> {
         }
     }
 
-    fn hair_dark(&self) -> Colour {
-        self.who.hair.map(|c| c * 0.78)
-    }
-
     /// Hair with a little sheen: lighter towards the top.
     fn sheen(&self) -> impl Fn(f32, f32) -> Colour + use<> {
         let hair = self.who.hair;
@@ -95,7 +92,7 @@ impl Sitter<'_> {
     }
 
     fn back_hair(&self, canvas: &mut Canvas) {
-        let (who, dark) = (self.who, self.hair_dark());
+        let (who, dark) = (self.who, self.who.back_hair.map(|c| c * 0.78));
         let (w, h, v) = (who.head_width, who.head_height, who.volume);
         let back = self.at(0.0, 0.0, -0.25);
         let mut fill = |half: [f32; 2], centre: [f32; 2], radius: f32| {
@@ -210,7 +207,7 @@ impl Sitter<'_> {
     fn beard(&self, canvas: &mut Canvas) {
         let who = self.who;
         let [mx, my] = self.at(0.0, who.mouth_y, 0.22);
-        let colour = self.hair_dark();
+        let colour = who.beard_colour.map(|c| c * 0.78);
         let bounds = [-1.2, 0.0, 1.2, 1.7];
         match who.beard {
             Beard::None => {}
@@ -405,6 +402,18 @@ impl Sitter<'_> {
             }
             HairStyle::Bun => canvas.shade(bounds, 1.0, cap(0.04, line - 0.05, curve + 0.35, 0.0), sheen),
         }
+    }
+
+    /// A band around the head, over the forehead.
+    fn band(&self, canvas: &mut Canvas) {
+        let Some(colour) = self.who.band else { return };
+        let outline = self.outline(0.06 + 0.4 * self.who.volume);
+        let [x0, y0] = self.at(0.0, -0.54, 0.2);
+        let shape = move |x: f32, y: f32| {
+            let along = x - x0;
+            outline(x, y).max((y - y0 - 0.12 * along * along).abs() - 0.10)
+        };
+        canvas.fill([-1.3, y0 - 0.3, 1.3, y0 + 0.4], colour, 1.0, shape);
     }
 
     fn glasses(&self, canvas: &mut Canvas) {

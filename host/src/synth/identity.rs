@@ -98,6 +98,9 @@ pub struct Identity {
     pub earring: Option<Colour>,
     pub style: HairStyle,
     pub hair: Colour,
+    /// Of the hair behind the head.
+    pub back_hair: Colour,
+    pub band: Option<Colour>,
     pub hairline: f32,
     pub hairline_curve: f32,
     pub part: f32,
@@ -124,6 +127,7 @@ pub struct Identity {
     pub lip_colour: Colour,
     pub beard: Beard,
     pub beard_length: f32,
+    pub beard_colour: Colour,
     pub glasses: Glasses,
     pub frame: Colour,
     pub lens: [f32; 2],
@@ -153,7 +157,16 @@ const HAIRS: [Colour; 10] = [
     [0.45, 0.12, 0.14],
 ];
 
-const DYES: [Colour; 4] = [[0.20, 0.45, 0.72], [0.83, 0.34, 0.58], [0.25, 0.60, 0.42], [0.50, 0.33, 0.68]];
+const DYES: [Colour; 8] = [
+    [0.16, 0.40, 0.80],
+    [0.90, 0.36, 0.62],
+    [0.18, 0.62, 0.36],
+    [0.48, 0.26, 0.72],
+    [0.92, 0.46, 0.10],
+    [0.20, 0.72, 0.76],
+    [0.82, 0.12, 0.16],
+    [0.78, 0.86, 0.24],
+];
 
 const IRISES: [Colour; 5] =
     [[0.24, 0.14, 0.08], [0.42, 0.27, 0.12], [0.33, 0.52, 0.73], [0.33, 0.52, 0.34], [0.48, 0.52, 0.55]];
@@ -180,8 +193,8 @@ impl Identity {
         let warm = dice.between(-0.04, 0.04);
         let skin = mix(SKINS[stop], SKINS[stop + 1], tone - stop as f32);
         let skin = [skin[0] + warm, skin[1], skin[2] - warm];
-        let hair = if dice.chance(0.1) { dice.pick(&DYES) } else { dice.pick(&HAIRS) };
-        let hair = hair.map(|c| (c * dice.between(0.85, 1.15)).min(1.0));
+        let hair = if dice.chance(0.4) { dice.pick(&DYES) } else { dice.pick(&HAIRS) };
+        let hair = hair.map(|c| (c * dice.between(0.88, 1.12)).min(1.0));
         let style = dice.pick(&STYLES);
         let lip_base = mix(skin, [0.70, 0.22, 0.25], dice.between(0.3, 0.6));
         let bearded =
@@ -200,9 +213,11 @@ impl Identity {
             skin,
             blush: dice.unit(),
             ear_size: dice.between(0.11, 0.22),
-            earring: dice.chance(0.25).then(|| dice.pick(&ring)),
+            earring: dice.chance(0.3).then(|| dice.pick(&ring)),
             style,
             hair,
+            back_hair: if dice.chance(0.4) { dice.pick(&DYES) } else { hair },
+            band: dice.chance(0.45).then(|| dice.pick(&DYES)),
             hairline: dice.between(-0.66, -0.36),
             hairline_curve: dice.between(-0.1, 0.5),
             part: dice.between(-0.45, 0.45),
@@ -226,9 +241,14 @@ impl Identity {
             mouth_y: dice.between(0.47, 0.64),
             mouth_width: dice.between(0.16, 0.34),
             lip: dice.between(0.025, 0.075),
-            lip_colour: if painted { dice.pick(&[[0.75, 0.10, 0.17], [0.58, 0.14, 0.30]]) } else { lip_base },
+            lip_colour: if painted {
+                dice.pick(&[[0.78, 0.08, 0.15], [0.50, 0.10, 0.34], [0.95, 0.45, 0.45]])
+            } else {
+                lip_base
+            },
             beard: if bearded { dice.pick(&kinds) } else { Beard::None },
             beard_length: dice.between(0.02, 0.2),
+            beard_colour: if dice.chance(0.4) { dice.pick(&DYES) } else { hair },
             glasses: if dice.chance(0.4) { dice.pick(&rims) } else { Glasses::None },
             frame: dice.pick(&FRAMES),
             lens: [dice.between(0.19, 0.25), dice.between(0.13, 0.21)],

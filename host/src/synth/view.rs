@@ -77,11 +77,11 @@ impl View {
     /// The photograph that `dice` falls for.
     pub fn roll(dice: &mut Dice) -> Self {
         // The tangent of half the roll: the angle's sine and cosine without trigonometry.
-        let t = dice.bell() * 0.055;
+        let t = dice.bell() * 0.045;
         let roll = [(1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t)];
-        let gain = dice.between(0.50, 1.30);
-        let tint = dice.between(-0.17, 0.17);
-        let green = dice.between(-0.06, 0.06);
+        let gain = dice.between(0.65, 1.20);
+        let tint = dice.between(-0.09, 0.09);
+        let green = dice.between(-0.03, 0.03);
         // Half-way between any colour and its grey: rooms and clothes, not signal flags.
         let colour = |dice: &mut Dice| -> Colour {
             let [r, g, b]: Colour = std::array::from_fn(|_| dice.unit());
@@ -96,7 +96,7 @@ impl View {
             3 => Backdrop::Halves,
             _ => Backdrop::Disc(dice.between(0.15, 0.5)),
         };
-        let occluder = match dice.below(8) {
+        let occluder = match dice.below(14) {
             0 => {
                 let u = dice.between(-1.0, 1.0);
                 let towards = [2.0 * u / (1.0 + u * u), (1.0 - u * u) / (1.0 + u * u)];
@@ -109,14 +109,14 @@ impl View {
             _ => None,
         };
         View {
-            shift: [dice.bell() * 0.065, dice.bell() * 0.055],
+            shift: [dice.bell() * 0.078, dice.bell() * 0.066],
             zoom: 1.0 + dice.bell() * 0.08,
             roll,
-            yaw: dice.bell() * 0.18,
+            yaw: dice.bell() * 0.15,
             pitch: dice.bell() * 0.03,
-            light: [dice.bell() * 0.24, dice.bell() * 0.12],
+            light: [dice.bell() * 0.16, dice.bell() * 0.08],
             gain: [gain * (1.0 + tint), gain * (1.0 + green), gain * (1.0 - tint)],
-            contrast: dice.between(0.8, 1.15),
+            contrast: dice.between(0.85, 1.12),
             smile: dice.between(-0.3, 1.0),
             mouth_open: if dice.chance(0.3) { dice.between(0.3, 1.0) } else { 0.0 },
             eye_open: if dice.chance(0.06) { 0.15 } else { dice.between(0.75, 1.1) },
@@ -128,7 +128,7 @@ impl View {
             colours,
             slant: dice.between(-0.6, 0.6),
             occluder,
-            noise: dice.between(0.004, 0.03),
+            noise: dice.between(0.004, 0.022),
             blur: if dice.chance(0.3) { dice.between(0.3, 0.9) } else { 0.0 },
         }
     }
