@@ -26,7 +26,10 @@ pub struct Args {
     /// Prove on the images under this folder too (aligned by its landmarks.csv where the model wants aligned faces).
     #[arg(long)]
     images: Option<PathBuf>,
-    /// How many images and how many synthetic crops (noise, gradients, stripes) the proof runs on.
+    /// How many of those images; they are spread evenly over the folder.
+    #[arg(long, default_value_t = 64, requires = "images")]
+    count: usize,
+    /// How many synthetic crops (noise, gradients, stripes) the proof runs on besides.
     #[arg(long, default_value_t = 32)]
     crops: usize,
 }
@@ -45,7 +48,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let mut crops = lower::synthetic_crops(&info, args.crops);
     let synthetic = crops.len();
     if let Some(folder) = &args.images {
-        crops.extend(image_crops(folder, &info, args.crops, ui)?);
+        crops.extend(image_crops(folder, &info, args.count, ui)?);
     }
     let images = crops.len() - synthetic;
     let bar = ui.progress("proving", "crops", crops.len() as u64);
