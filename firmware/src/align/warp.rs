@@ -69,7 +69,7 @@ fn samples<const C: usize>(
 ) -> impl Iterator<Item = [u8; C]> {
     let m = *similarity.crop_to_frame();
     (0..height as i64).flat_map(move |v| (0..width as i64).map(move |u| (u, v))).map(move |(u, v)| {
-        // Products stay below 2^32 * 2^10 * 2^16 and sums below 2^60: no overflow within the accepted scales and shifts.
+        // Products stay below 2^32 * 2^10 * 2^16 and sums below 2^62: no overflow within the accepted scales and coordinates.
         let (x, fx) = split(m.m11 * u + m.m12 * v + m.m13);
         let (y, fy) = split(m.m21 * u + m.m22 * v + m.m23);
         let one = 1 << WEIGHT_BITS;

@@ -10,7 +10,7 @@ const FINEST: f32 = 0.02;
 /// The scale and zero point for a tensor that is cut to `clamp`, with the least squared error on its samples.
 pub(super) fn affine(seen: &Observed, clamp: Clamp) -> Quantization {
     let (lo, hi) = (seen.lo.min(0.0).max(clamp.lo), seen.hi.max(0.0).min(clamp.hi));
-    if !(hi - lo >= f32::MIN_POSITIVE * 1e6) {
+    if (hi - lo).is_nan() || hi - lo < f32::MIN_POSITIVE * 1e6 {
         // Nothing but zeros was seen.
         return Quantization { scale: 1.0 / 255.0, zero_point: if clamp.lo == 0.0 { -128 } else { 0 } };
     }

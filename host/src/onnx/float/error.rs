@@ -8,29 +8,29 @@ use crate::onnx::tensor::TensorError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeError {
     /// The node's name; its output's where it has none.
-    pub node: String,
+    pub node: Box<str>,
     /// Its operator.
-    pub op: String,
+    pub op: Box<str>,
     /// What is the matter, with the value.
-    pub problem: String,
+    pub problem: Box<str>,
     /// Tensors that go in.
-    pub inputs: Vec<String>,
+    pub inputs: Box<[String]>,
     /// Tensors that come out.
-    pub outputs: Vec<String>,
+    pub outputs: Box<[String]>,
     /// What would be taken.
-    pub accepted: String,
+    pub accepted: Box<str>,
 }
 
 impl NodeError {
     /// About `node`.
     pub fn new(node: &NodeProto, problem: impl Into<String>, accepted: impl Into<String>) -> Self {
         NodeError {
-            node: display_name(node),
-            op: node.op_type.clone(),
-            problem: problem.into(),
+            node: display_name(node).into(),
+            op: node.op_type.as_str().into(),
+            problem: problem.into().into(),
             inputs: node.input.iter().filter(|s| !s.is_empty()).cloned().collect(),
             outputs: node.output.iter().filter(|s| !s.is_empty()).cloned().collect(),
-            accepted: accepted.into(),
+            accepted: accepted.into().into(),
         }
     }
 }

@@ -60,6 +60,9 @@ fn opset(model: &ModelProto) -> Result<i64, ReadError> {
     }
 }
 
+/// A constant's dimensions and its values.
+type Weights = (Vec<usize>, Vec<f32>);
+
 /// A tensor as a node sees it.
 #[derive(Clone, Copy)]
 struct View {
@@ -252,11 +255,7 @@ impl<'m> Reader<'m> {
     }
 
     /// Input `index` as finite real numbers.
-    fn weights(
-        &self,
-        node: &'m NodeProto,
-        index: usize,
-    ) -> Result<Option<(Vec<usize>, Vec<f32>)>, ReadError> {
+    fn weights(&self, node: &'m NodeProto, index: usize) -> Result<Option<Weights>, ReadError> {
         let Some(tensor) = self.constant(node, index)? else { return Ok(None) };
         let name = &node.input[index];
         let Values::F32(values) = tensor.values else {
@@ -270,7 +269,7 @@ impl<'m> Reader<'m> {
         Ok(Some((tensor.dims, values)))
     }
 
-    fn some_weights(&self, node: &'m NodeProto, index: usize) -> Result<(Vec<usize>, Vec<f32>), ReadError> {
+    fn some_weights(&self, node: &'m NodeProto, index: usize) -> Result<Weights, ReadError> {
         let missing = || NodeError::new(node, format!("input {index} is missing"), "a constant there");
         self.weights(node, index)?.ok_or_else(|| missing().into())
     }
@@ -455,9 +454,9 @@ impl<'m> Reader<'m> {
             let problem = format!("its input is {:?}", self.dims(view));
             return Err(NodeError::new(node, problem, "a flat input (Flatten before it)").into());
         }
-        let outputs = match dims.as_slice() {
-            &[o, i] if transposed && i == inputs && o > 0 => o,
-            &[i, o] if !transposed && i == inputs && o > 0 => o,
+        let outputs = match *dims.as_slice() {
+            [o, i] if transposed && i == inputs && o > 0 => o,
+            [i, o] if !transposed && i == inputs && o > 0 => o,
             _ => {
                 let problem = format!("weights of the shape {dims:?}");
                 return Err(NodeError::new(node, problem, wanted).into());

@@ -123,7 +123,7 @@ impl Windows {
                 );
             }
         };
-        let pads = match explicit.map(|pads| <[i64; 4]>::try_from(pads)) {
+        let pads = match explicit.map(<[i64; 4]>::try_from) {
             None => [0; 4],
             Some(Ok(pads)) if (0..4).all(|i| (0..kernel[i % 2] as i64).contains(&pads[i])) => {
                 pads.map(|p| p as usize)
