@@ -44,9 +44,13 @@ install_bare_metal() {
     fi
     local root=()
     [ "$(id -u)" -eq 0 ] || root=(sudo)
-    "${root[@]}" apt-get update -qq >&2 &&
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2 ||
-        { echo "missing for the emulated board, and apt could not install them: ${packages[*]}" >&2; return 1; }
+    "${root[@]}" apt-get update -qq >&2
+    local package
+    # One by one: asked for all at once, the resolver gives up where an older package of the system is in the way of one.
+    for package in "${packages[@]}"; do
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >&2 ||
+            { echo "missing for the emulated board, and apt could not install it: $package" >&2; return 1; }
+    done
 }
 
 # build_board BOARD: builds it and prints the path of its ELF file.
