@@ -150,7 +150,8 @@ fn face_at(map: &Map<'_>, stride: u16, cell: usize, columns: usize, score: f32) 
     let edges = [face.x, face.y, face.width, face.height, face.x + face.width, face.y + face.height];
     let finite =
         edges.iter().chain(face.landmarks.iter().flat_map(|p| p.coords.iter())).all(|v| v.is_finite());
-    finite.then_some(face)
+    // A box without area overlaps nothing, not even itself: it would be found again and again.
+    (finite && width > 0.0 && height > 0.0).then_some(face)
 }
 
 #[cfg(test)]
@@ -225,8 +226,8 @@ mod tests {
             maps.put(2, 0, 0.9, 0.9, [0.0, 0.0, bad, 0.0]);
             maps.put(2, 1, f32::NAN, 0.9, [0.0; 4]);
             let faces: heapless::Vec<Face, 4> = decode(&maps.views(), 64, 32, &Settings::default()).unwrap();
-            // exp(-inf) is a width of 0: finite, and harmless.
-            assert_eq!(faces.len(), (bad == f32::NEG_INFINITY) as usize, "{bad}");
+            // exp(-inf) is a width of 0: finite, but no box.
+            assert_eq!(faces.len(), 0, "{bad}");
         }
     }
 
