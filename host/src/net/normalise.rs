@@ -46,6 +46,10 @@ pub trait NormaliseOps: burn::backend::Backend {
         rectify: bool,
     ) -> FloatTensor<Self>;
     /// The gradient of `x`, through the moments too; `sums` is what [`NormaliseOps::normalise_to_affine`] gave.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the operands of the derivative; the macro copies the signature"
+    )]
     fn normalise_to_input(
         grad: FloatTensor<Self>,
         x: FloatTensor<Self>,
