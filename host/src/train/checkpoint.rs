@@ -1,9 +1,11 @@
 //! A training in a file, so that it can go on as if it had never stopped.
 //!
-//!     "arcgate checkpoint 1\n"   the format
-//!     one line of JSON           recipe digest, steps taken, and name and length of each vector
-//!     the vectors                f32, little-endian, in the order of the JSON
-//!     32 bytes                   SHA-256 of everything above
+//! ```text
+//! "arcgate checkpoint 1\n"   the format
+//! one line of JSON           recipe digest, steps taken, and name and length of each vector
+//! the vectors                f32, little-endian, in the order of the JSON
+//! 32 bytes                   SHA-256 of everything above
+//! ```
 //!
 //! There is no state of random numbers: image, order and augmentation are functions of the seed and the step.
 
