@@ -1,0 +1,177 @@
+//! Why a gallery cannot do what is asked.
+
+use embedded_storage::nor_flash::{NorFlashError, NorFlashErrorKind};
+use serde::{Deserialize, Serialize};
+
+#[cfg(doc)]
+use super::Gallery;
+use super::{NAME_BYTES, PersonId};
+
+/// What the flash driver said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum FlashFault {
+    /// An address was no multiple of the flash's unit.
+    NotAligned,
+    /// An address beyond its end.
+    OutOfBounds,
+    /// The flash itself failed.
+    Device,
+}
+
+impl<E: NorFlashError> From<E> for FlashFault {
+    fn from(error: E) -> Self {
+        match error.kind() {
+            NorFlashErrorKind::NotAligned => FlashFault::NotAligned,
+            NorFlashErrorKind::OutOfBounds => FlashFault::OutOfBounds,
+            _ => FlashFault::Device,
+        }
+    }
+}
+
+/// Why a gallery could not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum GalleryError {
+    /// The flash holds no gallery: [`Gallery::format`] makes one.
+    Blank,
+    /// The flash is too small, or its sectors too large, for two banks.
+    Small {
+        /// Bytes that two banks of one sector and a few records need.
+        needed: u32,
+        /// Bytes there are.
+        found: u32,
+    },
+    /// The flash was larger or smaller when the gallery was made.
+    Resized {
+        /// Bytes of a bank then.
+        recorded: u32,
+        /// Bytes of a bank now.
+        found: u32,
+    },
+    /// Written by another version.
+    Version {
+        /// Its number.
+        found: u16,
+        /// The number that this code reads.
+        readable: u16,
+    },
+    /// The gallery's templates come from another model.
+    WrongModel {
+        /// The embedding id that the gallery is bound to.
+        gallery: [u8; 32],
+        /// The embedding id of the model in use.
+        model: [u8; 32],
+    },
+    /// The bytes changed after they were written.
+    Damaged {
+        /// Where the header or record begins.
+        offset: u32,
+    },
+    /// No room for the records.
+    Full {
+        /// Records asked for.
+        needed: u32,
+        /// Records that still fit.
+        free: u32,
+    },
+    /// No room in the index.
+    People {
+        /// People that it can hold.
+        capacity: u32,
+    },
+    /// A name is empty or longer than [`NAME_BYTES`].
+    NameLength {
+        /// Its bytes.
+        found: u32,
+    },
+    /// A name with a control character.
+    NameCharacter,
+    /// Somebody enrolled has this name.
+    NameTaken {
+        /// Who.
+        person: PersonId,
+    },
+    /// Nobody enrolled has this number.
+    NoSuchPerson {
+        /// The number.
+        person: PersonId,
+    },
+    /// Enrolment without a single template.
+    NoTemplate,
+    /// A template of another length than the model's embeddings.
+    Dimension {
+        /// The model's.
+        expected: u32,
+        /// The template's.
+        found: u32,
+    },
+    /// A template of zeros, which has no angle to anything.
+    ZeroTemplate,
+    /// The flash driver failed.
+    Flash(FlashFault),
+}
+
+impl core::fmt::Display for GalleryError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            GalleryError::Blank => write!(f, "the flash holds no gallery yet"),
+            GalleryError::Small { needed, found } => {
+                write!(f, "a gallery needs at least {needed} bytes of flash, there are {found}")
+            }
+            GalleryError::Resized { recorded, found } => {
+                write!(f, "the gallery was made with banks of {recorded} bytes, here are banks of {found}")
+            }
+            GalleryError::Version { found, readable } => {
+                write!(f, "the gallery has layout version {found}, readable is {readable}")
+            }
+            GalleryError::WrongModel { gallery, model } => {
+                write!(f, "the gallery belongs to the model ")?;
+                short_id(f, gallery)?;
+                write!(f, ", in use is the model ")?;
+                short_id(f, model)
+            }
+            GalleryError::Damaged { offset } => write!(f, "the gallery is damaged at byte {offset}"),
+            GalleryError::Full { needed, free } => {
+                write!(f, "the gallery is full: {needed} records asked for, room for {free}")
+            }
+            GalleryError::People { capacity } => write!(f, "the device has room for {capacity} people"),
+            GalleryError::NameLength { found } => {
+                write!(f, "a name has 1 to {NAME_BYTES} bytes in UTF-8, this one has {found}")
+            }
+            GalleryError::NameCharacter => write!(f, "a name has no control characters"),
+            GalleryError::NameTaken { person } => write!(f, "person {person} has this name already"),
+            GalleryError::NoSuchPerson { person } => write!(f, "nobody enrolled has the number {person}"),
+            GalleryError::NoTemplate => write!(f, "a person needs at least one template"),
+            GalleryError::Dimension { expected, found } => {
+                write!(f, "a template has {expected} values, this one has {found}")
+            }
+            GalleryError::ZeroTemplate => write!(f, "a template of zeros has no angle to anything"),
+            GalleryError::Flash(fault) => {
+                let what = match fault {
+                    FlashFault::NotAligned => "an address is no multiple of its unit",
+                    FlashFault::OutOfBounds => "an address lies beyond its end",
+                    FlashFault::Device => "reading, programming or erasing did not succeed",
+                };
+                write!(f, "the flash failed: {what}")
+            }
+        }
+    }
+}
+
+/// The first eight bytes of an embedding id, as `inspect` shows them.
+fn short_id(f: &mut core::fmt::Formatter<'_>, id: &[u8; 32]) -> core::fmt::Result {
+    for (i, pair) in id[..8].chunks(2).enumerate() {
+        let gap = if i == 0 { "" } else { " " };
+        write!(f, "{gap}{:02x}{:02x}", pair[0], pair[1])?;
+    }
+    Ok(())
+}
+
+impl core::error::Error for GalleryError {}
+
+impl<E: NorFlashError> From<E> for GalleryError {
+    fn from(error: E) -> Self {
+        GalleryError::Flash(error.into())
+    }
+}

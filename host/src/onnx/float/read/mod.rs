@@ -1,0 +1,202 @@
+//! From an ONNX graph to a [`FloatGraph`]: node after node, each operator in the file of its kind.
+
+mod activation;
+mod ends;
+mod grow;
+mod linear;
+mod operands;
+mod reshape;
+
+use std::collections::HashMap;
+
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+
+use super::error::{NodeError, ReadError};
+use super::windows::Attributes;
+use super::{FloatGraph, TensorId, shape};
+use crate::onnx::tensor::{Tensor, Values};
+use ends::input_map;
+
+/// What the reader takes, for the error about an operator that it does not.
+const OPERATORS: &str = "Conv, BatchNormalization, Relu, Clip, LeakyRelu, PRelu, Add, Gemm, MatMul, Flatten, \
+    Reshape, Squeeze, GlobalAveragePool, ReduceMean over the map, Identity, Dropout, Constant";
+
+impl FloatGraph {
+    /// Reads a float embedder.
+    ///
+    /// # Errors
+    /// When an operator, an attribute, a shape or a constant is not taken; the error names the node and what would be.
+    pub fn read(model: &ModelProto) -> Result<Self, ReadError> {
+        let graph = model
+            .graph
+            .as_ref()
+            .ok_or_else(|| refuse("the file holds no graph".into(), "an ONNX model with a graph"))?;
+        let opset = opset(model)?;
+        let mut reader = Reader::new(graph, opset)?;
+        for node in &graph.node {
+            reader.node(node)?;
+        }
+        reader.finish(graph)
+    }
+}
+
+fn refuse(problem: String, accepted: &'static str) -> ReadError {
+    ReadError::Graph { problem, accepted }
+}
+
+/// The version of the standard operators.
+fn opset(model: &ModelProto) -> Result<i64, ReadError> {
+    let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+    let version = model.opset_import.iter().find(|o| standard(&o.domain)).map(|o| o.version);
+    match version {
+        Some(version @ 7..=25) => Ok(version),
+        other => Err(refuse(
+            other.map_or("the model names no operator set".into(), |v| {
+                format!("the operator set is version {v}")
+            }),
+            "version 7 to 25 of the standard operators",
+        )),
+    }
+}
+
+/// A tensor as a node sees it.
+#[derive(Clone, Copy)]
+struct View {
+    tensor: TensorId,
+    /// [1, volume] instead of [1, channels, height, width].
+    flat: bool,
+    /// Nothing else reads the layer that made it, so what follows may be folded into that layer.
+    sole: bool,
+}
+
+enum Value<'m> {
+    Stored(&'m TensorProto),
+    Constant(Tensor),
+    Map(View),
+}
+
+struct Reader<'m> {
+    values: HashMap<&'m str, Value<'m>>,
+    uses: HashMap<&'m str, usize>,
+    /// The layer that makes each tensor.
+    makers: Vec<Option<usize>>,
+    graph: FloatGraph,
+    opset: i64,
+}
+
+impl<'m> Reader<'m> {
+    fn new(graph: &'m GraphProto, opset: i64) -> Result<Self, ReadError> {
+        let mut values: HashMap<&str, Value<'_>> = HashMap::new();
+        for constant in &graph.initializer {
+            if values.insert(&constant.name, Value::Stored(constant)).is_some() {
+                return Err(refuse(
+                    format!("two constants are named {:?}", constant.name),
+                    "one of each name",
+                ));
+            }
+        }
+        if let Some(sparse) = graph.sparse_initializer.first() {
+            let name = sparse.values.as_ref().map(|v| v.name.clone()).unwrap_or_default();
+            return Err(refuse(format!("constant {name:?} is sparse"), "dense constants"));
+        }
+        let inputs: Vec<&ValueInfoProto> =
+            graph.input.iter().filter(|i| !values.contains_key(i.name.as_str())).collect();
+        let [input] = inputs.as_slice() else {
+            return Err(refuse(format!("the graph has {} inputs", inputs.len()), "one input, the picture"));
+        };
+        let mut uses: HashMap<&str, usize> = HashMap::new();
+        let read = graph.node.iter().flat_map(|n| n.input.iter()).map(String::as_str);
+        for name in read.chain(graph.output.iter().map(|o| o.name.as_str())) {
+            *uses.entry(name).or_default() += 1;
+        }
+        let map = input_map(input)?;
+        values.insert(&input.name, Value::Map(View { tensor: 0, flat: false, sole: false }));
+        let graph = FloatGraph { tensors: vec![map], layers: Vec::new() };
+        Ok(Reader { values, uses, makers: vec![None], graph, opset })
+    }
+
+    fn node(&mut self, node: &'m NodeProto) -> Result<(), ReadError> {
+        if !(node.domain.is_empty() || node.domain == "ai.onnx") {
+            let problem = format!("an operator of the domain {:?}", node.domain);
+            return Err(NodeError::new(node, problem, "the standard operators").into());
+        }
+        match node.op_type.as_str() {
+            "Constant" => {
+                let value = operands::constant(node)?;
+                return self.define(node, Value::Constant(value));
+            }
+            "Shape" => {
+                Attributes::of(node, &[])?;
+                let dims = self.dims(self.map(node, 0)?);
+                let dims: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
+                let value = Tensor { dims: vec![dims.len()], values: Values::I64(dims) };
+                return self.define(node, Value::Constant(value));
+            }
+            _ => {}
+        }
+        if let Some(inputs) = self.all_constant(node)?
+            && let Some(folded) = shape::fold(node, &inputs)?
+        {
+            return self.define(node, Value::Constant(folded));
+        }
+        let view = match node.op_type.as_str() {
+            "Identity" => {
+                Attributes::of(node, &[])?;
+                if let Some(Value::Stored(constant)) = self.values.get(self.input(node, 0)?) {
+                    let constant = *constant;
+                    return self.define(node, Value::Stored(constant));
+                }
+                self.map(node, 0)?
+            }
+            "Dropout" => self.dropout(node)?,
+            "Conv" => self.conv(node)?,
+            "Gemm" => self.gemm(node)?,
+            "MatMul" => self.mat_mul(node)?,
+            "BatchNormalization" => self.batch_normalization(node)?,
+            "GlobalAveragePool" => {
+                Attributes::of(node, &[])?;
+                self.global_average(node, false)?
+            }
+            "ReduceMean" => self.reduce_mean(node)?,
+            "Add" => self.add(node)?,
+            "Relu" => {
+                Attributes::of(node, &[])?;
+                let view = self.map(node, 0)?;
+                self.cut(node, view, 0.0, f32::INFINITY)?
+            }
+            "Clip" => self.clip(node)?,
+            "LeakyRelu" => {
+                let slope = Attributes::of(node, &["alpha"])?.float("alpha")?.unwrap_or(0.01);
+                self.slope(node, vec![slope])?
+            }
+            "PRelu" => self.prelu(node)?,
+            "Flatten" => self.flatten(node)?,
+            "Reshape" => self.reshape(node)?,
+            "Squeeze" => self.squeeze(node)?,
+            _ => {
+                return Err(
+                    NodeError::new(node, "an operator without an integer form here", OPERATORS).into()
+                );
+            }
+        };
+        let output = node.output.first().map(String::as_str).unwrap_or_default();
+        let sole = view.sole && self.uses.get(output).copied().unwrap_or(0) == 1;
+        self.define(node, Value::Map(View { sole, ..view }))
+    }
+
+    /// Gives the node's output its value.
+    fn define(&mut self, node: &'m NodeProto, value: Value<'m>) -> Result<(), ReadError> {
+        let [output, others @ ..] = node.output.as_slice() else {
+            return Err(NodeError::new(node, "no output", "one output").into());
+        };
+        if let Some(used) = others.iter().find(|o| self.uses.contains_key(o.as_str())) {
+            let problem = format!("its output {used:?} is read");
+            return Err(NodeError::new(node, problem, "only the first output in use").into());
+        }
+        if output.is_empty() || self.values.insert(output, value).is_some() {
+            let problem = format!("its output {output:?} was made before");
+            return Err(NodeError::new(node, problem, "every tensor made once").into());
+        }
+        Ok(())
+    }
+}
