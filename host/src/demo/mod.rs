@@ -152,15 +152,15 @@ pub fn run(options: &Options, ui: &Ui) -> Result<Outcome, DemoError> {
     let development = shots.of(&DEVELOPMENT, ui)?;
 
     let imported = quantize(&float, &development.crops[..CALIBRATION], input.clone(), ui)?;
-    let (model, threshold) = calibrate(imported.clone(), &development, &file("int8.onnx"), ui)?;
+    let agreement = imported.agreement;
+    let Calibrated { int8, model, threshold } = calibrate(imported, &development, &file("int8.onnx"), ui)?;
     let plan_path = file("model.plan");
     std::fs::write(&plan_path, model.plan_bytes())
         .map_err(|source| DemoError::Folder { path: plan_path, source })?;
 
     let test = shots.of(&TEST, ui)?;
     let bar = ui.progress("proving", "images", PROOF as u64);
-    let int8 = model.onnx().ok_or(DemoError::NotSynthetic)?;
-    let proof = lower::prove_with(int8, model.plan_bytes(), &test.crops[..PROOF], || bar.inc(1))?;
+    let proof = lower::prove_with(&int8, model.plan_bytes(), &test.crops[..PROOF], || bar.inc(1))?;
     bar.finish_and_clear();
     ui.note(format!("proving    tract == plan on {} images: equal", proof.crops));
 
@@ -187,7 +187,7 @@ pub fn run(options: &Options, ui: &Ui) -> Result<Outcome, DemoError> {
         stranger_probes: gate.strangers,
         enrolled: gate::ENROLLED,
         threshold_degrees: threshold.angle.degrees(),
-        quantization_degrees: imported.agreement.mean_degrees,
+        quantization_degrees: agreement.mean_degrees,
         tract_equals_plan: true,
         proved_on: proof.crops,
         plan_bytes: model.plan_bytes().len(),
@@ -249,13 +249,20 @@ fn quantize(
     Ok(imported)
 }
 
+/// An int8 model with its threshold.
+struct Calibrated {
+    int8: tract_onnx::pb::ModelProto,
+    model: Model,
+    threshold: Threshold,
+}
+
 /// Measures the threshold on the development people's impostor pairs and stores it in the model.
 fn calibrate(
     imported: Imported,
     development: &people::Album,
     path: &Path,
     ui: &Ui,
-) -> Result<(Model, Threshold), DemoError> {
+) -> Result<Calibrated, DemoError> {
     let Imported { model: mut int8, mut metadata, .. } = imported;
     let model = Model::from_onnx(path, int8.clone())?;
     let embeddings = development.embed(&model, Kind::Plan, ui)?;
@@ -280,5 +287,5 @@ fn calibrate(
         gate::TARGET_FPIR * 100.0,
         gate::ENROLLED
     ));
-    Ok((Model::from_onnx(path, int8)?, threshold))
+    Ok(Calibrated { model: Model::from_onnx(path, int8.clone())?, int8, threshold })
 }

@@ -30,6 +30,10 @@ pub trait DepthwiseOps: burn::backend::Backend {
         stride: usize,
         pad: usize,
     ) -> FloatTensor<Self>;
+}
+
+/// What a backend needs for the gradients of [`depthwise`].
+pub trait DepthwiseGradients: burn::backend::Backend {
     /// The gradient with respect to `x` of height `h` and width `w`, from the output's gradient.
     fn depthwise_to_input(
         grad: FloatTensor<Self>,
@@ -162,7 +166,9 @@ impl DepthwiseOps for Flex {
         });
         tensor(out, [b, c, slide.rows, slide.columns])
     }
+}
 
+impl DepthwiseGradients for Flex {
     fn depthwise_to_input(
         grad: FlexTensor,
         weight: FlexTensor,
@@ -232,7 +238,7 @@ impl DepthwiseOps for Flex {
 #[derive(Debug)]
 struct DepthwiseBackward;
 
-impl<B: DepthwiseOps> Backward<B, 2> for DepthwiseBackward {
+impl<B: DepthwiseGradients> Backward<B, 2> for DepthwiseBackward {
     /// The nodes of input and weight, stride, pad.
     type State = (NodeId, NodeId, usize, usize);
 
@@ -252,7 +258,7 @@ impl<B: DepthwiseOps> Backward<B, 2> for DepthwiseBackward {
     }
 }
 
-impl<B: DepthwiseOps, C: CheckpointStrategy> DepthwiseOps for Autodiff<B, C> {
+impl<B: DepthwiseOps + DepthwiseGradients, C: CheckpointStrategy> DepthwiseOps for Autodiff<B, C> {
     fn depthwise(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -268,27 +274,6 @@ impl<B: DepthwiseOps, C: CheckpointStrategy> DepthwiseOps for Autodiff<B, C> {
                 prep.finish(B::depthwise(x.into_primitive(), weight.into_primitive(), stride, pad))
             }
         }
-    }
-
-    fn depthwise_to_input(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: usize,
-        _: usize,
-        _: usize,
-        _: usize,
-    ) -> FloatTensor<Self> {
-        unimplemented!("gradients of gradients")
-    }
-
-    fn depthwise_to_weight(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: usize,
-        _: usize,
-        _: usize,
-    ) -> FloatTensor<Self> {
-        unimplemented!("gradients of gradients")
     }
 }
 

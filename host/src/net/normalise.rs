@@ -35,6 +35,10 @@ pub trait NormaliseOps: burn::backend::Backend {
         epsilon: f64,
         rectify: bool,
     ) -> FloatTensor<Self>;
+}
+
+/// What a backend needs for the gradients of [`normalise`].
+pub trait NormaliseGradients: burn::backend::Backend {
     /// The gradients of gamma and beta, one row each, from the output's gradient.
     fn normalise_to_affine(
         grad: FloatTensor<Self>,
@@ -45,11 +49,8 @@ pub trait NormaliseOps: burn::backend::Backend {
         epsilon: f64,
         rectify: bool,
     ) -> FloatTensor<Self>;
-    /// The gradient of `x`, through the moments too; `sums` is what [`NormaliseOps::normalise_to_affine`] gave.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the operands of the derivative; the macro copies the signature"
-    )]
+    /// The gradient of `x`, through the moments too; `sums` is what [`NormaliseGradients::normalise_to_affine`] gave.
+    #[expect(clippy::too_many_arguments, reason = "the operands of the derivative")]
     fn normalise_to_input(
         grad: FloatTensor<Self>,
         x: FloatTensor<Self>,
@@ -197,7 +198,9 @@ impl NormaliseOps for Flex {
         });
         tensor(y, [b, c, h, w])
     }
+}
 
+impl NormaliseGradients for Flex {
     fn normalise_to_affine(
         grad: FlexTensor,
         x: FlexTensor,
@@ -242,7 +245,7 @@ impl NormaliseOps for Flex {
 #[derive(Debug)]
 struct NormaliseBackward;
 
-impl<B: NormaliseOps> Backward<B, 3> for NormaliseBackward {
+impl<B: NormaliseGradients> Backward<B, 3> for NormaliseBackward {
     /// The nodes of x, gamma and beta, the moments, epsilon, whether rectified.
     type State = (NodeId, NodeId, NodeId, FloatTensor<B>, f64, bool);
 
@@ -280,7 +283,7 @@ impl<B: NormaliseOps> Backward<B, 3> for NormaliseBackward {
     }
 }
 
-impl<B: NormaliseOps, C: CheckpointStrategy> NormaliseOps for Autodiff<B, C> {
+impl<B: NormaliseOps + NormaliseGradients, C: CheckpointStrategy> NormaliseOps for Autodiff<B, C> {
     /// The moments count as constants: [`NormaliseOps::normalise`] differentiates through them.
     fn moments(x: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::from_inner(B::moments(x.into_primitive()))
@@ -308,31 +311,6 @@ impl<B: NormaliseOps, C: CheckpointStrategy> NormaliseOps for Autodiff<B, C> {
             }
             OpsKind::UnTracked(prep) => prep.finish(run(x, gamma, beta, moments)),
         }
-    }
-
-    fn normalise_to_affine(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: f64,
-        _: bool,
-    ) -> FloatTensor<Self> {
-        unimplemented!("gradients of gradients")
-    }
-
-    fn normalise_to_input(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: f64,
-        _: bool,
-    ) -> FloatTensor<Self> {
-        unimplemented!("gradients of gradients")
     }
 }
 

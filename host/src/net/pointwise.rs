@@ -25,6 +25,10 @@ const ROWS_PER_TASK: usize = 16;
 pub trait PointwiseOps: burn::backend::Backend {
     /// `x` [b, ci, h, w] with `weight` [co, ci, 1, 1].
     fn pointwise(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// What a backend needs for the gradients of [`pointwise`].
+pub trait PointwiseGradients: burn::backend::Backend {
     /// The gradient of `x` from the output's gradient.
     fn pointwise_to_input(grad: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
     /// The gradient of `weight` from the output's gradient.
@@ -91,7 +95,9 @@ impl PointwiseOps for Flex {
         });
         tensor(out, [b, co, h, w])
     }
+}
 
+impl PointwiseGradients for Flex {
     fn pointwise_to_input(grad: FlexTensor, weight: FlexTensor) -> FlexTensor {
         let (grad, weight) = (contiguous(grad), contiguous(weight));
         let ([b, co, h, w], [_, ci, ..]) = (shape4(&grad), shape4(&weight));
@@ -134,7 +140,7 @@ impl PointwiseOps for Flex {
 #[derive(Debug)]
 struct PointwiseBackward;
 
-impl<B: PointwiseOps> Backward<B, 2> for PointwiseBackward {
+impl<B: PointwiseGradients> Backward<B, 2> for PointwiseBackward {
     /// The nodes of input and weight.
     type State = (NodeId, NodeId);
 
@@ -153,7 +159,7 @@ impl<B: PointwiseOps> Backward<B, 2> for PointwiseBackward {
     }
 }
 
-impl<B: PointwiseOps, C: CheckpointStrategy> PointwiseOps for Autodiff<B, C> {
+impl<B: PointwiseOps + PointwiseGradients, C: CheckpointStrategy> PointwiseOps for Autodiff<B, C> {
     fn pointwise(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         match PointwiseBackward.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
@@ -164,14 +170,6 @@ impl<B: PointwiseOps, C: CheckpointStrategy> PointwiseOps for Autodiff<B, C> {
                 prep.finish(B::pointwise(x.into_primitive(), weight.into_primitive()))
             }
         }
-    }
-
-    fn pointwise_to_input(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
-        unimplemented!("gradients of gradients")
-    }
-
-    fn pointwise_to_weight(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
-        unimplemented!("gradients of gradients")
     }
 }
 
