@@ -5,6 +5,7 @@ pub mod noise;
 pub mod people;
 pub mod program;
 pub mod qemu;
+pub mod simulator;
 
 /// Says on standard output that a test is skipped and why; `tests/run` counts these lines.
 ///

@@ -166,15 +166,15 @@ pub fn calibrated(model: Model, crowd: &Crowd) -> Model {
     Model::from_plan("calibrated.plan".as_ref(), plan).expect("a valid plan")
 }
 
-/// The model that the tests of devices run: the plan named by ARCGATE_QEMU_PLAN, else the one that the repository ships.
+/// The model that the tests of devices run: the plan named by ARCGATE_TEST_PLAN, else the one that the repository ships.
 ///
 /// # Errors
 /// When neither is there: why, in words.
 pub fn model() -> Result<Model, String> {
-    let named = std::env::var_os("ARCGATE_QEMU_PLAN").map(PathBuf::from);
+    let named = std::env::var_os("ARCGATE_TEST_PLAN").map(PathBuf::from);
     let shipped = ["synth-s.plan", "synth-s.onnx"].map(|f| data::workspace().join("models/synth-s").join(f));
     let path = named.or_else(|| shipped.into_iter().find(|p| p.is_file()));
-    let path = path.ok_or("no model: ARCGATE_QEMU_PLAN names none and models/synth-s is not there")?;
+    let path = path.ok_or("no model: ARCGATE_TEST_PLAN names none and models/synth-s is not there")?;
     Model::open(&path).map_err(|e| e.to_string())
 }
 

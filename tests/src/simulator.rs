@@ -1,0 +1,89 @@
+//! `arcgate simulate` as a child process.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use crate::{data, program};
+
+/// How long it may take to listen, or to say what a test waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running simulator; killed when dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    child: Child,
+    said: Receiver<String>,
+    target: String,
+}
+
+impl Simulator {
+    /// Starts `arcgate simulate` on a free port with these further arguments.
+    ///
+    /// # Panics
+    /// When it does not listen in a minute; with what it has said.
+    pub fn start<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut child = Command::new(program::path())
+            .args(["simulate", "--port", "tcp:127.0.0.1:0", "--json"])
+            .args(arguments)
+            .current_dir(data::workspace())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the simulator starts");
+        let said = lines(child.stdout.take().expect("its output"));
+        let notes = lines(child.stderr.take().expect("its notes"));
+        let mut heard = Vec::new();
+        let target = loop {
+            match notes.recv_timeout(PATIENCE) {
+                Ok(line) => match line.split_once("listens on ") {
+                    Some((_, target)) => break target.trim().to_owned(),
+                    None => heard.push(line),
+                },
+                Err(_) => {
+                    // It may have left already.
+                    let _ = child.kill();
+                    panic!("the simulator does not listen: {}", heard.join("\n"));
+                }
+            }
+        };
+        Simulator { child, said, target }
+    }
+
+    /// Its address, as `--to` takes it.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The next JSON object that it prints.
+    ///
+    /// # Panics
+    /// When it prints nothing for a minute, or no JSON.
+    pub fn next(&self) -> serde_json::Value {
+        let line = self.said.recv_timeout(PATIENCE).expect("the simulator says something");
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?} is no JSON: {e}"))
+    }
+}
+
+/// What comes out of `from`, line by line.
+fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        // It may have left already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
