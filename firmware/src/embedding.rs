@@ -22,7 +22,11 @@ impl Angle {
     /// The angle whose cosine is `cosine`, clamped into -1..=1, rounded to the nearest thousandth of a degree.
     ///
     /// `libm` computes it in software on every machine, so the result is the same everywhere.
+    /// What is no number is [`Angle::MAX`]: it is like nobody.
     pub fn from_cosine(cosine: f64) -> Self {
+        if cosine.is_nan() {
+            return Self::MAX;
+        }
         let degrees = libm::acos(cosine.clamp(-1.0, 1.0)) * (180_000.0 / core::f64::consts::PI);
         Self::from_millidegrees(libm::round(degrees) as u32)
     }
@@ -84,6 +88,7 @@ mod tests {
     fn a_zero_vector_matches_nobody() {
         assert_eq!(angle(&[0, 0], &[1, 2]), Angle::MAX);
         assert_eq!(angle(&[0, 0], &[0, 0]), Angle::MAX);
+        assert_eq!(Angle::from_cosine(f64::NAN), Angle::MAX);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Pixels as they come: format, geometry, no ownership.
+//! Pixels as they come: format, geometry, no ownership; and the five points of a face in them.
 
+use nalgebra::Point2;
 use serde::{Deserialize, Serialize};
 
 /// How the pixels of a [`Frame`] lie in memory.
@@ -33,6 +34,10 @@ pub struct Frame<'a> {
     height: u16,
     data: &'a [u8],
 }
+
+/// Five points in pixels, in the order of the alignment template: the eye at the image's left, the other eye, the nose,
+/// the mouth corner at the image's left, the other corner. `x` counts columns, `y` rows; pixel centres are whole numbers.
+pub type Landmarks = [Point2<f32>; 5];
 
 /// Why a [`Frame`] could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +81,9 @@ impl<'a> Frame<'a> {
         if width == 0 || height == 0 {
             return Err(FrameError::Empty { width, height });
         }
-        let expected = width as usize * height as usize * format.bytes_per_pixel();
+        // 65,535 by 65,535 pixels do not fit the 32-bit usize of a device.
+        let pixels = width as u64 * height as u64;
+        let expected = usize::try_from(pixels * format.bytes_per_pixel() as u64).unwrap_or(usize::MAX);
         if data.len() != expected {
             return Err(FrameError::Length { expected, found: data.len() });
         }

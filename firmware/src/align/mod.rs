@@ -14,18 +14,12 @@ mod warp;
 
 use core::fmt;
 
-use nalgebra::Point2;
-
 pub use framed::framed;
 pub use similarity::Similarity;
 pub use warp::{luma, warp};
 
 use crate::engine::ModelInfo;
-use crate::frame::Frame;
-
-/// Five points in pixels, in the order of the alignment template: the eye at the image's left, the other eye, the nose,
-/// the mouth corner at the image's left, the other corner. `x` counts columns, `y` rows; pixel centres are whole numbers.
-pub type Landmarks = [Point2<f32>; 5];
+use crate::frame::{Frame, Landmarks};
 
 /// Why a frame was not aligned.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,7 +7,8 @@
 
 use nalgebra::{Matrix2x3, Point2, Vector2};
 
-use super::{AlignError, Landmarks};
+use super::AlignError;
+use crate::frame::Landmarks;
 
 /// Fractional bits of [`Similarity::crop_to_frame`].
 pub const FRACTION_BITS: u32 = 32;

@@ -95,7 +95,7 @@ mod tests {
     use nalgebra::Point2;
 
     use super::*;
-    use crate::align::Landmarks;
+    use crate::frame::Landmarks;
 
     fn warped(frame: &Frame<'_>, s: &Similarity, w: u16, h: u16, order: ChannelOrder) -> Vec<u8> {
         let mut out = vec![0; w as usize * h as usize * order.channels()];

@@ -150,8 +150,9 @@ fn face_at(map: &Map<'_>, stride: u16, cell: usize, columns: usize, score: f32) 
     let edges = [face.x, face.y, face.width, face.height, face.x + face.width, face.y + face.height];
     let finite =
         edges.iter().chain(face.landmarks.iter().flat_map(|p| p.coords.iter())).all(|v| v.is_finite());
-    // A box without area overlaps nothing, not even itself: it would be found again and again.
-    (finite && width > 0.0 && height > 0.0).then_some(face)
+    // A box without area, also one so far out that its size is lost, overlaps nothing, not even itself: it would be found
+    // again and again.
+    (finite && edges[4] > face.x && edges[5] > face.y).then_some(face)
 }
 
 #[cfg(test)]
@@ -229,6 +230,11 @@ mod tests {
             // exp(-inf) is a width of 0: finite, but no box.
             assert_eq!(faces.len(), 0, "{bad}");
         }
+        // So far out that the width is lost in the sum.
+        let mut maps = Maps::empty();
+        maps.put(2, 0, 0.9, 0.9, [1e9, 0.0, 0.0, 0.0]);
+        let faces: heapless::Vec<Face, 4> = decode(&maps.views(), 64, 32, &Settings::default()).unwrap();
+        assert_eq!(faces.len(), 0);
     }
 
     #[test]

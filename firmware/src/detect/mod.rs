@@ -10,7 +10,7 @@ mod suppress;
 pub use decode::{DetectError, Map, STRIDES, decode};
 pub use suppress::overlap;
 
-use crate::align::Landmarks;
+use crate::frame::Landmarks;
 
 /// A face in a picture. Pixels; pixel centres are whole numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]

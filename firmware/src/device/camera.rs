@@ -1,7 +1,6 @@
 //! Where pictures come from besides the link.
 
-use crate::align::Landmarks;
-use crate::frame::Frame;
+use crate::frame::{Frame, Landmarks};
 
 /// A picture and, where somebody found them, the face's landmarks.
 #[derive(Debug, Clone, Copy)]

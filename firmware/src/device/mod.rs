@@ -2,8 +2,8 @@
 //!
 //! A board builds one [`Device`] from its engine, its gallery flash and its serial port and calls [`Device::poll`]
 //! for ever; a board with a camera also calls [`Device::watch`]. Each call does a bounded piece of work: it takes at
-//! most one buffer of bytes from the port, answers at most one request, and never waits for the port. The longest piece
-//! is one run of the model.
+//! most one buffer of bytes from the port, answers at most one request, and never waits for the port. The longest pieces
+//! are one run of the model, and an enrolment or removal that copies a full gallery into its other bank.
 
 mod camera;
 mod picture;
@@ -129,7 +129,7 @@ where
                 Some(Err(noise)) => return Ok(Some(Event::Noise(noise))),
                 Some(Ok(payload)) => {
                     let Some((header, bytes)) = split(payload) else {
-                        return Ok(Some(Event::Noise(Noise::Sum)));
+                        return Ok(Some(Event::Noise(Noise::Header)));
                     };
                     if let Some(last) = self.answered.filter(|a| a.session == header.session)
                         && header.sequence <= last.sequence
@@ -192,6 +192,10 @@ where
 
     fn try_answer(&mut self, request: Request<'_>) -> Result<(Reply<'_>, Option<Event>), Fault> {
         let quiet = |reply| Ok((reply, None));
+        // A write that failed stopped the gallery; the flash may work again.
+        if let Err(GalleryError::Flash(_)) = self.gallery.state() {
+            self.gallery.reopen();
+        }
         match request {
             Request::Info => quiet(Reply::Info(self.info())),
             Request::BeginFrame(header) => {

@@ -1,10 +1,10 @@
 //! The picture at hand: received in pieces, cropped, embedded, each once.
 
-use crate::align::{self, AlignError, Landmarks};
+use crate::align::{self, AlignError};
 use crate::decide::Rejection;
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::{Embedder, ModelInfo};
-use crate::frame::Frame;
+use crate::frame::{Frame, Landmarks};
 use crate::link::message::{FrameHeader, MAX_PIECE};
 use crate::link::{Fault, Reply};
 
@@ -98,10 +98,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         self.memory.frame.as_ref().len() as u32
     }
 
-    /// Forgets the picture and makes ready for the next.
+    /// Forgets the picture and makes ready for the next; a header that is refused forgets nothing.
     pub(super) fn begin(&mut self, header: FrameHeader) -> Result<(), Fault> {
-        (self.header, self.received) = (None, 0);
-        self.restart();
         let FrameHeader { width, height, .. } = header;
         if width == 0 || height == 0 {
             return Err(Fault::EmptyFrame { width, height });
@@ -110,7 +108,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         if header.bytes() > capacity as u64 {
             return Err(Fault::FrameTooLarge { needed: header.bytes(), capacity });
         }
-        self.header = Some(header);
+        (self.header, self.received) = (Some(header), 0);
+        self.restart();
         Ok(())
     }
 
@@ -118,7 +117,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
     pub(super) fn take(&mut self, offset: u32, bytes: &[u8]) -> Result<u32, Fault> {
         let total = self.header.map_or(0, |h| h.bytes() as u32);
         let refused = Fault::Piece { expected: self.received, found: offset, total };
-        let end = offset as usize + bytes.len();
+        let end = (offset as usize).checked_add(bytes.len()).ok_or(refused)?;
         if self.header.is_none() || offset != self.received || end > total as usize {
             return Err(refused);
         }

@@ -10,8 +10,8 @@ pub mod tract;
 
 use serde::{Deserialize, Serialize};
 
-use crate::align::Landmarks;
 use crate::embedding::Angle;
+use crate::frame::Landmarks;
 
 /// The colours a model was trained on, in the order of its input planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Bytes of the gallery: headers, records, seals. Nothing here touches flash.
 
-use crate::embedding::MAX_DIMENSION;
+use crate::embedding::{MAX_DIMENSION, norm_squared};
+use crate::engine::kernels::as_i8;
 
 use super::{GalleryError, NAME_BYTES, PersonId};
 
@@ -195,23 +196,30 @@ impl<'a> Record<'a> {
 
     /// Reads a record whose seal is whole; `None` when its fields contradict each other.
     pub fn decode(bytes: &'a [u8], dimension: usize) -> Option<Self> {
-        let payload = bytes.get(PREFIX..)?;
-        let content = match *bytes.first()? {
+        let (head, payload) = bytes.split_at_checked(PREFIX)?;
+        let content = match *head.first()? {
             PERSON => {
-                let name = payload.get(..*bytes.get(1)? as usize)?;
+                let name = payload.get(..*head.get(1)? as usize)?;
                 let name = core::str::from_utf8(name).ok()?;
-                if name.is_empty() || name.len() > NAME_BYTES {
+                if name.is_empty() || name.len() > NAME_BYTES || name.chars().any(char::is_control) {
                     return None;
                 }
                 Content::Person { name }
             }
             TEMPLATE => {
-                Content::Template { norm_squared: u32_at(bytes, 12) as i32, bytes: payload.get(..dimension)? }
+                let bytes = payload.get(..dimension)?;
+                let stated = u32_at(head, 12) as i32;
+                // Angles divide by it: a wrong one would make strangers alike.
+                let norm_squared = norm_squared(as_i8(bytes));
+                if norm_squared == 0 || norm_squared != stated {
+                    return None;
+                }
+                Content::Template { norm_squared, bytes }
             }
             REMOVAL => Content::Removal,
             _ => return None,
         };
-        Some(Record { sequence: u32_at(bytes, 4), person: PersonId(u32_at(bytes, 8)), content })
+        Some(Record { sequence: u32_at(head, 4), person: PersonId(u32_at(head, 8)), content })
     }
 }
 
@@ -233,6 +241,27 @@ mod tests {
         let record = Record::decode(&bytes, 64).unwrap();
         assert_eq!((record.sequence, record.person.0), (7, 3));
         assert_eq!(record.content, Content::Person { name: "Ada" });
+    }
+
+    #[test]
+    fn fields_that_contradict_each_other_are_no_record() {
+        let values = [3u8, 0xfd, 0, 7];
+        let decoded = |norm_squared, bytes: &[u8]| {
+            let mut record = [0; record_bytes(4)];
+            let content = Content::Template { norm_squared, bytes };
+            Record { sequence: 0, person: PersonId(1), content }.encode(&mut record);
+            Record::decode(&record, 4).is_some()
+        };
+        assert!(decoded(9 + 9 + 49, &values));
+        // A wrong norm would turn angles: a small one makes everybody alike.
+        for norm in [-1, 0, 1, 68] {
+            assert!(!decoded(norm, &values), "{norm}");
+        }
+        assert!(!decoded(0, &[0; 4]));
+        let mut named = [0; record_bytes(4)];
+        let content = Content::Person { name: "A\u{1b}[2J" };
+        Record { sequence: 0, person: PersonId(1), content }.encode(&mut named);
+        assert!(Record::decode(&named, 4).is_none(), "an escape sequence is a name");
     }
 
     #[test]

@@ -29,7 +29,8 @@
 //! person's templates are written before the person, and templates without a person count for nothing. A bank's header
 //! is written after its records; the bank with the higher generation counts, and the other one is erased. So every
 //! operation has happened or has not. Whole records are numbered: a record that was lost later (and not to a cut) is
-//! noticed, and mounting says [`GalleryError::Damaged`] rather than forget a removal.
+//! noticed, and mounting, searching and compacting say [`GalleryError::Damaged`] rather than forget a person or a removal.
+//! The one exception is the very last record: with its seal damaged upwards it looks like one that a cut ended.
 //!
 //! Not covered by this version: a cut write that reads as erased although its cells are half programmed, and secrecy.
 
@@ -58,7 +59,7 @@ pub const NAME_BYTES: usize = 32;
 /// A name as it is stored.
 pub type Name = String<NAME_BYTES>;
 
-/// A person's number: given once, never again, stable over compaction.
+/// A person's number: given once and never again until the gallery is erased, stable over compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PersonId(pub u32);
@@ -146,7 +147,7 @@ pub struct Gallery<F, const PEOPLE: usize> {
     flash: F,
     embedding_id: [u8; 32],
     dimension: usize,
-    /// Why nothing can be done, until [`Gallery::mount`] or [`Gallery::format`] succeeds.
+    /// Why nothing can be done, until [`Gallery::reopen`] or [`Gallery::format`] succeeds.
     state: Result<(), GalleryError>,
     bank: u32,
     generation: u32,
@@ -164,11 +165,24 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
     /// other operation gives the same error.
     pub fn open(flash: F, model: Binding) -> Self {
         let mut gallery = Self::unmounted(flash, model);
-        gallery.state = gallery.scan();
-        if gallery.state.is_err() {
-            gallery.people.clear();
-        }
+        gallery.reopen();
         gallery
+    }
+
+    /// Mounts what lies in the flash once more: what helps after a write that failed and a flash that works again.
+    pub fn reopen(&mut self) {
+        self.forget();
+        (self.bank, self.generation, self.next_person) = (0, 0, 1);
+        self.state = self.scan();
+        if self.state.is_err() {
+            self.people.clear();
+        }
+    }
+
+    /// The index of an empty bank.
+    fn forget(&mut self) {
+        (self.next_slot, self.sequence, self.pending) = (0, 0, None);
+        self.people.clear();
     }
 
     fn unmounted(flash: F, model: Binding) -> Self {
@@ -215,20 +229,25 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         }
     }
 
-    /// Begins an empty gallery for the model in use. A gallery that is mounted stays until the empty one is whole;
-    /// whatever else lies in the flash is erased.
+    /// Begins an empty gallery for the model in use. A gallery that lies in the flash, also one of another model, stays until
+    /// the empty one is whole; without a whole header, whatever lies there is erased.
     ///
     /// # Errors
     /// When the flash is too small or fails.
     pub fn format(&mut self) -> Result<(), GalleryError> {
         self.check_size()?;
-        let mounted = self.state.is_ok();
-        self.next_slot = 0;
-        self.people.clear();
-        self.pending = None;
-        if !mounted {
-            self.erase_bank(1)?;
-            (self.bank, self.generation, self.next_person) = (1, 0, 1);
+        self.forget();
+        if self.state.is_err() {
+            let bank_bytes = self.bank_bytes();
+            match self.newest_header() {
+                Ok(Some((bank, h))) if h.bank_bytes == bank_bytes && h.generation < u32::MAX => {
+                    (self.bank, self.generation, self.next_person) = (bank, h.generation, h.next_person);
+                }
+                _ => {
+                    self.erase_bank(1)?;
+                    (self.bank, self.generation, self.next_person) = (1, 0, 1);
+                }
+            }
         }
         self.state = Ok(());
         self.compact()
@@ -258,6 +277,9 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         if self.people.is_full() {
             return Err(GalleryError::People { capacity: PEOPLE as u32 });
         }
+        if self.next_person == u32::MAX {
+            return Err(GalleryError::Full { needed: templates.len() as u32 + 1, free: 0 });
+        }
         self.make_room(templates.len() as u32 + 1)?;
         let id = PersonId(self.next_person);
         for template in templates {
@@ -273,8 +295,11 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
     /// When nobody has that number, the template does not fit the model, or there is no room.
     pub fn add_template(&mut self, person: PersonId, template: &[i8]) -> Result<u16, GalleryError> {
         self.state?;
-        self.entry(person)?;
+        let entry = self.entry(person)?;
         self.check_template(template)?;
+        if entry.templates == u16::MAX {
+            return Err(GalleryError::Full { needed: 1, free: 0 });
+        }
         self.make_room(1)?;
         self.append_template(person, template)?;
         Ok(self.entry(person)?.templates)

@@ -14,7 +14,8 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         Ok((judge(&bytes), bytes))
     }
 
-    /// The record in `slot`; `None` when it is erased or a power cut ended its writing.
+    /// The record in `slot`; `None` when it is erased or a power cut ended its writing. Who reads all of them holds their
+    /// numbers against [`Self::expect`], because a damaged seal can look like a cut one.
     pub(super) fn read_record<'b>(
         &mut self,
         slot: u32,
@@ -30,6 +31,21 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
                 Record::decode(bytes, self.dimension).map(Some).ok_or(GalleryError::Damaged { offset })
             }
         }
+    }
+
+    /// Counts a whole record: `seen` is how many came before it, and becomes one more.
+    pub(super) fn expect(&self, record: &Record<'_>, slot: u32, seen: &mut u32) -> Result<(), GalleryError> {
+        if record.sequence != *seen {
+            return Err(GalleryError::Damaged { offset: self.offset(slot) });
+        }
+        *seen += 1;
+        Ok(())
+    }
+
+    /// Holds how many records were read against how many there are.
+    pub(super) fn all_seen(&self, seen: u32) -> Result<(), GalleryError> {
+        let offset = self.offset(self.next_slot);
+        if seen == self.sequence { Ok(()) } else { Err(GalleryError::Damaged { offset }) }
     }
 
     /// The first byte of `bank` at or after `from` that is not erased.
@@ -130,7 +146,7 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         let damaged = GalleryError::Damaged { offset: self.offset(slot) };
         let known = self.people.binary_search_by_key(&id, |p| p.id);
         self.sequence += 1;
-        self.next_person = self.next_person.max(id.0.saturating_add(1));
+        self.next_person = self.next_person.max(id.0.checked_add(1).ok_or(damaged)?);
         match (content, known) {
             (Content::Template { .. }, Ok(at)) => {
                 if let Some(entry) = self.people.get_mut(at) {

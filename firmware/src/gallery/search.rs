@@ -60,10 +60,11 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         let mut record = [0; MAX_RECORD];
         let mut template = [0i8; MAX_DIMENSION];
         let template = &mut template[..probe.len()];
+        let mut seen = 0;
         for slot in 0..self.next_slot {
-            let Some(Record { person, content: Content::Template { norm_squared, bytes }, .. }) =
-                self.read_record(slot, &mut record)?
-            else {
+            let Some(found) = self.read_record(slot, &mut record)? else { continue };
+            self.expect(&found, slot, &mut seen)?;
+            let Record { person, content: Content::Template { norm_squared, bytes }, .. } = found else {
                 continue;
             };
             if self.entry(person).is_err() {
@@ -83,6 +84,7 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
                 second = Some((person, likeness));
             }
         }
+        self.all_seen(seen)?;
         let probe_norm = norm_squared(probe);
         let candidate = |(person, l): (PersonId, Likeness)| Candidate {
             person,

@@ -431,3 +431,94 @@ fn refusals_carry_the_numbers() {
     assert_eq!(gallery.state(), Err(wrong));
     assert!(wrong.to_string().contains("0707 0707 0707 0707"), "{wrong}");
 }
+
+/// Ada, two removals' worth of passers-by, and little room left.
+fn nearly_full() -> TestGallery {
+    let mut full = empty(4);
+    full.enroll("Ada", &[&template(1), &template(2)]).unwrap();
+    full.enroll("Grace", &[&template(3)]).unwrap();
+    let mut stamp = 100;
+    while full.slots() - full.next_slot > 3 {
+        let id = full.enroll("passing", &[&template(stamp)]).unwrap();
+        full.remove(id).unwrap();
+        stamp += 1;
+    }
+    full
+}
+
+#[test]
+fn a_record_lost_while_mounted_is_noticed_and_nothing_is_erased() {
+    for slot in 0..5 {
+        let mut gallery = nearly_full();
+        let seal = (gallery.offset(slot) + gallery.record_bytes()) as usize - layout::UNIT;
+        // Upwards, as if a power cut had ended the writing.
+        gallery.flash.bytes[seal..seal + 4].fill(0xff);
+        let before = gallery.flash.bytes.clone();
+        let found = gallery.nearest(&template(9));
+        assert!(matches!(found, Err(GalleryError::Damaged { .. })), "slot {slot}: {found:?}");
+        let grown = (0..4).map(|i| gallery.add_template(PersonId(2), &template(50 + i)));
+        let error = grown.filter_map(Result::err).next().expect("compaction must stop");
+        assert!(matches!(error, GalleryError::Damaged { .. }), "slot {slot}: {error:?}");
+        let bank = gallery.bank as usize * before.len() / 2;
+        let old = bank..bank + (gallery.offset(gallery.next_slot) as usize - bank).min(before.len() / 2);
+        let kept = &gallery.flash.bytes[old.clone()];
+        let zeros = |bytes: &[u8]| bytes.iter().map(|b| b.count_zeros()).sum::<u32>();
+        assert!(zeros(kept) >= zeros(&before[old]), "slot {slot}: the bank was erased");
+    }
+}
+
+#[test]
+fn a_gallery_goes_on_when_its_flash_works_again() {
+    let mut gallery = empty(4);
+    gallery.enroll("Ada", &[&template(1)]).unwrap();
+    gallery.flash.budget = Some(3);
+    let failed = gallery.enroll("Grace", &[&template(2)]);
+    assert_eq!(failed, Err(GalleryError::Flash(FlashFault::Device)));
+    assert_eq!(gallery.find("Ada"), Err(GalleryError::Flash(FlashFault::Device)));
+    (gallery.flash.budget, gallery.flash.dead) = (None, false);
+    gallery.reopen();
+    assert_eq!(gallery.state(), Ok(()));
+    assert!(gallery.find("Ada").unwrap().is_some() && gallery.find("Grace").unwrap().is_none());
+    gallery.enroll("Grace", &[&template(2)]).unwrap();
+}
+
+#[test]
+fn every_cut_of_a_format_over_another_models_gallery() {
+    let image = nearly_full().into_flash().bytes;
+    let other = Binding { embedding_id: [8; 32], ..model() };
+    let mut cuts = 0;
+    for budget in 0.. {
+        let flash = Mock { bytes: image.clone(), budget: Some(budget), random: budget + 1, ..Mock::new(0) };
+        let mut gallery: TestGallery = Gallery::open(flash, other);
+        assert!(matches!(gallery.state(), Err(GalleryError::WrongModel { .. } | GalleryError::Flash(_))));
+        let done = gallery.format();
+        let flash = Mock { budget: None, dead: false, ..gallery.into_flash() };
+        let new: TestGallery = Gallery::open(flash, other);
+        if new.state().is_ok() {
+            assert_eq!(new.usage().people, 0);
+        } else {
+            let mut old: TestGallery = Gallery::open(new.into_flash(), model());
+            assert_eq!(old.state(), Ok(()), "after {budget} steps neither the old gallery nor an empty one");
+            assert!(old.find("Ada").unwrap().is_some());
+            cuts += 1;
+        }
+        if done.is_ok() {
+            break;
+        }
+    }
+    assert!(cuts > 5, "only {cuts} cuts");
+}
+
+#[test]
+fn numbers_at_their_end_are_refused_before_anything_is_written() {
+    let mut gallery = empty(4);
+    gallery.enroll("Ada", &[&template(1)]).unwrap();
+    gallery.next_person = u32::MAX;
+    assert_eq!(gallery.enroll("Grace", &[&template(2)]), Err(GalleryError::Full { needed: 2, free: 0 }));
+    let mut gallery = reopen(gallery);
+    assert!(gallery.find("Ada").unwrap().is_some());
+    gallery.people[0].templates = u16::MAX;
+    let full = gallery.add_template(PersonId(1), &template(3));
+    assert_eq!(full, Err(GalleryError::Full { needed: 1, free: 0 }));
+    assert_eq!(gallery.state(), Ok(()));
+}

@@ -79,9 +79,10 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         let mut source = [0; MAX_RECORD];
         let mut target = [0; MAX_RECORD];
         let length = record_bytes(self.dimension);
-        let mut copied = 0;
+        let (mut copied, mut seen) = (0, 0);
         for slot in 0..self.next_slot {
             let Some(mut record) = self.read_record(slot, &mut source)? else { continue };
+            self.expect(&record, slot, &mut seen)?;
             let Ok(at) = self.people.binary_search_by_key(&record.person, |p| p.id) else { continue };
             record.sequence = copied;
             record.encode(&mut target[..length]);
@@ -92,9 +93,13 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
             }
             copied += 1;
         }
+        // Before the new bank counts and the old one goes.
+        self.all_seen(seen)?;
+        let old_header = old * self.bank_bytes();
+        let exhausted = GalleryError::Damaged { offset: old_header };
         let header = Header {
             dimension: self.dimension as u16,
-            generation: self.generation + 1,
+            generation: self.generation.checked_add(1).ok_or(exhausted)?,
             next_person: self.next_person,
             bank_bytes: self.bank_bytes(),
             embedding_id: self.embedding_id,

@@ -3,11 +3,10 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::align::Landmarks;
 use crate::decide::{Decision, Rejection, Unknown};
 use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, ModelInfo, Threshold};
-use crate::frame::{FrameError, PixelFormat};
+use crate::frame::{FrameError, Landmarks, PixelFormat};
 use crate::gallery::{Candidate, GalleryError, Name, Person, PersonId, Usage};
 
 /// The version of these messages; a device with another one answers [`Request::Info`] all the same.
@@ -138,7 +137,7 @@ pub enum Reply<'a> {
     },
     /// The gallery is empty.
     Erased,
-    /// It could not be done; nothing has changed.
+    /// It could not be done. Nothing has changed, unless the flash failed: then a restart shows whether it was done.
     Fault(Fault),
 }
 
@@ -151,7 +150,7 @@ pub struct DeviceInfo {
     pub firmware: [u16; 3],
     /// The model that it runs.
     pub model: ModelSummary,
-    /// How full the gallery is; zeros when it is not mounted.
+    /// How full the gallery is; nobody when it is not mounted.
     pub usage: Usage,
     /// Why the gallery is not mounted, if it is not.
     pub gallery: Option<GalleryError>,

@@ -11,7 +11,9 @@
 //! No byte of a packet is zero, so after any noise the next zero is a place to begin again. A host draws a session at
 //! random and counts its requests; it sends a request again, with the same number, until a reply with that number
 //! comes. A device does what a number asks once: the same number again gets the same reply again, so a request may be
-//! repeated whatever it asks for. That makes the link lose nothing, however noisy.
+//! repeated whatever it asks for. That makes the link lose nothing, however noisy. The memory of it ends with the power: a
+//! request that was done but not answered before a cut is done again after it, and refused where it cannot be
+//! ([`Fault::NoFrame`], nobody has that number); what is enrolled can be listed.
 //!
 //! This version neither authenticates nor encrypts: whoever reaches the wire may enroll and remove.
 

@@ -67,6 +67,8 @@ pub enum Noise {
     Coding,
     /// The CRC differs, or there is no room for one.
     Sum,
+    /// The CRC is right, but no header comes before it.
+    Header,
 }
 
 /// Collects bytes from the wire into packets; begins again at every zero.

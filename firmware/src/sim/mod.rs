@@ -15,10 +15,9 @@ use std::time::Duration;
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::align::Landmarks;
 use crate::device::{Camera, Device, Event, Memory, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::{Frame, Landmarks, PixelFormat};
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::TcpPort;
 

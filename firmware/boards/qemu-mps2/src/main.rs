@@ -45,7 +45,8 @@ fn plan() -> &'static [u8] {
     // SAFETY: code memory ends where the slot does, nothing writes to it while the firmware runs, and any bytes are bytes.
     let slot = unsafe { core::slice::from_raw_parts(address as *const u8, room) };
     let stated = slot[PLAN_LENGTH..].first_chunk().map_or(room, |&b| u32::from_le_bytes(b) as usize);
-    slot.get(..stated).unwrap_or(slot)
+    // An empty slot states nothing: the whole of it is no plan either.
+    slot.get(..stated).filter(|plan| plan.len() > PLAN_LENGTH).unwrap_or(slot)
 }
 
 /// The flash of the gallery, as it was when the power went.

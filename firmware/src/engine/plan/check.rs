@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::step::{Op, Step};
-use super::{MAX_MACS, Plan, PlanError};
+use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES};
 use crate::engine::kernels::requant::{Output, Requant};
 use crate::engine::kernels::{Words, requant};
 
@@ -19,7 +19,8 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
             Err(PlanError::Step { step: index, field, value, accepted })
         };
         if matches!(step.op, Op::Input { .. }) != (index == 0) {
-            return wrong("kind", 0, "the input table as first operation and nowhere else");
+            let kind = plan.bytes.get(HEADER_BYTES + index * RECORD_BYTES).map_or(0, |&k| k as usize);
+            return wrong("kind", kind, "the input table as first operation and nowhere else");
         }
         if index > 0 && !is_written(plan, index, &step.input.range())? {
             return wrong("input", step.input.offset, "exactly what an earlier operation wrote");

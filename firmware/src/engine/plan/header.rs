@@ -3,8 +3,10 @@
 use nalgebra::Point2;
 
 use super::{MAX_STEPS, PlanError, RECORD_BYTES};
+use crate::align::Similarity;
 use crate::embedding::{Angle, MAX_DIMENSION};
 use crate::engine::{ChannelOrder, ModelInfo, Threshold};
+use crate::frame::Landmarks;
 
 /// What a plan begins with.
 pub const MAGIC: [u8; 8] = *b"ARCPLAN\0";
@@ -109,10 +111,9 @@ impl Header {
         let float = |at| f32::from_bits(word(h, at));
         let template = (h[31] & 1 != 0)
             .then(|| core::array::from_fn(|i| Point2::new(float(68 + 8 * i), float(72 + 8 * i))));
-        if template
-            .is_some_and(|points: [Point2<f32>; 5]| points.iter().any(|p| !p.coords.norm().is_finite()))
-        {
-            return wrong("template", word(h, 68), "finite points");
+        // What aligns to itself aligns faces: finite points, not too far out, that span something.
+        if template.is_some_and(|t: Landmarks| Similarity::from_landmarks(&t, &t).is_err()) {
+            return wrong("template", word(h, 68), "five points that span a face");
         }
         let threshold = (h[31] & 2 != 0).then(|| Threshold {
             angle: Angle::from_millidegrees(word(h, 108)),

@@ -376,6 +376,8 @@ fn sum<'p>(fault: &Fault, record: &Record) -> Result<Op<'p>, PlanError> {
     let zeros = [record.input_zero, record.second_zero];
     let (output_zero, lo, hi) = (record.output_zero, record.lo, record.hi);
     if record.kind == Kind::Sum {
+        let bits = record.bits;
+        fault.require((1..=24).contains(&bits), "fraction bits", bits as usize, "1 to 24")?;
         let mults = [record.a as i32, record.b as i32];
         let sum = Sum { zeros, mults, bits: record.bits, output_zero, lo, hi };
         fault.require(
