@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod data;
 pub mod demo;
+pub mod disk;
 pub mod engine;
 pub mod enroll;
 pub mod eval;

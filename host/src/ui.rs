@@ -1,6 +1,6 @@
 //! How commands talk: results on standard output, progress and warnings on standard error.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -40,19 +40,21 @@ impl Ui {
     /// A note or warning on standard error, unless quiet.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", text.as_ref());
+            // Where nobody listens, the work goes on.
+            let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
         }
     }
 
     /// A result line on standard output.
     pub fn say(&self, text: impl AsRef<str>) {
-        println!("{}", text.as_ref());
+        // A reader that has left (`| head -1`) does not stop the work, nor change its exit code.
+        let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
     }
 
     /// The last line of standard output, when `--json` asks for it. Call it once, last.
     pub fn json(&self, value: &serde_json::Value) {
         if self.json {
-            println!("{value}");
+            self.say(value.to_string());
         }
     }
 }

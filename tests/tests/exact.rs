@@ -5,7 +5,8 @@ use std::path::Path;
 use arcgate::engine::{Kind, Model};
 use arcgate::lower::{self, LowerError, Summary};
 use arcgate::onnx::build::{GraphBuilder, int, ints, value};
-use arcgate::onnx::metadata::{Metadata, VERSION};
+use arcgate::onnx::identity::embedding_id;
+use arcgate::onnx::metadata::{Metadata, VERSION, hex};
 use arcgate::quantize::lattice::{self, Quantization, Steps};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -229,7 +230,7 @@ impl Net {
             vec![value("pixels", DataType::Uint8, &[1, channels, height, width])],
             vec![value(&flat.name, DataType::Int8, &[1, dimension])],
         );
-        let metadata = Metadata {
+        let mut metadata = Metadata {
             version: VERSION,
             width: width as u16,
             height: height as u16,
@@ -238,11 +239,12 @@ impl Net {
             std: vec![0.5; channels],
             template: None,
             dimension: dimension as u16,
-            embedding_id: "5a".repeat(32),
+            embedding_id: String::new(),
             source: "random weights".into(),
             calibration: None,
             threshold: None,
         };
+        metadata.embedding_id = hex(&embedding_id(&model, &metadata));
         metadata.store(&mut model);
         model
     }

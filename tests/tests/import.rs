@@ -433,6 +433,30 @@ proptest::proptest! {
 
     /// Damage to the structure, where random bytes seldom hit: names, dimensions, attributes.
     #[test]
+    fn a_damaged_int8_model_is_refused_or_the_same(
+        hits in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), 1u8..), 1..4),
+    ) {
+        let path = arcgate_tests::data::workspace().join("models/synth-s/synth-s.onnx");
+        let whole = std::fs::read(&path).unwrap();
+        let plan = |bytes: &[u8]| {
+            let model = arcgate::onnx::file::decode(bytes).ok()?;
+            Some(arcgate::engine::Model::from_onnx(&path, model).ok()?.plan_bytes().to_vec())
+        };
+        let mut damaged = whole.clone();
+        for (at, mask) in hits {
+            damaged[at.index(whole.len())] ^= mask;
+        }
+        if let Some(found) = plan(&damaged) {
+            // Names, the record of the calibration, the threshold: nothing that moves an embedding.
+            let info = |plan: &[u8]| arcgate_firmware::engine::plan::Plan::parse(plan).unwrap().info().clone();
+            let (mut theirs, ours) = (info(&found), info(&plan(&whole).unwrap()));
+            theirs.threshold = ours.threshold;
+            proptest::prop_assert_eq!(theirs, ours);
+            proptest::prop_assert_eq!(found.len(), plan(&whole).unwrap().len());
+        }
+    }
+
+    #[test]
     fn damaged_structure_is_an_error(
         which in 0..4usize,
         kind in 0..6u8,

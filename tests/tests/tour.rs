@@ -152,20 +152,61 @@ fn wrong_words_and_wrong_files_are_named() {
         for (kind, bytes) in [("flipped", &flipped[..]), ("cut", &whole[..whole.len() / 2])] {
             let path = at(&format!("{kind}-{name}"));
             std::fs::write(&path, bytes).unwrap();
-            // Bytes of an ONNX file's weights carry no check of their own; the embedding id in its metadata does.
+            // An ONNX file carries no check of its own; the embedding id in its metadata holds its graph and weights.
             told(&format!("inspect {path}"), FAILED, &[&format!("{kind}-{name}")]);
         }
     }
+    // A picture of some bytes that claims to be millions of pixels wide.
+    let huge = at("huge.ppm");
+    std::fs::write(&huge, "P6 1000000 1000000 255\n").unwrap();
+    told(&format!("align {huge} -o {}", at("crops")), FAILED, &["huge.ppm", "1000000x1000000", "accepted"]);
+    // An output that would be written over its input, by whatever path.
+    let photo = at("photo.png");
+    image::RgbImage::from_pixel(112, 112, image::Rgb([90, 120, 80])).save(&photo).unwrap();
+    let before = std::fs::read(&photo).unwrap();
+    told(&format!("align {photo} -o {}", at(".")), FAILED, &["written over", "photo.png", "-o"]);
+    assert_eq!(std::fs::read(&photo).unwrap(), before);
+    let model = at("m.onnx");
+    std::fs::copy(data::workspace().join("models/synth-s/synth-s.onnx"), &model).unwrap();
+    told(&format!("compile {model} -o {model}"), FAILED, &["written over", "m.onnx"]);
+    // A cause is told once.
+    let missing = run(&format!("inspect {}", at("no.plan"))).stderr;
+    assert_eq!(missing.matches("No such file").count(), 1, "{missing}");
     // A gallery of which a byte changed after it was written.
     let people = at("people");
     run(&format!("synth -o {people} --identities 2 --views 2 --size 48x48")).done();
     let gallery = at("gate.gallery");
     run(&format!("enroll {people} --to {gallery}")).done();
+    // A name that no gallery takes is named before anybody is enrolled.
+    let long = folder.path().join("more").join("a".repeat(40));
+    std::fs::create_dir_all(&long).unwrap();
+    std::fs::copy(&photo, long.join("1.png")).unwrap();
+    told(&format!("enroll {} --to {gallery}", at("more")), FAILED, &["aaaa", "1 to 32 bytes"]);
+    // One photograph that cannot be read does not take another's answer away.
+    std::fs::write(at("broken.png"), b"no picture").unwrap();
+    let both = run(&format!("identify {photo} {} --to {gallery} --json", at("broken.png")));
+    assert_eq!(both.code, FAILED);
+    assert_eq!(both.json()["photos"].as_array().map(Vec::len), Some(2), "{}", both.stdout);
     let mut bytes = std::fs::read(&gallery).unwrap();
     let written = bytes.windows(4).position(|w| w == b"AGAL").expect("a header");
     bytes[written + 200] ^= 1;
     std::fs::write(&gallery, bytes).unwrap();
     told(&format!("gallery list --to {gallery}"), FAILED, &["damaged at byte"]);
+}
+
+#[test]
+fn a_reader_that_leaves_early_changes_nothing() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(arcgate_tests::program::path())
+        .args(["inspect", "models/synth-s/synth-s.plan"])
+        .current_dir(data::workspace())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(KNOWN), ""));
 }
 
 #[test]

@@ -61,8 +61,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let finder = args.faces.finder(None)?;
     let mut targets: BTreeMap<PathBuf, &PathBuf> = BTreeMap::new();
     for path in &args.photos {
-        let stem = path.file_stem().with_context(|| format!("{} names no file", path.display()))?;
-        let target = args.output.join(stem).with_extension("png");
+        let target = shared::png_in(&args.output, path)?;
+        shared::keep(&target, &args.photos)?;
         if let Some(other) = targets.insert(target.clone(), path) {
             anyhow::bail!(
                 "{} and {} would both become {}\n  accepted: photographs of different names, or one folder -o each",

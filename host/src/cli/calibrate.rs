@@ -56,7 +56,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let mut metadata = Metadata::of(&onnx).with_context(named)?;
     let model = Model::from_onnx(&args.model, onnx.clone())?;
     let info = model.info().clone();
-    let set = ImageSet::open(&args.impostors)?;
+    let mut set = ImageSet::open(&args.impostors)?;
+    args.faces.hold_out(&mut set)?;
     let finder = args.faces.finder(set.landmarks.clone())?;
 
     // Identity and image, without what is held out.

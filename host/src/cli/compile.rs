@@ -8,11 +8,11 @@ use anyhow::Context;
 use arcgate_firmware::engine::ModelInfo;
 use serde_json::json;
 
-use super::inspect;
+use super::{inspect, shared};
 use crate::data::{self, ImageSet};
+use crate::disk;
 use crate::lower::{self, Summary};
 use crate::onnx::file;
-use crate::photo::Finder;
 use crate::ui::{Ui, thousands};
 
 /// Int8 ONNX -> plan, proven equal to tract to the byte.
@@ -23,9 +23,11 @@ pub struct Args {
     /// Where the plan goes; beside the model, with the ending .plan, if not given.
     #[arg(long, short)]
     output: Option<PathBuf>,
-    /// Prove on the images under this folder too (aligned by its landmarks.csv where the model wants aligned faces).
-    #[arg(long)]
+    /// Prove on the images under this folder too; DIR/landmarks.csv is used when it is there.
+    #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
+    #[command(flatten)]
+    faces: shared::FaceArgs,
     /// How many of those images; they are spread evenly over the folder.
     #[arg(long, default_value_t = 64, requires = "images")]
     count: usize,
@@ -40,6 +42,8 @@ pub struct Args {
 /// Whatever stopped it, in words for people.
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
+    let output = args.output.unwrap_or_else(|| args.model.with_extension("plan"));
+    shared::keep(&output, [&args.model])?;
     let model = file::read(&args.model)?;
     let lowered = lower::lower_named(&model).with_context(|| format!("in {}", args.model.display()))?;
     let summary = Summary::of(&lowered.plan, Some(&lowered.names))?;
@@ -48,7 +52,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let mut crops = lower::synthetic_crops(&info, args.crops);
     let synthetic = crops.len();
     if let Some(folder) = &args.images {
-        crops.extend(image_crops(folder, &info, args.count, ui)?);
+        crops.extend(image_crops(folder, &args.faces, &info, args.count, ui)?);
     }
     let images = crops.len() - synthetic;
     let bar = ui.progress("proving", "crops", crops.len() as u64);
@@ -56,8 +60,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     let proof = proof.with_context(|| format!("no plan was written for {}", args.model.display()))?;
 
-    let output = args.output.unwrap_or_else(|| args.model.with_extension("plan"));
-    write(&output, &lowered.plan).with_context(|| format!("cannot write {}", output.display()))?;
+    disk::replace(&output, &lowered.plan).with_context(|| format!("cannot write {}", output.display()))?;
 
     if ui.verbose {
         ui.say(inspect::layer_table(&summary).trim_end());
@@ -89,11 +92,17 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 }
 
 /// At most `count` crops, spread evenly over the images under `folder`.
-fn image_crops(folder: &Path, info: &ModelInfo, count: usize, ui: &Ui) -> anyhow::Result<Vec<Vec<u8>>> {
+fn image_crops(
+    folder: &Path,
+    faces: &shared::FaceArgs,
+    info: &ModelInfo,
+    count: usize,
+    ui: &Ui,
+) -> anyhow::Result<Vec<Vec<u8>>> {
     let set = ImageSet::open(folder)?;
     let count = count.min(set.images.len());
     let indices: Vec<usize> = (0..count).map(|k| k * set.images.len() / count).collect();
-    let finder = Finder::new(None, set.landmarks.clone());
+    let finder = faces.finder(set.landmarks.clone())?;
     let bar = ui.progress("aligning", "images", count as u64);
     let found = data::crops(&set, &indices, &finder, info, || bar.inc(1));
     bar.finish_and_clear();
@@ -107,11 +116,4 @@ fn image_crops(folder: &Path, info: &ModelInfo, count: usize, ui: &Ui) -> anyhow
         folder.display()
     );
     Ok(found.crops.into_iter().map(|(_, crop)| crop).collect())
-}
-
-/// Writes beside the place first and renames, so that a cut leaves the old file or the new one.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let part = path.with_extension("plan.tmp");
-    std::fs::write(&part, bytes)?;
-    std::fs::rename(&part, path)
 }

@@ -1,5 +1,6 @@
 //! `arcgate detect`: the faces that the device would see, printed and drawn.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use arcgate_firmware::detect::Face;
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 
+use super::shared;
 use crate::photo::{Detector, Photo};
 use crate::ui::{Ui, table};
 
@@ -41,6 +43,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     let mut found = Vec::new();
+    let mut targets: BTreeMap<PathBuf, &PathBuf> = BTreeMap::new();
     let mut failed = false;
     for path in &args.photos {
         let seen = Photo::open(path).and_then(|photo| Ok((detector.faces(&photo)?, photo)));
@@ -57,7 +60,16 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         failed |= main.is_none();
         print(path, &faces, main, ui);
         if let Some(output) = &args.output {
-            let target = target(output, path, args.photos.len());
+            let target = target(output, path, args.photos.len())?;
+            shared::keep(&target, &args.photos)?;
+            if let Some(other) = targets.insert(target.clone(), path) {
+                anyhow::bail!(
+                    "{} and {} would both become {}\n  accepted: photographs of different names",
+                    other.display(),
+                    path.display(),
+                    target.display()
+                );
+            }
             draw(&photo, &faces, main)
                 .save(&target)
                 .with_context(|| format!("cannot write {}\n  accepted: a .png or .jpg", target.display()))?;
@@ -70,13 +82,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 }
 
 /// Where the drawn copy of one of `count` photographs goes.
-fn target(output: &Path, photo: &Path, count: usize) -> PathBuf {
-    if count > 1 || output.is_dir() {
-        let stem = photo.file_stem().unwrap_or(photo.as_os_str());
-        output.join(stem).with_extension("png")
-    } else {
-        output.into()
-    }
+fn target(output: &Path, photo: &Path, count: usize) -> anyhow::Result<PathBuf> {
+    if count > 1 || output.is_dir() { shared::png_in(output, photo) } else { Ok(output.into()) }
 }
 
 fn print(path: &Path, faces: &[Face], main: Option<usize>, ui: &Ui) {
@@ -157,7 +164,10 @@ mod tests {
 
     #[test]
     fn one_file_or_a_folder() {
-        assert_eq!(target(Path::new("o.png"), Path::new("a/b.jpg"), 1), Path::new("o.png"));
-        assert_eq!(target(Path::new("o"), Path::new("a/b.jpg"), 2), Path::new("o/b.png"));
+        let place =
+            |output: &str, photo: &str, count| target(output.as_ref(), photo.as_ref(), count).unwrap();
+        assert_eq!(place("o.png", "a/b.jpg", 1), Path::new("o.png"));
+        assert_eq!(place("o", "a/b.jpg", 2), Path::new("o/b.png"));
+        assert_eq!(place("o", "a/b.1.jpg", 2), Path::new("o/b.1.png"));
     }
 }

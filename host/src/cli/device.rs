@@ -57,11 +57,13 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
                 ui.note("nothing was lost");
                 return Ok(ExitCode::FAILURE);
             }
+            // Nobody can be counted in a gallery that is not mounted.
+            let lost = info.gallery.is_none().then_some(info.usage.people);
             client.erase_gallery()?;
             if !ui.json {
                 ui.say(format!("{}: the gallery is empty", port.port));
             }
-            ui.json(&json!({"people": 0, "lost_people": info.usage.people}));
+            ui.json(&json!({"people": 0, "lost_people": lost}));
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::people::{FinderArgs, ModelArg};
+use super::people::ModelArg;
+use super::shared::FaceArgs;
 use crate::data::ImageSet;
 use crate::enroll::{self, PersonPhotos};
 use crate::link::Target;
@@ -26,7 +27,7 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArg,
     #[command(flatten)]
-    finder: FinderArgs,
+    finder: FaceArgs,
 }
 
 /// Runs the command. Exit code 1 when somebody named got no template.

@@ -80,7 +80,7 @@ struct Common {
     #[arg(long, value_name = "FILE")]
     float: Option<PathBuf>,
     /// What the float model's input had subtracted, one value a channel, 0..1 is the full range [default: the model's metadata].
-    #[arg(long, value_delimiter = ',', value_name = "R,G,B")]
+    #[arg(long, value_delimiter = ',', value_name = "R,G,B", allow_hyphen_values = true)]
     mean: Option<Vec<f32>>,
     /// What it was divided by, in the same units [default: the model's metadata].
     #[arg(long, value_delimiter = ',', value_name = "R,G,B")]

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use arcgate_firmware::link::message::Answer;
 use serde_json::json;
 
-use super::people::{FinderArgs, ModelArg, answer_json, answer_text, degrees};
+use super::people::{ModelArg, answer_json, answer_text, degrees};
+use super::shared::FaceArgs;
 use super::{EXIT_REJECTED, EXIT_UNKNOWN};
 use crate::enroll::{self, Place};
 use crate::link::Target;
@@ -15,7 +16,8 @@ use crate::ui::Ui;
 
 /// Who is in a photograph: a name or unknown.
 ///
-/// Exit codes: 0 everybody is known, 10 somebody is unknown, 11 a photograph was rejected (it shows no face).
+/// Exit codes: 0 everybody is known, 1 a photograph could not be read, 10 somebody is unknown, 11 a photograph was rejected (it
+/// shows no face).
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The photographs.
@@ -27,7 +29,7 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArg,
     #[command(flatten)]
-    finder: FinderArgs,
+    finder: FaceArgs,
 }
 
 /// Runs the command.
@@ -47,11 +49,19 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let mut place = enroll::open(&args.to, model.as_ref())?;
     let threshold = place.model().threshold.map(|t| t.angle);
     let people = place.info().usage.people;
-    let (mut results, mut worst) = (Vec::new(), 0);
+    let (mut results, mut worst, mut failed) = (Vec::new(), 0, false);
     for path in &args.photos {
         let prefix = if args.photos.len() > 1 { format!("{}: ", path.display()) } else { String::new() };
-        let (line, mut value, code) = match look(&mut place, path, &finder, ui)? {
-            Seen::Answer(answer) => {
+        let (line, mut value, code) = match look(&mut place, path, &finder, ui) {
+            // Of several photographs one that cannot be read does not take the others' answers away.
+            Err(error) if args.photos.len() > 1 => {
+                let why = format!("{error:#}");
+                ui.note(format!("error: {why}"));
+                failed = true;
+                (format!("failed     {why}"), json!({"answer": null, "why": why}), 0)
+            }
+            Err(error) => return Err(error),
+            Ok(Seen::Answer(answer)) => {
                 let code = match answer {
                     Answer::Known { .. } => 0,
                     Answer::Unknown { .. } => EXIT_UNKNOWN,
@@ -59,7 +69,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
                 };
                 (answer_text(&answer, threshold, Some(people)), answer_json(&answer, threshold), code)
             }
-            Seen::NoFace(why) => {
+            Ok(Seen::NoFace(why)) => {
                 (format!("rejected   {why}"), json!({"answer": "rejected", "why": why}), EXIT_REJECTED)
             }
         };
@@ -74,7 +84,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         [one] => ui.json(one),
         many => ui.json(&json!({"people": people, "threshold": threshold.map(degrees), "photos": many})),
     }
-    Ok(ExitCode::from(worst))
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::from(worst) })
 }
 
 enum Seen {

@@ -11,16 +11,22 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use serde_json::json;
 
+use super::shared;
 use crate::data::{self, ImageSet};
 use crate::onnx::file;
 use crate::onnx::float::{FloatGraph, Map};
-use crate::onnx::metadata::{FloatInput, Metadata, VERSION, face_template};
-use crate::photo::{Detector, Finder};
+use crate::onnx::metadata::{FloatInput, Metadata, VERSION, face_template, template_by_shape};
 use crate::quantize::{self, ImportOptions, Imported, Progress};
 use crate::ui::{Ui, table, thousands};
 
 /// Images that the embeddings are compared on, besides those that ranges are measured on.
 const HELD_BACK: usize = 32;
+
+/// Images that are tried at a time, at least.
+const LEAST_BATCH: usize = 32;
+
+/// Images without a crop, when there is none with one, after which the search ends.
+const HOPELESS: usize = 300;
 
 /// Float ONNX -> int8 ONNX.
 #[derive(clap::Args, Debug)]
@@ -30,9 +36,8 @@ pub struct Args {
     /// Photographs like those that the device will see. Images named by a pairs.txt beside the landmarks are left out.
     #[arg(long, value_name = "DIR")]
     calibrate: PathBuf,
-    /// A float face detector with five landmarks, for photographs that no landmarks.csv knows.
-    #[arg(long, value_name = "ONNX")]
-    detector: Option<PathBuf>,
+    #[command(flatten)]
+    faces: shared::FaceArgs,
     /// What is subtracted from red, green and blue, in units of 0..1 (a grey model takes one value). A model written by
     /// `arcgate train` knows its own.
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', allow_hyphen_values = true)]
@@ -77,6 +82,8 @@ enum Template {
 /// # Errors
 /// Whatever stopped it, in words for people.
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("int8.onnx"));
+    shared::keep(&output, [&args.model])?;
     let float = file::read(&args.model)?;
     let graph = FloatGraph::read(&float).with_context(|| format!("in {}", args.model.display()))?;
     let input = input(&args, graph.input(), FloatInput::of(&float)?)?;
@@ -91,7 +98,6 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     bars.finish();
     let imported = imported.with_context(|| format!("in {}", args.model.display()))?;
 
-    let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("int8.onnx"));
     file::write(&output, &imported.model)?;
     say(ui, &imported, &calibration, &output);
     Ok(ExitCode::SUCCESS)
@@ -123,13 +129,11 @@ fn input(args: &Args, map: &Map, stored: Option<FloatInput>) -> anyhow::Result<F
             args.model.display()
         );
     };
-    let faces_by_shape =
-        map.channels == 3 && ((map.width, map.height) == (112, 112) || map.width * 112 == map.height * 96);
     let template = match (args.template, stored) {
         (Some(Template::Face112), _) => Some(face_template(map.width, map.height)),
         (Some(Template::None), _) => None,
         (None, Some(stored)) => stored.template,
-        (None, None) => faces_by_shape.then(|| face_template(map.width, map.height)),
+        (None, None) => template_by_shape(map.channels, map.width, map.height),
     };
     Ok(FloatInput { order, mean, std, template })
 }
@@ -165,9 +169,9 @@ struct Calibration {
 }
 
 fn crops(args: &Args, info: &ModelInfo, ui: &Ui) -> anyhow::Result<Calibration> {
-    let set = ImageSet::open(&args.calibrate)?;
-    let detector = args.detector.as_ref().map(Detector::open).transpose()?;
-    let finder = Finder::new(detector, set.landmarks.clone());
+    let mut set = ImageSet::open(&args.calibrate)?;
+    args.faces.hold_out(&mut set)?;
+    let finder = args.faces.finder(set.landmarks.clone())?;
     let mut indices: Vec<usize> =
         (0..set.images.len()).filter(|&i| !set.held_out.contains(&set.images[i])).collect();
     let protocol = set.images.len() - indices.len();
@@ -180,15 +184,21 @@ fn crops(args: &Args, info: &ModelInfo, ui: &Ui) -> anyhow::Result<Calibration> 
     let bar = ui.progress("aligning", "images", wanted.min(indices.len()) as u64);
     let mut rest = indices.as_slice();
     while found.crops.len() < wanted && !rest.is_empty() {
-        let (batch, later) = rest.split_at(rest.len().min(wanted - found.crops.len()));
+        let missing = (wanted - found.crops.len()).max(LEAST_BATCH);
+        let (batch, later) = rest.split_at(rest.len().min(missing));
         let cropped = data::crops(&set, batch, &finder, info, || bar.inc(1));
         found.broken += cropped.left_out.len();
         first_reason = first_reason.or(cropped.left_out.into_iter().next().map(|l| l.why));
         // A folder whose first hundreds give nothing gives nothing.
-        rest = if cropped.crops.is_empty() { &[] } else { later };
+        rest = if found.crops.is_empty() && cropped.crops.is_empty() && found.broken >= HOPELESS {
+            &[]
+        } else {
+            later
+        };
         found.crops.extend(cropped.crops.into_iter().map(|(_, crop)| crop));
     }
     bar.finish_and_clear();
+    found.crops.truncate(wanted);
     if let Some(why) = &first_reason {
         ui.note(format!("{} of the images tried gave no crop; the first: {why}", found.broken));
     }

@@ -105,7 +105,34 @@ pub fn main() -> ExitCode {
         Command::Synth(args) => synth::run(args, &ui),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        Ui { quiet: false, ..ui }.note(format!("error: {}", told(&error)));
         ExitCode::FAILURE
     })
+}
+
+/// An error with its causes, those left out that a message before them has named already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let io = || std::io::Error::other("disk on fire");
+        let file = crate::onnx::file::FileError::Io { verb: "read", path: "m.onnx".into(), source: io() };
+        assert_eq!(told(&anyhow::Error::from(file)), "cannot read m.onnx: disk on fire");
+        let error = Err::<(), _>(io()).context("cannot make out/").unwrap_err();
+        assert_eq!(told(&error), "cannot make out/: disk on fire");
+    }
 }

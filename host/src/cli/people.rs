@@ -7,10 +7,8 @@ use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::link::message::Answer;
 use serde_json::{Value, json};
 
-use crate::data::LandmarksCsv;
 use crate::engine::Model;
 use crate::link::Target;
-use crate::photo::{Detector, Finder};
 
 /// The model that the repository ships; the plan first.
 const SHIPPED: [&str; 2] = ["models/synth-s/synth-s.plan", "models/synth-s/synth-s.onnx"];
@@ -48,32 +46,6 @@ impl ModelArg {
             _ if self.model.is_some() => self.open().map(Some),
             _ => Ok(None),
         }
-    }
-}
-
-/// What tells where the faces are.
-#[derive(clap::Args, Debug)]
-pub struct FinderArgs {
-    /// A face detector (YuNet as ONNX).
-    #[arg(long, value_name = "ONNX")]
-    pub detector: Option<PathBuf>,
-    /// A file of landmarks: path, faces, box, five points, score.
-    #[arg(long, value_name = "CSV")]
-    pub landmarks: Option<PathBuf>,
-}
-
-impl FinderArgs {
-    /// The finder; `beside` are landmarks that lie beside the photographs, used when none were named.
-    ///
-    /// # Errors
-    /// When the detector or the file cannot be read.
-    pub fn finder(&self, beside: Option<LandmarksCsv>) -> anyhow::Result<Finder> {
-        let detector = self.detector.as_deref().map(Detector::open).transpose()?;
-        let landmarks = match &self.landmarks {
-            Some(path) => Some(LandmarksCsv::read(path)?),
-            None => beside,
-        };
-        Ok(Finder::new(detector, landmarks))
     }
 }
 

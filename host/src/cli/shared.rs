@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::{LandmarksCsv, LeftOut};
+use anyhow::Context;
+
+use crate::data::{ImageSet, LandmarksCsv, LeftOut};
+use crate::disk;
 use crate::photo::{Detector, Finder};
 use crate::ui::Ui;
 
@@ -40,6 +43,17 @@ impl FaceArgs {
         }
     }
 
+    /// Holds out of `set` what a pairs.txt beside the landmarks that were given names: a test set.
+    ///
+    /// # Errors
+    /// When that file is malformed.
+    pub fn hold_out(&self, set: &mut ImageSet) -> anyhow::Result<()> {
+        match &self.landmarks {
+            Some(csv) => Ok(set.hold_out_pairs_in(csv.parent().unwrap_or(Path::new("")))?),
+            None => Ok(()),
+        }
+    }
+
     /// A finder of what was given and `found`.
     ///
     /// # Errors
@@ -47,6 +61,32 @@ impl FaceArgs {
     pub fn finder(&self, found: Option<LandmarksCsv>) -> anyhow::Result<Finder> {
         Ok(Finder::new(self.detector()?, self.landmarks_or(found)?))
     }
+}
+
+/// Refuses an output that would be written over what the command reads.
+///
+/// # Errors
+/// When `output` is one of `inputs`.
+pub fn keep<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Result<()> {
+    match disk::same_file(output, inputs) {
+        Some(input) => anyhow::bail!(
+            "the output would be written over {}\n  accepted: another place for the output (-o)",
+            input.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// `folder/NAME.png` for a photograph NAME.jpg.
+///
+/// # Errors
+/// When the path names no file.
+pub fn png_in(folder: &Path, photo: &Path) -> anyhow::Result<PathBuf> {
+    let stem = photo.file_stem().with_context(|| format!("{} names no file", photo.display()))?;
+    let mut name = stem.to_os_string();
+    // Not `with_extension`, which would take "a.1" for a name with an ending.
+    name.push(".png");
+    Ok(folder.join(name))
 }
 
 /// Says which photographs gave no crop, and why: the first of them by name, the others as a number.

@@ -12,7 +12,8 @@ use arcgate_firmware::frame::PixelFormat;
 use arcgate_firmware::sim::{FRAME, StoredCamera, StoredShot};
 use serde_json::json;
 
-use super::people::{FinderArgs, ModelArg, answer_json, answer_text};
+use super::people::{ModelArg, answer_json, answer_text};
+use super::shared::FaceArgs;
 use crate::data::ImageSet;
 use crate::enroll;
 use crate::link::Target;
@@ -34,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     camera: Option<PathBuf>,
     #[command(flatten)]
-    finder: FinderArgs,
+    finder: FaceArgs,
 }
 
 /// Runs the command until it is interrupted.
@@ -88,7 +89,7 @@ fn tell(event: &Event, threshold: Option<Angle>, ui: &Ui) {
 }
 
 /// The images of a folder as the camera's pictures; those that show nobody or are too large are named and left out.
-fn pictures(folder: &Path, finder: &FinderArgs, info: &ModelInfo, ui: &Ui) -> anyhow::Result<StoredCamera> {
+fn pictures(folder: &Path, finder: &FaceArgs, info: &ModelInfo, ui: &Ui) -> anyhow::Result<StoredCamera> {
     let mut set = ImageSet::open(folder)?;
     let finder = finder.finder(set.landmarks.take())?;
     let mut shots = Vec::new();

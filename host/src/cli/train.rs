@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 
 use crate::onnx::file;
-use crate::train::{Options, Progress, Recipe, Status, Validation, train_with};
+use crate::train::{Checkpoint, Options, Progress, Recipe, Status, Validation, train_with};
 use crate::ui::{Ui, thousands};
 
 /// Images -> float ONNX, checkpoints beside it.
@@ -23,6 +23,9 @@ pub struct Args {
     /// Go on from the checkpoint; the result is bit for bit that of a training that never stopped.
     #[arg(long)]
     resume: bool,
+    /// Begin anew although a checkpoint is there, which is written over.
+    #[arg(long, conflicts_with = "resume")]
+    restart: bool,
 }
 
 /// Draws the bar, and stops at Ctrl-C. With `-v` each validation gets a line of its own.
@@ -59,6 +62,17 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::read(&args.recipe)?;
     let output = args.output.unwrap_or_else(|| args.recipe.with_file_name(format!("{}.onnx", recipe.name)));
     let options = Options { checkpoint: Some(output.with_extension("checkpoint")), resume: args.resume };
+    if let Some(path) =
+        options.checkpoint.as_ref().filter(|path| !args.resume && !args.restart && path.exists())
+    {
+        let finished = Checkpoint::read(path, &recipe.digest()).is_ok_and(|c| c.steps >= recipe.steps());
+        anyhow::ensure!(
+            finished,
+            "{} is the checkpoint of a training that has not ended, or of another recipe; it would be written over\n  \
+             accepted: --resume to go on with it, --restart to begin anew, or another -o",
+            path.display()
+        );
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     // A second handler in one process is refused: then Ctrl-C ends the program as it would anyway.

@@ -20,7 +20,7 @@ pub struct ImageSet {
     pub images: Vec<PathBuf>,
     /// Found as `root/landmarks.csv` or, for a folder NAME, as `NAME-protocol/landmarks.csv` beside it.
     pub landmarks: Option<LandmarksCsv>,
-    /// Images named by the `pairs.txt` beside that CSV, relative to `root`: the test set, never calibrated on.
+    /// Images named by a `pairs.txt` in either of these folders, relative to `root`: the test set, never calibrated on.
     pub held_out: BTreeSet<PathBuf>,
     /// File name -> identity, where the folder has a list of identities.
     listed: BTreeMap<PathBuf, String>,
@@ -47,21 +47,32 @@ impl ImageSet {
         if images.is_empty() {
             return Err(DataError::NoImages { path: root });
         }
-        let protocol = protocol_folder(&root).filter(|p| p.join("landmarks.csv").is_file());
-        let csv_folder = if root.join("landmarks.csv").is_file() { Some(root.clone()) } else { protocol };
+        let beside = [Some(root.clone()), protocol_folder(&root)];
         let mut set = ImageSet::of(root, images);
-        if let Some(folder) = csv_folder {
-            set.landmarks = Some(LandmarksCsv::read(folder.join("landmarks.csv"))?);
-            let pairs = folder.join("pairs.txt");
-            if pairs.is_file() {
-                set.held_out = lfw::Pairs::read(&pairs)?.images().into_iter().collect();
+        for folder in beside.into_iter().flatten() {
+            let csv = folder.join("landmarks.csv");
+            if set.landmarks.is_none() && csv.is_file() {
+                set.landmarks = Some(LandmarksCsv::read(csv)?);
             }
+            set.hold_out_pairs_in(&folder)?;
         }
         let list = set.root.join(IDENTITY_LIST);
         if list.is_file() {
             set.listed = read_identities(&list)?;
         }
         Ok(set)
+    }
+
+    /// Holds out the images that `folder/pairs.txt` names, if there is one.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn hold_out_pairs_in(&mut self, folder: &Path) -> Result<(), DataError> {
+        let pairs = folder.join("pairs.txt");
+        if pairs.is_file() {
+            self.held_out.extend(lfw::Pairs::read(&pairs)?.images());
+        }
+        Ok(())
     }
 
     /// Images that somebody else named, relative to `root`: no folder is listed, and a missing image shows when it is opened.

@@ -18,6 +18,7 @@ use std::time::Instant;
 use arcgate_firmware::engine::{EmbedError, Threshold};
 use serde::Serialize;
 
+use crate::disk;
 use crate::engine::{EngineError, FloatEngine, InputSpec, Kind, Model};
 use crate::enroll::EnrollError;
 use crate::eval::{AngleHistogram, ThresholdError};
@@ -155,7 +156,7 @@ pub fn run(options: &Options, ui: &Ui) -> Result<Outcome, DemoError> {
     let agreement = imported.agreement;
     let Calibrated { int8, model, threshold } = calibrate(imported, &development, &file("int8.onnx"), ui)?;
     let plan_path = file("model.plan");
-    std::fs::write(&plan_path, model.plan_bytes())
+    disk::replace(&plan_path, model.plan_bytes())
         .map_err(|source| DemoError::Folder { path: plan_path, source })?;
 
     let test = shots.of(&TEST, ui)?;
@@ -196,7 +197,7 @@ pub fn run(options: &Options, ui: &Ui) -> Result<Outcome, DemoError> {
         report: file("report.html"),
     };
     let html = page::page(&outcome, &verification, &gate, &shots, &threshold)?;
-    std::fs::write(&outcome.report, html)
+    disk::replace(&outcome.report, html.as_bytes())
         .map_err(|source| DemoError::Folder { path: outcome.report.clone(), source })?;
     Ok(outcome)
 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::people::Album;
 use super::{DemoError, baseline};
 use crate::engine::{FloatEngine, Kind, Model};
+use crate::eval::embed::cosine;
 use crate::eval::{Accuracy, Score, Scores, pairs};
 use crate::ui::Ui;
 
@@ -76,9 +77,4 @@ impl Verification {
             non_mated: of(false),
         })
     }
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&x, &y)| x as f64 * y as f64).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

@@ -9,7 +9,7 @@ mod place;
 
 use std::path::PathBuf;
 
-use arcgate_firmware::gallery::GalleryError;
+use arcgate_firmware::gallery::{GalleryError, NAME_BYTES};
 use arcgate_firmware::sim::FlashError;
 
 use crate::data::DataError;
@@ -64,6 +64,23 @@ pub enum EnrollError {
         device: [u8; 32],
         /// The embedding id of the model that was named.
         named: [u8; 32],
+    },
+    /// A name that no gallery takes.
+    #[error(
+        "{0:?} cannot be a name\n  accepted: 1 to {NAME_BYTES} bytes of UTF-8 without control characters"
+    )]
+    Name(String),
+    /// The place refused a template.
+    #[error("{}, a photograph of {name}: {why}\n  {templates} templates were enrolled before it, and stay", photo.display())]
+    Stopped {
+        /// Which photograph.
+        photo: PathBuf,
+        /// Whose.
+        name: String,
+        /// Templates enrolled before it.
+        templates: usize,
+        /// What the place said.
+        why: Box<EnrollError>,
     },
     /// A folder without folders of people.
     #[error("{} holds images, but no folder for a person\n  accepted: DIR/NAME/*.jpg, or --name NAME PHOTO...", .0.display())]

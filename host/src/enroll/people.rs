@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use arcgate_firmware::gallery::NAME_BYTES;
+
 use super::{EnrollError, Place};
 use crate::data::ImageSet;
 use crate::photo::{self, Finder, Found, Photo, PhotoError};
@@ -47,20 +49,33 @@ pub fn in_folder(set: &ImageSet) -> Result<Vec<PersonPhotos>, EnrollError> {
 /// `done` hears of each photograph.
 ///
 /// # Errors
-/// When the place refuses: no room, a name that is no name, a broken connection.
+/// When a name is no name: then nobody is enrolled. When the place refuses (no room, a broken connection): the error says
+/// at which photograph, and how many templates were enrolled before it.
 pub fn enroll(
     place: &mut Place,
     people: &[PersonPhotos],
     finder: &Finder,
     mut done: impl FnMut(&Path),
 ) -> Result<Summary, EnrollError> {
+    // Before anybody is enrolled: a name that the gallery would refuse half-way.
+    for person in people {
+        let bytes = person.name.len();
+        if bytes == 0 || bytes > NAME_BYTES || person.name.chars().any(char::is_control) {
+            return Err(EnrollError::Name(person.name.clone()));
+        }
+    }
     let mut summary = Summary::default();
     for person in people {
         let before = summary.templates;
         for path in &person.photos {
             match look(place, path, finder) {
                 Ok((crop, others)) => {
-                    place.enroll_crop(&person.name, &crop)?;
+                    place.enroll_crop(&person.name, &crop).map_err(|why| EnrollError::Stopped {
+                        photo: path.clone(),
+                        name: person.name.clone(),
+                        templates: summary.templates,
+                        why: Box::new(why),
+                    })?;
                     summary.templates += 1;
                     if others > 0 {
                         summary.others.push((path.clone(), others));

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use arcgate_firmware::align::Landmarks;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
+use arcgate_firmware::frame::Landmarks;
 use nalgebra::Point2;
 use rayon::prelude::*;
 
@@ -164,11 +164,11 @@ fn centred(photo: &Photo, template: &Landmarks, info: &ModelInfo) -> Landmarks {
         .map(|p| Point2::new(place(p.x, info.width, photo.width()), place(p.y, info.height, photo.height())))
 }
 
-/// The cosine of two vectors of equal length; 0 if one of them is zero.
+/// The cosine of two vectors of equal length; 0 if one of them is zero, no number if they hold one that is none.
 pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
     let norms = (dot(a, a) * dot(b, b)).sqrt();
-    if norms > 0.0 { dot(a, b) / norms } else { 0.0 }
+    if norms == 0.0 { 0.0 } else { dot(a, b) / norms }
 }
 
 #[cfg(test)]
@@ -179,6 +179,7 @@ mod tests {
     fn cosines_by_hand() {
         assert_eq!(cosine(&[3.0, 4.0], &[4.0, 3.0]), 24.0 / 25.0);
         assert_eq!(cosine(&[0.0, 0.0], &[1.0, 2.0]), 0.0);
+        assert!(cosine(&[f32::NAN, 0.0], &[1.0, 2.0]).is_nan());
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use arcgate_firmware::align::Landmarks;
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
 use nalgebra::Point2;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
@@ -11,7 +10,7 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto};
 
 use crate::engine::{EngineError, FloatEngine, InputSpec};
 use crate::onnx::file::{self, FileError};
-use crate::onnx::metadata::{FACE_TEMPLATE_112, FloatInput, Metadata, MetadataError};
+use crate::onnx::metadata::{FloatInput, Metadata, MetadataError, template_by_shape};
 
 /// Why a float model cannot be measured.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +53,7 @@ pub enum FloatError {
 /// What a person said of the input, on the command line.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Said {
-    /// Subtracted, in units of the full range 0..1.
+    /// Subtracted from red, green and blue (or grey), in units of the full range 0..1.
     pub mean: Option<Vec<f32>>,
     /// Divided by, in the same units.
     pub std: Option<Vec<f32>>,
@@ -62,20 +61,10 @@ pub struct Said {
     pub order: Option<String>,
 }
 
-/// The common face template for a crop of `width` x `height`: 112x112, or 96 wide and 112 high with 8 columns less on each side.
-pub fn face_template(width: u16, height: u16) -> Option<Landmarks> {
-    let shift = match (width, height) {
-        (112, 112) => 0.0,
-        (96, 112) => 8.0,
-        _ => return None,
-    };
-    Some(FACE_TEMPLATE_112.map(|[x, y]| Point2::new(x - shift, y)))
-}
-
 /// Opens the float ONNX at `path`: the engine, and what its crops are (its `dimension` is 1 and means nothing).
 ///
-/// How pixels become its input is looked up in what was `said`, then in the model's own [`FloatInput`], then in the metadata
-/// of the int8 model that was `imported` from it.
+/// How pixels become its input is looked up in what was `said`, then in the metadata of the int8 model that was `imported`
+/// from it, then in the model's own [`FloatInput`].
 ///
 /// # Errors
 /// When the file is no model, its input is not `[N, C, H, W]`, or nothing tells its normalisation.
@@ -92,7 +81,8 @@ pub fn open(
         std: m.std.clone(),
         template: m.template,
     });
-    let known = own.or(imported);
+    // What the int8 model was made with stands above what the float model says: `import` may have been told otherwise.
+    let known = imported.or(own);
     let wrong = |what: String, accepted| FloatError::Input { path: path.into(), what, accepted };
     let (channels, height, width) = geometry(&model).map_err(|what| {
         wrong(
@@ -100,10 +90,6 @@ pub fn open(
             "one input [N, C, H, W] with known C, H and W, 1 or 3 channels, at most 65535 pixels a side",
         )
     })?;
-    let from_known = |pick: fn(&FloatInput) -> &Vec<f32>| known.as_ref().map(|k| pick(k).clone());
-    let no_normalisation = || FloatError::NoNormalisation { path: path.into() };
-    let mean = said.mean.clone().or_else(|| from_known(|k| &k.mean)).ok_or_else(no_normalisation)?;
-    let std = said.std.clone().or_else(|| from_known(|k| &k.std)).ok_or_else(no_normalisation)?;
     let order = said.order.clone().or_else(|| known.as_ref().map(|k| k.order.clone()));
     let order = match (order.as_deref(), channels) {
         (Some("grey") | None, 1) => ChannelOrder::Grey,
@@ -114,18 +100,28 @@ pub fn open(
             return Err(wrong(what, "grey for one channel, rgb or bgr for three"));
         }
     };
+    let from_known = |pick: fn(&FloatInput) -> &Vec<f32>| known.as_ref().map(|k| pick(k).clone());
+    let no_normalisation = || FloatError::NoNormalisation { path: path.into() };
+    // The flags speak of colours, the metadata and the model of planes.
+    let planes = |mut colours: Vec<f32>| {
+        if order == ChannelOrder::Bgr {
+            colours.reverse();
+        }
+        colours
+    };
+    let mean =
+        said.mean.clone().map(planes).or_else(|| from_known(|k| &k.mean)).ok_or_else(no_normalisation)?;
+    let std = said.std.clone().map(planes).or_else(|| from_known(|k| &k.std)).ok_or_else(no_normalisation)?;
     let finite = mean.iter().all(|m| m.is_finite()) && std.iter().all(|s| s.is_finite() && *s > 0.0);
     if mean.len() != channels || std.len() != channels || !finite {
         let what = format!("mean {mean:?} and std {std:?} for {channels} input channels");
         return Err(wrong(what, "one finite value a channel, std above 0"));
     }
     let template = match &known {
-        Some(known) => known.template.map(|points| points.map(Point2::from)),
-        None => Some(face_template(width, height).ok_or_else(|| {
-            let what = format!("no alignment template is known for an input of {width}x{height}");
-            wrong(what, "112x112, 96x112, or a model that `arcgate train` wrote")
-        })?),
+        Some(known) => known.template,
+        None => template_by_shape(channels, width.into(), height.into()),
     };
+    let template = template.map(|points| points.map(Point2::from));
     let spec = InputSpec { width, height, order, mean, std };
     let engine = FloatEngine::from_model(path, &model, &spec)?;
     let info =

@@ -5,6 +5,7 @@ use arcgate_firmware::engine::ModelInfo;
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use image::GrayImage;
 
+use super::embed::cosine;
 use crate::data::omniglot::Run;
 
 /// Right answers over all runs.
@@ -60,11 +61,6 @@ fn crop(drawing: &GrayImage, info: &ModelInfo) -> Vec<u8> {
     let done = frame.map(|frame| framed(&frame, info, &mut out));
     assert!(matches!(done, Ok(Ok(()))), "a decoded drawing is a frame, and the crop has the model's size");
     out
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-30)
 }
 
 #[cfg(test)]

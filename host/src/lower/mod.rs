@@ -48,7 +48,9 @@ pub fn lower(model: &ModelProto) -> Result<Vec<u8>, LowerError> {
 /// # Errors
 /// As there.
 pub fn lower_named(model: &ModelProto) -> Result<Lowered, LowerError> {
-    let info = Metadata::of(model)?.model_info()?;
+    let metadata = Metadata::of(model)?;
+    let info = metadata.model_info()?;
+    metadata.check_identity(model)?;
     let declutter = || tract_onnx::onnx().model_for_proto_model(model)?.into_typed()?.into_decluttered();
     let graph = declutter().map_err(|e| LowerError::Graph(format!("{e:#}")))?;
     let network = walk::walk(&graph, &info)?;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
+use crate::disk;
+
 /// Why an ONNX file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -47,13 +49,14 @@ pub fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
     Ok(model)
 }
 
-/// Writes a model beside its place first and renames it, so that a cut leaves the old file or the new one.
+/// Writes a model so that a cut leaves the old file or the new one.
 ///
 /// # Errors
 /// When the file system says no.
 pub fn write(path: &Path, model: &ModelProto) -> Result<(), FileError> {
-    let io = |source| FileError::Io { verb: "write", path: path.into(), source };
-    let part = path.with_extension("onnx.tmp");
-    std::fs::write(&part, model.encode_to_vec()).map_err(io)?;
-    std::fs::rename(&part, path).map_err(io)
+    disk::replace(path, &model.encode_to_vec()).map_err(|source| FileError::Io {
+        verb: "write",
+        path: path.into(),
+        source,
+    })
 }

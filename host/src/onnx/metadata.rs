@@ -5,6 +5,8 @@ use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Threshold};
 use serde::{Deserialize, Serialize};
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
+use super::identity::embedding_id;
+
 /// The `metadata_props` key that holds [`Metadata`] as JSON.
 pub const KEY: &str = "arcgate";
 
@@ -22,8 +24,16 @@ pub const FACE_TEMPLATE_112: [[f32; 2]; 5] =
 /// columns get the template that is common for them.
 pub fn face_template(width: usize, height: usize) -> [[f32; 2]; 5] {
     let scale = height as f32 / 112.0;
-    let left = width as f32 / 2.0 - 56.0 * scale;
-    FACE_TEMPLATE_112.map(|[x, y]| [x * scale + left, y * scale])
+    // Pixel centres are whole numbers: a picture's edge lies half a pixel before the first.
+    let middle = width as f32 / 2.0;
+    FACE_TEMPLATE_112.map(|[x, y]| [(x - 55.5) * scale + middle - 0.5, (y + 0.5) * scale - 0.5])
+}
+
+/// The template that a float model without metadata is taken to have: [`face_template`] for three channels of 112x112 or of the
+/// shape of 112 rows by 96 columns, none otherwise.
+pub fn template_by_shape(channels: usize, width: usize, height: usize) -> Option<[[f32; 2]; 5]> {
+    let faces = channels == 3 && ((width, height) == (112, 112) || width * 112 == height * 96);
+    faces.then(|| face_template(width, height))
 }
 
 /// Everything a device needs besides the graph. Field names are the JSON names; unknown ones are errors.
@@ -133,6 +143,17 @@ pub enum MetadataError {
     /// Another version.
     #[error("the model's arcgate metadata is version {0}, this program reads version {VERSION}")]
     Version(u32),
+    /// The graph or its constants changed after the metadata was written.
+    #[error(
+        "the model is damaged, or was changed after `arcgate import` wrote it: its metadata has the embedding id {stated}, its \
+         graph {found}\n  accepted: the file as it was written; a changed model must be imported again"
+    )]
+    Identity {
+        /// In the metadata, its first eight bytes.
+        stated: String,
+        /// Of the graph.
+        found: String,
+    },
     /// A field has a value that it cannot have.
     #[error("the model's arcgate metadata has {field} = {value}\n  accepted: {accepted}")]
     Field {
@@ -163,6 +184,19 @@ impl Metadata {
     /// Writes it into `model`, in the place of an earlier one.
     pub fn store(&self, model: &mut ModelProto) {
         set_property(model, KEY, to_json(self));
+    }
+
+    /// Holds the embedding id against the graph of `model`: whatever moves an embedding moves it, so damage shows.
+    ///
+    /// # Errors
+    /// When they differ.
+    pub fn check_identity(&self, model: &ModelProto) -> Result<(), MetadataError> {
+        let found = hex(&embedding_id(model, self));
+        if found == self.embedding_id {
+            return Ok(());
+        }
+        let short = |id: &str| id.chars().take(16).collect();
+        Err(MetadataError::Identity { stated: short(&self.embedding_id), found: short(&found) })
     }
 
     /// The form that devices carry.

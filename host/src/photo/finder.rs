@@ -1,8 +1,9 @@
 //! From a photograph to the crop of a model.
 
-use arcgate_firmware::align::{self, Landmarks};
+use arcgate_firmware::align;
 use arcgate_firmware::detect::Face;
 use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::frame::Landmarks;
 
 use super::{Detector, Photo, PhotoError};
 use crate::data::LandmarksCsv;

@@ -16,16 +16,19 @@ use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 pub use detector::Detector;
 pub use finder::{Finder, Found, crop};
 
+/// Bytes of decoded pixels: photographs of 170 megapixels.
+const MOST_BYTES: u64 = 512 << 20;
+
 /// Why a photograph gave no crop. Each message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotoError {
     /// The file system said no.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {why}", path.display())]
     Io {
         /// Which file.
         path: PathBuf,
         /// What it said.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// The bytes are no picture, or are damaged.
     #[error("{} is not a picture, or is damaged: {source}\n  accepted: JPEG, PNG, PNM and BMP", path.display())]
@@ -36,7 +39,10 @@ pub enum PhotoError {
         source: image::ImageError,
     },
     /// More pixels in a row or more rows than a frame takes, or none.
-    #[error("{} has {width}x{height} pixels\n  accepted: 1x1 to 65535x65535", path.display())]
+    #[error(
+        "{} has {width}x{height} pixels\n  accepted: sides of 1 to 65535 pixels, {} MiB of pixels in all",
+        path.display(), MOST_BYTES >> 20
+    )]
     Size {
         /// Which file.
         path: PathBuf,
@@ -114,10 +120,15 @@ impl Photo {
     /// When the file cannot be read, is no picture, is damaged or has a side of more than 65535 pixels.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PhotoError> {
         let path = path.as_ref();
-        let io = |source| PhotoError::Io { path: path.into(), source };
+        let io = |why| PhotoError::Io { path: path.into(), why };
         let reader = ImageReader::open(path).map_err(io)?.with_guessed_format().map_err(io)?;
         let decode = |source| PhotoError::Decode { path: path.into(), source };
         let mut decoder = reader.into_decoder().map_err(decode)?;
+        // Before any pixel is made room for: a file of some bytes may claim to hold millions by millions.
+        let (width, height) = decoder.dimensions();
+        if width.max(height) > u16::MAX as u32 || decoder.total_bytes() > MOST_BYTES {
+            return Err(PhotoError::Size { path: path.into(), width, height });
+        }
         let orientation = decoder.orientation().map_err(decode)?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(decode)?;
         picture.apply_orientation(orientation);

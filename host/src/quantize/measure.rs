@@ -56,7 +56,7 @@ pub(super) fn agreement(
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
     let norms = (dot(a, a) * dot(b, b)).sqrt();
-    if norms > 0.0 { dot(a, b) / norms } else { -1.0 }
+    if norms == 0.0 { -1.0 } else { dot(a, b) / norms }
 }
 
 fn runtime(error: TractError) -> ImportError {

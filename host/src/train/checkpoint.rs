@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::state::Values;
+use crate::disk;
 
 const MAGIC: &[u8] = b"arcgate checkpoint 1\n";
 
@@ -68,7 +69,7 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// Writes beside `path` first and renames, so that a cut leaves the old checkpoint or the new one.
+    /// Writes it so that a cut leaves the old checkpoint or the new one.
     ///
     /// # Errors
     /// When the file system says no.
@@ -81,10 +82,11 @@ impl Checkpoint {
         bytes.extend(self.values.values().flatten().flat_map(|v| v.to_le_bytes()));
         let seal = Sha256::digest(&bytes);
         bytes.extend_from_slice(&seal);
-        let io = |why| CheckpointError::Io { verb: "write", path: path.into(), why };
-        let part = path.with_extension("checkpoint.tmp");
-        std::fs::write(&part, bytes).map_err(io)?;
-        std::fs::rename(&part, path).map_err(io)
+        disk::replace(path, &bytes).map_err(|why| CheckpointError::Io {
+            verb: "write",
+            path: path.into(),
+            why,
+        })
     }
 
     /// Reads the checkpoint of the recipe whose digest is `recipe`.

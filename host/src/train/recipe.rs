@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::loss::LossConfig;
 use crate::net::NetConfig;
-use crate::onnx::metadata::{FACE_TEMPLATE_112, FloatInput, hex};
+use crate::onnx::metadata::{FloatInput, face_template, hex};
 
 use super::optimizer::Rule;
 
@@ -45,7 +45,7 @@ pub struct InputConfig {
     /// What they are then divided by.
     pub std: f32,
     /// "none": pictures are framed, and scaled whole. "face": five landmarks are brought to the common face template,
-    /// scaled from 112x112 to the input.
+    /// scaled from 112x112 to the input's rows and centred in its columns.
     pub template: Template,
 }
 
@@ -83,7 +83,7 @@ pub enum DataConfig {
     Folder {
         /// The folder of folders; relative paths are relative to the recipe.
         path: PathBuf,
-        /// Identities to validate on, never learnt from: the last ones by name.
+        /// Identities to validate on, never learnt from: spread evenly over the names.
         #[serde(default = "validation_people")]
         validation: usize,
         /// Identities with fewer images are left out.
@@ -297,13 +297,12 @@ impl Recipe {
 
     /// What the exported model says of its input.
     pub fn float_input(&self) -> FloatInput {
-        let [columns, rows] = self.net.input.map(|s| s as f32 / 112.0);
-        let scaled = FACE_TEMPLATE_112.map(|[x, y]| [(x + 0.5) * columns - 0.5, (y + 0.5) * rows - 0.5]);
+        let [columns, rows] = self.net.input;
         FloatInput {
             order: self.net.order.clone(),
             mean: vec![self.input.mean; self.net.planes()],
             std: vec![self.input.std; self.net.planes()],
-            template: (self.input.template == Template::Face).then_some(scaled),
+            template: (self.input.template == Template::Face).then(|| face_template(columns, rows)),
         }
     }
 
@@ -330,6 +329,7 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::metadata::FACE_TEMPLATE_112;
 
     const TEXT: &str = include_str!("demo.toml");
 

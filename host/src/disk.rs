@@ -1,0 +1,53 @@
+//! Files that must not be lost: written beside their place first, never over what a command reads.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Writes `bytes` to `path` so that a cut, of the program or of the power, leaves the old file or the new one.
+///
+/// # Errors
+/// When the file system says no.
+pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".tmp");
+    let part = path.with_file_name(name);
+    let mut file = std::fs::File::create(&part)?;
+    file.write_all(bytes)?;
+    // Renamed before its bytes are down, a file can come back empty after a power cut.
+    file.sync_all()?;
+    std::fs::rename(&part, path)
+}
+
+/// The first of `inputs` that is the same file as `output`, whatever way its path takes.
+pub fn same_file<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a PathBuf>) -> Option<&'a PathBuf> {
+    let place = |path: &Path| path.canonicalize().ok();
+    let output = place(output)?;
+    inputs.into_iter().find(|input| place(input).is_some_and(|input| input == output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_new_bytes_take_the_place_and_leave_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.plan");
+        replace(&path, b"old").unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(replace(&folder.path().join("no/such/folder.plan"), b"").is_err());
+    }
+
+    #[test]
+    fn the_same_file_by_another_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        std::fs::write(&path, b"").unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        let other = folder.path().join("sub").join("..").join("a.png");
+        assert_eq!(same_file(&other, [&path]), Some(&path));
+        assert_eq!(same_file(&folder.path().join("b.png"), [&path]), None);
+    }
+}
