@@ -11,29 +11,16 @@
 //! - Class weights start from a normal distribution; only their direction matters.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
-use crate::net::normal;
 use crate::synth::dice::Dice;
 
-use super::{Loss, cross_entropy, unit_rows};
-
-/// How far a cosine stays from +-1.
-const EPSILON: f64 = 1e-6;
+use super::angular::{class_weights, cosines, target, with_target};
+use super::{Loss, Moment, cross_entropy};
 
 /// The paper's margin in radians.
 pub fn default_margin() -> f64 {
     0.5
-}
-
-/// The scale of the logits for a number of classes: twice `ln((c - 1) p / (1 - p))` with p = 0.999.
-///
-/// The logarithm is the smallest logit difference that gives the target probability p among c classes; twice, because with a
-/// margin about half of the cosine's range is left to reach it. 64, the paper's, is for tens of thousands of classes; with
-/// few classes it freezes the training.
-pub fn scale_for(classes: usize) -> f64 {
-    let others = classes.max(3) as f64 - 1.0;
-    2.0 * (others * 0.999 / 0.001).ln()
 }
 
 /// The head: class weights [c, d].
@@ -47,36 +34,32 @@ pub struct ArcFace {
 impl ArcFace {
     /// A fresh head for `classes` classes and embeddings of length `dimension`; `margin` in radians.
     pub(crate) fn new(
-        classes: usize,
-        dimension: usize,
+        [classes, dimension]: [usize; 2],
         scale: f64,
         margin: f64,
         dice: &mut Dice,
         device: &Device,
     ) -> Self {
-        let weight = normal([classes, dimension], (1.0 / dimension as f32).sqrt(), dice, device);
-        ArcFace { weight, scale, margin }
+        ArcFace { weight: class_weights(classes, dimension, dice, device), scale, margin }
     }
 }
 
 impl Loss for ArcFace {
-    fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, warmth: f64) -> Tensor<1> {
-        let logits = logits(embeddings, self.weight.val(), labels.clone(), self.scale, self.margin * warmth);
-        cross_entropy(logits, labels)
+    fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, at: Moment) -> Tensor<1> {
+        let margin = self.margin * at.warmth;
+        cross_entropy(logits(embeddings, self.weight.val(), &labels, self.scale, margin), labels)
     }
 }
 
 /// Embeddings [b, d] and class weights [c, d] to logits [b, c].
-fn logits(x: Tensor<2>, weight: Tensor<2>, labels: Tensor<1, Int>, scale: f64, margin: f64) -> Tensor<2> {
-    let cosines = unit_rows(x).matmul(unit_rows(weight).transpose()).clamp(-1.0 + EPSILON, 1.0 - EPSILON);
-    let targets = labels.unsqueeze_dim::<2>(1);
-    let own = cosines.clone().gather(1, targets.clone());
-    let moved = with_margin(own.clone(), margin);
-    cosines.scatter(1, targets, moved - own, IndexingUpdateOp::Add).mul_scalar(scale)
+fn logits(x: Tensor<2>, weight: Tensor<2>, labels: &Tensor<1, Int>, scale: f64, margin: f64) -> Tensor<2> {
+    let cosines = cosines(x, weight);
+    let moved = with_margin(target(&cosines, labels), margin);
+    with_target(cosines, labels, moved).mul_scalar(scale)
 }
 
 /// cos(theta) to cos(theta + margin), continued monotonely beyond pi.
-fn with_margin(cosine: Tensor<2>, margin: f64) -> Tensor<2> {
+pub(super) fn with_margin(cosine: Tensor<2>, margin: f64) -> Tensor<2> {
     let sine = (cosine.clone() * cosine.clone()).neg().add_scalar(1.0).sqrt();
     let inside = cosine.clone().mul_scalar(margin.cos()) - sine.mul_scalar(margin.sin());
     let beyond = cosine.clone().detach().lower_elem(-margin.cos());
@@ -85,7 +68,7 @@ fn with_margin(cosine: Tensor<2>, margin: f64) -> Tensor<2> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::{labels, matrix, values, worst_gradient_error};
+    use super::super::check::{Golden, assert_gradient, labels, matrix, values, worst_gradient_error};
     use super::*;
 
     #[test]
@@ -99,24 +82,19 @@ mod tests {
         }
         let loss = |x: Tensor<2>, w: Tensor<2>| {
             let of = labels(&classes, &x.device());
-            cross_entropy(logits(x, w, of.clone(), 8.0, 0.4), of)
+            cross_entropy(logits(x, w, &of, 8.0, 0.4), of)
         };
         let error = worst_gradient_error(loss, &x, &w, 4);
         assert!(error < 1e-6, "{error:e}");
     }
 
     #[test]
-    fn golden_values() {
-        let device = Device::flex();
-        let x = matrix(&[2.0, 0.0], 2, &device);
-        // Classes at 60, 90 and 180 degrees; the target is the first.
-        let (c, s) = (60_f64.to_radians().cos(), 60_f64.to_radians().sin());
-        let w = matrix(&[3.0 * c, 3.0 * s, 0.0, 1.0, -5.0, 0.0], 2, &device);
-        let found = logits(x, w, labels(&[0], &device), 10.0, 0.5).into_data().try_to_vec::<f64>().unwrap();
-        let target = 10.0 * (60_f64.to_radians() + 0.5).cos();
-        for (found, expected) in found.iter().zip([target, 0.0, -10.0]) {
-            assert!((found - expected).abs() < 2e-5, "{found} is not {expected}");
-        }
+    fn golden_value_and_gradient() {
+        let golden = Golden::read("arcface");
+        let [scale, margin] = ["scale", "margin"].map(|p| golden.parameter(p));
+        let loss = |x, w, of: Tensor<1, Int>| cross_entropy(logits(x, w, &of, scale, margin), of);
+        golden.assert_loss(loss);
+        assert_gradient(&golden, loss);
     }
 
     #[test]
@@ -134,14 +112,8 @@ mod tests {
         let x = Tensor::<2>::from_floats([[1.0, 0.0], [-1.0, 0.0]], &device).require_grad();
         let w = Tensor::<2>::from_floats([[2.0, 0.0], [0.0, 1.0]], &device);
         let of = Tensor::<1, Int>::from_ints([0, 0], &device);
-        let grads = cross_entropy(logits(x.clone(), w, of.clone(), 30.0, 0.5), of).backward();
+        let grads = cross_entropy(logits(x.clone(), w, &of, 30.0, 0.5), of).backward();
         let grad = x.grad(&grads).unwrap().into_data().try_to_vec::<f32>().unwrap();
         assert!(grad.iter().all(|g| g.is_finite()), "{grad:?}");
-    }
-
-    #[test]
-    fn the_scale_follows_the_number_of_classes() {
-        assert!((scale_for(1000) - 27.63).abs() < 0.01, "{}", scale_for(1000));
-        assert!(scale_for(2) > 10.0 && scale_for(100_000) > scale_for(1000));
     }
 }

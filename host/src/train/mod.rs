@@ -10,7 +10,7 @@ pub mod optimizer;
 pub mod recipe;
 pub mod schedule;
 pub mod source;
-mod state;
+pub(crate) mod state;
 pub mod validate;
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use tract_onnx::pb::ModelProto;
 
-use crate::loss::{Head, Loss};
+use crate::loss::{Head, Loss, Moment};
 use crate::net::Net;
 use crate::synth::dice::Dice;
 
@@ -112,6 +112,20 @@ pub enum TrainError {
         /// Where the first number that is none was found, and what helps.
         cause: String,
     },
+    /// Nothing moves any more.
+    #[error(
+        "the loss is frozen at {loss}: for {steps} steps up to step {step} its gradient was 0\n  {cause}"
+    )]
+    Frozen {
+        /// The loss.
+        loss: f32,
+        /// The step, counted from 0.
+        step: usize,
+        /// Steps without a gradient.
+        steps: usize,
+        /// Why, and what helps.
+        cause: &'static str,
+    },
     /// The watcher stopped it.
     #[error("stopped after {images} images{}", checkpoint.as_ref().map_or_else(String::new, |c| format!("; go on with --resume (checkpoint {})", c.display())))]
     Stopped {
@@ -175,6 +189,8 @@ struct Trainer<'a> {
     device: Device,
     model: Model,
     optimizer: Optimizer,
+    /// Steps in a row without a gradient.
+    still: usize,
 }
 
 impl<'a> Trainer<'a> {
@@ -185,7 +201,7 @@ impl<'a> Trainer<'a> {
         let head = recipe.loss.head(source.classes(), recipe.net.embedding, &mut dice, &device);
         let t = &recipe.train;
         let optimizer = Optimizer::new(t.optimizer, t.momentum, t.weight_decay, t.clip);
-        Trainer { recipe, source, device, model: Model { net, head }, optimizer }
+        Trainer { recipe, source, device, model: Model { net, head }, optimizer, still: 0 }
     }
 
     fn checkpoint(&self) -> Checkpoint {
@@ -282,14 +298,26 @@ impl<'a> Trainer<'a> {
         let pixels = Tensor::<4>::from_data(TensorData::new(batch.pixels, shape), &self.device);
         let labels = Tensor::<1, Int>::from_data(TensorData::new(batch.labels, [number]), &self.device);
         let embeddings = self.model.net.forward(pixels);
-        let loss = self.model.head.forward(embeddings.clone(), labels, self.recipe.loss.warmth(done));
+        let at = Moment { step, warmth: self.recipe.loss.warmth(done) };
+        let loss = self.model.head.forward(embeddings.clone(), labels, at);
         let value = loss.clone().into_scalar::<f32>();
         if !value.is_finite() {
             let cause = self.why_not_finite(&embeddings);
             return Err(TrainError::NotFinite { loss: value, step, cause });
         }
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        self.model = self.optimizer.step(self.model.clone(), gradients, status.rate);
+        let norm;
+        (self.model, norm) = self.optimizer.step(self.model.clone(), gradients, status.rate);
+        self.still = if norm > STILL { 0 } else { self.still + 1 };
+        if self.still >= MOST_STILL {
+            let cause = match self.recipe.loss.needs_pairs() {
+                true => {
+                    "no pair or triplet breaks the margin any more; raise loss.margin, take fewer train.images, or mine harder"
+                }
+                false => "nothing reaches the weights; lower loss.scale",
+            };
+            return Err(TrainError::Frozen { loss: value, step, steps: MOST_STILL, cause });
+        }
         Ok(value)
     }
 
@@ -324,6 +352,12 @@ impl<'a> Trainer<'a> {
         validate::validate(&embeddings, &identities)
     }
 }
+
+/// The norm of all gradients up to which nothing moves.
+const STILL: f64 = 1e-12;
+
+/// Steps in a row without a gradient that end a training.
+const MOST_STILL: usize = 200;
 
 /// The key that sets the first weights' random numbers apart.
 const WEIGHTS: u64 = 12;

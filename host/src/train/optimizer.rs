@@ -56,14 +56,14 @@ impl Optimizer {
         (self.steps, self.state) = (steps, state);
     }
 
-    /// One step against `gradients` with learning rate `rate`.
-    pub fn step<M: Module>(&mut self, module: M, gradients: GradientsParams, rate: f64) -> M {
+    /// One step against `gradients` with learning rate `rate`; also the norm of all gradients together, before clipping.
+    pub fn step<M: Module>(&mut self, module: M, gradients: GradientsParams, rate: f64) -> (M, f64) {
         let mut norm = SquaredNorm { gradients: &gradients, sum: None };
         module.visit(&mut norm);
         let norm = norm.sum.map_or(0.0, |s| f64::from(s.into_scalar::<f32>())).sqrt();
         let shrink = if norm > self.clip { self.clip / norm } else { 1.0 };
         self.steps += 1;
-        module.map(&mut Update { optimizer: self, gradients, shrink, rate, path: Vec::new() })
+        (module.map(&mut Update { optimizer: self, gradients, shrink, rate, path: Vec::new() }), norm)
     }
 }
 
@@ -204,10 +204,12 @@ mod tests {
         let module = two(&device);
         let grads = pull(&module);
         // Norm 5 clipped to 2.5: (1.5, 2); decay adds 0.1 * (2, 0) to the kernel, nothing to the bias.
-        let module = optimizer.step(module, grads, 0.1);
+        let (module, norm) = optimizer.step(module, grads, 0.1);
+        assert!(norm > 0.0);
         close(&numbers(&module), &[2.0 - 0.17, -0.2, 1.0]);
         let grads = pull(&module);
-        let module = optimizer.step(module, grads, 0.1);
+        let (module, norm) = optimizer.step(module, grads, 0.1);
+        assert!(norm > 0.0);
         let velocity = [0.5 * 1.7 + 1.5 + 0.183, 0.5 * 2.0 + 2.0 - 0.02];
         close(&numbers(&module), &[1.83 - 0.1 * velocity[0], -0.2 - 0.1 * velocity[1], 1.0]);
         assert_eq!(optimizer.steps(), 2);
@@ -219,7 +221,7 @@ mod tests {
         let mut optimizer = Optimizer::new(Rule::Adamw, 0.0, 0.1, 100.0);
         let module = two(&device);
         let grads = pull(&module);
-        let module = optimizer.step(module, grads, 0.01);
+        let (module, _) = optimizer.step(module, grads, 0.01);
         close(&numbers(&module), &[2.0 * (1.0 - 0.001) - 0.01, -0.01, 1.0]);
     }
 }

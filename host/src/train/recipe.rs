@@ -137,6 +137,9 @@ pub struct TrainConfig {
     pub images: usize,
     /// Images a step.
     pub batch: usize,
+    /// Images of each class in a batch, K of P x K; 4 for losses over pairs and triplets, 1 for the others, when absent.
+    #[serde(default)]
+    pub per_class: Option<usize>,
     /// "sgd" (with momentum) or "adamw".
     #[serde(default)]
     pub optimizer: Rule,
@@ -285,6 +288,28 @@ impl Recipe {
         }
         let t = &self.train;
         within("train.batch", t.batch as f64, 2.0, 4096.0)?;
+        let per_class = self.per_class();
+        within("train.per_class", per_class as f64, 1.0, 256.0)?;
+        if !t.batch.is_multiple_of(per_class) {
+            return Err(format!(
+                "train.batch = {}\n  accepted: a multiple of train.per_class = {per_class}",
+                t.batch
+            ));
+        }
+        if self.loss.needs_pairs() {
+            if per_class < 2 || t.batch / per_class < 2 {
+                return Err(format!(
+                    "train.per_class = {per_class} of train.batch = {}\n  accepted: this loss compares images of a batch, \
+                     so at least 2 of each class and at least 2 classes",
+                    t.batch
+                ));
+            }
+            if let DataConfig::Folder { least_images: least @ ..2, .. } = self.data {
+                return Err(format!(
+                    "data.least_images = {least}\n  accepted: 2 or more; a class of one image has no pair for this loss"
+                ));
+            }
+        }
         within("train.images", t.images as f64, t.batch as f64, 1e10)?;
         within("train.rate", t.rate, 1e-6, 100.0)?;
         within("train.warmup", t.warmup, 0.0, 1.0)?;
@@ -318,6 +343,11 @@ impl Recipe {
         }
         let text = serde_json::to_string(&own).expect("plain fields always serialize");
         hex(&Sha256::digest(text))
+    }
+
+    /// Images of each class in a batch.
+    pub fn per_class(&self) -> usize {
+        self.train.per_class.unwrap_or(if self.loss.needs_pairs() { 4 } else { 1 })
     }
 
     /// Steps in all.
@@ -355,6 +385,26 @@ mod tests {
         assert!(kind.contains("dreams") && kind.contains("`folder`"), "{kind}");
         let range = wrong(&TEXT.replace("order = \"rgb\"", "order = \"cmyk\""));
         assert!(range.contains("cmyk") && range.contains("accepted: \"grey\""), "{range}");
+    }
+
+    #[test]
+    fn losses_over_pairs_need_pairs_in_a_batch() {
+        let triplet = |train: &str| {
+            let text = TEXT.replace("name = \"arcface\"", "name = \"triplet\"").replace("scale = 16.0\n", "");
+            text.replace("batch = 32", train)
+        };
+        let parsed = |text: &str| Recipe::parse(text, Path::new("r.toml"));
+        assert_eq!(parsed(&triplet("batch = 32")).unwrap().per_class(), 4);
+        assert_eq!(Recipe::demo().per_class(), 1);
+        let one = wrong(&triplet("batch = 32\nper_class = 1"));
+        assert!(one.contains("per_class = 1") && one.contains("at least 2 of each class"), "{one}");
+        let odd = wrong(&triplet("batch = 30"));
+        assert!(odd.contains("batch = 30") && odd.contains("multiple of train.per_class = 4"), "{odd}");
+        let mut folder = parsed(&triplet("batch = 32")).unwrap();
+        folder.data = DataConfig::Folder { path: "faces".into(), validation: 4, least_images: 1 };
+        assert!(folder.check().unwrap_err().contains("one image has no pair"));
+        let mining = wrong(&triplet("batch = 32").replace("margin = 0.25", "mining = \"lucky\""));
+        assert!(mining.contains("lucky") && mining.contains("semihard"), "{mining}");
     }
 
     #[test]

@@ -165,15 +165,18 @@ impl Source {
 
     /// Image number `number` of the training, a pure function of the recipe's seed and `number`.
     ///
-    /// Classes come in shuffled rounds, so that each is seen equally often.
+    /// Classes come in shuffled rounds, so that each is seen equally often; K images of a class follow one another where the
+    /// recipe asks for batches of P x K.
     pub fn sample(&self, number: usize) -> Sample {
-        let (round, place) = (number / self.classes, number % self.classes);
-        let class = permuted(place, self.classes, self.recipe.seed, round as u64);
+        let per_class = self.recipe.per_class();
+        let (group, shot) = (number / per_class, number % per_class);
+        let (round, place) = (group / self.classes, group % self.classes);
+        let class = permuted(place, self.classes, (self.recipe.seed, ORDER), round as u64);
         let mut dice = Dice::new(self.recipe.seed, number as u64, SAMPLE, 0);
         let [columns, rows] = self.recipe.net.input;
         match &self.kind {
             Kind::Synth(people) => {
-                let bytes = self.paint(people, class as u64, round as u64);
+                let bytes = self.paint(people, class as u64, (round * per_class + shot) as u64);
                 let picture =
                     Picture { width: columns, height: rows, channels: self.recipe.net.planes(), data: bytes };
                 let vary = Variation::roll(&self.recipe.augment, 0, &mut dice);
@@ -181,7 +184,17 @@ impl Source {
             }
             Kind::Pictures { identities, turns } => {
                 let pictures = &identities[class / turns];
-                let picture = &pictures[dice.below(pictures.len())];
+                let which = match per_class {
+                    1 => dice.below(pictures.len()),
+                    // Different ones, as long as there are any.
+                    _ => permuted(
+                        shot % pictures.len(),
+                        pictures.len(),
+                        (self.recipe.seed, SHOTS),
+                        group as u64,
+                    ),
+                };
+                let picture = &pictures[which];
                 let vary = Variation::roll(&self.recipe.augment, class % turns, &mut dice);
                 Sample { crop: crop(picture, &vary, columns, rows), class }
             }
@@ -202,12 +215,14 @@ impl Source {
 /// Keys that set streams of random numbers apart.
 const SAMPLE: u64 = 10;
 const ORDER: u64 = 11;
+const SHOTS: u64 = 13;
 
-/// Where place `place` of 0..n goes in round `round`: a bijection, by a Feistel network that walks until it is below n.
-fn permuted(place: usize, n: usize, seed: u64, round: u64) -> usize {
+/// Where place `place` of 0..n goes in round `round` of a stream (seed and key): a bijection, by a Feistel network that walks
+/// until it is below n.
+fn permuted(place: usize, n: usize, (seed, stream): (u64, u64), round: u64) -> usize {
     let half_bits = (usize::BITS - n.max(2).next_power_of_two().leading_zeros()).div_ceil(2);
     let mask = (1_u64 << half_bits) - 1;
-    let mut keys = Dice::new(seed, round, ORDER, 0);
+    let mut keys = Dice::new(seed, round, stream, 0);
     let keys: [u64; 4] = std::array::from_fn(|_| keys.below(1 << 30) as u64);
     let mut value = place as u64;
     loop {
@@ -292,7 +307,7 @@ mod tests {
     #[test]
     fn every_round_holds_every_class_once_in_another_order() {
         for n in [2, 3, 17, 64, 1000] {
-            let round = |r| (0..n).map(|p| permuted(p, n, 5, r)).collect::<Vec<_>>();
+            let round = |r| (0..n).map(|p| permuted(p, n, (5, ORDER), r)).collect::<Vec<_>>();
             let (first, second) = (round(0), round(1));
             let mut sorted = first.clone();
             sorted.sort_unstable();
@@ -311,6 +326,40 @@ mod tests {
         assert_ne!(source.sample(12).crop, a.crop);
         assert_eq!(source.held_out().len(), 3 * VALIDATION_VIEWS);
         assert!(source.held_out().iter().all(|(_, crop)| crop.len() == a.crop.len()));
+    }
+
+    #[test]
+    fn batches_hold_different_images_of_each_class() {
+        let root = tempfile::tempdir().unwrap();
+        let people = Portraits::new(3);
+        for identity in 0..6 {
+            let folder = root.path().join(format!("p{identity}"));
+            std::fs::create_dir(&folder).unwrap();
+            for view in 0..5 {
+                people.portrait(identity, view, (48, 48)).save(folder.join(format!("{view}.png"))).unwrap();
+            }
+        }
+        let mut recipe = Recipe::demo();
+        recipe.augment = Default::default();
+        recipe.train.per_class = Some(4);
+        let folder = DataConfig::Folder { path: root.path().into(), validation: 2, least_images: 2 };
+        for data in [folder, DataConfig::Synth { population: 1, identities: 4, validation: 2 }] {
+            recipe.data = data;
+            let source = Source::open(&recipe).unwrap();
+            let mut seen = std::collections::BTreeMap::<usize, usize>::new();
+            for group in 0..8 {
+                let samples: Vec<Sample> = (0..4).map(|k| source.sample(4 * group + k)).collect();
+                assert!(samples.iter().all(|s| s.class == samples[0].class));
+                for (i, sample) in samples.iter().enumerate() {
+                    assert!(
+                        samples[..i].iter().all(|s| s.crop != sample.crop),
+                        "group {group} repeats an image"
+                    );
+                }
+                *seen.entry(samples[0].class).or_default() += 1;
+            }
+            assert_eq!(seen.into_values().collect::<Vec<_>>(), [2; 4]);
+        }
     }
 
     #[test]

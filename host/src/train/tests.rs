@@ -99,6 +99,60 @@ fn stopped_and_resumed_is_bit_for_bit_the_same() {
     assert!(resumed.model == whole.model, "the weights differ");
 }
 
+/// Every loss at its defaults.
+fn losses() -> Vec<LossConfig> {
+    let names = [
+        "contrastive",
+        "triplet",
+        "center",
+        "softmax",
+        "normface",
+        "sphereface",
+        "cosface",
+        "arcface",
+        "curricularface",
+        "combined",
+    ];
+    names.map(|name| serde_json::from_value(serde_json::json!({ "name": name })).expect("a loss")).to_vec()
+}
+
+#[test]
+fn every_loss_resumes_bit_for_bit_with_its_state() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, loss) in losses().into_iter().enumerate() {
+        let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
+        recipe.loss = loss;
+        let whole = train(&recipe, &mut ()).unwrap();
+        let options =
+            Options { checkpoint: Some(folder.path().join(format!("{i}.checkpoint"))), resume: false };
+        let mut stop =
+            |s: &Status| if s.images == 40 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        train_with(&recipe, &options, &mut stop).unwrap_err();
+        let resumed = train_with(&recipe, &Options { resume: true, ..options }, &mut ()).unwrap();
+        assert!(resumed.model == whole.model, "{:?}: the weights differ", recipe.loss);
+        assert!(resumed.status.loss.is_finite());
+    }
+}
+
+#[test]
+fn a_loss_without_a_gradient_stops_with_its_cause() {
+    let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
+    recipe.loss = LossConfig::Triplet { margin: 0.2, mining: Default::default(), margin_warmup: 0.0 };
+    let source = Source::open(&recipe).unwrap();
+    let mut trainer = Trainer::new(&recipe, &source);
+    let mut status = train(&recipe, &mut ()).unwrap().status;
+    let error = (0..300).find_map(|step| {
+        let mut batch = load(&recipe, &source, step);
+        // No two of one class: no triplets.
+        batch.labels = (0..8).collect();
+        trainer.step(step, batch, &mut status).err()
+    });
+    let error = error.expect("300 steps without a gradient");
+    assert!(matches!(error, TrainError::Frozen { step: 199, .. }), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("frozen at 0") && told.contains("raise loss.margin"), "{told}");
+}
+
 #[test]
 fn a_loss_that_is_no_number_stops_with_its_cause() {
     let mut recipe = tiny(ActivationKind::Relu, [24, 24], "rgb");

@@ -1,0 +1,69 @@
+//! What the losses by angle share: cosines to the class weights, the target among them, scales.
+
+use burn::module::Param;
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor};
+
+use super::unit_rows;
+use crate::net::normal;
+use crate::synth::dice::Dice;
+
+/// How far a cosine stays from +-1, where the slope of the angle is infinite.
+pub(super) const EPSILON: f64 = 1e-6;
+
+/// Fresh class weights [c, d]; only their direction matters.
+pub(super) fn class_weights(
+    classes: usize,
+    dimension: usize,
+    dice: &mut Dice,
+    device: &Device,
+) -> Param<Tensor<2>> {
+    normal([classes, dimension], (1.0 / dimension as f32).sqrt(), dice, device)
+}
+
+/// The cosines [b, c] between embeddings [b, d] and class weights [c, d], a little inside -1..1.
+pub(super) fn cosines(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    unit_rows(x).matmul(unit_rows(weight).transpose()).clamp(-1.0 + EPSILON, 1.0 - EPSILON)
+}
+
+/// Each row's value at its label, [b, 1].
+pub(super) fn target(of: &Tensor<2>, labels: &Tensor<1, Int>) -> Tensor<2> {
+    of.clone().gather(1, labels.clone().unsqueeze_dim(1))
+}
+
+/// `rows` with the value at each row's label replaced by `new` [b, 1].
+pub(super) fn with_target(rows: Tensor<2>, labels: &Tensor<1, Int>, new: Tensor<2>) -> Tensor<2> {
+    let old = target(&rows, labels);
+    rows.scatter(1, labels.clone().unsqueeze_dim(1), new - old, IndexingUpdateOp::Add)
+}
+
+/// The least scale of logits with which `classes` classes can reach the target probability 0.999: `ln((c - 1) p / (1 - p))`.
+pub(super) fn least_scale(classes: usize) -> f64 {
+    let others = classes.max(3) as f64 - 1.0;
+    (others * 0.999 / 0.001).ln()
+}
+
+/// The scale of a loss with a margin for a number of classes: twice the least one, because with a margin about half of the
+/// cosine's range is left to reach it. 64, the papers', is for tens of thousands of classes; with few it freezes the training.
+pub fn scale_for(classes: usize) -> f64 {
+    2.0 * least_scale(classes)
+}
+
+/// The cosine continued beyond pi so that it falls all the way: `(-1)^k cos(angle) - 2k`, k the half turns in `angle`, from the
+/// cosine of the angle itself and `k`.
+pub(super) fn falling(cosine: Tensor<2>, half_turns: Tensor<2>) -> Tensor<2> {
+    // (-1)^k for whole k, without a power: 1 - 2 (k mod 2).
+    let odd = half_turns.clone() - half_turns.clone().mul_scalar(0.5).floor().mul_scalar(2.0);
+    let sign = odd.mul_scalar(-2.0).add_scalar(1.0);
+    sign * cosine - half_turns.mul_scalar(2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scale_follows_the_number_of_classes() {
+        assert!((scale_for(1000) - 27.63).abs() < 0.01, "{}", scale_for(1000));
+        assert!(scale_for(2) > 10.0 && scale_for(100_000) > scale_for(1000));
+    }
+}
