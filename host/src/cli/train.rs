@@ -8,7 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
+use crate::disk;
 use crate::onnx::file;
+use crate::report::colours;
+use crate::report::curve::{Panel, stacked};
+use crate::report::plot::PlotError;
+use crate::train::metrics;
 use crate::train::{Checkpoint, Options, Progress, Recipe, Status, Validation, train_with};
 use crate::ui::{Ui, thousands};
 
@@ -17,7 +22,8 @@ use crate::ui::{Ui, thousands};
 pub struct Args {
     /// The recipe (TOML): net, loss, data, augmentation, schedule. Its fields are documented in models/recipes/README.md.
     recipe: PathBuf,
-    /// Where the model goes; NAME.onnx beside the recipe when absent. The checkpoint is the same with `.checkpoint`.
+    /// Where the model goes; NAME.onnx beside the recipe when absent. Beside it lie its `.checkpoint`, and how the training went
+    /// as `.metrics.jsonl` and `.metrics.svg`.
     #[arg(short, long, value_name = "OUT.onnx")]
     output: Option<PathBuf>,
     /// Go on from the checkpoint; the result is bit for bit that of a training that never stopped.
@@ -61,7 +67,12 @@ impl Progress for Watcher {
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let recipe = Recipe::read(&args.recipe)?;
     let output = args.output.unwrap_or_else(|| args.recipe.with_file_name(format!("{}.onnx", recipe.name)));
-    let options = Options { checkpoint: Some(output.with_extension("checkpoint")), resume: args.resume };
+    let metrics = output.with_extension("metrics.jsonl");
+    let options = Options {
+        checkpoint: Some(output.with_extension("checkpoint")),
+        resume: args.resume,
+        metrics: Some(metrics.clone()),
+    };
     if let Some(path) =
         options.checkpoint.as_ref().filter(|path| !args.resume && !args.restart && path.exists())
     {
@@ -84,6 +95,9 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     watcher.bar.finish_and_clear();
     let trained = trained.with_context(|| format!("training {}", recipe.name))?;
     file::write(&output, &trained.model)?;
+    let plot = output.with_extension("metrics.svg");
+    disk::replace(&plot, curves(&metrics::read(&metrics))?.as_bytes())
+        .with_context(|| format!("cannot write {}", plot.display()))?;
     let (status, validation) = (trained.status, trained.status.validation);
     let [columns, rows] = recipe.net.input;
     ui.say(format!(
@@ -103,11 +117,23 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         100.0 * validation.tar_at_1e2,
         100.0 * validation.accuracy,
     ));
+    ui.note(format!("how it went: {} and {}", plot.display(), metrics.display()));
     ui.note(format!("next: arcgate import {} --calibrate DIR", output.display()));
     ui.json(&serde_json::json!({
-        "model": output, "classes": trained.classes, "parameters": trained.parameters, "images": status.images,
+        "model": output, "metrics": metrics, "plot": plot, "classes": trained.classes, "parameters": trained.parameters, "images": status.images,
         "loss": status.loss, "images_per_second": status.images_per_second,
         "validation": { "tar_at_far": { "0.01": validation.tar_at_1e2 }, "accuracy": validation.accuracy },
     }));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The loss, and under it the validation, over the images seen.
+fn curves(lines: &[metrics::Line]) -> Result<String, PlotError> {
+    let loss = lines.iter().map(|l| (l.images as f64, l.loss)).collect();
+    let tar = lines.iter().filter_map(|l| Some((l.images as f64, 100.0 * l.tar_at_1e2?))).collect();
+    let panels = [
+        Panel { name: "loss", top: None, points: loss, colour: colours::NON_MATED },
+        Panel { name: "TAR at FAR 1e-2, %", top: Some(100.0), points: tar, colour: colours::MATED },
+    ];
+    stacked("images seen", &panels)
 }

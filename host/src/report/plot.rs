@@ -10,11 +10,11 @@ use super::colours;
 #[error("the plot could not be drawn: {0}")]
 pub struct PlotError(String);
 
-fn said(error: impl std::fmt::Display) -> PlotError {
+pub(super) fn said(error: impl std::fmt::Display) -> PlotError {
     PlotError(error.to_string())
 }
 
-fn rgb((r, g, b): (u8, u8, u8)) -> RGBColor {
+pub(super) fn rgb((r, g, b): (u8, u8, u8)) -> RGBColor {
     RGBColor(r, g, b)
 }
 

@@ -6,6 +6,7 @@
 pub mod augment;
 pub mod checkpoint;
 pub mod export;
+pub mod metrics;
 pub mod optimizer;
 pub mod recipe;
 pub mod schedule;
@@ -34,6 +35,7 @@ pub use recipe::{Recipe, RecipeError};
 pub use source::{Source, SourceError, UNSEEN_FIRST};
 pub use validate::Validation;
 
+use metrics::{Metrics, MetricsError};
 use optimizer::Optimizer;
 
 /// What is trained: the backbone, and the head that is left behind at the end.
@@ -102,6 +104,9 @@ pub enum TrainError {
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The metrics cannot be kept.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The loss is no number any more.
     #[error("the loss is {loss} at step {step}: {cause}")]
     NotFinite {
@@ -143,6 +148,8 @@ pub struct Options {
     pub checkpoint: Option<PathBuf>,
     /// Go on from the checkpoint.
     pub resume: bool,
+    /// Where JSON lines about the loss and the validations go.
+    pub metrics: Option<PathBuf>,
 }
 
 /// Trains `recipe` from the beginning, without checkpoints.
@@ -242,6 +249,9 @@ impl<'a> Trainer<'a> {
             images_per_second: 0.0,
             validation: None,
         };
+        let mut metrics =
+            options.metrics.as_ref().map(|path| Metrics::open(path, first * batch)).transpose()?;
+        let between_lines = (steps / METRICS_LINES).max(1);
         let (recipe, source) = (self.recipe, self.source);
         std::thread::scope(|scope| {
             // Two batches ahead: painting fills the moments in which the network keeps only one core busy.
@@ -264,8 +274,10 @@ impl<'a> Trainer<'a> {
                 status.images_per_second = seen / begun.elapsed().as_secs_f64();
                 let every = recipe.train.validate_every.max(batch);
                 let due = status.images / every != step * batch / every || step + 1 == steps;
-                if due {
-                    status.validation = Some(self.validate());
+                let validation = due.then(|| self.validate());
+                status.validation = validation.or(status.validation);
+                if let Some(metrics) = metrics.as_mut().filter(|_| due || (step + 1) % between_lines == 0) {
+                    metrics.add(&status, validation)?;
                 }
                 let go_on = progress.step(&status);
                 if let Some(path) = options.checkpoint.as_ref().filter(|_| due || go_on.is_break()) {
@@ -291,7 +303,7 @@ impl<'a> Trainer<'a> {
         let (steps, t) = (self.recipe.steps(), &self.recipe.train);
         let done = step as f64 / steps as f64;
         let warmup = (t.warmup * steps as f64) as usize;
-        status.rate = schedule::rate(step, steps, warmup, t.rate);
+        status.rate = t.schedule.rate(step, steps, warmup, t.rate, &t.drops);
         let [columns, rows] = self.recipe.net.input;
         let number = batch.labels.len();
         let shape = [number, self.recipe.net.planes(), rows, columns];
@@ -352,6 +364,9 @@ impl<'a> Trainer<'a> {
         validate::validate(&embeddings, &identities)
     }
 }
+
+/// Lines of metrics in a training, besides those at validations.
+const METRICS_LINES: usize = 200;
 
 /// The norm of all gradients up to which nothing moves.
 const STILL: f64 = 1e-12;

@@ -10,6 +10,7 @@ use crate::net::NetConfig;
 use crate::onnx::metadata::{FloatInput, face_template, hex};
 
 use super::optimizer::Rule;
+use super::schedule::Schedule;
 
 /// A recipe. Unknown fields are errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -148,6 +149,12 @@ pub struct TrainConfig {
     /// Share of the training over which the rate rises from 0.
     #[serde(default = "a_twentieth")]
     pub warmup: f64,
+    /// The way down from the highest rate: "cosine", "linear", "step" or "constant".
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Shares of the training at which "step" divides the rate by ten.
+    #[serde(default = "half_and_three_quarters")]
+    pub drops: Vec<f64>,
     /// Of SGD.
     #[serde(default = "nine_tenths")]
     pub momentum: f64,
@@ -167,6 +174,10 @@ pub struct TrainConfig {
 
 fn a_twentieth() -> f64 {
     0.05
+}
+
+fn half_and_three_quarters() -> Vec<f64> {
+    vec![0.5, 0.75]
 }
 
 fn nine_tenths() -> f64 {
@@ -313,6 +324,7 @@ impl Recipe {
         within("train.images", t.images as f64, t.batch as f64, 1e10)?;
         within("train.rate", t.rate, 1e-6, 100.0)?;
         within("train.warmup", t.warmup, 0.0, 1.0)?;
+        t.drops.iter().try_for_each(|&at| within("train.drops", at, 0.0, 1.0))?;
         within("train.momentum", t.momentum, 0.0, 0.9999)?;
         within("train.weight_decay", t.weight_decay, 0.0, 1.0)?;
         within("train.clip", t.clip, 1e-3, 1e9)?;

@@ -79,7 +79,8 @@ fn stopped_and_resumed_is_bit_for_bit_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = tiny(ActivationKind::Prelu, [24, 24], "rgb");
     let whole = train(&recipe, &mut ()).unwrap();
-    let options = Options { checkpoint: Some(folder.path().join("tiny.checkpoint")), resume: false };
+    let options =
+        Options { checkpoint: Some(folder.path().join("tiny.checkpoint")), resume: false, metrics: None };
     let mut stop =
         |s: &Status| if s.images == 32 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let stopped = train_with(&recipe, &options, &mut stop).unwrap_err();
@@ -123,8 +124,11 @@ fn every_loss_resumes_bit_for_bit_with_its_state() {
         let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
         recipe.loss = loss;
         let whole = train(&recipe, &mut ()).unwrap();
-        let options =
-            Options { checkpoint: Some(folder.path().join(format!("{i}.checkpoint"))), resume: false };
+        let options = Options {
+            checkpoint: Some(folder.path().join(format!("{i}.checkpoint"))),
+            resume: false,
+            metrics: None,
+        };
         let mut stop =
             |s: &Status| if s.images == 40 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         train_with(&recipe, &options, &mut stop).unwrap_err();

@@ -26,7 +26,8 @@ pub fn validate(embeddings: &[f32], identities: &[usize]) -> Validation {
             pairs.push((cosine, identities[i] == identities[j]));
         }
     }
-    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // Among equals strangers come first: a collapsed embedding earns nothing.
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let mated = pairs.iter().filter(|p| p.1).count().max(1) as f64;
     let strangers = (pairs.len() as f64 - mated).max(1.0);
     let (mut found, mut accepted) = (0.0, 0.0);
@@ -57,5 +58,7 @@ mod tests {
         let crossed = validate(&apart, &[0, 1, 0, 1]);
         assert_eq!(crossed.tar_at_1e2, 0.0);
         assert!(crossed.accuracy <= 0.75);
+        let collapsed = validate(&[1.0; 8], &[0, 0, 1, 1]);
+        assert_eq!((collapsed.tar_at_1e2, collapsed.accuracy), (0.0, 0.5));
     }
 }
