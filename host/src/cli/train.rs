@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
+use super::shared;
 use crate::disk;
 use crate::onnx::file;
 use crate::report::colours;
 use crate::report::curve::{Panel, stacked};
 use crate::report::plot::PlotError;
 use crate::train::metrics;
-use crate::train::{Checkpoint, Options, Progress, Recipe, Status, Validation, train_with};
+use crate::train::{Checkpoint, Options, Progress, Recipe, Source, Status, Validation, train_with};
 use crate::ui::{Ui, thousands};
 
 /// Images -> float ONNX, checkpoints beside it.
@@ -36,6 +37,7 @@ pub struct Args {
 
 /// Draws the bar, and stops at Ctrl-C. With `-v` each validation gets a line of its own.
 struct Watcher {
+    ui: Ui,
     bar: indicatif::ProgressBar,
     stop: Arc<AtomicBool>,
     verbose: bool,
@@ -43,6 +45,11 @@ struct Watcher {
 }
 
 impl Progress for Watcher {
+    fn begin(&mut self, source: &Source) {
+        let ui = self.ui;
+        self.bar.suspend(|| shared::name_left_out(&ui, source.left_out()));
+    }
+
     fn step(&mut self, status: &Status) -> ControlFlow<()> {
         // Images of an earlier process count as done, not as fast.
         if self.bar.position() == 0 {
@@ -90,7 +97,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
     let total = recipe.steps() * recipe.train.batch;
     let bar = ui.progress("training", "images", total as u64);
-    let mut watcher = Watcher { bar, stop, verbose: ui.verbose && !ui.quiet, validation: None };
+    let mut watcher = Watcher { ui: *ui, bar, stop, verbose: ui.verbose && !ui.quiet, validation: None };
     let trained = train_with(&recipe, &options, &mut watcher);
     watcher.bar.finish_and_clear();
     let trained = trained.with_context(|| format!("training {}", recipe.name))?;

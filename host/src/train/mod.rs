@@ -64,6 +64,8 @@ pub struct Status {
 
 /// Who watches a training.
 pub trait Progress {
+    /// Called once, when the images are found and before the first step.
+    fn begin(&mut self, _source: &Source) {}
     /// Called after every step; `Break` stops after writing a checkpoint.
     fn step(&mut self, status: &Status) -> ControlFlow<()>;
 }
@@ -175,6 +177,7 @@ pub fn train_with(
     // process's own pool; one that has been started already keeps its size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     let source = Source::open(recipe)?;
+    progress.begin(&source);
     let mut trainer = Trainer::new(recipe, &source);
     if options.resume
         && let Some(path) = &options.checkpoint

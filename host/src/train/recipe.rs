@@ -80,7 +80,7 @@ pub enum DataConfig {
         #[serde(default = "validation_people")]
         validation: usize,
     },
-    /// A folder for each identity.
+    /// A folder for each identity, or a folder with CelebA's list of identities.
     Folder {
         /// The folder of folders; relative paths are relative to the recipe.
         path: PathBuf,
@@ -90,6 +90,13 @@ pub enum DataConfig {
         /// Identities with fewer images are left out.
         #[serde(default = "two")]
         least_images: usize,
+        /// A text file that names identities or images, one a line, that are neither learnt from nor validated on: those who are
+        /// also in a test set.
+        #[serde(default)]
+        leave_out: Option<PathBuf>,
+        /// A face detector (YuNet ONNX) for photographs that no landmarks.csv knows.
+        #[serde(default)]
+        detector: Option<PathBuf>,
     },
     /// The Omniglot background set's archives; the characters of the one-shot runs are not in them.
     Omniglot {
@@ -241,9 +248,12 @@ impl Recipe {
         let mut recipe = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         match &mut recipe.data {
-            DataConfig::Folder { path, .. } | DataConfig::Omniglot { path: Some(path), .. } => {
-                *path = folder.join(&path)
+            DataConfig::Folder { path, leave_out, detector, .. } => {
+                for path in [Some(path), leave_out.as_mut(), detector.as_mut()].into_iter().flatten() {
+                    *path = folder.join(&path);
+                }
             }
+            DataConfig::Omniglot { path: Some(path), .. } => *path = folder.join(&path),
             _ => {}
         }
         Ok(recipe)
@@ -349,7 +359,11 @@ impl Recipe {
         // Neither the threads nor where the data lies decide the weights.
         own.train.threads = 1;
         match &mut own.data {
-            DataConfig::Folder { path, .. } => *path = PathBuf::new(),
+            DataConfig::Folder { path, leave_out, detector, .. } => {
+                for path in [Some(path), leave_out.as_mut(), detector.as_mut()].into_iter().flatten() {
+                    *path = PathBuf::new();
+                }
+            }
             DataConfig::Omniglot { path, .. } => *path = None,
             DataConfig::Synth { .. } => {}
         }
@@ -413,7 +427,13 @@ mod tests {
         let odd = wrong(&triplet("batch = 30"));
         assert!(odd.contains("batch = 30") && odd.contains("multiple of train.per_class = 4"), "{odd}");
         let mut folder = parsed(&triplet("batch = 32")).unwrap();
-        folder.data = DataConfig::Folder { path: "faces".into(), validation: 4, least_images: 1 };
+        folder.data = DataConfig::Folder {
+            path: "faces".into(),
+            validation: 4,
+            least_images: 1,
+            leave_out: None,
+            detector: None,
+        };
         assert!(folder.check().unwrap_err().contains("one image has no pair"));
         let mining = wrong(&triplet("batch = 32").replace("margin = 0.25", "mining = \"lucky\""));
         assert!(mining.contains("lucky") && mining.contains("semihard"), "{mining}");

@@ -1,6 +1,7 @@
 //! Where images come from: classes to learn, and identities held out to validate on.
 
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use arcgate_firmware::align::{framed, luma};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
@@ -10,8 +11,8 @@ use nalgebra::Point2;
 use rayon::prelude::*;
 
 use crate::data::omniglot::{self, OmniglotError};
-use crate::data::{DataError, ImageSet};
-use crate::photo::{Finder, Photo, PhotoError};
+use crate::data::{self, DataError, ImageSet, LeftOut};
+use crate::photo::{Detector, Finder, PhotoError};
 use crate::synth::Portraits;
 use crate::synth::dice::Dice;
 
@@ -31,9 +32,17 @@ pub enum SourceError {
     /// The folder cannot be read.
     #[error(transparent)]
     Folder(#[from] DataError),
-    /// A photograph cannot be used.
+    /// The detector cannot be used.
     #[error(transparent)]
     Photo(#[from] PhotoError),
+    /// The list of what is to be left out cannot be read.
+    #[error("cannot read {}: {why}", path.display())]
+    LeaveOut {
+        /// Which file.
+        path: PathBuf,
+        /// What the file system said.
+        why: std::io::Error,
+    },
     /// The Omniglot archives cannot be read.
     #[error(transparent)]
     Omniglot(#[from] OmniglotError),
@@ -74,6 +83,7 @@ pub struct Source {
     kind: Kind,
     classes: usize,
     held_out: Vec<(usize, Vec<u8>)>,
+    left_out: Vec<LeftOut>,
     recipe: Recipe,
 }
 
@@ -91,6 +101,7 @@ impl Source {
                     kind: Kind::Synth(people),
                     classes: *identities,
                     held_out: Vec::new(),
+                    left_out: Vec::new(),
                     recipe: recipe.clone(),
                 };
                 let views = (0..*validation).into_par_iter().flat_map_iter(|i| {
@@ -102,9 +113,12 @@ impl Source {
                 source.held_out = held_out;
                 Ok(source)
             }
-            DataConfig::Folder { path, validation, least_images } => {
-                let identities = folder(recipe, path, *least_images)?;
-                Self::of_pictures(recipe, identities, *validation, *least_images, 1)
+            DataConfig::Folder { path, validation, least_images, leave_out, detector } => {
+                let listed = leave_out.as_deref().map(LeaveOut::read).transpose()?.unwrap_or_default();
+                let detector = detector.as_ref().map(Detector::open).transpose()?;
+                let (identities, left_out) = folder(recipe, path, *least_images, &listed, detector)?;
+                let source = Self::of_pictures(recipe, identities, *validation, *least_images, 1)?;
+                Ok(Source { left_out, ..source })
             }
             DataConfig::Omniglot { path, validation, rotations } => {
                 let default = || crate::data::default_root().join("omniglot").join("python");
@@ -149,6 +163,7 @@ impl Source {
             kind: Kind::Pictures { identities: learnt, turns },
             classes,
             held_out,
+            left_out: Vec::new(),
             recipe: recipe.clone(),
         })
     }
@@ -161,6 +176,11 @@ impl Source {
     /// The held-out identities' images: identity and crop.
     pub fn held_out(&self) -> &[(usize, Vec<u8>)] {
         &self.held_out
+    }
+
+    /// Images that are broken or show no face.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// Image number `number` of the training, a pure function of the recipe's seed and `number`.
@@ -252,31 +272,58 @@ fn info(recipe: &Recipe, [columns, rows]: [usize; 2]) -> ModelInfo {
     }
 }
 
-/// The identities of a folder with at least `least` usable images; photographs without a face are left out.
-fn folder(recipe: &Recipe, path: &PathBuf, least: usize) -> Result<Vec<Vec<Picture>>, SourceError> {
+/// Identities and images that must not be learnt from, as a file lists them.
+#[derive(Debug, Default)]
+struct LeaveOut(BTreeSet<String>);
+
+impl LeaveOut {
+    fn read(path: &Path) -> Result<Self, SourceError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|why| SourceError::LeaveOut { path: path.into(), why })?;
+        Ok(LeaveOut(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()))
+    }
+
+    fn identity(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// By its path in the set or by its file name.
+    fn image(&self, path: &Path) -> bool {
+        let named = |name: Option<&str>| name.is_some_and(|name| self.0.contains(name));
+        named(path.to_str()) || named(path.file_name().and_then(|n| n.to_str()))
+    }
+}
+
+/// The pictures of each identity of a folder with at least `least` usable images; and the images that are broken or show no face.
+fn folder(
+    recipe: &Recipe,
+    path: &Path,
+    least: usize,
+    listed: &LeaveOut,
+    detector: Option<Detector>,
+) -> Result<(Vec<Vec<Picture>>, Vec<LeftOut>), SourceError> {
     let set = ImageSet::open(path)?;
-    let finder = Finder::new(None, set.landmarks.clone());
+    let finder = Finder::new(detector, set.landmarks.clone());
     let size = recipe.net.input;
     let info = info(recipe, size);
-    let load = |&image: &usize| -> Result<Option<Picture>, SourceError> {
-        let photo = Photo::open(set.path(image))?;
-        match finder.crop(&photo, &info) {
-            Ok(data) => {
-                Ok(Some(Picture { width: size[0], height: size[1], channels: info.order.channels(), data }))
-            }
-            Err(PhotoError::NoFace { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    };
-    let identities = set.identities();
-    let loaded: Result<Vec<Vec<Picture>>, SourceError> = identities
-        .par_iter()
-        .filter(|identity| identity.images.len() >= least)
-        .map(|identity| identity.images.iter().filter_map(|i| load(i).transpose()).collect())
+    let identities: Vec<Vec<usize>> = set
+        .identities()
+        .into_iter()
+        .filter(|identity| !listed.identity(&identity.name))
+        .map(|identity| identity.images.into_iter().filter(|&i| !listed.image(&set.images[i])).collect())
+        .filter(|images: &Vec<usize>| images.len() >= least)
         .collect();
-    let mut loaded = loaded?;
-    loaded.retain(|pictures| pictures.len() >= least);
-    Ok(loaded)
+    let wanted: Vec<usize> = identities.iter().flatten().copied().collect();
+    let found = data::crops(&set, &wanted, &finder, &info, || ());
+    let mut crops: HashMap<usize, Vec<u8>> = found.crops.into_iter().collect();
+    let channels = info.order.channels();
+    let picture = |data| Picture { width: size[0], height: size[1], channels, data };
+    let mut pictures: Vec<Vec<Picture>> = identities
+        .iter()
+        .map(|images| images.iter().filter_map(|i| crops.remove(i)).map(picture).collect())
+        .collect();
+    pictures.retain(|pictures| pictures.len() >= least);
+    Ok((pictures, found.left_out))
 }
 
 /// A drawing averaged down to `columns` x `rows`, or kept when it is smaller already.
@@ -303,6 +350,10 @@ fn shrink(drawing: &GrayImage, [columns, rows]: [usize; 2], channels: usize) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(path: &Path, validation: usize, least_images: usize, leave_out: Option<PathBuf>) -> DataConfig {
+        DataConfig::Folder { path: path.into(), validation, least_images, leave_out, detector: None }
+    }
 
     #[test]
     fn every_round_holds_every_class_once_in_another_order() {
@@ -342,7 +393,7 @@ mod tests {
         let mut recipe = Recipe::demo();
         recipe.augment = Default::default();
         recipe.train.per_class = Some(4);
-        let folder = DataConfig::Folder { path: root.path().into(), validation: 2, least_images: 2 };
+        let folder = of(root.path(), 2, 2, None);
         for data in [folder, DataConfig::Synth { population: 1, identities: 4, validation: 2 }] {
             recipe.data = data;
             let source = Source::open(&recipe).unwrap();
@@ -363,6 +414,34 @@ mod tests {
     }
 
     #[test]
+    fn listed_people_and_broken_images_are_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        let (faces, list) = (root.path().join("faces"), root.path().join("leave-out.txt"));
+        let people = Portraits::new(3);
+        for identity in 0..6 {
+            let folder = faces.join(format!("p{identity}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            for view in 0..3 {
+                people.portrait(identity, view, (48, 48)).save(folder.join(format!("{view}.png"))).unwrap();
+            }
+        }
+        std::fs::write(faces.join("p2/1.png"), b"broken").unwrap();
+        std::fs::write(&list, "p1\n\n p5/0.png \n").unwrap();
+        let mut recipe = Recipe::demo();
+        recipe.data = of(&faces, 2, 2, Some(list));
+        let source = Source::open(&recipe).unwrap();
+        assert_eq!(source.classes(), 3, "p1 is left out, two of the others are held out");
+        let Kind::Pictures { identities, .. } = &source.kind else { unreachable!() };
+        let pictures: usize = identities.iter().map(Vec::len).sum::<usize>() + source.held_out().len();
+        assert_eq!(pictures, 5 * 3 - 2);
+        assert_eq!(source.left_out().len(), 1);
+        assert!(source.left_out()[0].why.to_string().contains("1.png is not a picture"));
+        recipe.data = of(&faces, 2, 2, Some(root.path().join("nowhere.txt")));
+        let missing = Source::open(&recipe).err().expect("no list").to_string();
+        assert!(missing.contains("nowhere.txt"), "{missing}");
+    }
+
+    #[test]
     fn folders_give_their_identities_or_say_that_they_are_too_few() {
         let root = tempfile::tempdir().unwrap();
         let people = Portraits::new(3);
@@ -374,11 +453,11 @@ mod tests {
             }
         }
         let mut recipe = Recipe::demo();
-        recipe.data = DataConfig::Folder { path: root.path().into(), validation: 2, least_images: 2 };
+        recipe.data = of(root.path(), 2, 2, None);
         let source = Source::open(&recipe).unwrap();
         assert_eq!((source.classes(), source.held_out().len()), (2, 6));
         assert!(source.sample(1).class < 2);
-        recipe.data = DataConfig::Folder { path: root.path().into(), validation: 2, least_images: 4 };
+        recipe.data = of(root.path(), 2, 4, None);
         assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
     }
 }
