@@ -6,6 +6,7 @@
 pub mod augment;
 pub mod checkpoint;
 pub mod export;
+mod keep;
 pub mod metrics;
 pub mod optimizer;
 pub mod recipe;
@@ -35,8 +36,10 @@ pub use recipe::{Recipe, RecipeError};
 pub use source::{Source, SourceError, UNSEEN_FIRST};
 pub use validate::Validation;
 
+use keep::{Kept, damaged};
 use metrics::{Metrics, MetricsError};
 use optimizer::Optimizer;
+use state::Values;
 
 /// What is trained: the backbone, and the head that is left behind at the end.
 #[derive(Module, Debug)]
@@ -199,6 +202,7 @@ struct Trainer<'a> {
     device: Device,
     model: Model,
     optimizer: Optimizer,
+    kept: Kept,
     /// Steps in a row without a gradient.
     still: usize,
 }
@@ -211,7 +215,8 @@ impl<'a> Trainer<'a> {
         let head = recipe.loss.head(source.classes(), recipe.net.embedding, &mut dice, &device);
         let t = &recipe.train;
         let optimizer = Optimizer::new(t.optimizer, t.momentum, t.weight_decay, t.clip);
-        Trainer { recipe, source, device, model: Model { net, head }, optimizer, still: 0 }
+        let kept = Kept::new(t.ema, t.patience);
+        Trainer { recipe, source, device, model: Model { net, head }, optimizer, kept, still: 0 }
     }
 
     fn checkpoint(&self) -> Checkpoint {
@@ -220,13 +225,13 @@ impl<'a> Trainer<'a> {
             let named = |(i, v): (usize, &Tensor<1>)| (format!("optimizer{i}.{path}"), state::floats(v));
             values.extend(vectors.iter().enumerate().map(named));
         }
+        self.kept.store(&mut values);
         Checkpoint { recipe: self.recipe.digest(), steps: self.optimizer.steps(), values }
     }
 
     fn restore(&mut self, from: Checkpoint, path: &std::path::Path) -> Result<(), CheckpointError> {
-        let damaged =
-            |name: String| CheckpointError::Damaged { path: path.into(), why: format!("no {name} in it") };
-        self.model = state::with_values(self.model.clone(), &from.values).map_err(damaged)?;
+        self.model = state::with_values(self.model.clone(), &from.values).map_err(damaged(path))?;
+        self.kept.restore(&from.values).map_err(damaged(path))?;
         let mut vectors: BTreeMap<String, Vec<Tensor<1>>> = BTreeMap::new();
         let plain = self.device.clone().inner();
         // "optimizer0.x" comes before "optimizer1.x", so the vectors come back in their order.
@@ -279,12 +284,16 @@ impl<'a> Trainer<'a> {
                 let due = status.images / every != step * batch / every || step + 1 == steps;
                 let validation = due.then(|| self.validate());
                 status.validation = validation.or(status.validation);
+                let enough = validation.is_some_and(|v| self.heard(v));
                 if let Some(metrics) = metrics.as_mut().filter(|_| due || (step + 1) % between_lines == 0) {
                     metrics.add(&status, validation)?;
                 }
                 let go_on = progress.step(&status);
                 if let Some(path) = options.checkpoint.as_ref().filter(|_| due || go_on.is_break()) {
                     self.checkpoint().write(path)?;
+                }
+                if enough {
+                    break;
                 }
                 if go_on.is_break() && step + 1 < steps {
                     let checkpoint = options.checkpoint.clone();
@@ -296,7 +305,7 @@ impl<'a> Trainer<'a> {
         if status.validation.is_none() {
             status.validation = Some(self.validate());
         }
-        let net = self.model.valid().net;
+        let net = with(self.model.valid().net, self.kept.result());
         let model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
         Ok(Trained { model, classes: source.classes(), parameters: net.num_params(), status })
     }
@@ -323,6 +332,7 @@ impl<'a> Trainer<'a> {
         let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
         let norm;
         (self.model, norm) = self.optimizer.step(self.model.clone(), gradients, status.rate);
+        self.kept.step(step, || state::values(&self.model.valid().net));
         self.still = if norm > STILL { 0 } else { self.still + 1 };
         if self.still >= MOST_STILL {
             let cause = match self.recipe.loss.needs_pairs() {
@@ -349,8 +359,15 @@ impl<'a> Trainer<'a> {
         format!("weights and embeddings are finite, the loss is not: its scale is too large, or {lower}")
     }
 
+    /// Tells [`Kept`] of a validation; whether the training has waited long enough for a better one.
+    fn heard(&mut self, validation: Validation) -> bool {
+        let average = self.kept.average().cloned();
+        let net = &self.model.net;
+        self.kept.validated(validation.tar_at_1e2, || average.unwrap_or_else(|| state::values(&net.valid())))
+    }
+
     fn validate(&self) -> Validation {
-        let net = self.model.valid().net;
+        let net = with(self.model.valid().net, self.kept.average());
         let device = self.device.clone().inner();
         let [columns, rows] = self.recipe.net.input;
         let mut embeddings = Vec::new();
@@ -365,6 +382,14 @@ impl<'a> Trainer<'a> {
         }
         let identities: Vec<usize> = self.source.held_out().iter().map(|h| h.0).collect();
         validate::validate(&embeddings, &identities)
+    }
+}
+
+/// `net` with other weights of its own, if there are any.
+fn with(net: Net, values: Option<&Values>) -> Net {
+    match values {
+        Some(values) => state::with_values(net, values).expect("values of the same net"),
+        None => net,
     }
 }
 

@@ -171,6 +171,13 @@ pub struct TrainConfig {
     /// Largest norm of all gradients together.
     #[serde(default = "five")]
     pub clip: f64,
+    /// How much of a running average of the weights stays at each step; the average is validated and exported. 0: there is none.
+    #[serde(default)]
+    pub ema: f64,
+    /// Validations without a better TAR that end the training, which then gives the weights of the best one. 0: it runs to its end
+    /// and gives the last weights.
+    #[serde(default)]
+    pub patience: usize,
     /// Images between two validations, each of which also writes a checkpoint.
     #[serde(default = "validate_every")]
     pub validate_every: usize,
@@ -338,6 +345,8 @@ impl Recipe {
         within("train.momentum", t.momentum, 0.0, 0.9999)?;
         within("train.weight_decay", t.weight_decay, 0.0, 1.0)?;
         within("train.clip", t.clip, 1e-3, 1e9)?;
+        within("train.ema", t.ema, 0.0, 0.99999)?;
+        within("train.patience", t.patience as f64, 0.0, 1e6)?;
         within("train.validate_every", t.validate_every as f64, 1.0, 1e10)?;
         within("train.threads", t.threads as f64, 1.0, 1024.0)
     }

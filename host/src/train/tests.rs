@@ -139,6 +139,34 @@ fn every_loss_resumes_bit_for_bit_with_its_state() {
 }
 
 #[test]
+fn averaged_and_best_weights_resume_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
+    let plain = train(&recipe, &mut ()).unwrap();
+    (recipe.train.ema, recipe.train.patience, recipe.train.validate_every) = (0.8, 3, 16);
+    let whole = train(&recipe, &mut ()).unwrap();
+    assert!(whole.model != plain.model, "the average is exported");
+    let checkpoint = Some(folder.path().join("kept.checkpoint"));
+    let options = Options { checkpoint, resume: false, metrics: None };
+    let mut stop =
+        |s: &Status| if s.images == 40 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    train_with(&recipe, &options, &mut stop).unwrap_err();
+    let resumed = train_with(&recipe, &Options { resume: true, ..options }, &mut ()).unwrap();
+    assert!(resumed.model == whole.model, "the weights differ");
+}
+
+#[test]
+fn patience_ends_a_training_that_gets_no_better() {
+    let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
+    recipe.train.images = 8 * 200;
+    // Nothing is learnt at this rate, so no validation is better than the first.
+    (recipe.train.rate, recipe.train.patience, recipe.train.validate_every) = (1e-6, 2, 16);
+    recipe.train.ema = 0.0;
+    let trained = train(&recipe, &mut ()).unwrap();
+    assert!(trained.status.images < 8 * 200, "it ran to its end");
+}
+
+#[test]
 fn a_loss_without_a_gradient_stops_with_its_cause() {
     let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
     recipe.loss = LossConfig::Triplet { margin: 0.2, mining: Default::default(), margin_warmup: 0.0 };
