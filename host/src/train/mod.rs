@@ -5,6 +5,7 @@
 
 pub mod augment;
 pub mod checkpoint;
+mod degrade;
 pub mod export;
 mod keep;
 pub mod metrics;

@@ -135,6 +135,18 @@ pub struct AugmentConfig {
     pub rotate: f32,
     /// Largest slant: columns moved per row.
     pub shear: f32,
+    /// Largest change of brightness, as a share of the full range.
+    pub brightness: f32,
+    /// Largest change of contrast: 0.2 is 0.8 to 1.2.
+    pub contrast: f32,
+    /// Largest standard deviation of a blur, in pixels of the input.
+    pub blur: f32,
+    /// How often something is in the way: a rectangle of one colour.
+    pub occlude: f32,
+    /// How often the crop is one of fewer pixels, up to a quarter of each side.
+    pub low_resolution: f32,
+    /// How often it was compressed, to a JPEG quality of 25 to 90.
+    pub jpeg: f32,
 }
 
 /// The `[train]` table.
@@ -311,6 +323,12 @@ impl Recipe {
             ("scale", a.scale, 0.5),
             ("rotate", a.rotate, 180.0),
             ("shear", a.shear, 1.0),
+            ("brightness", a.brightness, 1.0),
+            ("contrast", a.contrast, 1.0),
+            ("blur", a.blur, 20.0),
+            ("occlude", a.occlude, 1.0),
+            ("low_resolution", a.low_resolution, 1.0),
+            ("jpeg", a.jpeg, 1.0),
         ] {
             within(&format!("augment.{name}"), value.into(), 0.0, high)?;
         }

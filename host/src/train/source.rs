@@ -17,6 +17,7 @@ use crate::synth::Portraits;
 use crate::synth::dice::Dice;
 
 use super::augment::{Picture, Variation, crop};
+use super::degrade::degrade;
 use super::recipe::{DataConfig, Recipe};
 
 /// Synthetic people from this number on are for validation during training.
@@ -193,14 +194,14 @@ impl Source {
         let (round, place) = (group / self.classes, group % self.classes);
         let class = permuted(place, self.classes, (self.recipe.seed, ORDER), round as u64);
         let mut dice = Dice::new(self.recipe.seed, number as u64, SAMPLE, 0);
-        let [columns, rows] = self.recipe.net.input;
-        match &self.kind {
+        let size @ [columns, rows] = self.recipe.net.input;
+        let crop = match &self.kind {
             Kind::Synth(people) => {
                 let bytes = self.paint(people, class as u64, (round * per_class + shot) as u64);
                 let picture =
                     Picture { width: columns, height: rows, channels: self.recipe.net.planes(), data: bytes };
                 let vary = Variation::roll(&self.recipe.augment, 0, &mut dice);
-                Sample { crop: crop(&picture, &vary, columns, rows), class }
+                crop(&picture, &vary, columns, rows)
             }
             Kind::Pictures { identities, turns } => {
                 let pictures = &identities[class / turns];
@@ -216,9 +217,10 @@ impl Source {
                 };
                 let picture = &pictures[which];
                 let vary = Variation::roll(&self.recipe.augment, class % turns, &mut dice);
-                Sample { crop: crop(picture, &vary, columns, rows), class }
+                crop(picture, &vary, columns, rows)
             }
-        }
+        };
+        Sample { crop: degrade(&self.recipe.augment, crop, size, &mut dice), class }
     }
 
     fn paint(&self, people: &Portraits, identity: u64, view: u64) -> Vec<u8> {
