@@ -1,8 +1,9 @@
-//! A dataset is a list of identities and their images: folders, LFW with its pairs, Omniglot.
+//! A dataset is a list of identities and their images: folders, LFW with its pairs, Omniglot, InsightFace's records.
 //!
 //! - [`ImageSet`]: every image under a folder, its identities, its landmarks, and what must not be calibrated on;
 //! - [`landmarks`]: five points a photograph, from a CSV file;
 //! - [`lfw`]: the official pairs;
+//! - [`recordio`]: training sets of millions of images in one file;
 //! - [`crops`](crops()): a set's images, found, aligned and cropped in parallel, the broken ones named.
 
 mod crops;
@@ -10,6 +11,7 @@ mod folder;
 pub mod landmarks;
 pub mod lfw;
 pub mod omniglot;
+pub mod recordio;
 
 use std::path::PathBuf;
 

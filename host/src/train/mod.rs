@@ -99,6 +99,8 @@ pub struct Trained {
     pub parameters: usize,
     /// Where it stood at the end.
     pub status: Status,
+    /// Records that gave no image, with why; another image of the same class was taken for each.
+    pub broken: Vec<String>,
 }
 
 /// Why a training ended without a model.
@@ -308,7 +310,8 @@ impl<'a> Trainer<'a> {
         }
         let net = with(self.model.valid().net, self.kept.result());
         let model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
-        Ok(Trained { model, classes: source.classes(), parameters: net.num_params(), status })
+        let (classes, parameters, broken) = (source.classes(), net.num_params(), source.broken());
+        Ok(Trained { model, classes, parameters, status, broken })
     }
 
     /// One step; the batch's loss.

@@ -98,6 +98,17 @@ pub enum DataConfig {
         #[serde(default)]
         detector: Option<PathBuf>,
     },
+    /// InsightFace's NAME.rec with its NAME.idx: aligned faces, read from the file as they are needed.
+    Records {
+        /// NAME.rec; relative paths are relative to the recipe.
+        path: PathBuf,
+        /// Identities to validate on, never learnt from: spread evenly over the file.
+        #[serde(default = "validation_people")]
+        validation: usize,
+        /// Identities with fewer images are left out.
+        #[serde(default = "two")]
+        least_images: usize,
+    },
     /// The Omniglot background set's archives; the characters of the one-shot runs are not in them.
     Omniglot {
         /// The folder with images_background*.zip; relative paths are relative to the recipe. `$ARCGATE_DATA/omniglot/python`
@@ -272,7 +283,9 @@ impl Recipe {
                     *path = folder.join(&path);
                 }
             }
-            DataConfig::Omniglot { path: Some(path), .. } => *path = folder.join(&path),
+            DataConfig::Records { path, .. } | DataConfig::Omniglot { path: Some(path), .. } => {
+                *path = folder.join(&path)
+            }
             _ => {}
         }
         Ok(recipe)
@@ -311,9 +324,9 @@ impl Recipe {
         within("input.std", self.input.std.into(), 0.01, 10.0)?;
         let (identities, validation) = match self.data {
             DataConfig::Synth { identities, validation, .. } => (identities, validation),
-            DataConfig::Folder { validation, .. } | DataConfig::Omniglot { validation, .. } => {
-                (2, validation)
-            }
+            DataConfig::Folder { validation, .. }
+            | DataConfig::Records { validation, .. }
+            | DataConfig::Omniglot { validation, .. } => (2, validation),
         };
         within("data.identities", identities as f64, 2.0, 1e7)?;
         within("data.validation", validation as f64, 2.0, 2000.0)?;
@@ -350,7 +363,9 @@ impl Recipe {
                     t.batch
                 ));
             }
-            if let DataConfig::Folder { least_images: least @ ..2, .. } = self.data {
+            if let DataConfig::Folder { least_images: least @ ..2, .. }
+            | DataConfig::Records { least_images: least @ ..2, .. } = self.data
+            {
                 return Err(format!(
                     "data.least_images = {least}\n  accepted: 2 or more; a class of one image has no pair for this loss"
                 ));
@@ -391,6 +406,7 @@ impl Recipe {
                     *path = PathBuf::new();
                 }
             }
+            DataConfig::Records { path, .. } => *path = PathBuf::new(),
             DataConfig::Omniglot { path, .. } => *path = None,
             DataConfig::Synth { .. } => {}
         }

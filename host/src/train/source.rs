@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use arcgate_firmware::align::{framed, luma};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
@@ -11,6 +12,7 @@ use nalgebra::Point2;
 use rayon::prelude::*;
 
 use crate::data::omniglot::{self, OmniglotError};
+use crate::data::recordio::{RecordError, Records};
 use crate::data::{self, DataError, ImageSet, LeftOut};
 use crate::photo::{Detector, Finder, PhotoError};
 use crate::synth::Portraits;
@@ -44,6 +46,9 @@ pub enum SourceError {
         /// What the file system said.
         why: std::io::Error,
     },
+    /// The file of records cannot be read.
+    #[error(transparent)]
+    Records(#[from] RecordError),
     /// The Omniglot archives cannot be read.
     #[error(transparent)]
     Omniglot(#[from] OmniglotError),
@@ -77,6 +82,8 @@ enum Kind {
     Synth(Portraits),
     /// In memory; `turns` classes are made of each identity by right angles (1: none).
     Pictures { identities: Vec<Vec<Picture>>, turns: usize },
+    /// Read when asked for; of the file's classes, those that are learnt, with how many images each has.
+    Records { records: Records, learnt: Vec<(usize, usize)> },
 }
 
 /// The images that a recipe names.
@@ -85,6 +92,8 @@ pub struct Source {
     classes: usize,
     held_out: Vec<(usize, Vec<u8>)>,
     left_out: Vec<LeftOut>,
+    /// Records that gave no image, found on the way.
+    broken: Mutex<BTreeSet<String>>,
     recipe: Recipe,
 }
 
@@ -103,6 +112,7 @@ impl Source {
                     classes: *identities,
                     held_out: Vec::new(),
                     left_out: Vec::new(),
+                    broken: Mutex::default(),
                     recipe: recipe.clone(),
                 };
                 let views = (0..*validation).into_par_iter().flat_map_iter(|i| {
@@ -120,6 +130,9 @@ impl Source {
                 let (identities, left_out) = folder(recipe, path, *least_images, &listed, detector)?;
                 let source = Self::of_pictures(recipe, identities, *validation, *least_images, 1)?;
                 Ok(Source { left_out, ..source })
+            }
+            DataConfig::Records { path, validation, least_images } => {
+                Self::of_records(recipe, Records::open(path)?, *validation, *least_images)
             }
             DataConfig::Omniglot { path, validation, rotations } => {
                 let default = || crate::data::default_root().join("omniglot").join("python");
@@ -152,7 +165,7 @@ impl Source {
         let [columns, rows] = recipe.net.input;
         let (mut learnt, mut held_out) = (Vec::new(), Vec::new());
         for (i, pictures) in identities.into_iter().enumerate() {
-            if (i + 1) * validation / found > i * validation / found {
+            if is_held_out(i, validation, found) {
                 let views = pictures.iter().take(VALIDATION_VIEWS);
                 held_out.extend(views.map(|p| (i, crop(p, &Variation::plain(0), columns, rows))));
             } else {
@@ -165,6 +178,41 @@ impl Source {
             classes,
             held_out,
             left_out: Vec::new(),
+            broken: Mutex::default(),
+            recipe: recipe.clone(),
+        })
+    }
+
+    fn of_records(
+        recipe: &Recipe,
+        records: Records,
+        validation: usize,
+        images: usize,
+    ) -> Result<Self, SourceError> {
+        let classes: Vec<(usize, usize)> =
+            records.sizes().enumerate().filter(|(_, n)| *n >= images).collect();
+        let found = classes.len();
+        if found < validation + 2 {
+            return Err(SourceError::TooFew { found, images, validation });
+        }
+        let (held, learnt): (Vec<_>, Vec<_>) =
+            classes.into_iter().enumerate().partition(|(i, _)| is_held_out(*i, validation, found));
+        let [columns, rows] = recipe.net.input;
+        let planes = recipe.net.planes();
+        let mut held_out = Vec::new();
+        for (identity, (class, size)) in held {
+            for which in 0..size.min(VALIDATION_VIEWS) {
+                let picture = decoded(&records, class, which, planes)?;
+                held_out.push((identity, crop(&picture, &Variation::plain(0), columns, rows)));
+            }
+        }
+        let learnt: Vec<(usize, usize)> = learnt.into_iter().map(|(_, class)| class).collect();
+        Ok(Source {
+            classes: learnt.len(),
+            kind: Kind::Records { records, learnt },
+            held_out,
+            left_out: Vec::new(),
+            broken: Mutex::default(),
             recipe: recipe.clone(),
         })
     }
@@ -182,6 +230,11 @@ impl Source {
     /// Images that are broken or show no face.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
+    }
+
+    /// Records that gave no image so far, each with its reason; another image of the same class was taken for them.
+    pub fn broken(&self) -> Vec<String> {
+        self.broken.lock().expect("no thread panics while it adds one").iter().cloned().collect()
     }
 
     /// Image number `number` of the training, a pure function of the recipe's seed and `number`.
@@ -205,22 +258,41 @@ impl Source {
             }
             Kind::Pictures { identities, turns } => {
                 let pictures = &identities[class / turns];
-                let which = match per_class {
-                    1 => dice.below(pictures.len()),
-                    // Different ones, as long as there are any.
-                    _ => permuted(
-                        shot % pictures.len(),
-                        pictures.len(),
-                        (self.recipe.seed, SHOTS),
-                        group as u64,
-                    ),
-                };
-                let picture = &pictures[which];
+                let picture = &pictures[self.which(pictures.len(), group, shot, &mut dice)];
                 let vary = Variation::roll(&self.recipe.augment, class % turns, &mut dice);
                 crop(picture, &vary, columns, rows)
             }
+            Kind::Records { records, learnt } => {
+                let (of, size) = learnt[class];
+                let which = self.which(size, group, shot, &mut dice);
+                let vary = Variation::roll(&self.recipe.augment, 0, &mut dice);
+                let picture = self.readable(records, of, which, size);
+                crop(&picture, &vary, columns, rows)
+            }
         };
         Sample { crop: degrade(&self.recipe.augment, crop, size, &mut dice), class }
+    }
+
+    /// Which of a class's `size` images shot `shot` of a group takes: different ones, as long as there are any.
+    fn which(&self, size: usize, group: usize, shot: usize, dice: &mut Dice) -> usize {
+        match self.recipe.per_class() {
+            1 => dice.below(size),
+            _ => permuted(shot % size, size, (self.recipe.seed, SHOTS), group as u64),
+        }
+    }
+
+    /// Image `which` of a class, or the next one that can be read; grey when none can.
+    fn readable(&self, records: &Records, class: usize, which: usize, size: usize) -> Picture {
+        let planes = self.recipe.net.planes();
+        for at in (which..size).chain(0..which) {
+            match decoded(records, class, at, planes) {
+                Ok(picture) => return picture,
+                Err(why) => {
+                    self.broken.lock().expect("no thread panics while it adds one").insert(why.to_string());
+                }
+            }
+        }
+        Picture { width: 1, height: 1, channels: planes, data: vec![127; planes] }
     }
 
     fn paint(&self, people: &Portraits, identity: u64, view: u64) -> Vec<u8> {
@@ -232,6 +304,19 @@ impl Source {
             portrait.into_raw()
         }
     }
+}
+
+/// Whether identity `i` of `found` is one of the `validation` held out, evenly over the list.
+fn is_held_out(i: usize, validation: usize, found: usize) -> bool {
+    (i + 1) * validation / found > i * validation / found
+}
+
+/// An image of a record as the network sees it: `planes` bytes a pixel.
+fn decoded(records: &Records, class: usize, which: usize, planes: usize) -> Result<Picture, RecordError> {
+    let picture = records.image(class, which)?;
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let data = if planes == 1 { picture.pixels().map(|p| luma(p.0)).collect() } else { picture.into_raw() };
+    Ok(Picture { width, height, channels: planes, data })
 }
 
 /// Keys that set streams of random numbers apart.
@@ -441,6 +526,41 @@ mod tests {
         recipe.data = of(&faces, 2, 2, Some(root.path().join("nowhere.txt")));
         let missing = Source::open(&recipe).err().expect("no list").to_string();
         assert!(missing.contains("nowhere.txt"), "{missing}");
+    }
+
+    #[test]
+    fn records_are_read_on_the_way_and_a_broken_one_is_named() {
+        use crate::data::recordio::tests::Writer;
+
+        let root = tempfile::tempdir().unwrap();
+        let mut writer = Writer::default();
+        let people = Portraits::new(4);
+        for key in 0..18 {
+            let mut png = std::io::Cursor::new(Vec::new());
+            people.portrait(key / 3, key % 3, (40, 40)).write_to(&mut png, image::ImageFormat::Png).unwrap();
+            writer.add(key, &[(key / 3) as f32], png.get_ref());
+        }
+        // The second image: it belongs to the first identity, which is learnt.
+        let pictures = writer.rec.windows(4).enumerate().filter(|(_, w)| *w == b"\x89PNG").map(|(at, _)| at);
+        let second = pictures.collect::<Vec<_>>()[1];
+        writer.rec[second] = 0;
+        let mut recipe = Recipe::demo();
+        recipe.data = DataConfig::Records { path: writer.save(root.path()), validation: 2, least_images: 2 };
+        recipe.train.per_class = Some(2);
+        let source = Source::open(&recipe).unwrap();
+        assert_eq!((source.classes(), source.held_out().len()), (4, 6));
+        assert!(source.broken().is_empty());
+        let [columns, rows] = recipe.net.input;
+        for number in 0..80 {
+            let (sample, again) = (source.sample(number), source.sample(number));
+            assert_eq!((sample.class, &sample.crop), (again.class, &again.crop));
+            assert_eq!(sample.crop.len(), columns * rows * 3);
+        }
+        let broken = source.broken();
+        assert!(broken.len() == 1 && broken[0].contains("record 1 at byte"), "{broken:?}");
+        recipe.data =
+            DataConfig::Records { path: root.path().join("train.rec"), validation: 2, least_images: 4 };
+        assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
     }
 
     #[test]
