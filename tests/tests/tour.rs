@@ -124,6 +124,53 @@ fn figures_are_the_same_by_the_plan_and_by_tract_and_near_by_the_float_model() {
     assert!(plan["accuracy"].as_f64() >= Some(0.9), "{plan}");
 }
 
+/// A verification set as InsightFace's pickles have it: encoded images, and for each two of them whether they show one person.
+fn verification_set(images: &[Vec<u8>], same: &[bool]) -> Vec<u8> {
+    let mut pickle = b"\x80\x02](".to_vec();
+    for image in images {
+        pickle.push(b'B');
+        pickle.extend((image.len() as u32).to_le_bytes());
+        pickle.extend(image);
+    }
+    pickle.extend(b"e](");
+    pickle.extend(same.iter().map(|&same| if same { 0x88 } else { 0x89 }));
+    pickle.extend(b"e\x86.");
+    pickle
+}
+
+#[test]
+fn a_verification_set_in_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let people = folder.path().join("people");
+    run(&format!("synth -o {} --identities 40 --views 3 --first 90000 --size 60x60", text(&people))).done();
+    let view = |person: usize, view: usize| {
+        std::fs::read(people.join(format!("person-{:05}/view-{view:03}.png", 90_000 + person))).unwrap()
+    };
+    let (mut images, mut same) = (Vec::new(), Vec::new());
+    for person in 0..40 {
+        images.extend([view(person, 0), view(person, 1), view(person, 2), view((person + 7) % 40, 0)]);
+        same.extend([true, false]);
+    }
+    images[5] = b"no image".to_vec();
+    let bin = text(&folder.path().join("people.bin"));
+    std::fs::write(&bin, verification_set(&images, &same)).unwrap();
+    let measure = |engine: &str| {
+        run(&format!("eval bin {bin} --model models/synth-s/synth-s.onnx --engine {engine} --json"))
+            .done()
+            .json()
+    };
+    let (plan, tract) = (measure("plan"), measure("tract"));
+    println!("{plan}");
+    // The pair of the broken image is left out.
+    assert_eq!((plan["pairs"].as_u64(), plan["left_out"].as_u64()), (Some(79), Some(1)));
+    assert!(plan["accuracy"].as_f64() >= Some(0.85), "{plan}");
+    assert_eq!(plan["accuracy"], tract["accuracy"]);
+    std::fs::write(&bin, b"cos\nsystem\n(U\x04true\x85R.").unwrap();
+    let refused = run(&format!("eval bin {bin} --model models/synth-s/synth-s.onnx"));
+    assert_eq!(refused.code, FAILED);
+    assert!(refused.stderr.contains("the opcode GLOBAL, which is not run here"), "{}", refused.stderr);
+}
+
 #[test]
 fn wrong_words_and_wrong_files_are_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,21 +2,24 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use arcgate_firmware::engine::ModelInfo;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::shared;
-use crate::data::{self, ImageSet, LandmarksCsv, lfw};
+use crate::data::verification::VerificationSet;
+use crate::data::{self, ImageSet, LandmarksCsv, LeftOut, lfw};
 use crate::engine::{Kind, Model};
-use crate::eval::embed::{CENTRE_SHARE, Embedded, Engine, NoFace, cosine, embed_set};
+use crate::eval::embed::{CENTRE_SHARE, Embedded, Engine, NoFace, cosine, embed_crops, embed_set};
 use crate::eval::float;
 use crate::eval::interval::wilson95;
 use crate::eval::pairs::{self, IndexPair};
 use crate::eval::verification::{Score, Scores};
 use crate::onnx::metadata::Metadata;
-use crate::photo::Finder;
+use crate::photo::{self, Finder, Found, Photo};
 use crate::ui::{Ui, table, thousands};
 
 /// False-accept rates that a table shows; the JSON keys of `tar_at_far`.
@@ -38,6 +41,8 @@ enum What {
     Lfw(LfwArgs),
     /// Any folder with a folder an identity: pairs sampled from a seed, or all of them, in 10 folds.
     Pairs(PairsArgs),
+    /// A verification set in one file, as InsightFace has them: lfw.bin, cfp_fp.bin, agedb_30.bin.
+    Bin(BinArgs),
     /// Omniglot: one-shot classification of handwritten characters, 20 runs of 20 classes.
     Omniglot(super::eval_omniglot::Args),
 }
@@ -66,6 +71,14 @@ struct PairsArgs {
     /// Seed of the sample.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+#[derive(clap::Args, Debug)]
+struct BinArgs {
+    /// The file; its images are aligned already, and scaled to the model's input where they have another size.
+    file: PathBuf,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(clap::Args, Debug)]
@@ -111,6 +124,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     match args.what {
         What::Lfw(args) => run_lfw(&args, ui)?,
         What::Pairs(args) => run_pairs(&args, ui)?,
+        What::Bin(args) => run_bin(&args, ui)?,
         What::Omniglot(args) => super::eval_omniglot::run(&args, ui)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -147,6 +161,47 @@ fn run_pairs(args: &PairsArgs, ui: &Ui) -> anyhow::Result<()> {
         if args.all { pairs::all(&identities) } else { pairs::sample(&identities, args.pairs, args.seed) };
     let pairs = pairs.with_context(|| args.dir.display().to_string())?;
     measure(&args.dir.display().to_string(), &set, &pairs, NoFace::LeaveOut, &args.common, ui)
+}
+
+/// Folds of a verification set: its pairs in ten runs, as its publishers count them.
+const FOLDS: usize = 10;
+
+fn run_bin(args: &BinArgs, ui: &Ui) -> anyhow::Result<()> {
+    let set = VerificationSet::read(&args.file)?;
+    let (engines, info) = engines(&args.common)?;
+    let started = std::time::Instant::now();
+    let crop = |(i, bytes): (usize, &Vec<u8>)| -> Result<(usize, Vec<u8>), LeftOut> {
+        let name = PathBuf::from(format!("{}[{i}]", args.file.display()));
+        let cropped =
+            Photo::decode(&name, bytes).and_then(|photo| photo::crop(&photo, &Found::Framed, &info));
+        cropped.map(|crop| (i, crop)).map_err(|why| LeftOut { image: name, why })
+    };
+    let cropped: Vec<_> = set.images.par_iter().enumerate().map(crop).collect();
+    let (mut indices, mut crops, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+    for one in cropped {
+        match one {
+            Ok((i, crop)) => {
+                indices.push(i);
+                crops.push(crop);
+            }
+            Err(why) => left_out.push(why),
+        }
+    }
+    let bar = ui.progress("embedding", "images", crops.len() as u64);
+    let each: Vec<&Engine> = engines.iter().collect();
+    let vectors = embed_crops(&crops, &each, || bar.inc(1))?;
+    bar.finish_and_clear();
+    let vectors = indices.into_iter().zip(vectors).collect();
+    let embedded = Embedded { vectors, left_out, centred: Vec::new() };
+    let fold = |i: usize| (i * FOLDS / set.same.len()) as u8;
+    let pairs: Vec<IndexPair> = set
+        .same
+        .iter()
+        .enumerate()
+        .map(|(i, &same)| IndexPair { first: 2 * i, second: 2 * i + 1, same, fold: fold(i) })
+        .collect();
+    let name = shared::file_name(&args.file);
+    tell(&name, &pairs, &embedded, (engines.len(), started.elapsed()), &args.common, ui)
 }
 
 /// The engines that were asked for, the model's first, and what the model's crops are.
@@ -193,7 +248,7 @@ fn engines(common: &Common) -> anyhow::Result<(Vec<Engine>, ModelInfo)> {
     Ok((engines, info))
 }
 
-/// Embeds the images of the pairs, scores the pairs, prints the figures.
+/// Embeds the images of the pairs, and tells the figures.
 fn measure(
     name: &str,
     set: &ImageSet,
@@ -212,7 +267,19 @@ fn measure(
     let each: Vec<&Engine> = engines.iter().collect();
     let embedded = embed_set(set, &images, (&finder, no_face), &info, &each, || bar.inc(1))?;
     bar.finish_and_clear();
-    let seconds = started.elapsed().as_secs_f64();
+    tell(name, pairs, &embedded, (engines.len(), started.elapsed()), common, ui)
+}
+
+/// Scores the pairs of embedded images and prints the figures.
+fn tell(
+    name: &str,
+    pairs: &[IndexPair],
+    embedded: &Embedded,
+    (engines, took): (usize, Duration),
+    common: &Common,
+    ui: &Ui,
+) -> anyhow::Result<()> {
+    let seconds = took.as_secs_f64();
     shared::name_left_out(ui, &embedded.left_out);
     if !embedded.centred.is_empty() {
         ui.note(format!(
@@ -220,7 +287,7 @@ fn measure(
             embedded.centred.len(), CENTRE_SHARE
         ));
     }
-    let scores = score(pairs, &embedded, 0)?;
+    let scores = score(pairs, embedded, 0)?;
     if scores.as_slice().len() < pairs.len() {
         let lost = pairs.len() - scores.as_slice().len();
         ui.note(format!(
@@ -230,8 +297,8 @@ fn measure(
         ));
     }
     let figures = Figures::of(&scores)?;
-    let float = if engines.len() > 1 { Some(Figures::of(&score(pairs, &embedded, 1)?)?) } else { None };
-    let cosines = (engines.len() > 1).then(|| cosines(&embedded));
+    let float = if engines > 1 { Some(Figures::of(&score(pairs, embedded, 1)?)?) } else { None };
+    let cosines = (engines > 1).then(|| cosines(embedded));
     let engine = match common.engine {
         EngineName::Plan => "plan",
         EngineName::Tract => "tract",

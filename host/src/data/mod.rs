@@ -4,6 +4,7 @@
 //! - [`landmarks`]: five points a photograph, from a CSV file;
 //! - [`lfw`]: the official pairs;
 //! - [`recordio`]: training sets of millions of images in one file;
+//! - [`verification`]: pairs of images in one file;
 //! - [`crops`](crops()): a set's images, found, aligned and cropped in parallel, the broken ones named.
 
 mod crops;
@@ -12,6 +13,7 @@ pub mod landmarks;
 pub mod lfw;
 pub mod omniglot;
 pub mod recordio;
+pub mod verification;
 
 use std::path::PathBuf;
 

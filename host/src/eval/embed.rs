@@ -87,6 +87,29 @@ pub struct Embedded {
     pub centred: Vec<usize>,
 }
 
+/// Runs crops of the engines' size through every engine: for each crop one vector an engine. `done` is called once a crop, from
+/// many threads.
+///
+/// # Errors
+/// When an engine fails.
+pub fn embed_crops(
+    crops: &[Vec<u8>],
+    engines: &[&Engine],
+    done: impl Fn() + Sync,
+) -> Result<Vec<Vec<Vec<f32>>>, EvalError> {
+    let make = || engines.iter().map(|e| e.worker()).collect::<Result<Vec<_>, _>>();
+    let each = |workers: &mut Option<Vec<_>>, crop: &Vec<u8>| -> Result<Vec<Vec<f32>>, EvalError> {
+        let workers = match workers {
+            Some(workers) => workers,
+            None => workers.insert(make()?),
+        };
+        let vectors = workers.iter_mut().map(|w| w.embed(crop)).collect();
+        done();
+        vectors
+    };
+    crops.par_iter().with_min_len(IMAGES_AT_ONCE).map_init(|| None, each).collect()
+}
+
 /// Crops the images with the given `indices` for `info`'s model and runs each crop through every engine. `done` is called
 /// once an image, from many threads.
 ///

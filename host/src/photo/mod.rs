@@ -7,6 +7,7 @@
 mod detector;
 mod finder;
 
+use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
 
 use arcgate_firmware::align::AlignError;
@@ -121,7 +122,19 @@ impl Photo {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PhotoError> {
         let path = path.as_ref();
         let io = |why| PhotoError::Io { path: path.into(), why };
-        let reader = ImageReader::open(path).map_err(io)?.with_guessed_format().map_err(io)?;
+        Self::from_reader(path, ImageReader::open(path).map_err(io)?)
+    }
+
+    /// The same from the bytes of a file; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As for [`Photo::open`].
+    pub fn decode(name: &Path, bytes: &[u8]) -> Result<Self, PhotoError> {
+        Self::from_reader(name, ImageReader::new(std::io::Cursor::new(bytes)))
+    }
+
+    fn from_reader<R: BufRead + Seek>(path: &Path, reader: ImageReader<R>) -> Result<Self, PhotoError> {
+        let reader = reader.with_guessed_format().map_err(|why| PhotoError::Io { path: path.into(), why })?;
         let decode = |source| PhotoError::Decode { path: path.into(), source };
         let mut decoder = reader.into_decoder().map_err(decode)?;
         // Before any pixel is made room for: a file of some bytes may claim to hold millions by millions.
