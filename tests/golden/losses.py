@@ -14,6 +14,11 @@ random = np.random.default_rng(20061)
 X = np.round(random.normal(size=(7, 5)), 3)
 W = np.round(random.normal(size=(4, 5)), 3)
 LABELS = [0, 2, 0, 1, 2, 1, 0]
+# The last sample lies nearly opposite to its class: beyond pi with any margin, in the last piece of psi.
+X = np.vstack([X, np.round(-1.2 * W[3] + [0.05, -0.08, 0.02, 0.06, -0.03], 3)])
+LABELS.append(3)
+# Which branch of which formula was taken.
+TAKEN = set()
 
 
 def cross_entropy(rows):
@@ -45,6 +50,7 @@ def with_target(scale, target):
 
 def arcface(margin):
     def target(theta):
+        TAKEN.add(("arcface beyond pi", theta + margin > math.pi))
         if theta + margin <= math.pi:
             return math.cos(theta + margin)
         return math.cos(theta) - margin * math.sin(margin)
@@ -55,6 +61,7 @@ def arcface(margin):
 def half_turns(angle):
     """(-1)^k cos(angle) - 2k."""
     k = math.floor(angle / math.pi)
+    TAKEN.add(("half turns", k))
     return (-1) ** k * math.cos(angle) - 2 * k
 
 
@@ -75,6 +82,7 @@ def curricularface(scale, margin, t):
         cosines = [cosine(x, w) for w in W]
         target = arcface(margin)(math.acos(cosines[y]))
         hard = [c * (t + c) if c > target else c for c in cosines]
+        TAKEN.update(("curricularface hard", c > target) for j, c in enumerate(cosines) if j != y)
         return [scale * (target if j == y else c) for j, c in enumerate(hard)]
 
     return classified(logits)
@@ -106,11 +114,14 @@ def triplet(margin, hard):
     for a, x in enumerate(rows):
         positives = [squared(x, rows[p]) for p in range(len(rows)) if p != a and LABELS[p] == LABELS[a]]
         negatives = [squared(x, rows[n]) for n in range(len(rows)) if LABELS[n] != LABELS[a]]
+        if not positives:
+            continue
         if hard:
             losses.append(max(0.0, max(positives) - min(negatives) + margin))
         else:
             for p in positives:
                 beyond = [n for n in negatives if n > p]
+                TAKEN.add(("semi-hard", bool(beyond)))
                 losses.append(max(0.0, p - (min(beyond) if beyond else max(negatives)) + margin))
     return sum(losses) / len(losses)
 
@@ -154,4 +165,7 @@ golden = {
     "center": case(center(0.03), alpha=0.5, **{"lambda": 0.03})
     | {"centres": CENTRES.tolist(), "centres_after": centres_after(0.5).tolist()},
 }
+for branch in ("arcface beyond pi", "curricularface hard", "semi-hard"):
+    assert {(branch, False), (branch, True)} <= TAKEN, branch
+assert {("half turns", k) for k in (0, 1, 2, 3)} <= TAKEN
 print(json.dumps({"x": X.tolist(), "w": W.tolist(), "labels": LABELS, "losses": golden}))

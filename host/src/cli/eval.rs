@@ -19,7 +19,7 @@ use crate::eval::interval::wilson95;
 use crate::eval::pairs::{self, IndexPair};
 use crate::eval::verification::{Score, Scores};
 use crate::onnx::metadata::Metadata;
-use crate::photo::{self, Finder, Found, Photo};
+use crate::photo::{self, Finder, Photo};
 use crate::ui::{Ui, table, thousands};
 
 /// False-accept rates that a table shows; the JSON keys of `tar_at_far`.
@@ -75,7 +75,7 @@ struct PairsArgs {
 
 #[derive(clap::Args, Debug)]
 struct BinArgs {
-    /// The file; its images are aligned already, and scaled to the model's input where they have another size.
+    /// The file. Its images are faces aligned to the common template already; a model of framed pictures takes them whole.
     file: PathBuf,
     #[command(flatten)]
     common: Common,
@@ -170,13 +170,13 @@ fn run_bin(args: &BinArgs, ui: &Ui) -> anyhow::Result<()> {
     let set = VerificationSet::read(&args.file)?;
     let (engines, info) = engines(&args.common)?;
     let started = std::time::Instant::now();
-    let crop = |(i, bytes): (usize, &Vec<u8>)| -> Result<(usize, Vec<u8>), LeftOut> {
+    let crop = |(i, bytes): (usize, &[u8])| -> Result<(usize, Vec<u8>), LeftOut> {
         let name = PathBuf::from(format!("{}[{i}]", args.file.display()));
-        let cropped =
-            Photo::decode(&name, bytes).and_then(|photo| photo::crop(&photo, &Found::Framed, &info));
+        let cropped = Photo::decode(&name, bytes).and_then(|photo| photo::crop_aligned(&photo, &info));
         cropped.map(|crop| (i, crop)).map_err(|why| LeftOut { image: name, why })
     };
-    let cropped: Vec<_> = set.images.par_iter().enumerate().map(crop).collect();
+    let images: Vec<&[u8]> = set.images().collect();
+    let cropped: Vec<_> = images.into_par_iter().enumerate().map(crop).collect();
     let (mut indices, mut crops, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for one in cropped {
         match one {

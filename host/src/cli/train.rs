@@ -15,7 +15,9 @@ use crate::report::colours;
 use crate::report::curve::{Panel, stacked};
 use crate::report::plot::PlotError;
 use crate::train::metrics;
-use crate::train::{Checkpoint, Options, Progress, Recipe, Source, Status, Validation, train_with};
+use crate::train::{
+    Checkpoint, Options, Progress, Recipe, Source, Status, Validation, has_ended, train_with,
+};
 use crate::ui::{Ui, thousands};
 
 /// Images -> float ONNX, checkpoints beside it.
@@ -83,7 +85,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     if let Some(path) =
         options.checkpoint.as_ref().filter(|path| !args.resume && !args.restart && path.exists())
     {
-        let finished = Checkpoint::read(path, &recipe.digest()).is_ok_and(|c| c.steps >= recipe.steps());
+        let finished = Checkpoint::read(path, &recipe.digest()).is_ok_and(|c| has_ended(&recipe, &c));
         anyhow::ensure!(
             finished,
             "{} is the checkpoint of a training that has not ended, or of another recipe; it would be written over\n  \

@@ -154,12 +154,20 @@ impl Records {
         if self.offsets.contains_key(&0) {
             let first = self.payload(0)?;
             if first.labels.len() >= 2 {
-                let keys = |of: u64, labels: &[f32]| self.range(of, labels);
-                return keys(0, &first.labels)?
+                let mut end = 0;
+                return self
+                    .range(0, &first.labels)?
                     .map(|identity| {
                         self.known(identity, 0)?;
                         let labels = self.payload(identity)?.labels;
-                        let images = keys(identity, &labels)?;
+                        let images = self.range(identity, &labels)?;
+                        // In order and apart: no image of two people, and no more of them than the index has.
+                        if images.start < end {
+                            return Err(
+                                self.damaged(identity, format!("its images {images:?} are another's too"))
+                            );
+                        }
+                        end = images.end;
                         images.clone().try_for_each(|key| self.known(key, identity))?;
                         Ok(images.collect())
                     })
@@ -403,6 +411,12 @@ pub(crate) mod tests {
         assert!(magic.contains("record 0 at byte 0: 0xced72300 is not how a record begins"), "{magic}");
         let cut = told(&|w| w.rec.truncate(20));
         assert!(cut.contains("the file ends at byte 20"), "{cut}");
+        let shared = told(&|w| {
+            let bounds = [6.0_f32.to_le_bytes(), 7.0_f32.to_le_bytes()].concat();
+            let at = w.rec.windows(8).rposition(|b| b == bounds).unwrap();
+            w.rec[at..][..4].copy_from_slice(&3.0_f32.to_le_bytes());
+        });
+        assert!(shared.contains("record 9 at byte") && shared.contains("3..7 are another's too"), "{shared}");
         let missing = told(&|w| w.idx = w.idx.replace("\n4\t", "\n44\t"));
         assert!(missing.contains("record 4 is missing, which record 8 names"), "{missing}");
         let no_image = Records::open(&insightface().save(folder.path())).unwrap();

@@ -4,6 +4,7 @@
 //! A pickle is a program, and Python's own reader runs whatever it names. This one knows the opcodes that make bytes, numbers,
 //! truth values, lists and tuples; at any other it stops with its name. Nothing is ever executed.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Why a verification set cannot be read.
@@ -32,8 +33,10 @@ pub enum BinError {
 /// Images two by two, and whether each two show one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerificationSet {
-    /// Encoded images (JPEG or PNG); pair i is images 2 i and 2 i + 1.
-    pub images: Vec<Vec<u8>>,
+    /// The file.
+    bytes: Vec<u8>,
+    /// Where in it each image lies; one that is named twice lies there once.
+    images: Vec<Range<usize>>,
     /// One a pair.
     pub same: Vec<bool>,
 }
@@ -45,7 +48,14 @@ impl VerificationSet {
     /// When it cannot be read, or is anything but such a pickle: then with the byte at which that shows.
     pub fn read(path: &Path) -> Result<Self, BinError> {
         let bytes = std::fs::read(path).map_err(|why| BinError::Io { path: path.into(), why })?;
-        parse(&bytes).map_err(|(at, what)| BinError::Pickle { path: path.into(), at, what })
+        let (images, same) =
+            parse(&bytes).map_err(|(at, what)| BinError::Pickle { path: path.into(), at, what })?;
+        Ok(VerificationSet { bytes, images, same })
+    }
+
+    /// The encoded images (JPEG or PNG); pair i is images 2 i and 2 i + 1.
+    pub fn images(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.images.iter().map(|place| &self.bytes[place.clone()])
     }
 }
 
@@ -53,13 +63,26 @@ impl VerificationSet {
 #[derive(Debug, Clone)]
 enum Value {
     Mark,
-    Bytes(std::ops::Range<usize>),
+    Bytes(Range<usize>),
     Number(i64),
     List(Vec<Value>),
     Tuple(Vec<Value>),
 }
 
+impl Value {
+    /// 0 for what holds nothing, 1 for a list of that, and so on. Values are kept shallow, so this does not go deep.
+    fn depth(&self) -> usize {
+        match self {
+            Value::List(inner) | Value::Tuple(inner) => 1 + inner.iter().map(Value::depth).max().unwrap_or(0),
+            Value::Mark | Value::Bytes(_) | Value::Number(_) => 0,
+        }
+    }
+}
+
 type Wrong = (usize, String);
+
+/// Where the images lie, and which pairs show one person.
+type Pairs = (Vec<Range<usize>>, Vec<bool>);
 
 struct Machine<'a> {
     bytes: &'a [u8],
@@ -68,7 +91,7 @@ struct Machine<'a> {
     memo: std::collections::BTreeMap<u64, Value>,
 }
 
-fn parse(bytes: &[u8]) -> Result<VerificationSet, Wrong> {
+fn parse(bytes: &[u8]) -> Result<Pairs, Wrong> {
     let mut machine = Machine { bytes, at: 0, stack: Vec::new(), memo: Default::default() };
     let top = machine.run()?;
     let end = (bytes.len(), "it holds no two lists".to_owned());
@@ -80,10 +103,10 @@ fn parse(bytes: &[u8]) -> Result<VerificationSet, Wrong> {
     };
     let at_end = |what: String| (bytes.len(), what);
     let image = |(i, value): (usize, &Value)| match value {
-        Value::Bytes(range) => Ok(bytes[range.clone()].to_vec()),
+        Value::Bytes(range) => Ok(range.clone()),
         _ => Err(at_end(format!("image {i} is no string of bytes"))),
     };
-    let images: Vec<Vec<u8>> = images.iter().enumerate().map(image).collect::<Result<_, _>>()?;
+    let images: Vec<Range<usize>> = images.iter().enumerate().map(image).collect::<Result<_, _>>()?;
     let truth = |(i, value): (usize, &Value)| match value {
         Value::Number(number @ (0 | 1)) => Ok(*number == 1),
         _ => Err(at_end(format!("entry {i} of the second list is no truth value"))),
@@ -92,7 +115,7 @@ fn parse(bytes: &[u8]) -> Result<VerificationSet, Wrong> {
     if same.is_empty() || images.len() != 2 * same.len() {
         return Err(at_end(format!("{} images for {} pairs", images.len(), same.len())));
     }
-    Ok(VerificationSet { images, same })
+    Ok((images, same))
 }
 
 impl Machine<'_> {
@@ -100,7 +123,15 @@ impl Machine<'_> {
         Err((self.at, what.into()))
     }
 
-    fn take(&mut self, length: usize) -> Result<std::ops::Range<usize>, Wrong> {
+    /// Refuses what is deeper than a list of values: a pickle could nest a million times, and each level be dropped in the next.
+    fn shallow(&self, values: Vec<Value>) -> Result<Vec<Value>, Wrong> {
+        if values.iter().any(|value| value.depth() > 1) {
+            return self.wrong("lists are nested too deep");
+        }
+        Ok(values)
+    }
+
+    fn take(&mut self, length: usize) -> Result<Range<usize>, Wrong> {
         match self.at.checked_add(length).filter(|&end| end <= self.bytes.len()) {
             Some(end) => {
                 let range = self.at..end;
@@ -154,6 +185,7 @@ impl Machine<'_> {
     }
 
     fn grow(&mut self, with: Vec<Value>) -> Result<(), Wrong> {
+        let with = self.shallow(with)?;
         match self.stack.last_mut() {
             Some(Value::List(list)) => {
                 list.extend(with);
@@ -212,13 +244,16 @@ impl Machine<'_> {
                     self.grow(values)?;
                     continue;
                 }
-                b'l' => Value::List(self.since_mark()?),
-                b't' => Value::Tuple(self.since_mark()?),
+                b'l' | b't' => {
+                    let values = self.since_mark()?;
+                    let values = self.shallow(values)?;
+                    if opcode == b'l' { Value::List(values) } else { Value::Tuple(values) }
+                }
                 0x85..=0x87 => {
                     let mut values: Vec<Value> =
                         (0..opcode - 0x84).map(|_| self.pop()).collect::<Result<_, _>>()?;
                     values.reverse();
-                    Value::Tuple(values)
+                    Value::Tuple(self.shallow(values)?)
                 }
                 0x88 => Value::Number(1),
                 0x89 => Value::Number(0),
@@ -295,9 +330,11 @@ mod tests {
         [&[opcode], &length[..width], bytes].concat()
     }
 
-    fn expected() -> VerificationSet {
-        let images = vec![b"one".to_vec(), b"two".to_vec(), vec![7; 300], b"one".to_vec()];
-        VerificationSet { images, same: vec![true, false] }
+    /// The images of a pickle, and its truth values.
+    fn read(pickle: &[u8]) -> Result<(Vec<Vec<u8>>, Vec<bool>), Wrong> {
+        let (images, same) = parse(pickle)?;
+        let set = VerificationSet { bytes: pickle.to_vec(), images, same };
+        Ok((set.images().map(<[u8]>::to_vec).collect(), set.same))
     }
 
     /// As Python 2 writes it with protocol 2, and Python 3 with protocol 4.
@@ -317,8 +354,9 @@ mod tests {
 
     #[test]
     fn lists_of_images_and_truth_values() {
+        let images = vec![b"one".to_vec(), b"two".to_vec(), vec![7; 300], b"one".to_vec()];
         for pickle in pickles() {
-            assert_eq!(parse(&pickle), Ok(expected()));
+            assert_eq!(read(&pickle), Ok((images.clone(), vec![true, false])));
         }
     }
 
@@ -345,6 +383,9 @@ mod tests {
         assert_eq!(told(b"(]e"), "no list is there to grow");
         assert_eq!(told(b"](K\x01K\x02e](\x88e\x86."), "image 0 is no string of bytes");
         assert_eq!(told(b"]q\x00h\x00"), "memo 0 holds nothing that can be used twice");
+        let deep = [b")".to_vec(), vec![0x85; 1_000_000], b".".to_vec()].concat();
+        assert_eq!(told(&deep), "lists are nested too deep");
+        assert_eq!(told(b"](](](K\x01eee."), "lists are nested too deep");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lfw.bin");
         std::fs::write(&path, b"\x80\x02}.").unwrap();
@@ -368,7 +409,7 @@ mod tests {
                 pickle.truncate(cut.index(pickle.len()));
             }
             match parse(&pickle) {
-                Ok(set) => prop_assert_eq!(set.images.len(), 2 * set.same.len()),
+                Ok((images, same)) => prop_assert_eq!(images.len(), 2 * same.len()),
                 Err((at, what)) => prop_assert!(at <= pickle.len() && !what.is_empty()),
             }
         }

@@ -9,7 +9,7 @@
 //!   two classes do not drown the few of one.
 //! - The root has an infinite slope at distance 0: two embeddings of different classes that coincide get no push, but finite
 //!   gradients.
-//! - A batch without two images of a class has nothing to pull. The sampler sees to it that every batch has them.
+//! - A batch without two images of a class has nothing to pull, one of one class nothing to push: the other term alone counts.
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};

@@ -10,9 +10,9 @@
 //! Corner cases:
 //! - Who is mined is decided on values and is a constant to the gradient. Of equals the first counts.
 //! - Triplets that satisfy the margin stay in the mean with 0.
-//! - A batch without two images of a class, or of one class alone, has no triplets: its loss is 0. The sampler sees to it that
-//!   batches have them.
-//! - From scratch it converges badly: let the margin grow (`margin_warmup`), or begin with softmax's weights.
+//! - A batch without two images of a class, or of one class alone, has no triplets: its loss is 0. The sampler puts K images of
+//!   each class into a batch; with few classes, one at the seam of two rounds may hold a class twice.
+//! - From scratch it converges badly: let the margin grow (`margin_warmup`).
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -7,6 +7,7 @@ use arcgate_firmware::frame::Landmarks;
 
 use super::{Detector, Photo, PhotoError};
 use crate::data::LandmarksCsv;
+use crate::onnx::metadata::face_template;
 
 /// What tells where the face is: a file of landmarks first, then a detector.
 #[derive(Debug, Default)]
@@ -83,6 +84,20 @@ impl Finder {
     }
 }
 
+/// The model's crop of a picture that is an aligned face itself, [`face_template`] of its size; of the whole picture for a model of
+/// framed ones.
+///
+/// # Errors
+/// As for [`crop`].
+pub fn crop_aligned(photo: &Photo, info: &ModelInfo) -> Result<Vec<u8>, PhotoError> {
+    let landmarks = || face_template(photo.width().into(), photo.height().into()).map(nalgebra::Point2::from);
+    let found = match info.template {
+        Some(_) => Found::Face { landmarks: landmarks(), others: 0 },
+        None => Found::Framed,
+    };
+    crop(photo, &found, info)
+}
+
 /// The model's crop of what was found.
 ///
 /// # Errors
@@ -156,5 +171,15 @@ mod tests {
         assert_eq!(finder.crop(&aligned, &info(true)).unwrap(), aligned.frame().data());
         let error = finder.find(&photo("a.png", 113, 112), &info(true)).unwrap_err();
         assert!(error.to_string().contains("a.png has 113x112 pixels"), "{error}");
+    }
+    #[test]
+    fn an_aligned_face_loses_its_columns_and_keeps_its_shape() {
+        let aligned = photo("a.png", 112, 112);
+        assert_eq!(crop_aligned(&aligned, &info(true)).unwrap(), aligned.frame().data());
+        let template = face_template(96, 112).map(Point2::from);
+        let narrow = ModelInfo { width: 96, template: Some(template), ..info(true) };
+        let crop = crop_aligned(&aligned, &narrow).unwrap();
+        // Eight columns fall away on each side.
+        assert_eq!((crop[..3].to_vec(), crop[95 * 3..][..3].to_vec()), (vec![8, 0, 7], vec![103, 0, 7]));
     }
 }

@@ -15,7 +15,7 @@ use arcgate_firmware::frame::{Frame, FrameError, PixelFormat};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
 pub use detector::Detector;
-pub use finder::{Finder, Found, crop};
+pub use finder::{Finder, Found, crop, crop_aligned};
 
 /// Bytes of decoded pixels: photographs of 170 megapixels.
 const MOST_BYTES: u64 = 512 << 20;

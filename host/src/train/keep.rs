@@ -69,7 +69,12 @@ impl Kept {
             Some(best) if figure <= best.figure => best.stale += 1,
             best => *best = Some(Best { figure, stale: 0, values: weights() }),
         }
-        self.best.as_ref().is_some_and(|best| best.stale >= self.patience)
+        self.ended()
+    }
+
+    /// Whether the training has waited long enough for a better validation.
+    pub fn ended(&self) -> bool {
+        self.patience > 0 && self.best.as_ref().is_some_and(|best| best.stale >= self.patience)
     }
 
     /// The weights that the training gives, where they are not the last ones.

@@ -206,6 +206,8 @@ struct Trainer<'a> {
     model: Model,
     optimizer: Optimizer,
     kept: Kept,
+    /// Over about the last fifty steps; no number before the first.
+    mean_loss: f64,
     /// Steps in a row without a gradient.
     still: usize,
 }
@@ -219,7 +221,16 @@ impl<'a> Trainer<'a> {
         let t = &recipe.train;
         let optimizer = Optimizer::new(t.optimizer, t.momentum, t.weight_decay, t.clip);
         let kept = Kept::new(t.ema, t.patience);
-        Trainer { recipe, source, device, model: Model { net, head }, optimizer, kept, still: 0 }
+        Trainer {
+            recipe,
+            source,
+            device,
+            model: Model { net, head },
+            optimizer,
+            kept,
+            mean_loss: f64::NAN,
+            still: 0,
+        }
     }
 
     fn checkpoint(&self) -> Checkpoint {
@@ -229,12 +240,19 @@ impl<'a> Trainer<'a> {
             values.extend(vectors.iter().enumerate().map(named));
         }
         self.kept.store(&mut values);
+        // The bits of an f64 in two of the f32 that vectors hold.
+        let bits = self.mean_loss.to_bits();
+        values.insert(MEAN_LOSS.into(), [bits >> 32, bits].map(|word| f32::from_bits(word as u32)).to_vec());
         Checkpoint { recipe: self.recipe.digest(), steps: self.optimizer.steps(), values }
     }
 
     fn restore(&mut self, from: Checkpoint, path: &std::path::Path) -> Result<(), CheckpointError> {
         self.model = state::with_values(self.model.clone(), &from.values).map_err(damaged(path))?;
         self.kept.restore(&from.values).map_err(damaged(path))?;
+        let Some(&[high, low]) = from.values.get(MEAN_LOSS).map(Vec::as_slice) else {
+            return Err(damaged(path)(MEAN_LOSS.into()));
+        };
+        self.mean_loss = f64::from_bits(u64::from(high.to_bits()) << 32 | u64::from(low.to_bits()));
         let mut vectors: BTreeMap<String, Vec<Tensor<1>>> = BTreeMap::new();
         let plain = self.device.clone().inner();
         // "optimizer0.x" comes before "optimizer1.x", so the vectors come back in their order.
@@ -251,11 +269,13 @@ impl<'a> Trainer<'a> {
     fn run(mut self, options: &Options, progress: &mut dyn Progress) -> Result<Trained, TrainError> {
         let (steps, batch) = (self.recipe.steps(), self.recipe.train.batch);
         let first = self.optimizer.steps();
+        // A training whose patience had ended goes no further.
+        let steps_left = if self.kept.ended() { first..first } else { first..steps };
         let begun = Instant::now();
         let mut status = Status {
             images: first * batch,
             total: steps * batch,
-            loss: f64::NAN,
+            loss: self.mean_loss,
             rate: 0.0,
             images_per_second: 0.0,
             validation: None,
@@ -264,22 +284,23 @@ impl<'a> Trainer<'a> {
             options.metrics.as_ref().map(|path| Metrics::open(path, first * batch)).transpose()?;
         let between_lines = (steps / METRICS_LINES).max(1);
         let (recipe, source) = (self.recipe, self.source);
+        let painted = steps_left.clone();
         std::thread::scope(|scope| {
             // Two batches ahead: painting fills the moments in which the network keeps only one core busy.
             let (sender, receiver) = sync_channel(2);
             scope.spawn(move || {
-                for step in first..steps {
+                for step in painted {
                     let batch = load(recipe, source, step);
                     if sender.send(batch).is_err() {
                         return;
                     }
                 }
             });
-            for (step, batch_of_step) in (first..steps).zip(receiver.iter()) {
-                let loss = self.step(step, batch_of_step, &mut status)?;
-                let keep = if status.loss.is_nan() { 0.0 } else { 0.98 };
-                let before = if status.loss.is_nan() { 0.0 } else { status.loss };
-                status.loss = keep * before + (1.0 - keep) * f64::from(loss);
+            for (step, batch_of_step) in steps_left.zip(receiver.iter()) {
+                let loss = f64::from(self.step(step, batch_of_step?, &mut status)?);
+                let before = self.mean_loss;
+                self.mean_loss = if before.is_nan() { loss } else { 0.98 * before + 0.02 * loss };
+                status.loss = self.mean_loss;
                 status.images = (step + 1) * batch;
                 let seen = (status.images - first * batch) as f64;
                 status.images_per_second = seen / begun.elapsed().as_secs_f64();
@@ -305,10 +326,11 @@ impl<'a> Trainer<'a> {
             }
             Ok(())
         })?;
-        if status.validation.is_none() {
-            status.validation = Some(self.validate());
-        }
         let net = with(self.model.valid().net, self.kept.result());
+        // The figures of what is given, which the last validation's are not where the best weights are kept.
+        if status.validation.is_none() || recipe.train.patience > 0 {
+            status.validation = Some(self.validate_net(&net));
+        }
         let model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
         let (classes, parameters, broken) = (source.classes(), net.num_params(), source.broken());
         Ok(Trained { model, classes, parameters, status, broken })
@@ -371,7 +393,10 @@ impl<'a> Trainer<'a> {
     }
 
     fn validate(&self) -> Validation {
-        let net = with(self.model.valid().net, self.kept.average());
+        self.validate_net(&with(self.model.valid().net, self.kept.average()))
+    }
+
+    fn validate_net(&self, net: &Net) -> Validation {
         let device = self.device.clone().inner();
         let [columns, rows] = self.recipe.net.input;
         let mut embeddings = Vec::new();
@@ -397,6 +422,15 @@ fn with(net: Net, values: Option<&Values>) -> Net {
     }
 }
 
+/// The name of the mean loss among a checkpoint's vectors.
+const MEAN_LOSS: &str = "mean loss";
+
+/// Whether the training that wrote `checkpoint` had ended: after its last step, or because its patience had.
+pub fn has_ended(recipe: &Recipe, checkpoint: &Checkpoint) -> bool {
+    let mut kept = Kept::new(recipe.train.ema, recipe.train.patience);
+    checkpoint.steps >= recipe.steps() || (kept.restore(&checkpoint.values).is_ok() && kept.ended())
+}
+
 /// Lines of metrics in a training, besides those at validations.
 const METRICS_LINES: usize = 200;
 
@@ -409,15 +443,15 @@ const MOST_STILL: usize = 200;
 /// The key that sets the first weights' random numbers apart.
 const WEIGHTS: u64 = 12;
 
-fn load(recipe: &Recipe, source: &Source, step: usize) -> Batch {
+fn load(recipe: &Recipe, source: &Source, step: usize) -> Result<Batch, SourceError> {
     let numbers = step * recipe.train.batch..(step + 1) * recipe.train.batch;
-    let samples: Vec<_> = numbers.into_par_iter().map(|n| source.sample(n)).collect();
+    let samples: Result<Vec<_>, SourceError> = numbers.into_par_iter().map(|n| source.sample(n)).collect();
     let mut batch = Batch { pixels: Vec::new(), labels: Vec::new() };
-    for sample in samples {
+    for sample in samples? {
         normalise(&sample.crop, recipe, &mut batch.pixels);
         batch.labels.push(sample.class as i64);
     }
-    batch
+    Ok(batch)
 }
 
 /// Appends the planes of an interleaved crop, in the model's order, normalised.

@@ -124,6 +124,9 @@ pub enum DataConfig {
     },
 }
 
+/// Differences between embeddings that a loss over pairs keeps at once: half a gigabyte.
+const MOST_DIFFERENCES: usize = 1 << 27;
+
 fn validation_people() -> usize {
     40
 }
@@ -330,6 +333,15 @@ impl Recipe {
         };
         within("data.identities", identities as f64, 2.0, 1e7)?;
         within("data.validation", validation as f64, 2.0, 2000.0)?;
+        if let DataConfig::Folder { least_images, .. } | DataConfig::Records { least_images, .. } = self.data
+        {
+            within("data.least_images", least_images as f64, 1.0, 1e6)?;
+        }
+        if matches!(self.data, DataConfig::Records { .. }) && self.input.template != Template::Face {
+            return Err(
+                "input.template = \"none\"\n  accepted: \"face\", because records hold aligned faces".into(),
+            );
+        }
         let a = &self.augment;
         for (name, value, high) in [
             ("shift", a.shift, 0.5),
@@ -361,6 +373,14 @@ impl Recipe {
                     "train.per_class = {per_class} of train.batch = {}\n  accepted: this loss compares images of a batch, \
                      so at least 2 of each class and at least 2 classes",
                     t.batch
+                ));
+            }
+            let values = (t.batch * t.batch).saturating_mul(self.net.embedding);
+            if values > MOST_DIFFERENCES {
+                return Err(format!(
+                    "train.batch = {} with net.embedding = {}\n  accepted: batch * batch * embedding up to {MOST_DIFFERENCES} for \
+                     a loss that compares all pairs of a batch",
+                    t.batch, self.net.embedding
                 ));
             }
             if let DataConfig::Folder { least_images: least @ ..2, .. }
@@ -478,6 +498,8 @@ mod tests {
             detector: None,
         };
         assert!(folder.check().unwrap_err().contains("one image has no pair"));
+        let large = wrong(&triplet("batch = 4096"));
+        assert!(large.contains("batch = 4096") && large.contains("all pairs of a batch"), "{large}");
         let mining = wrong(&triplet("batch = 32").replace("margin = 0.25", "mining = \"lucky\""));
         assert!(mining.contains("lucky") && mining.contains("semihard"), "{mining}");
     }

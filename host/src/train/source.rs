@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use arcgate_firmware::align::{framed, luma};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
 use arcgate_firmware::frame::{Frame, PixelFormat};
-use image::GrayImage;
+use image::{GrayImage, imageops};
 use nalgebra::Point2;
 use rayon::prelude::*;
 
@@ -49,6 +49,12 @@ pub enum SourceError {
     /// The file of records cannot be read.
     #[error(transparent)]
     Records(#[from] RecordError),
+    /// Nothing can be learnt of a class.
+    #[error("no image of class {class} can be read")]
+    Unreadable {
+        /// Which, in the order of the file.
+        class: usize,
+    },
     /// The Omniglot archives cannot be read.
     #[error(transparent)]
     Omniglot(#[from] OmniglotError),
@@ -198,12 +204,10 @@ impl Source {
         let (held, learnt): (Vec<_>, Vec<_>) =
             classes.into_iter().enumerate().partition(|(i, _)| is_held_out(*i, validation, found));
         let [columns, rows] = recipe.net.input;
-        let planes = recipe.net.planes();
-        let mut held_out = Vec::new();
+        let (mut held_out, broken) = (Vec::new(), Mutex::default());
         for (identity, (class, size)) in held {
-            for which in 0..size.min(VALIDATION_VIEWS) {
-                let picture = decoded(&records, class, which, planes)?;
-                held_out.push((identity, crop(&picture, &Variation::plain(0), columns, rows)));
+            for picture in readable(&records, class, 0..size, recipe, &broken).take(VALIDATION_VIEWS) {
+                held_out.push((identity, crop(&picture?, &Variation::plain(0), columns, rows)));
             }
         }
         let learnt: Vec<(usize, usize)> = learnt.into_iter().map(|(_, class)| class).collect();
@@ -212,7 +216,7 @@ impl Source {
             kind: Kind::Records { records, learnt },
             held_out,
             left_out: Vec::new(),
-            broken: Mutex::default(),
+            broken,
             recipe: recipe.clone(),
         })
     }
@@ -241,7 +245,10 @@ impl Source {
     ///
     /// Classes come in shuffled rounds, so that each is seen equally often; K images of a class follow one another where the
     /// recipe asks for batches of P x K.
-    pub fn sample(&self, number: usize) -> Sample {
+    ///
+    /// # Errors
+    /// When the file system fails, or no image of a class can be read.
+    pub fn sample(&self, number: usize) -> Result<Sample, SourceError> {
         let per_class = self.recipe.per_class();
         let (group, shot) = (number / per_class, number % per_class);
         let (round, place) = (group / self.classes, group % self.classes);
@@ -266,11 +273,13 @@ impl Source {
                 let (of, size) = learnt[class];
                 let which = self.which(size, group, shot, &mut dice);
                 let vary = Variation::roll(&self.recipe.augment, 0, &mut dice);
-                let picture = self.readable(records, of, which, size);
+                let order = (which..size).chain(0..which);
+                let found = readable(records, of, order, &self.recipe, &self.broken).next();
+                let picture = found.ok_or(SourceError::Unreadable { class: of })??;
                 crop(&picture, &vary, columns, rows)
             }
         };
-        Sample { crop: degrade(&self.recipe.augment, crop, size, &mut dice), class }
+        Ok(Sample { crop: degrade(&self.recipe.augment, crop, size, &mut dice), class })
     }
 
     /// Which of a class's `size` images shot `shot` of a group takes: different ones, as long as there are any.
@@ -279,20 +288,6 @@ impl Source {
             1 => dice.below(size),
             _ => permuted(shot % size, size, (self.recipe.seed, SHOTS), group as u64),
         }
-    }
-
-    /// Image `which` of a class, or the next one that can be read; grey when none can.
-    fn readable(&self, records: &Records, class: usize, which: usize, size: usize) -> Picture {
-        let planes = self.recipe.net.planes();
-        for at in (which..size).chain(0..which) {
-            match decoded(records, class, at, planes) {
-                Ok(picture) => return picture,
-                Err(why) => {
-                    self.broken.lock().expect("no thread panics while it adds one").insert(why.to_string());
-                }
-            }
-        }
-        Picture { width: 1, height: 1, channels: planes, data: vec![127; planes] }
     }
 
     fn paint(&self, people: &Portraits, identity: u64, view: u64) -> Vec<u8> {
@@ -311,12 +306,35 @@ fn is_held_out(i: usize, validation: usize, found: usize) -> bool {
     (i + 1) * validation / found > i * validation / found
 }
 
-/// An image of a record as the network sees it: `planes` bytes a pixel.
-fn decoded(records: &Records, class: usize, which: usize, planes: usize) -> Result<Picture, RecordError> {
+/// The images of a class that can be read, in the given order; those that are broken go to `broken`. What else stops is an error:
+/// a disk that fails is no broken image.
+fn readable<'a>(
+    records: &'a Records,
+    class: usize,
+    order: impl Iterator<Item = usize> + 'a,
+    recipe: &'a Recipe,
+    broken: &'a Mutex<BTreeSet<String>>,
+) -> impl Iterator<Item = Result<Picture, RecordError>> + 'a {
+    order.filter_map(move |which| match decoded(records, class, which, recipe) {
+        Err(why @ RecordError::Record { .. }) => {
+            broken.lock().expect("no thread panics while it adds one").insert(why.to_string());
+            None
+        }
+        other => Some(other),
+    })
+}
+
+/// An image of a record as the network sees it. Records hold faces aligned to 112x112; for a narrower input the columns at both
+/// sides fall away, as [`crate::onnx::metadata::face_template`] has it.
+fn decoded(records: &Records, class: usize, which: usize, recipe: &Recipe) -> Result<Picture, RecordError> {
     let picture = records.image(class, which)?;
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let data = if planes == 1 { picture.pixels().map(|p| luma(p.0)).collect() } else { picture.into_raw() };
-    Ok(Picture { width, height, channels: planes, data })
+    let [columns, rows] = recipe.net.input;
+    let (whole, height) = (picture.width(), picture.height());
+    let width = (height as usize * columns / rows).clamp(1, whole as usize) as u32;
+    let picture = imageops::crop_imm(&picture, (whole - width) / 2, 0, width, height).to_image();
+    let channels = recipe.net.planes();
+    let data = if channels == 1 { picture.pixels().map(|p| luma(p.0)).collect() } else { picture.into_raw() };
+    Ok(Picture { width: width as usize, height: height as usize, channels, data })
 }
 
 /// Keys that set streams of random numbers apart.
@@ -459,9 +477,9 @@ mod tests {
         let mut recipe = Recipe::demo();
         recipe.data = DataConfig::Synth { population: 1, identities: 5, validation: 3 };
         let source = Source::open(&recipe).unwrap();
-        let (a, b) = (source.sample(7), source.sample(7));
+        let (a, b) = (source.sample(7).unwrap(), source.sample(7).unwrap());
         assert_eq!((a.class, &a.crop), (b.class, &b.crop));
-        assert_ne!(source.sample(12).crop, a.crop);
+        assert_ne!(source.sample(12).unwrap().crop, a.crop);
         assert_eq!(source.held_out().len(), 3 * VALIDATION_VIEWS);
         assert!(source.held_out().iter().all(|(_, crop)| crop.len() == a.crop.len()));
     }
@@ -486,7 +504,7 @@ mod tests {
             let source = Source::open(&recipe).unwrap();
             let mut seen = std::collections::BTreeMap::<usize, usize>::new();
             for group in 0..8 {
-                let samples: Vec<Sample> = (0..4).map(|k| source.sample(4 * group + k)).collect();
+                let samples: Vec<Sample> = (0..4).map(|k| source.sample(4 * group + k).unwrap()).collect();
                 assert!(samples.iter().all(|s| s.class == samples[0].class));
                 for (i, sample) in samples.iter().enumerate() {
                     assert!(
@@ -547,17 +565,27 @@ mod tests {
         let mut recipe = Recipe::demo();
         recipe.data = DataConfig::Records { path: writer.save(root.path()), validation: 2, least_images: 2 };
         recipe.train.per_class = Some(2);
+        recipe.input.template = crate::train::recipe::Template::Face;
         let source = Source::open(&recipe).unwrap();
         assert_eq!((source.classes(), source.held_out().len()), (4, 6));
         assert!(source.broken().is_empty());
         let [columns, rows] = recipe.net.input;
         for number in 0..80 {
-            let (sample, again) = (source.sample(number), source.sample(number));
+            let (sample, again) = (source.sample(number).unwrap(), source.sample(number).unwrap());
             assert_eq!((sample.class, &sample.crop), (again.class, &again.crop));
             assert_eq!(sample.crop.len(), columns * rows * 3);
         }
         let broken = source.broken();
         assert!(broken.len() == 1 && broken[0].contains("record 1 at byte"), "{broken:?}");
+        // One of those held out: another image of the same person is validated on.
+        let mut held = writer.rec.clone();
+        let pictures = held.windows(4).enumerate().filter(|(_, w)| *w == b"\x89PNG").map(|(at, _)| at);
+        // The second one lost its signature above, so this is the last image of all.
+        let last = pictures.last().unwrap();
+        held[last] = 0;
+        std::fs::write(root.path().join("train.rec"), held).unwrap();
+        let source = Source::open(&recipe).unwrap();
+        assert_eq!((source.held_out().len(), source.broken().len()), (5, 1));
         recipe.data =
             DataConfig::Records { path: root.path().join("train.rec"), validation: 2, least_images: 4 };
         assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
@@ -578,7 +606,7 @@ mod tests {
         recipe.data = of(root.path(), 2, 2, None);
         let source = Source::open(&recipe).unwrap();
         assert_eq!((source.classes(), source.held_out().len()), (2, 6));
-        assert!(source.sample(1).class < 2);
+        assert!(source.sample(1).unwrap().class < 2);
         recipe.data = of(root.path(), 2, 4, None);
         assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
     }

@@ -56,7 +56,7 @@ fn the_exported_model_computes_what_was_trained() {
         let mut trainer = Trainer::new(&recipe, &source);
         let mut status = trained.status;
         for step in 0..recipe.steps() {
-            trainer.step(step, load(&recipe, &source, step), &mut status).unwrap();
+            trainer.step(step, load(&recipe, &source, step).unwrap(), &mut status).unwrap();
         }
         let net = trainer.model.valid().net;
         let engine = engine(&trained, &recipe);
@@ -162,8 +162,20 @@ fn patience_ends_a_training_that_gets_no_better() {
     // Nothing is learnt at this rate, so no validation is better than the first.
     (recipe.train.rate, recipe.train.patience, recipe.train.validate_every) = (1e-6, 2, 16);
     recipe.train.ema = 0.0;
-    let trained = train(&recipe, &mut ()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("patient.checkpoint");
+    let options = Options { checkpoint: Some(checkpoint.clone()), resume: false, metrics: None };
+    let trained = train_with(&recipe, &options, &mut ()).unwrap();
     assert!(trained.status.images < 8 * 200, "it ran to its end");
+    assert!(has_ended(&recipe, &Checkpoint::read(&checkpoint, &recipe.digest()).unwrap()));
+    // It goes no further, and its figures are those of the model that it gives.
+    let again = train_with(&recipe, &Options { resume: true, ..options }, &mut ()).unwrap();
+    assert!(again.model == trained.model, "an ended training went on");
+    assert_eq!(
+        (again.status.images, again.status.validation),
+        (trained.status.images, trained.status.validation)
+    );
+    assert_eq!(again.status.loss.to_bits(), trained.status.loss.to_bits());
 }
 
 #[test]
@@ -174,7 +186,7 @@ fn a_loss_without_a_gradient_stops_with_its_cause() {
     let mut trainer = Trainer::new(&recipe, &source);
     let mut status = train(&recipe, &mut ()).unwrap().status;
     let error = (0..300).find_map(|step| {
-        let mut batch = load(&recipe, &source, step);
+        let mut batch = load(&recipe, &source, step).unwrap();
         // No two of one class: no triplets.
         batch.labels = (0..8).collect();
         trainer.step(step, batch, &mut status).err()
