@@ -62,15 +62,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let mut targets: BTreeMap<PathBuf, &PathBuf> = BTreeMap::new();
     for path in &args.photos {
         let target = shared::png_in(&args.output, path)?;
-        shared::keep(&target, &args.photos)?;
-        if let Some(other) = targets.insert(target.clone(), path) {
-            anyhow::bail!(
-                "{} and {} would both become {}\n  accepted: photographs of different names, or one folder -o each",
-                other.display(),
-                path.display(),
-                target.display()
-            );
-        }
+        shared::claim(&mut targets, &target, path, &args.photos)?;
     }
     std::fs::create_dir_all(&args.output)
         .with_context(|| format!("cannot make {}", args.output.display()))?;

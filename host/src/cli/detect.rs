@@ -61,15 +61,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         print(path, &faces, main, ui);
         if let Some(output) = &args.output {
             let target = target(output, path, args.photos.len())?;
-            shared::keep(&target, &args.photos)?;
-            if let Some(other) = targets.insert(target.clone(), path) {
-                anyhow::bail!(
-                    "{} and {} would both become {}\n  accepted: photographs of different names",
-                    other.display(),
-                    path.display(),
-                    target.display()
-                );
-            }
+            shared::claim(&mut targets, &target, path, &args.photos)?;
             draw(&photo, &faces, main)
                 .save(&target)
                 .with_context(|| format!("cannot write {}\n  accepted: a .png or .jpg", target.display()))?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::people::{ModelArg, answer_json, answer_text, degrees};
 use super::shared::FaceArgs;
-use super::{EXIT_REJECTED, EXIT_UNKNOWN};
+use super::{EXIT_REJECTED, EXIT_UNKNOWN, told};
 use crate::enroll::{self, Place};
 use crate::link::Target;
 use crate::photo::{self, Finder, Found, Photo, PhotoError};
@@ -55,7 +55,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         let (line, mut value, code) = match look(&mut place, path, &finder, ui) {
             // Of several photographs one that cannot be read does not take the others' answers away.
             Err(error) if args.photos.len() > 1 => {
-                let why = format!("{error:#}");
+                let why = told(&error);
                 ui.note(format!("error: {why}"));
                 failed = true;
                 (format!("failed     {why}"), json!({"answer": null, "why": why}), 0)

@@ -1,5 +1,6 @@
 //! What the commands that take photographs have in common.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -77,6 +78,28 @@ pub fn keep<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a PathBuf>) ->
     }
 }
 
+/// Takes `target` for one of `photos`: neither one of them nor another's.
+///
+/// # Errors
+/// When it is.
+pub fn claim<'a>(
+    targets: &mut BTreeMap<PathBuf, &'a PathBuf>,
+    target: &Path,
+    photo: &'a PathBuf,
+    photos: &[PathBuf],
+) -> anyhow::Result<()> {
+    keep(target, photos)?;
+    match targets.insert(target.to_path_buf(), photo) {
+        Some(other) => anyhow::bail!(
+            "{} and {} would both become {}\n  accepted: photographs of different names, or one -o each",
+            other.display(),
+            photo.display(),
+            target.display()
+        ),
+        None => Ok(()),
+    }
+}
+
 /// `folder/NAME.png` for a photograph NAME.jpg.
 ///
 /// # Errors
@@ -91,11 +114,17 @@ pub fn png_in(folder: &Path, photo: &Path) -> anyhow::Result<PathBuf> {
 
 /// Says which photographs gave no crop, and why: the first of them by name, the others as a number.
 pub fn name_left_out(ui: &Ui, left_out: &[LeftOut]) {
-    for one in left_out.iter().take(NAMED) {
-        ui.note(format!("left out: {}", one.why));
+    name_some(ui, "left out", left_out.iter().map(|one| &one.why));
+}
+
+/// Names the first reasons one by one, and counts the others.
+pub fn name_some(ui: &Ui, what: &str, reasons: impl ExactSizeIterator<Item = impl std::fmt::Display>) {
+    let all = reasons.len();
+    for why in reasons.take(NAMED) {
+        ui.note(format!("{what}: {why}"));
     }
-    if left_out.len() > NAMED {
-        ui.note(format!("... and {} more; {} in all", left_out.len() - NAMED, left_out.len()));
+    if all > NAMED {
+        ui.note(format!("... and {} more; {all} in all", all - NAMED));
     }
 }
 

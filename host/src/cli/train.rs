@@ -103,12 +103,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let trained = train_with(&recipe, &options, &mut watcher);
     watcher.bar.finish_and_clear();
     let trained = trained.with_context(|| format!("training {}", recipe.name))?;
-    for why in trained.broken.iter().take(10) {
-        ui.note(format!("broken: {why}"));
-    }
-    if trained.broken.len() > 10 {
-        ui.note(format!("... and {} more broken records", trained.broken.len() - 10));
-    }
+    shared::name_some(ui, "broken", trained.broken.iter());
     file::write(&output, &trained.model)?;
     let plot = output.with_extension("metrics.svg");
     disk::replace(&plot, curves(&metrics::read(&metrics))?.as_bytes())

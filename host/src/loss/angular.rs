@@ -44,7 +44,7 @@ pub(super) fn least_scale(classes: usize) -> f64 {
 
 /// The scale of a loss with a margin for a number of classes: twice the least one, because with a margin about half of the
 /// cosine's range is left to reach it. 64, the papers', is for tens of thousands of classes; with few it freezes the training.
-pub fn scale_for(classes: usize) -> f64 {
+pub(super) fn scale_for(classes: usize) -> f64 {
     2.0 * least_scale(classes)
 }
 

@@ -22,7 +22,6 @@ pub mod triplet;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, activation};
 
-pub use angular::scale_for;
 pub use arcface::ArcFace;
 pub use center::Center;
 pub use combined::Combined;

@@ -68,6 +68,13 @@ pub enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    /// That the checkpoint at `path` lacks `name`.
+    pub(super) fn missing(path: &Path, name: &str) -> Self {
+        CheckpointError::Damaged { path: path.into(), why: format!("no {name} in it") }
+    }
+}
+
 impl Checkpoint {
     /// Writes it so that a cut leaves the old checkpoint or the new one.
     ///

@@ -1,6 +1,5 @@
 //! Which weights a training gives: the last ones, their running average, or the best that were validated.
 
-use super::checkpoint::CheckpointError;
 use super::state::Values;
 
 /// What lies beside the weights in a checkpoint.
@@ -114,11 +113,6 @@ impl Kept {
         };
         Ok(())
     }
-}
-
-/// That a checkpoint lacks something, as its error.
-pub(super) fn damaged(path: &std::path::Path) -> impl Fn(String) -> CheckpointError + '_ {
-    |name| CheckpointError::Damaged { path: path.into(), why: format!("no {name} in it") }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub use recipe::{Recipe, RecipeError};
 pub use source::{Source, SourceError, UNSEEN_FIRST};
 pub use validate::Validation;
 
-use keep::{Kept, damaged};
+use keep::Kept;
 use metrics::{Metrics, MetricsError};
 use optimizer::Optimizer;
 use state::Values;
@@ -247,10 +247,11 @@ impl<'a> Trainer<'a> {
     }
 
     fn restore(&mut self, from: Checkpoint, path: &std::path::Path) -> Result<(), CheckpointError> {
-        self.model = state::with_values(self.model.clone(), &from.values).map_err(damaged(path))?;
-        self.kept.restore(&from.values).map_err(damaged(path))?;
+        let missing = |name: String| CheckpointError::missing(path, &name);
+        self.model = state::with_values(self.model.clone(), &from.values).map_err(missing)?;
+        self.kept.restore(&from.values).map_err(missing)?;
         let Some(&[high, low]) = from.values.get(MEAN_LOSS).map(Vec::as_slice) else {
-            return Err(damaged(path)(MEAN_LOSS.into()));
+            return Err(CheckpointError::missing(path, MEAN_LOSS));
         };
         self.mean_loss = f64::from_bits(u64::from(high.to_bits()) << 32 | u64::from(low.to_bits()));
         let mut vectors: BTreeMap<String, Vec<Tensor<1>>> = BTreeMap::new();

@@ -1,26 +1,31 @@
 //! Where images come from: classes to learn, and identities held out to validate on.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+mod folder;
+mod records;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use arcgate_firmware::align::{framed, luma};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
 use arcgate_firmware::frame::{Frame, PixelFormat};
-use image::{GrayImage, imageops};
+use image::GrayImage;
 use nalgebra::Point2;
 use rayon::prelude::*;
 
 use crate::data::omniglot::{self, OmniglotError};
 use crate::data::recordio::{RecordError, Records};
-use crate::data::{self, DataError, ImageSet, LeftOut};
-use crate::photo::{Detector, Finder, PhotoError};
+use crate::data::{DataError, LeftOut};
+use crate::photo::{Detector, PhotoError};
 use crate::synth::Portraits;
 use crate::synth::dice::Dice;
 
 use super::augment::{Picture, Variation, crop};
 use super::degrade::degrade;
 use super::recipe::{DataConfig, Recipe};
+use folder::{LeaveOut, folder};
+use records::readable;
 
 /// Synthetic people from this number on are for validation during training.
 pub const VALIDATION_FIRST: u64 = 1 << 32;
@@ -306,37 +311,6 @@ fn is_held_out(i: usize, validation: usize, found: usize) -> bool {
     (i + 1) * validation / found > i * validation / found
 }
 
-/// The images of a class that can be read, in the given order; those that are broken go to `broken`. What else stops is an error:
-/// a disk that fails is no broken image.
-fn readable<'a>(
-    records: &'a Records,
-    class: usize,
-    order: impl Iterator<Item = usize> + 'a,
-    recipe: &'a Recipe,
-    broken: &'a Mutex<BTreeSet<String>>,
-) -> impl Iterator<Item = Result<Picture, RecordError>> + 'a {
-    order.filter_map(move |which| match decoded(records, class, which, recipe) {
-        Err(why @ RecordError::Record { .. }) => {
-            broken.lock().expect("no thread panics while it adds one").insert(why.to_string());
-            None
-        }
-        other => Some(other),
-    })
-}
-
-/// An image of a record as the network sees it. Records hold faces aligned to 112x112; for a narrower input the columns at both
-/// sides fall away, as [`crate::onnx::metadata::face_template`] has it.
-fn decoded(records: &Records, class: usize, which: usize, recipe: &Recipe) -> Result<Picture, RecordError> {
-    let picture = records.image(class, which)?;
-    let [columns, rows] = recipe.net.input;
-    let (whole, height) = (picture.width(), picture.height());
-    let width = (height as usize * columns / rows).clamp(1, whole as usize) as u32;
-    let picture = imageops::crop_imm(&picture, (whole - width) / 2, 0, width, height).to_image();
-    let channels = recipe.net.planes();
-    let data = if channels == 1 { picture.pixels().map(|p| luma(p.0)).collect() } else { picture.into_raw() };
-    Ok(Picture { width: width as usize, height: height as usize, channels, data })
-}
-
 /// Keys that set streams of random numbers apart.
 const SAMPLE: u64 = 10;
 const ORDER: u64 = 11;
@@ -377,60 +351,6 @@ fn info(recipe: &Recipe, [columns, rows]: [usize; 2]) -> ModelInfo {
     }
 }
 
-/// Identities and images that must not be learnt from, as a file lists them.
-#[derive(Debug, Default)]
-struct LeaveOut(BTreeSet<String>);
-
-impl LeaveOut {
-    fn read(path: &Path) -> Result<Self, SourceError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|why| SourceError::LeaveOut { path: path.into(), why })?;
-        Ok(LeaveOut(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()))
-    }
-
-    fn identity(&self, name: &str) -> bool {
-        self.0.contains(name)
-    }
-
-    /// By its path in the set or by its file name.
-    fn image(&self, path: &Path) -> bool {
-        let named = |name: Option<&str>| name.is_some_and(|name| self.0.contains(name));
-        named(path.to_str()) || named(path.file_name().and_then(|n| n.to_str()))
-    }
-}
-
-/// The pictures of each identity of a folder with at least `least` usable images; and the images that are broken or show no face.
-fn folder(
-    recipe: &Recipe,
-    path: &Path,
-    least: usize,
-    listed: &LeaveOut,
-    detector: Option<Detector>,
-) -> Result<(Vec<Vec<Picture>>, Vec<LeftOut>), SourceError> {
-    let set = ImageSet::open(path)?;
-    let finder = Finder::new(detector, set.landmarks.clone());
-    let size = recipe.net.input;
-    let info = info(recipe, size);
-    let identities: Vec<Vec<usize>> = set
-        .identities()
-        .into_iter()
-        .filter(|identity| !listed.identity(&identity.name))
-        .map(|identity| identity.images.into_iter().filter(|&i| !listed.image(&set.images[i])).collect())
-        .filter(|images: &Vec<usize>| images.len() >= least)
-        .collect();
-    let wanted: Vec<usize> = identities.iter().flatten().copied().collect();
-    let found = data::crops(&set, &wanted, &finder, &info, || ());
-    let mut crops: HashMap<usize, Vec<u8>> = found.crops.into_iter().collect();
-    let channels = info.order.channels();
-    let picture = |data| Picture { width: size[0], height: size[1], channels, data };
-    let mut pictures: Vec<Vec<Picture>> = identities
-        .iter()
-        .map(|images| images.iter().filter_map(|i| crops.remove(i)).map(picture).collect())
-        .collect();
-    pictures.retain(|pictures| pictures.len() >= least);
-    Ok((pictures, found.left_out))
-}
-
 /// A drawing averaged down to `columns` x `rows`, or kept when it is smaller already.
 fn shrink(drawing: &GrayImage, [columns, rows]: [usize; 2], channels: usize) -> Picture {
     let (w, h) = (drawing.width() as usize, drawing.height() as usize);
@@ -453,159 +373,4 @@ fn shrink(drawing: &GrayImage, [columns, rows]: [usize; 2], channels: usize) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(path: &Path, validation: usize, least_images: usize, leave_out: Option<PathBuf>) -> DataConfig {
-        DataConfig::Folder { path: path.into(), validation, least_images, leave_out, detector: None }
-    }
-
-    #[test]
-    fn every_round_holds_every_class_once_in_another_order() {
-        for n in [2, 3, 17, 64, 1000] {
-            let round = |r| (0..n).map(|p| permuted(p, n, (5, ORDER), r)).collect::<Vec<_>>();
-            let (first, second) = (round(0), round(1));
-            let mut sorted = first.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, (0..n).collect::<Vec<_>>());
-            assert!(n < 17 || first != second);
-        }
-    }
-
-    #[test]
-    fn samples_are_pure_and_held_out_people_are_not_among_them() {
-        let mut recipe = Recipe::demo();
-        recipe.data = DataConfig::Synth { population: 1, identities: 5, validation: 3 };
-        let source = Source::open(&recipe).unwrap();
-        let (a, b) = (source.sample(7).unwrap(), source.sample(7).unwrap());
-        assert_eq!((a.class, &a.crop), (b.class, &b.crop));
-        assert_ne!(source.sample(12).unwrap().crop, a.crop);
-        assert_eq!(source.held_out().len(), 3 * VALIDATION_VIEWS);
-        assert!(source.held_out().iter().all(|(_, crop)| crop.len() == a.crop.len()));
-    }
-
-    #[test]
-    fn batches_hold_different_images_of_each_class() {
-        let root = tempfile::tempdir().unwrap();
-        let people = Portraits::new(3);
-        for identity in 0..6 {
-            let folder = root.path().join(format!("p{identity}"));
-            std::fs::create_dir(&folder).unwrap();
-            for view in 0..5 {
-                people.portrait(identity, view, (48, 48)).save(folder.join(format!("{view}.png"))).unwrap();
-            }
-        }
-        let mut recipe = Recipe::demo();
-        recipe.augment = Default::default();
-        recipe.train.per_class = Some(4);
-        let folder = of(root.path(), 2, 2, None);
-        for data in [folder, DataConfig::Synth { population: 1, identities: 4, validation: 2 }] {
-            recipe.data = data;
-            let source = Source::open(&recipe).unwrap();
-            let mut seen = std::collections::BTreeMap::<usize, usize>::new();
-            for group in 0..8 {
-                let samples: Vec<Sample> = (0..4).map(|k| source.sample(4 * group + k).unwrap()).collect();
-                assert!(samples.iter().all(|s| s.class == samples[0].class));
-                for (i, sample) in samples.iter().enumerate() {
-                    assert!(
-                        samples[..i].iter().all(|s| s.crop != sample.crop),
-                        "group {group} repeats an image"
-                    );
-                }
-                *seen.entry(samples[0].class).or_default() += 1;
-            }
-            assert_eq!(seen.into_values().collect::<Vec<_>>(), [2; 4]);
-        }
-    }
-
-    #[test]
-    fn listed_people_and_broken_images_are_left_out() {
-        let root = tempfile::tempdir().unwrap();
-        let (faces, list) = (root.path().join("faces"), root.path().join("leave-out.txt"));
-        let people = Portraits::new(3);
-        for identity in 0..6 {
-            let folder = faces.join(format!("p{identity}"));
-            std::fs::create_dir_all(&folder).unwrap();
-            for view in 0..3 {
-                people.portrait(identity, view, (48, 48)).save(folder.join(format!("{view}.png"))).unwrap();
-            }
-        }
-        std::fs::write(faces.join("p2/1.png"), b"broken").unwrap();
-        std::fs::write(&list, "p1\n\n p5/0.png \n").unwrap();
-        let mut recipe = Recipe::demo();
-        recipe.data = of(&faces, 2, 2, Some(list));
-        let source = Source::open(&recipe).unwrap();
-        assert_eq!(source.classes(), 3, "p1 is left out, two of the others are held out");
-        let Kind::Pictures { identities, .. } = &source.kind else { unreachable!() };
-        let pictures: usize = identities.iter().map(Vec::len).sum::<usize>() + source.held_out().len();
-        assert_eq!(pictures, 5 * 3 - 2);
-        assert_eq!(source.left_out().len(), 1);
-        assert!(source.left_out()[0].why.to_string().contains("1.png is not a picture"));
-        recipe.data = of(&faces, 2, 2, Some(root.path().join("nowhere.txt")));
-        let missing = Source::open(&recipe).err().expect("no list").to_string();
-        assert!(missing.contains("nowhere.txt"), "{missing}");
-    }
-
-    #[test]
-    fn records_are_read_on_the_way_and_a_broken_one_is_named() {
-        use crate::data::recordio::tests::Writer;
-
-        let root = tempfile::tempdir().unwrap();
-        let mut writer = Writer::default();
-        let people = Portraits::new(4);
-        for key in 0..18 {
-            let mut png = std::io::Cursor::new(Vec::new());
-            people.portrait(key / 3, key % 3, (40, 40)).write_to(&mut png, image::ImageFormat::Png).unwrap();
-            writer.add(key, &[(key / 3) as f32], png.get_ref());
-        }
-        // The second image: it belongs to the first identity, which is learnt.
-        let pictures = writer.rec.windows(4).enumerate().filter(|(_, w)| *w == b"\x89PNG").map(|(at, _)| at);
-        let second = pictures.collect::<Vec<_>>()[1];
-        writer.rec[second] = 0;
-        let mut recipe = Recipe::demo();
-        recipe.data = DataConfig::Records { path: writer.save(root.path()), validation: 2, least_images: 2 };
-        recipe.train.per_class = Some(2);
-        recipe.input.template = crate::train::recipe::Template::Face;
-        let source = Source::open(&recipe).unwrap();
-        assert_eq!((source.classes(), source.held_out().len()), (4, 6));
-        assert!(source.broken().is_empty());
-        let [columns, rows] = recipe.net.input;
-        for number in 0..80 {
-            let (sample, again) = (source.sample(number).unwrap(), source.sample(number).unwrap());
-            assert_eq!((sample.class, &sample.crop), (again.class, &again.crop));
-            assert_eq!(sample.crop.len(), columns * rows * 3);
-        }
-        let broken = source.broken();
-        assert!(broken.len() == 1 && broken[0].contains("record 1 at byte"), "{broken:?}");
-        // One of those held out: another image of the same person is validated on.
-        let mut held = writer.rec.clone();
-        let last = held.windows(4).rposition(|w| w == b"\x89PNG").unwrap();
-        held[last] = 0;
-        std::fs::write(root.path().join("train.rec"), held).unwrap();
-        let source = Source::open(&recipe).unwrap();
-        assert_eq!((source.held_out().len(), source.broken().len()), (5, 1));
-        recipe.data =
-            DataConfig::Records { path: root.path().join("train.rec"), validation: 2, least_images: 4 };
-        assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
-    }
-
-    #[test]
-    fn folders_give_their_identities_or_say_that_they_are_too_few() {
-        let root = tempfile::tempdir().unwrap();
-        let people = Portraits::new(3);
-        for identity in 0..4 {
-            let folder = root.path().join(format!("p{identity}"));
-            std::fs::create_dir(&folder).unwrap();
-            for view in 0..3 {
-                people.portrait(identity, view, (60, 60)).save(folder.join(format!("{view}.png"))).unwrap();
-            }
-        }
-        let mut recipe = Recipe::demo();
-        recipe.data = of(root.path(), 2, 2, None);
-        let source = Source::open(&recipe).unwrap();
-        assert_eq!((source.classes(), source.held_out().len()), (2, 6));
-        assert!(source.sample(1).unwrap().class < 2);
-        recipe.data = of(root.path(), 2, 4, None);
-        assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
-    }
-}
+mod tests;

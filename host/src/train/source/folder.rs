@@ -1,0 +1,64 @@
+//! A folder's identities, those of a test set left out.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use super::{SourceError, info};
+use crate::data::{self, ImageSet, LeftOut};
+use crate::photo::{Detector, Finder};
+use crate::train::augment::Picture;
+use crate::train::recipe::Recipe;
+
+/// Identities and images that must not be learnt from, as a file lists them.
+#[derive(Debug, Default)]
+pub(super) struct LeaveOut(BTreeSet<String>);
+
+impl LeaveOut {
+    pub(super) fn read(path: &Path) -> Result<Self, SourceError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|why| SourceError::LeaveOut { path: path.into(), why })?;
+        Ok(LeaveOut(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()))
+    }
+
+    fn identity(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// By its path in the set or by its file name.
+    fn image(&self, path: &Path) -> bool {
+        let named = |name: Option<&str>| name.is_some_and(|name| self.0.contains(name));
+        named(path.to_str()) || named(path.file_name().and_then(|n| n.to_str()))
+    }
+}
+
+/// The pictures of each identity of a folder with at least `least` usable images; and the images that are broken or show no face.
+pub(super) fn folder(
+    recipe: &Recipe,
+    path: &Path,
+    least: usize,
+    listed: &LeaveOut,
+    detector: Option<Detector>,
+) -> Result<(Vec<Vec<Picture>>, Vec<LeftOut>), SourceError> {
+    let set = ImageSet::open(path)?;
+    let finder = Finder::new(detector, set.landmarks.clone());
+    let size = recipe.net.input;
+    let info = info(recipe, size);
+    let identities: Vec<Vec<usize>> = set
+        .identities()
+        .into_iter()
+        .filter(|identity| !listed.identity(&identity.name))
+        .map(|identity| identity.images.into_iter().filter(|&i| !listed.image(&set.images[i])).collect())
+        .filter(|images: &Vec<usize>| images.len() >= least)
+        .collect();
+    let wanted: Vec<usize> = identities.iter().flatten().copied().collect();
+    let found = data::crops(&set, &wanted, &finder, &info, || ());
+    let mut crops: HashMap<usize, Vec<u8>> = found.crops.into_iter().collect();
+    let channels = info.order.channels();
+    let picture = |data| Picture { width: size[0], height: size[1], channels, data };
+    let mut pictures: Vec<Vec<Picture>> = identities
+        .iter()
+        .map(|images| images.iter().filter_map(|i| crops.remove(i)).map(picture).collect())
+        .collect();
+    pictures.retain(|pictures| pictures.len() >= least);
+    Ok((pictures, found.left_out))
+}
