@@ -19,6 +19,7 @@ pub mod onnx;
 pub mod photo;
 pub mod quantize;
 pub mod report;
+pub mod study;
 pub mod synth;
 pub mod train;
 pub mod ui;

@@ -16,6 +16,7 @@ mod inspect;
 mod people;
 mod shared;
 mod simulate;
+mod study;
 mod synth;
 mod train;
 
@@ -48,6 +49,8 @@ enum Command {
     Demo(demo::Args),
     /// Images -> float ONNX, checkpoints beside it.
     Train(train::Args),
+    /// The losses side by side on the same backbone, data and budget.
+    Study(study::Args),
     /// Float ONNX -> int8 ONNX.
     Import(import::Args),
     /// The threshold that goes into the model, from impostor pairs at a stated false-match rate.
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Demo(args) => demo::run(args, &ui),
         Command::Train(args) => train::run(args, &ui),
+        Command::Study(args) => study::run(&args, &ui),
         Command::Import(args) => import::run(args, &ui),
         Command::Calibrate(args) => calibrate::run(args, &ui),
         Command::Compile(args) => compile::run(args, &ui),

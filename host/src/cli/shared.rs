@@ -1,7 +1,9 @@
-//! What the commands that take photographs have in common.
+//! What several commands have in common.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
@@ -131,4 +133,13 @@ pub fn name_some(ui: &Ui, what: &str, reasons: impl ExactSizeIterator<Item = imp
 /// The last part of a path, for people.
 pub fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+/// Becomes true at Ctrl-C, so that long work can put its state on disk first.
+pub fn stop_flag() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    // A second handler in one process is refused: then Ctrl-C ends the program as it would anyway.
+    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    stop
 }

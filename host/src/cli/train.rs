@@ -93,10 +93,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
             path.display()
         );
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    // A second handler in one process is refused: then Ctrl-C ends the program as it would anyway.
-    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let stop = shared::stop_flag();
     let total = recipe.steps() * recipe.train.batch;
     let bar = ui.progress("training", "images", total as u64);
     let mut watcher = Watcher { ui: *ui, bar, stop, verbose: ui.verbose && !ui.quiet, validation: None };

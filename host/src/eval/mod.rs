@@ -3,13 +3,16 @@
 //! - [`verification`]: pairs with scores -> accuracy over folds, TAR at FAR, EER;
 //! - [`impostors`]: angles between different people -> the threshold at a false-match rate;
 //! - [`pairs`]: which pairs a set of identities has;
+//! - [`identification`]: open-set searches -> FNIR at FPIR;
 //! - [`omniglot`]: one-shot classification of characters;
 //! - [`embed`]: a set of images through one or several engines, each image loaded once;
 //! - [`float`]: what a float ONNX takes;
-//! - [`interval`]: how far a measured rate can be trusted.
+//! - [`interval`], [`bootstrap`]: how far a measured rate can be trusted.
 
+pub mod bootstrap;
 pub mod embed;
 pub mod float;
+pub mod identification;
 pub mod impostors;
 pub mod interval;
 pub mod omniglot;

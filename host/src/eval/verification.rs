@@ -1,5 +1,7 @@
 //! One person or two: figures from pairs with scores.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use arcgate_firmware::embedding::Angle;
 
 /// What an engine said of one pair.
@@ -70,17 +72,9 @@ impl Scores {
     ///
     /// `None` without scores in at least two folds.
     pub fn accuracy(&self) -> Option<Accuracy> {
-        let mut folds: Vec<u8> = self.0.iter().map(|s| s.fold).collect();
-        folds.sort_unstable();
-        folds.dedup();
-        if folds.len() < 2 {
-            return None;
-        }
-        let mut sorted = self.0.clone();
-        sorted.sort_by(|a, b| a.similarity.total_cmp(&b.similarity));
-        let (mut shares, mut thresholds, mut right) = (Vec::new(), Vec::new(), 0);
-        for fold in folds {
-            let threshold = best_threshold(sorted.iter().filter(|s| s.fold != fold))?;
+        let thresholds = self.thresholds()?;
+        let (mut shares, mut right) = (Vec::new(), 0);
+        for (&fold, &threshold) in &thresholds {
             let held_out = self.0.iter().filter(|s| s.fold == fold);
             let (mut of, mut well) = (0, 0);
             for score in held_out {
@@ -88,13 +82,33 @@ impl Scores {
                 well += ((score.similarity >= threshold) == score.same) as usize;
             }
             shares.push(well as f64 / of as f64);
-            thresholds.push(threshold);
             right += well;
         }
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let average = mean(&shares);
         let squares: Vec<f64> = shares.iter().map(|s| (s - average) * (s - average)).collect();
+        let thresholds: Vec<f64> = thresholds.into_values().collect();
         Some(Accuracy { mean: average, std: mean(&squares).sqrt(), threshold: mean(&thresholds), right })
+    }
+
+    /// Which scores, in the order given, [`Scores::accuracy`] decides rightly.
+    ///
+    /// `None` without scores in at least two folds.
+    pub fn decided_rightly(&self) -> Option<Vec<bool>> {
+        let thresholds = self.thresholds()?;
+        Some(self.0.iter().map(|s| (s.similarity >= thresholds[&s.fold]) == s.same).collect())
+    }
+
+    /// For each fold the threshold that is best on the others.
+    fn thresholds(&self) -> Option<BTreeMap<u8, f64>> {
+        let folds: BTreeSet<u8> = self.0.iter().map(|s| s.fold).collect();
+        if folds.len() < 2 {
+            return None;
+        }
+        let mut sorted = self.0.clone();
+        sorted.sort_by(|a, b| a.similarity.total_cmp(&b.similarity));
+        let best = |fold: u8| Some((fold, best_threshold(sorted.iter().filter(|s| s.fold != fold))?));
+        folds.into_iter().map(best).collect()
     }
 
     /// The share of pairs of one person that are accepted when at most the share `far` of pairs of two people is: all that
@@ -218,6 +232,8 @@ mod tests {
         assert!((accuracy.mean - 0.625).abs() < 1e-12, "{accuracy:?}");
         assert!((accuracy.std - 0.125).abs() < 1e-12, "{accuracy:?}");
         assert_eq!(accuracy.right, 5);
+        let rightly = all.decided_rightly().unwrap();
+        assert_eq!(rightly, [true, true, false, false, true, false, true, true]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn default_margin() -> f64 {
 /// The head: class weights [c, d].
 #[derive(Module, Debug)]
 pub struct ArcFace {
-    weight: Param<Tensor<2>>,
+    pub(super) weight: Param<Tensor<2>>,
     scale: f64,
     margin: f64,
 }

@@ -27,7 +27,7 @@ pub fn default_alpha() -> f64 {
 /// The head: softmax's, and centres [c, d].
 #[derive(Module, Debug)]
 pub struct Center {
-    softmax: Softmax,
+    pub(super) softmax: Softmax,
     centres: RunningState<Tensor<2>>,
     lambda: f64,
     alpha: f64,

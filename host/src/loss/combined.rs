@@ -22,7 +22,7 @@ pub type Margins = [f64; 3];
 /// The head: class weights [c, d].
 #[derive(Module, Debug)]
 pub struct Combined {
-    weight: Param<Tensor<2>>,
+    pub(super) weight: Param<Tensor<2>>,
     scale: f64,
     m1: f64,
     m2: f64,
@@ -57,7 +57,7 @@ fn loss(x: Tensor<2>, weight: Tensor<2>, labels: Tensor<1, Int>, scale: f64, mar
 }
 
 /// cos(theta) to cos(m1 theta + m2) - m3.
-fn with_margins(cosine: Tensor<2>, [m1, m2, m3]: Margins) -> Tensor<2> {
+pub(super) fn with_margins(cosine: Tensor<2>, [m1, m2, m3]: Margins) -> Tensor<2> {
     let angle = cosine.acos().mul_scalar(m1).add_scalar(m2);
     let half_turns = angle.clone().detach().div_scalar(std::f64::consts::PI).floor();
     falling(angle.cos(), half_turns).sub_scalar(m3)

@@ -25,7 +25,7 @@ const KEEP: f64 = 0.99;
 /// The head: class weights [c, d], and t [1].
 #[derive(Module, Debug)]
 pub struct CurricularFace {
-    weight: Param<Tensor<2>>,
+    pub(super) weight: Param<Tensor<2>>,
     t: RunningState<Tensor<1>>,
     scale: f64,
     margin: f64,

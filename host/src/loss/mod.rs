@@ -13,6 +13,7 @@ mod config;
 pub mod contrastive;
 pub mod cosface;
 pub mod curricular;
+mod geometry;
 pub mod normface;
 mod pairs;
 pub mod softmax;
@@ -66,6 +67,24 @@ pub enum Head {
     ArcFace(ArcFace),
     CurricularFace(CurricularFace),
     Combined(Combined),
+}
+
+impl Head {
+    /// The class weights [c, d], where the loss has any.
+    pub fn class_weights(&self) -> Option<Tensor<2>> {
+        let weight = match self {
+            Head::Contrastive(_) | Head::Triplet(_) => return None,
+            Head::Center(loss) => &loss.softmax.weight,
+            Head::Softmax(loss) => &loss.weight,
+            Head::NormFace(loss) => &loss.weight,
+            Head::SphereFace(loss) => &loss.weight,
+            Head::CosFace(loss) => &loss.weight,
+            Head::ArcFace(loss) => &loss.weight,
+            Head::CurricularFace(loss) => &loss.weight,
+            Head::Combined(loss) => &loss.weight,
+        };
+        Some(weight.val())
+    }
 }
 
 impl Loss for Head {

@@ -22,7 +22,7 @@ pub(super) fn scale_for(classes: usize) -> f64 {
 /// The head: class weights [c, d].
 #[derive(Module, Debug)]
 pub struct NormFace {
-    weight: Param<Tensor<2>>,
+    pub(super) weight: Param<Tensor<2>>,
     scale: f64,
 }
 

@@ -14,7 +14,7 @@ use super::{Loss, Moment, cross_entropy};
 /// The head: class weights [c, d] and biases [c].
 #[derive(Module, Debug)]
 pub struct Softmax {
-    weight: Param<Tensor<2>>,
+    pub(super) weight: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
 }
 

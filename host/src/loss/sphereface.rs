@@ -40,7 +40,7 @@ const GAMMA: f64 = 0.12;
 /// The head: class weights [c, d].
 #[derive(Module, Debug)]
 pub struct SphereFace {
-    weight: Param<Tensor<2>>,
+    pub(super) weight: Param<Tensor<2>>,
     margin: usize,
     lambda_start: f64,
     lambda_end: f64,
@@ -74,8 +74,13 @@ fn loss(x: Tensor<2>, weight: Tensor<2>, labels: Tensor<1, Int>, margin: usize, 
     let norms = row_norms(x.clone());
     let cosines = unit_rows(x).matmul(unit_rows(weight).transpose());
     let own = target(&cosines, &labels);
-    let moved = (own.clone().mul_scalar(lambda) + psi(own, margin)).div_scalar(1.0 + lambda);
+    let moved = target_cosine(own, margin, lambda);
     cross_entropy(with_target(cosines, &labels, moved) * norms, labels)
+}
+
+/// What stands in the place of the target's cosine.
+pub(super) fn target_cosine(own: Tensor<2>, margin: usize, lambda: f64) -> Tensor<2> {
+    (own.clone().mul_scalar(lambda) + psi(own, margin)).div_scalar(1.0 + lambda)
 }
 
 /// psi of the angles whose cosines are given.

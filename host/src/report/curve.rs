@@ -3,6 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use super::figure::typeface;
 use super::plot::{PlotError, rgb, said};
 
 /// One curve and its axis, which begins at 0.
@@ -24,6 +25,7 @@ pub struct Panel {
 /// When the drawing library fails.
 pub fn stacked(across: &str, panels: &[Panel]) -> Result<String, PlotError> {
     let end = panels.iter().flat_map(|p| &p.points).map(|p| p.0).fold(1.0, f64::max);
+    typeface();
     let mut svg = String::new();
     {
         let size = (760, 260 * panels.len().max(1) as u32);

@@ -3,6 +3,7 @@
 //! A page needs no network and no script: plots are inline SVG, pictures are inline PNG.
 
 pub mod curve;
+pub mod figure;
 pub mod page;
 pub mod plot;
 
@@ -14,4 +15,16 @@ pub mod colours {
     pub const NON_MATED: (u8, u8, u8) = (213, 94, 0);
     /// Thresholds and operating points.
     pub const MARK: (u8, u8, u8) = (40, 40, 40);
+    /// Things of one kind side by side.
+    pub const SERIES: [(u8, u8, u8); 9] = [
+        (0, 114, 178),
+        (213, 94, 0),
+        (0, 158, 115),
+        (40, 40, 40),
+        (204, 121, 167),
+        (86, 180, 233),
+        (230, 159, 0),
+        (150, 120, 20),
+        (150, 150, 150),
+    ];
 }

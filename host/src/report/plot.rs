@@ -4,17 +4,18 @@ use plotters::prelude::*;
 use plotters::style::RGBColor;
 
 use super::colours;
+use super::figure::typeface;
 
 /// Why a plot could not be drawn: what the drawing library said.
 #[derive(Debug, thiserror::Error)]
 #[error("the plot could not be drawn: {0}")]
 pub struct PlotError(String);
 
-pub(super) fn said(error: impl std::fmt::Display) -> PlotError {
+pub(crate) fn said(error: impl std::fmt::Display) -> PlotError {
     PlotError(error.to_string())
 }
 
-pub(super) fn rgb((r, g, b): (u8, u8, u8)) -> RGBColor {
+pub(crate) fn rgb((r, g, b): (u8, u8, u8)) -> RGBColor {
     RGBColor(r, g, b)
 }
 
@@ -31,6 +32,7 @@ pub fn angles(mated: &[f32], non_mated: &[f32], threshold: Option<f32>) -> Resul
     let top = bars.iter().flatten().copied().fold(0.01f32, f32::max) * 1.1;
     let last = |shares: &Vec<f32>| shares.iter().rposition(|&s| s > 0.0).map_or(0, |i| i + 1);
     let reach = bars.iter().map(last).max().unwrap_or(0).max(10) as f32 * BIN + 2.0 * BIN;
+    typeface();
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (760, 320)).into_drawing_area();

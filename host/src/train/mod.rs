@@ -13,6 +13,7 @@ pub mod optimizer;
 pub mod recipe;
 pub mod schedule;
 pub mod source;
+pub mod split;
 pub(crate) mod state;
 pub mod validate;
 
@@ -97,6 +98,8 @@ pub struct Trained {
     pub classes: usize,
     /// Parameters of the backbone.
     pub parameters: usize,
+    /// The head's weights, a vector of the embedding's length for each class, where the loss has any.
+    pub class_weights: Option<Vec<Vec<f32>>>,
     /// Where it stood at the end.
     pub status: Status,
     /// Records that gave no image, with why; another image of the same class was taken for each.
@@ -334,7 +337,12 @@ impl<'a> Trainer<'a> {
         }
         let model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
         let (classes, parameters, broken) = (source.classes(), net.num_params(), source.broken());
-        Ok(Trained { model, classes, parameters, status, broken })
+        let dimension = self.recipe.net.embedding;
+        let class_weights =
+            self.model.head.class_weights().map(|weights| {
+                state::floats(&weights).chunks_exact(dimension).map(<[f32]>::to_vec).collect()
+            });
+        Ok(Trained { model, classes, parameters, class_weights, status, broken })
     }
 
     /// One step; the batch's loss.

@@ -11,6 +11,7 @@ use crate::onnx::metadata::{FloatInput, face_template, hex};
 
 use super::optimizer::Rule;
 use super::schedule::Schedule;
+use super::split::SplitConfig;
 
 /// A recipe. Unknown fields are errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Recipe {
     pub loss: LossConfig,
     /// What it is learnt on.
     pub data: DataConfig,
+    /// Which of its identities are learnt.
+    #[serde(default)]
+    pub split: SplitConfig,
     /// How images are varied.
     #[serde(default)]
     pub augment: AugmentConfig,
@@ -76,17 +80,11 @@ pub enum DataConfig {
         population: u64,
         /// People to learn from, numbers 0 and up.
         identities: usize,
-        /// People to validate on, never learnt from.
-        #[serde(default = "validation_people")]
-        validation: usize,
     },
     /// A folder for each identity, or a folder with CelebA's list of identities.
     Folder {
         /// The folder of folders; relative paths are relative to the recipe.
         path: PathBuf,
-        /// Identities to validate on, never learnt from: spread evenly over the names.
-        #[serde(default = "validation_people")]
-        validation: usize,
         /// Identities with fewer images are left out.
         #[serde(default = "two")]
         least_images: usize,
@@ -102,9 +100,6 @@ pub enum DataConfig {
     Records {
         /// NAME.rec; relative paths are relative to the recipe.
         path: PathBuf,
-        /// Identities to validate on, never learnt from: spread evenly over the file.
-        #[serde(default = "validation_people")]
-        validation: usize,
         /// Identities with fewer images are left out.
         #[serde(default = "two")]
         least_images: usize,
@@ -115,21 +110,31 @@ pub enum DataConfig {
         /// when absent.
         #[serde(default)]
         path: Option<PathBuf>,
-        /// Characters to validate on, never learnt from.
-        #[serde(default = "validation_people")]
-        validation: usize,
         /// Whether a character turned by 90, 180 and 270 degrees counts as three more.
         #[serde(default)]
         rotations: bool,
     },
 }
 
+impl DataConfig {
+    /// Makes relative paths relative to `folder`.
+    pub(crate) fn relative_to(&mut self, folder: &Path) {
+        match self {
+            DataConfig::Folder { path, leave_out, detector, .. } => {
+                for path in [Some(path), leave_out.as_mut(), detector.as_mut()].into_iter().flatten() {
+                    *path = folder.join(&path);
+                }
+            }
+            DataConfig::Records { path, .. } | DataConfig::Omniglot { path: Some(path), .. } => {
+                *path = folder.join(&path)
+            }
+            DataConfig::Synth { .. } | DataConfig::Omniglot { path: None, .. } => {}
+        }
+    }
+}
+
 /// Differences between embeddings that a loss over pairs keeps at once: half a gigabyte.
 const MOST_DIFFERENCES: usize = 1 << 27;
-
-fn validation_people() -> usize {
-    40
-}
 
 fn two() -> usize {
     2
@@ -279,18 +284,7 @@ impl Recipe {
         let text =
             std::fs::read_to_string(path).map_err(|why| RecipeError::Read { path: path.into(), why })?;
         let mut recipe = Self::parse(&text, path)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        match &mut recipe.data {
-            DataConfig::Folder { path, leave_out, detector, .. } => {
-                for path in [Some(path), leave_out.as_mut(), detector.as_mut()].into_iter().flatten() {
-                    *path = folder.join(&path);
-                }
-            }
-            DataConfig::Records { path, .. } | DataConfig::Omniglot { path: Some(path), .. } => {
-                *path = folder.join(&path)
-            }
-            _ => {}
-        }
+        recipe.data.relative_to(path.parent().unwrap_or(Path::new("")));
         Ok(recipe)
     }
 
@@ -312,7 +306,10 @@ impl Recipe {
     }
 
     /// What is wrong with the values, and what would be accepted.
-    fn check(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// The first field that is out of its range.
+    pub fn check(&self) -> Result<(), String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if self.name.is_empty() || !self.name.chars().all(plain) {
             return Err(format!("name = {:?}\n  accepted: letters, digits, - and _", self.name));
@@ -325,14 +322,15 @@ impl Recipe {
         self.loss.check()?;
         within("input.mean", self.input.mean.into(), 0.0, 1.0)?;
         within("input.std", self.input.std.into(), 0.01, 10.0)?;
-        let (identities, validation) = match self.data {
-            DataConfig::Synth { identities, validation, .. } => (identities, validation),
-            DataConfig::Folder { validation, .. }
-            | DataConfig::Records { validation, .. }
-            | DataConfig::Omniglot { validation, .. } => (2, validation),
-        };
-        within("data.identities", identities as f64, 2.0, 1e7)?;
-        within("data.validation", validation as f64, 2.0, 2000.0)?;
+        if let DataConfig::Synth { identities, .. } = self.data {
+            within("data.identities", identities as f64, 2.0, 1e7)?;
+            if self.split.learn.is_some() {
+                return Err("split.learn\n  accepted: data.identities, where the data is synthetic".into());
+            }
+        }
+        within("split.validation", self.split.validation as f64, 2.0, 2000.0)?;
+        within("split.test", self.split.test as f64, 0.0, 1e6)?;
+        within("split.learn", self.split.learn.unwrap_or(2) as f64, 2.0, 1e7)?;
         if let DataConfig::Folder { least_images, .. } | DataConfig::Records { least_images, .. } = self.data
         {
             within("data.least_images", least_images as f64, 1.0, 1e6)?;
@@ -490,13 +488,8 @@ mod tests {
         let odd = wrong(&triplet("batch = 30"));
         assert!(odd.contains("batch = 30") && odd.contains("multiple of train.per_class = 4"), "{odd}");
         let mut folder = parsed(&triplet("batch = 32")).unwrap();
-        folder.data = DataConfig::Folder {
-            path: "faces".into(),
-            validation: 4,
-            least_images: 1,
-            leave_out: None,
-            detector: None,
-        };
+        folder.data =
+            DataConfig::Folder { path: "faces".into(), least_images: 1, leave_out: None, detector: None };
         assert!(folder.check().unwrap_err().contains("one image has no pair"));
         let large = wrong(&triplet("batch = 4096"));
         assert!(large.contains("batch = 4096") && large.contains("all pairs of a batch"), "{large}");

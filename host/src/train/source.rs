@@ -24,6 +24,7 @@ use crate::synth::dice::Dice;
 use super::augment::{Picture, Variation, crop};
 use super::degrade::degrade;
 use super::recipe::{DataConfig, Recipe};
+use super::split::Part;
 use folder::{LeaveOut, folder};
 use records::readable;
 
@@ -31,8 +32,10 @@ use records::readable;
 pub const VALIDATION_FIRST: u64 = 1 << 32;
 /// Synthetic people from this number on are never touched by any training: for tests and demonstrations.
 pub const UNSEEN_FIRST: u64 = 1 << 33;
-/// Views of each held-out identity.
+/// Views of each identity that is validated on.
 const VALIDATION_VIEWS: usize = 6;
+/// Views of each identity that is never touched.
+pub const TEST_VIEWS: usize = 20;
 
 /// Why there are no images.
 #[derive(Debug, thiserror::Error)]
@@ -65,15 +68,15 @@ pub enum SourceError {
     Omniglot(#[from] OmniglotError),
     /// Too few identities.
     #[error(
-        "{found} identities with at least {images} images each, {validation} of them to validate on\n  accepted: at least {} in all", validation + 2
+        "{found} identities with at least {images} images each\n  accepted: at least {least}: {} held out, and two to learn", least - 2
     )]
     TooFew {
         /// Identities there are.
         found: usize,
         /// Images that each must have.
         images: usize,
-        /// Of which this many are held out.
-        validation: usize,
+        /// The fewest that can be split as the recipe says.
+        least: usize,
     },
     /// Drawings of the one-shot runs are among the training characters.
     #[error("drawings of {0} are also in the one-shot runs; training on them would measure nothing")]
@@ -102,6 +105,7 @@ pub struct Source {
     kind: Kind,
     classes: usize,
     held_out: Vec<(usize, Vec<u8>)>,
+    unseen: Vec<(usize, Vec<u8>)>,
     left_out: Vec<LeftOut>,
     /// Records that gave no image, found on the way.
     broken: Mutex<BTreeSet<String>>,
@@ -116,36 +120,40 @@ impl Source {
     pub fn open(recipe: &Recipe) -> Result<Self, SourceError> {
         let [columns, rows] = recipe.net.input;
         match &recipe.data {
-            DataConfig::Synth { population, identities, validation } => {
+            DataConfig::Synth { population, identities } => {
                 let people = Portraits::new(*population);
                 let mut source = Source {
                     kind: Kind::Synth(people),
                     classes: *identities,
                     held_out: Vec::new(),
+                    unseen: Vec::new(),
                     left_out: Vec::new(),
                     broken: Mutex::default(),
                     recipe: recipe.clone(),
                 };
-                let views = (0..*validation).into_par_iter().flat_map_iter(|i| {
-                    let identity = VALIDATION_FIRST + i as u64;
+                let views = |first: u64, number: usize, views: usize| {
                     let source = &source;
-                    (0..VALIDATION_VIEWS).map(move |v| (i, source.paint(&people, identity, v as u64)))
-                });
-                let held_out = views.collect();
-                source.held_out = held_out;
+                    let of = move |i| {
+                        (0..views).map(move |v| (i, source.paint(&people, first + i as u64, v as u64)))
+                    };
+                    (0..number).into_par_iter().flat_map_iter(of).collect()
+                };
+                let held_out = views(VALIDATION_FIRST, recipe.split.validation, VALIDATION_VIEWS);
+                let unseen = views(UNSEEN_FIRST, recipe.split.test, TEST_VIEWS);
+                (source.held_out, source.unseen) = (held_out, unseen);
                 Ok(source)
             }
-            DataConfig::Folder { path, validation, least_images, leave_out, detector } => {
+            DataConfig::Folder { path, least_images, leave_out, detector } => {
                 let listed = leave_out.as_deref().map(LeaveOut::read).transpose()?.unwrap_or_default();
                 let detector = detector.as_ref().map(Detector::open).transpose()?;
                 let (identities, left_out) = folder(recipe, path, *least_images, &listed, detector)?;
-                let source = Self::of_pictures(recipe, identities, *validation, *least_images, 1)?;
+                let source = Self::of_pictures(recipe, identities, *least_images, 1)?;
                 Ok(Source { left_out, ..source })
             }
-            DataConfig::Records { path, validation, least_images } => {
-                Self::of_records(recipe, Records::open(path)?, *validation, *least_images)
+            DataConfig::Records { path, least_images } => {
+                Self::of_records(recipe, Records::open(path)?, *least_images)
             }
-            DataConfig::Omniglot { path, validation, rotations } => {
+            DataConfig::Omniglot { path, rotations } => {
                 let default = || crate::data::default_root().join("omniglot").join("python");
                 let path = path.clone().unwrap_or_else(default);
                 let characters = omniglot::background(&path)?;
@@ -156,31 +164,28 @@ impl Source {
                 let shrunk = |d: &GrayImage| shrink(d, [2 * columns, 2 * rows], recipe.net.planes());
                 let identities =
                     characters.par_iter().map(|c| c.drawings.iter().map(shrunk).collect()).collect();
-                Self::of_pictures(recipe, identities, *validation, 2, if *rotations { 4 } else { 1 })
+                Self::of_pictures(recipe, identities, 2, if *rotations { 4 } else { 1 })
             }
         }
     }
 
-    /// Holds out `validation` identities evenly over the list (an alphabet's neighbours resemble each other).
+    /// Of identities with at least `images` images each.
     fn of_pictures(
         recipe: &Recipe,
         identities: Vec<Vec<Picture>>,
-        validation: usize,
         images: usize,
         turns: usize,
     ) -> Result<Self, SourceError> {
-        let found = identities.len();
-        if found < validation + 2 {
-            return Err(SourceError::TooFew { found, images, validation });
-        }
+        let parts = parts(recipe, identities.len(), images)?;
         let [columns, rows] = recipe.net.input;
-        let (mut learnt, mut held_out) = (Vec::new(), Vec::new());
-        for (i, pictures) in identities.into_iter().enumerate() {
-            if is_held_out(i, validation, found) {
-                let views = pictures.iter().take(VALIDATION_VIEWS);
-                held_out.extend(views.map(|p| (i, crop(p, &Variation::plain(0), columns, rows))));
-            } else {
-                learnt.push(pictures);
+        let (mut learnt, mut held_out, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, (pictures, part)) in identities.into_iter().zip(parts).enumerate() {
+            let views = pictures.iter().map(|p| (i, crop(p, &Variation::plain(0), columns, rows)));
+            match part {
+                Part::Learnt => learnt.push(pictures),
+                Part::Validation => held_out.extend(views.take(VALIDATION_VIEWS)),
+                Part::Test => unseen.extend(views.take(TEST_VIEWS)),
+                Part::Unused => {}
             }
         }
         let classes = learnt.len() * turns;
@@ -188,38 +193,39 @@ impl Source {
             kind: Kind::Pictures { identities: learnt, turns },
             classes,
             held_out,
+            unseen,
             left_out: Vec::new(),
             broken: Mutex::default(),
             recipe: recipe.clone(),
         })
     }
 
-    fn of_records(
-        recipe: &Recipe,
-        records: Records,
-        validation: usize,
-        images: usize,
-    ) -> Result<Self, SourceError> {
+    fn of_records(recipe: &Recipe, records: Records, images: usize) -> Result<Self, SourceError> {
         let classes: Vec<(usize, usize)> =
             records.sizes().enumerate().filter(|(_, n)| *n >= images).collect();
-        let found = classes.len();
-        if found < validation + 2 {
-            return Err(SourceError::TooFew { found, images, validation });
-        }
-        let (held, learnt): (Vec<_>, Vec<_>) =
-            classes.into_iter().enumerate().partition(|(i, _)| is_held_out(*i, validation, found));
+        let parts = parts(recipe, classes.len(), images)?;
         let [columns, rows] = recipe.net.input;
-        let (mut held_out, broken) = (Vec::new(), Mutex::default());
-        for (identity, (class, size)) in held {
-            for picture in readable(&records, class, 0..size, recipe, &broken).take(VALIDATION_VIEWS) {
-                held_out.push((identity, crop(&picture?, &Variation::plain(0), columns, rows)));
+        let (mut learnt, mut held_out, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
+        let broken = Mutex::default();
+        for (identity, ((class, size), part)) in classes.into_iter().zip(parts).enumerate() {
+            let (to, most) = match part {
+                Part::Learnt => {
+                    learnt.push((class, size));
+                    continue;
+                }
+                Part::Validation => (&mut held_out, VALIDATION_VIEWS),
+                Part::Test => (&mut unseen, TEST_VIEWS),
+                Part::Unused => continue,
+            };
+            for picture in readable(&records, class, 0..size, recipe, &broken).take(most) {
+                to.push((identity, crop(&picture?, &Variation::plain(0), columns, rows)));
             }
         }
-        let learnt: Vec<(usize, usize)> = learnt.into_iter().map(|(_, class)| class).collect();
         Ok(Source {
             classes: learnt.len(),
             kind: Kind::Records { records, learnt },
             held_out,
+            unseen,
             left_out: Vec::new(),
             broken,
             recipe: recipe.clone(),
@@ -234,6 +240,11 @@ impl Source {
     /// The held-out identities' images: identity and crop.
     pub fn held_out(&self) -> &[(usize, Vec<u8>)] {
         &self.held_out
+    }
+
+    /// The images of the identities that the training never touches: identity and crop, at most [`TEST_VIEWS`] of each.
+    pub fn unseen(&self) -> &[(usize, Vec<u8>)] {
+        &self.unseen
     }
 
     /// Images that are broken or show no face.
@@ -306,9 +317,13 @@ impl Source {
     }
 }
 
-/// Whether identity `i` of `found` is one of the `validation` held out, evenly over the list.
-fn is_held_out(i: usize, validation: usize, found: usize) -> bool {
-    (i + 1) * validation / found > i * validation / found
+/// Where each of `found` identities with at least `images` images belongs.
+fn parts(recipe: &Recipe, found: usize, images: usize) -> Result<Vec<Part>, SourceError> {
+    let least = recipe.split.least();
+    if found < least {
+        return Err(SourceError::TooFew { found, images, least });
+    }
+    Ok(recipe.split.parts(found))
 }
 
 /// Keys that set streams of random numbers apart.

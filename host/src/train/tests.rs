@@ -20,7 +20,8 @@ fn tiny(activation: ActivationKind, input: [usize; 2], order: &str) -> Recipe {
         width: 1.0,
         activation,
     };
-    recipe.data = DataConfig::Synth { population: 2, identities: 10, validation: 4 };
+    recipe.data = DataConfig::Synth { population: 2, identities: 10 };
+    recipe.split.validation = 4;
     recipe.augment = AugmentConfig { flip: true, shift: 0.05, ..Default::default() };
     recipe.train.images = 80;
     recipe.train.batch = 8;

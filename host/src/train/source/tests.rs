@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::*;
 
-fn of(path: &Path, validation: usize, least_images: usize, leave_out: Option<PathBuf>) -> DataConfig {
-    DataConfig::Folder { path: path.into(), validation, least_images, leave_out, detector: None }
+fn of(path: &Path, least_images: usize, leave_out: Option<PathBuf>) -> DataConfig {
+    DataConfig::Folder { path: path.into(), least_images, leave_out, detector: None }
 }
 
 #[test]
@@ -21,13 +21,15 @@ fn every_round_holds_every_class_once_in_another_order() {
 #[test]
 fn samples_are_pure_and_held_out_people_are_not_among_them() {
     let mut recipe = Recipe::demo();
-    recipe.data = DataConfig::Synth { population: 1, identities: 5, validation: 3 };
+    recipe.data = DataConfig::Synth { population: 1, identities: 5 };
+    (recipe.split.validation, recipe.split.test) = (3, 2);
     let source = Source::open(&recipe).unwrap();
     let (a, b) = (source.sample(7).unwrap(), source.sample(7).unwrap());
     assert_eq!((a.class, &a.crop), (b.class, &b.crop));
     assert_ne!(source.sample(12).unwrap().crop, a.crop);
     assert_eq!(source.held_out().len(), 3 * VALIDATION_VIEWS);
-    assert!(source.held_out().iter().all(|(_, crop)| crop.len() == a.crop.len()));
+    assert_eq!(source.unseen().len(), 2 * TEST_VIEWS);
+    assert!(source.held_out().iter().chain(source.unseen()).all(|(_, crop)| crop.len() == a.crop.len()));
 }
 
 #[test]
@@ -44,8 +46,9 @@ fn batches_hold_different_images_of_each_class() {
     let mut recipe = Recipe::demo();
     recipe.augment = Default::default();
     recipe.train.per_class = Some(4);
-    let folder = of(root.path(), 2, 2, None);
-    for data in [folder, DataConfig::Synth { population: 1, identities: 4, validation: 2 }] {
+    recipe.split.validation = 2;
+    let folder = of(root.path(), 2, None);
+    for data in [folder, DataConfig::Synth { population: 1, identities: 4 }] {
         recipe.data = data;
         let source = Source::open(&recipe).unwrap();
         let mut seen = std::collections::BTreeMap::<usize, usize>::new();
@@ -76,7 +79,8 @@ fn listed_people_and_broken_images_are_left_out() {
     std::fs::write(faces.join("p2/1.png"), b"broken").unwrap();
     std::fs::write(&list, "p1\n\n p5/0.png \n").unwrap();
     let mut recipe = Recipe::demo();
-    recipe.data = of(&faces, 2, 2, Some(list));
+    recipe.data = of(&faces, 2, Some(list));
+    recipe.split.validation = 2;
     let source = Source::open(&recipe).unwrap();
     assert_eq!(source.classes(), 3, "p1 is left out, two of the others are held out");
     let Kind::Pictures { identities, .. } = &source.kind else { unreachable!() };
@@ -84,7 +88,7 @@ fn listed_people_and_broken_images_are_left_out() {
     assert_eq!(pictures, 5 * 3 - 2);
     assert_eq!(source.left_out().len(), 1);
     assert!(source.left_out()[0].why.to_string().contains("1.png is not a picture"));
-    recipe.data = of(&faces, 2, 2, Some(root.path().join("nowhere.txt")));
+    recipe.data = of(&faces, 2, Some(root.path().join("nowhere.txt")));
     let missing = Source::open(&recipe).err().expect("no list").to_string();
     assert!(missing.contains("nowhere.txt"), "{missing}");
 }
@@ -106,7 +110,8 @@ fn records_are_read_on_the_way_and_a_broken_one_is_named() {
     let second = pictures.collect::<Vec<_>>()[1];
     writer.rec[second] = 0;
     let mut recipe = Recipe::demo();
-    recipe.data = DataConfig::Records { path: writer.save(root.path()), validation: 2, least_images: 2 };
+    recipe.data = DataConfig::Records { path: writer.save(root.path()), least_images: 2 };
+    recipe.split.validation = 2;
     recipe.train.per_class = Some(2);
     recipe.input.template = crate::train::recipe::Template::Face;
     let source = Source::open(&recipe).unwrap();
@@ -127,7 +132,7 @@ fn records_are_read_on_the_way_and_a_broken_one_is_named() {
     std::fs::write(root.path().join("train.rec"), held).unwrap();
     let source = Source::open(&recipe).unwrap();
     assert_eq!((source.held_out().len(), source.broken().len()), (5, 1));
-    recipe.data = DataConfig::Records { path: root.path().join("train.rec"), validation: 2, least_images: 4 };
+    recipe.data = DataConfig::Records { path: root.path().join("train.rec"), least_images: 4 };
     assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
 }
 
@@ -143,10 +148,19 @@ fn folders_give_their_identities_or_say_that_they_are_too_few() {
         }
     }
     let mut recipe = Recipe::demo();
-    recipe.data = of(root.path(), 2, 2, None);
+    recipe.data = of(root.path(), 2, None);
+    recipe.split.validation = 2;
     let source = Source::open(&recipe).unwrap();
-    assert_eq!((source.classes(), source.held_out().len()), (2, 6));
+    assert_eq!((source.classes(), source.held_out().len(), source.unseen().len()), (2, 6, 0));
     assert!(source.sample(1).unwrap().class < 2);
-    recipe.data = of(root.path(), 2, 4, None);
+    (recipe.split.validation, recipe.split.test) = (1, 1);
+    let source = Source::open(&recipe).unwrap();
+    let [held_out, unseen] = [source.held_out(), source.unseen()].map(|part| part[0].0);
+    assert_eq!((source.classes(), source.held_out().len(), source.unseen().len()), (2, 3, 3));
+    assert_ne!(held_out, unseen);
+    recipe.split.test = 2;
+    let few = Source::open(&recipe).err().expect("one left to learn").to_string();
+    assert!(few.contains("4 identities") && few.contains("at least 5: 3 held out"), "{few}");
+    recipe.data = of(root.path(), 4, None);
     assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
 }
