@@ -105,7 +105,9 @@ def contrastive(margin, rows):
                 same.append(d * d / 2)
             else:
                 different.append(max(0.0, margin - d) ** 2 / 2)
-    return sum(same) / len(same) + sum(different) / len(different)
+    within = sum(d > 0 for d in different)
+    TAKEN.add(("beyond the margin", within < len(different)))
+    return sum(same) / len(same) + sum(different) / max(within, 1)
 
 
 def triplet(margin, hard):
@@ -167,5 +169,6 @@ golden = {
 }
 for branch in ("arcface beyond pi", "curricularface hard", "semi-hard"):
     assert {(branch, False), (branch, True)} <= TAKEN, branch
+assert ("beyond the margin", True) in TAKEN
 assert {("half turns", k) for k in (0, 1, 2, 3)} <= TAKEN
 print(json.dumps({"x": X.tolist(), "w": W.tolist(), "labels": LABELS, "losses": golden}))

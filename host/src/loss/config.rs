@@ -75,7 +75,7 @@ pub enum LossConfig {
         #[serde(default)]
         scale: Option<f64>,
         /// Share of the training over which the margin grows from 0.
-        #[serde(default)]
+        #[serde(default = "half")]
         margin_warmup: f64,
     },
     /// See [`super::arcface`].
@@ -87,7 +87,7 @@ pub enum LossConfig {
         #[serde(default)]
         scale: Option<f64>,
         /// Share of the training over which the margin grows from 0.
-        #[serde(default)]
+        #[serde(default = "half")]
         margin_warmup: f64,
     },
     /// See [`super::curricular`].
@@ -99,7 +99,7 @@ pub enum LossConfig {
         #[serde(default)]
         scale: Option<f64>,
         /// Share of the training over which the margin grows from 0.
-        #[serde(default)]
+        #[serde(default = "half")]
         margin_warmup: f64,
     },
     /// See [`super::combined`].
@@ -117,13 +117,18 @@ pub enum LossConfig {
         #[serde(default)]
         scale: Option<f64>,
         /// Share of the training over which the margins grow from none.
-        #[serde(default)]
+        #[serde(default = "half")]
         margin_warmup: f64,
     },
 }
 
 fn yes() -> bool {
     true
+}
+
+/// From scratch a full margin holds a network where it is: it earns more by gathering all embeddings than by parting them.
+fn half() -> f64 {
+    0.5
 }
 
 fn one() -> f64 {

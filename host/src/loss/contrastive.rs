@@ -6,7 +6,8 @@
 //! - Distances are between unit embeddings, because that is what a device compares; `unit = false` takes them as they are, which
 //!   is the paper's form.
 //! - All pairs of a batch count. The mean is taken over each kind for itself and the two are added, so that the many pairs of
-//!   two classes do not drown the few of one.
+//!   two classes do not drown the few of one. Of two classes it is the mean over the pairs within the margin: soon they are few,
+//!   and over all pairs their push would fade against the pull until everybody is drawn together.
 //! - The root has an infinite slope at distance 0: two embeddings of different classes that coincide get no push, but finite
 //!   gradients.
 //! - A batch without two images of a class has nothing to pull, one of one class nothing to push: the other term alone counts.
@@ -48,7 +49,8 @@ fn loss(x: Tensor<2>, labels: Tensor<1, Int>, margin: f64, unit: bool) -> Tensor
     let pull = pairs.same(&squared).map(|d| d.mean().mul_scalar(0.5));
     let push = pairs.different(&squared).map(|d| {
         let short = root(d).neg().add_scalar(margin).clamp_min(0.0);
-        (short.clone() * short).mean().mul_scalar(0.5)
+        let within = short.clone().detach().greater_elem(0.0).int().sum().into_scalar::<i64>().max(1);
+        (short.clone() * short).sum().mul_scalar(0.5 / within as f64)
     });
     match (pull, push) {
         (Some(pull), Some(push)) => pull + push,
@@ -69,6 +71,22 @@ mod tests {
             golden.assert_loss(loss);
             assert_gradient(&golden, loss);
         }
+    }
+
+    #[test]
+    fn pairs_beyond_the_margin_do_not_thin_the_push() {
+        let device = burn::tensor::Device::flex();
+        let of = |rows: &[f32]| -> f32 {
+            let classes: Vec<i64> = (0..rows.len() as i64 / 2).collect();
+            let x =
+                Tensor::from_data(burn::tensor::TensorData::new(rows.to_vec(), [rows.len() / 2, 2]), &device);
+            let labels =
+                Tensor::from_data(burn::tensor::TensorData::new(classes.clone(), [classes.len()]), &device);
+            loss(x, labels, 1.0, true).into_scalar()
+        };
+        let near = [1.0, 0.0, 1.0, 0.5];
+        assert!((of(&near) - of(&[near.as_slice(), &[-1.0, -0.2]].concat())).abs() < 1e-6);
+        assert_eq!(of(&[1.0, 0.0, -1.0, 0.0]), 0.0);
     }
 
     #[test]

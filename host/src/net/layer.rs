@@ -83,6 +83,12 @@ impl ConvBn {
         }
     }
 
+    /// The same without a learnt shift: over a batch the output's mean is 0 and stays so.
+    pub(crate) fn centred(mut self) -> Self {
+        self.norm.beta = self.norm.beta.set_require_grad(false);
+        self
+    }
+
     /// [b, cin, h, w] to [b, cout, h', w'].
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();

@@ -188,7 +188,7 @@ impl Net {
             blocks,
             head: conv(Kind::Pointwise, c, head, act),
             pool: conv(Kind::Global { rows, columns }, head, head, none),
-            embedding: conv(Kind::Pointwise, head, config.embedding, none),
+            embedding: conv(Kind::Pointwise, head, config.embedding, none).centred(),
         }
     }
 

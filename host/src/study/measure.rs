@@ -70,6 +70,8 @@ pub struct Measured {
     mated: Vec<(usize, f64)>,
     /// Identities and cosine, the most alike first.
     non_mated: Vec<(usize, usize, f64)>,
+    /// The same by pair of identities, to be summed up faster.
+    cells: Vec<Cell>,
     /// The pairs that accuracy is measured on: identities, and whether they were decided rightly.
     decided: Vec<(usize, usize, bool)>,
     rates: [f64; 2],
@@ -102,6 +104,7 @@ impl Measured {
                 false => non_mated.push((of(pair.first), of(pair.second), alike)),
             }
         }
+        let cells = cells(&non_mated, identities.number());
         non_mated.sort_by(|a, b| b.2.total_cmp(&a.2));
         let sampled = pairs::sample(&pairs_of, PAIRS, 1)?;
         let score = |p: &pairs::IndexPair| Score {
@@ -112,7 +115,7 @@ impl Measured {
         let scores = Scores::new(sampled.iter().map(score).collect()).map_err(|_| StudyError::NotFinite)?;
         let rightly = scores.decided_rightly().ok_or(StudyError::NotFinite)?;
         let decided = sampled.iter().zip(rightly).map(|(p, right)| (of(p.first), of(p.second), right));
-        Ok(Measured { searches, mated, non_mated, decided: decided.collect(), rates: [far, fpir] })
+        Ok(Measured { searches, mated, non_mated, cells, decided: decided.collect(), rates: [far, fpir] })
     }
 
     /// Mated and non-mated searches.
@@ -130,18 +133,20 @@ impl Measured {
         let [far, fpir] = self.rates;
         let (mut intra, mut inter) = (Share::default(), Share::default());
         self.mated.iter().for_each(|&(i, cosine)| intra.add(weights[i], degrees(cosine)));
-        let total: f64 = self.non_mated.iter().map(|&(i, j, _)| of_two(i, j)).sum();
+        let mut total = 0.0;
+        for cell in &self.cells {
+            let weight = of_two(cell.identities.0, cell.identities.1);
+            total += weight * cell.pairs;
+            inter.add(weight * cell.pairs, cell.degrees / cell.pairs);
+        }
         // A rate like 0.01 is not exact in binary: 0.01 x 300 must be 3.
         let allowed = far * total + 1e-9;
-        let (mut accepted, mut bar) = (0.0, None);
-        for &(i, j, cosine) in &self.non_mated {
-            let weight = of_two(i, j);
-            inter.add(weight, degrees(cosine));
-            accepted += weight;
-            if bar.is_none() && accepted > allowed {
-                bar = Some(cosine);
-            }
-        }
+        let mut accepted = 0.0;
+        let bar = self.non_mated.iter().find(|&&(i, j, _)| {
+            accepted += of_two(i, j);
+            accepted > allowed
+        });
+        let bar = bar.map(|&(_, _, cosine)| cosine);
         let mut tar = Share::default();
         for &(i, cosine) in &self.mated {
             tar.add(weights[i], f64::from(u8::from(bar.is_none_or(|bar| cosine > bar))));
@@ -160,6 +165,30 @@ impl Measured {
         let mated = self.mated.iter().map(|p| degrees(p.1) as f32).collect();
         [mated, self.non_mated.iter().map(|p| degrees(p.2) as f32).collect()]
     }
+}
+
+/// All comparisons of two identities.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    identities: (usize, usize),
+    pairs: f64,
+    /// The sum of their angles.
+    degrees: f64,
+}
+
+fn cells(non_mated: &[(usize, usize, f64)], identities: usize) -> Vec<Cell> {
+    let mut sums = vec![(0.0, 0.0); identities * identities];
+    for &(i, j, cosine) in non_mated {
+        let sum = &mut sums[i.min(j) * identities + i.max(j)];
+        sum.0 += 1.0;
+        sum.1 += degrees(cosine);
+    }
+    let at = |(place, (pairs, degrees))| Cell {
+        identities: (place / identities, place % identities),
+        pairs,
+        degrees,
+    };
+    sums.into_iter().enumerate().filter(|(_, sum)| sum.0 > 0.0).map(at).collect()
 }
 
 /// A weighted mean.

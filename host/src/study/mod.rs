@@ -341,3 +341,6 @@ impl Runs {
         (0..points).map(|at| (mean(at, |p| p.seconds), mean(at, |p| p.accuracy))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,7 @@ impl Figure for Targets<'_> {
         let lowest = curves.iter().flat_map(|(_, c)| c).map(|p| p.1).fold(-1.0, f64::min);
         let mut chart = ChartBuilder::on(area)
             .margin(10)
+            .margin_right(24)
             .x_label_area_size(44)
             .y_label_area_size(60)
             .build_cartesian_2d(0.0..180.0, lowest * 1.05..1.05)
