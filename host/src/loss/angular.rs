@@ -36,16 +36,12 @@ pub(super) fn with_target(rows: Tensor<2>, labels: &Tensor<1, Int>, new: Tensor<
     rows.scatter(1, labels.clone().unsqueeze_dim(1), new - old, IndexingUpdateOp::Add)
 }
 
-/// The least scale of logits with which `classes` classes can reach the target probability 0.999: `ln((c - 1) p / (1 - p))`.
-pub(super) fn least_scale(classes: usize) -> f64 {
+/// The scale of logits for a number of classes: 1.25 times the least one with which the target can reach a probability of 0.999,
+/// `ln((c - 1) p / (1 - p)) / room`, `room` being what the margin leaves of the target's cosine at angle 0. 64, the papers', is for
+/// tens of thousands of classes; with few it freezes the training.
+pub(super) fn scale_for(classes: usize, room: f64) -> f64 {
     let others = classes.max(3) as f64 - 1.0;
-    (others * 0.999 / 0.001).ln()
-}
-
-/// The scale of a loss with a margin for a number of classes: twice the least one, because with a margin about half of the
-/// cosine's range is left to reach it. 64, the papers', is for tens of thousands of classes; with few it freezes the training.
-pub(super) fn scale_for(classes: usize) -> f64 {
-    2.0 * least_scale(classes)
+    1.25 * (others * 0.999 / 0.001).ln() / room
 }
 
 /// The cosine continued beyond pi so that it falls all the way: `(-1)^k cos(angle) - 2k`, k the half turns in `angle`, from the
@@ -63,7 +59,10 @@ mod tests {
 
     #[test]
     fn the_scale_follows_the_number_of_classes() {
-        assert!((scale_for(1000) - 27.63).abs() < 0.01, "{}", scale_for(1000));
-        assert!(scale_for(2) > 10.0 && scale_for(100_000) > scale_for(1000));
+        assert!((scale_for(1000, 1.0) - 17.27).abs() < 0.01, "{}", scale_for(1000, 1.0));
+        assert!(scale_for(2, 1.0) > 7.0 && scale_for(100_000, 1.0) > scale_for(1000, 1.0));
+        // NormFace's 20 for the classes of CASIA-WebFace.
+        assert!((scale_for(10_572, 1.0) - 20.0).abs() < 0.5, "{}", scale_for(10_572, 1.0));
+        assert_eq!(scale_for(1000, 0.5), 2.0 * scale_for(1000, 1.0));
     }
 }

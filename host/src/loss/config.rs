@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ArcFace, Center, Combined, Contrastive, CosFace, CurricularFace, Head, Mining, NormFace, Softmax,
-    SphereFace, Triplet, angular, arcface, center, contrastive, cosface, normface, sphereface, triplet,
+    SphereFace, Triplet, angular, arcface, center, contrastive, cosface, sphereface, triplet,
 };
 use crate::synth::dice::Dice;
 
@@ -122,6 +122,9 @@ pub enum LossConfig {
     },
 }
 
+/// A margin that leaves less than this of the cosine gets no larger scale for it.
+const LEAST_ROOM: f64 = 0.25;
+
 fn yes() -> bool {
     true
 }
@@ -139,7 +142,8 @@ impl LossConfig {
     /// The head for `classes` classes and embeddings of length `dimension`.
     pub(crate) fn head(&self, classes: usize, dimension: usize, dice: &mut Dice, device: &Device) -> Head {
         let shape = [classes, dimension];
-        let derived = |scale: Option<f64>| scale.unwrap_or_else(|| angular::scale_for(classes));
+        let room = || self.target(&[1.0]).map_or(1.0, |at_0| at_0[0].max(LEAST_ROOM));
+        let derived = |scale: Option<f64>| scale.unwrap_or_else(|| angular::scale_for(classes, room()));
         match *self {
             LossConfig::Contrastive { margin, unit, .. } => Head::Contrastive(Contrastive::new(margin, unit)),
             LossConfig::Triplet { margin, mining, .. } => Head::Triplet(Triplet::new(margin, mining)),
@@ -148,8 +152,7 @@ impl LossConfig {
             }
             LossConfig::Softmax {} => Head::Softmax(Softmax::new(shape, dice, device)),
             LossConfig::NormFace { scale } => {
-                let scale = scale.unwrap_or_else(|| normface::scale_for(classes));
-                Head::NormFace(NormFace::new(shape, scale, dice, device))
+                Head::NormFace(NormFace::new(shape, derived(scale), dice, device))
             }
             LossConfig::SphereFace { margin, lambda_start, lambda_end } => {
                 Head::SphereFace(SphereFace::new(shape, margin, [lambda_start, lambda_end], dice, device))

@@ -11,13 +11,8 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::synth::dice::Dice;
 
-use super::angular::{class_weights, cosines, least_scale};
+use super::angular::{class_weights, cosines};
 use super::{Loss, Moment, cross_entropy};
-
-/// The scale for a number of classes.
-pub(super) fn scale_for(classes: usize) -> f64 {
-    1.25 * least_scale(classes)
-}
 
 /// The head: class weights [c, d].
 #[derive(Module, Debug)]
@@ -59,10 +54,5 @@ mod tests {
         let loss = |x, w, labels| loss(x, w, labels, golden.parameter("scale"));
         golden.assert_loss(loss);
         assert_gradient(&golden, loss);
-    }
-
-    #[test]
-    fn the_default_scale_is_the_papers_for_its_data() {
-        assert!((scale_for(10_572) - 20.0).abs() < 0.5, "{}", scale_for(10_572));
     }
 }
