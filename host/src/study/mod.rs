@@ -325,7 +325,7 @@ fn row(runs: &Runs, sampled: Option<&Sampled>, softmax: Option<&Sampled>) -> Row
         diverged: diverged.collect(),
         estimates: sampled.map(Sampled::estimates),
         fnir_less_softmax: sampled.zip(softmax).filter(|_| is_other).map(|(own, of)| own.fnir_less(of)),
-        seconds: seconds.iter().sum::<f64>() / seconds.len().max(1) as f64,
+        seconds: seconds.iter().fold(0.0, |a, b| a + b) / seconds.len().max(1) as f64,
     }
 }
 
