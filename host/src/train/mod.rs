@@ -7,6 +7,7 @@ pub mod augment;
 pub mod checkpoint;
 mod degrade;
 pub mod export;
+mod init;
 mod keep;
 pub mod metrics;
 pub mod optimizer;
@@ -15,6 +16,7 @@ pub mod schedule;
 pub mod source;
 pub(crate) mod state;
 pub mod validate;
+pub mod weights;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -28,15 +30,18 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use tract_onnx::pb::ModelProto;
 
+use crate::disk;
 use crate::loss::{Head, Loss, Moment};
 use crate::net::Net;
 use crate::synth::dice::Dice;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use init::InitError;
 pub use recipe::{Recipe, RecipeError};
 pub use source::{Source, SourceError, UNSEEN_FIRST};
 pub use validate::Validation;
 
+use init::Initial;
 use keep::Kept;
 use metrics::{Metrics, MetricsError};
 use optimizer::Optimizer;
@@ -112,6 +117,17 @@ pub enum TrainError {
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The file with the first weights cannot be used.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The weights cannot be written.
+    #[error("cannot write {}: {why}", path.display())]
+    Weights {
+        /// Which file.
+        path: PathBuf,
+        /// What the file system said.
+        why: std::io::Error,
+    },
     /// The metrics cannot be kept.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -158,6 +174,11 @@ pub struct Options {
     pub resume: bool,
     /// Where JSON lines about the loss and the validations go.
     pub metrics: Option<PathBuf>,
+    /// Where the first weights come from: a float ONNX of the recipe's network, or a `.safetensors` of [`Options::weights`]. A
+    /// training that goes on has them in its checkpoint; then it must be the file that it began from.
+    pub init: Option<PathBuf>,
+    /// Where the weights go at the end beside the model, unfolded and with the head's: a `.safetensors`.
+    pub weights: Option<PathBuf>,
 }
 
 /// Trains `recipe` from the beginning, without checkpoints.
@@ -182,13 +203,23 @@ pub fn train_with(
     // Steps must run on this thread, not inside a pool: burn keeps running statistics by thread. So the limit is put on the
     // process's own pool; one that has been started already keeps its size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let init = options.init.as_deref();
+    let initial = init.map(|path| Ok::<_, InitError>((path, Initial::read(path, recipe)?))).transpose()?;
+    let checkpoint = options.checkpoint.as_deref().filter(|_| options.resume);
+    let from = checkpoint.map(|path| Ok::<_, TrainError>((path, Checkpoint::read(path, &recipe.digest())?)));
+    let from = from.transpose()?;
     let source = Source::open(recipe)?;
     progress.begin(&source);
     let mut trainer = Trainer::new(recipe, &source);
-    if options.resume
-        && let Some(path) = &options.checkpoint
-    {
-        trainer.restore(Checkpoint::read(path, &recipe.digest())?, path)?;
+    match (from, initial) {
+        (Some((path, from)), initial) => {
+            if let Some((given, initial)) = initial {
+                from.check_file("init", given, &initial.sha256, path)?;
+            }
+            trainer.restore(from, path)?;
+        }
+        (None, Some((_, initial))) => trainer.begin_from(&initial)?,
+        (None, None) => {}
     }
     trainer.run(options, progress)
 }
@@ -206,6 +237,8 @@ struct Trainer<'a> {
     model: Model,
     optimizer: Optimizer,
     kept: Kept,
+    /// Digests of files that decide the weights, as in [`Checkpoint::files`].
+    files: BTreeMap<String, String>,
     /// Over about the last fifty steps; no number before the first.
     mean_loss: f64,
     /// Steps in a row without a gradient.
@@ -228,6 +261,7 @@ impl<'a> Trainer<'a> {
             model: Model { net, head },
             optimizer,
             kept,
+            files: BTreeMap::new(),
             mean_loss: f64::NAN,
             still: 0,
         }
@@ -243,7 +277,8 @@ impl<'a> Trainer<'a> {
         // The bits of an f64 in two of the f32 that vectors hold.
         let bits = self.mean_loss.to_bits();
         values.insert(MEAN_LOSS.into(), [bits >> 32, bits].map(|word| f32::from_bits(word as u32)).to_vec());
-        Checkpoint { recipe: self.recipe.digest(), steps: self.optimizer.steps(), values }
+        let (recipe, files) = (self.recipe.digest(), self.files.clone());
+        Checkpoint { recipe, steps: self.optimizer.steps(), files, values }
     }
 
     fn restore(&mut self, from: Checkpoint, path: &std::path::Path) -> Result<(), CheckpointError> {
@@ -264,6 +299,7 @@ impl<'a> Trainer<'a> {
             }
         }
         self.optimizer.restore(from.steps, vectors);
+        self.files = from.files;
         Ok(())
     }
 
@@ -331,6 +367,10 @@ impl<'a> Trainer<'a> {
         // The figures of what is given, which the last validation's are not where the best weights are kept.
         if status.validation.is_none() || recipe.train.patience > 0 {
             status.validation = Some(self.validate_net(&net));
+        }
+        if let Some(path) = &options.weights {
+            let bytes = weights::to_bytes(&weights::of(&Model { net: net.clone(), ..self.model.valid() }));
+            disk::replace(path, &bytes).map_err(|why| TrainError::Weights { path: path.clone(), why })?;
         }
         let model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
         let (classes, parameters, broken) = (source.classes(), net.num_params(), source.broken());
