@@ -144,12 +144,16 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         100.0 * validation.tar_at_1e2,
         100.0 * validation.accuracy,
     ));
+    if let Some(cosine) = validation.cosine_to_teacher {
+        ui.say(format!("mean cosine to the teacher on held-out images: {cosine:.3}"));
+    }
     ui.note(format!("how it went: {} and {}", plot.display(), metrics.display()));
     ui.note(format!("next: arcgate import {} --calibrate DIR", output.display()));
     ui.json(&serde_json::json!({
         "model": output, "init": options.init, "weights": options.weights, "metrics": metrics, "plot": plot, "classes": trained.classes, "parameters": trained.parameters, "images": status.images,
         "loss": status.loss, "images_per_second": status.images_per_second,
-        "validation": { "tar_at_far": { "0.01": validation.tar_at_1e2 }, "accuracy": validation.accuracy },
+        "validation": { "tar_at_far": { "0.01": validation.tar_at_1e2 }, "accuracy": validation.accuracy,
+            "cosine_to_teacher": validation.cosine_to_teacher },
     }));
     Ok(ExitCode::SUCCESS)
 }

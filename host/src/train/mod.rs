@@ -6,6 +6,7 @@
 pub mod augment;
 pub mod checkpoint;
 mod degrade;
+pub mod distill;
 pub mod export;
 mod init;
 mod keep;
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
@@ -52,6 +53,8 @@ use state::Values;
 struct Model {
     net: Net,
     head: Head,
+    /// From the student's embedding to the teacher's, where their lengths differ.
+    projection: Option<Param<Tensor<2>>>,
 }
 
 /// Where a training stands.
@@ -216,6 +219,9 @@ pub fn train_with(
             if let Some((given, initial)) = initial {
                 from.check_file("init", given, &initial.sha256, path)?;
             }
+            if let Some(teacher) = source.teacher() {
+                from.check_file("teacher", teacher.path(), teacher.sha256(), path)?;
+            }
             trainer.restore(from, path)?;
         }
         (None, Some((_, initial))) => trainer.begin_from(&initial)?,
@@ -228,6 +234,8 @@ pub fn train_with(
 struct Batch {
     pixels: Vec<f32>,
     labels: Vec<i64>,
+    /// The teacher's embeddings, one after the other; none without a teacher.
+    targets: Vec<f32>,
 }
 
 struct Trainer<'a> {
@@ -250,7 +258,11 @@ impl<'a> Trainer<'a> {
         let device = Device::flex().autodiff();
         let mut dice = Dice::new(recipe.seed, 0, WEIGHTS, 0);
         let net = Net::new(&recipe.net, &mut dice, &device);
-        let head = recipe.loss.head(source.classes(), recipe.net.embedding, &mut dice, &device);
+        // A head that is never asked is none of a million classes.
+        let classes = if recipe.heeds_labels() { source.classes() } else { 2 };
+        let head = recipe.loss.head(classes, recipe.net.embedding, &mut dice, &device);
+        let projection = source.teacher().and_then(|t| distill::projection(t, recipe, &device));
+        let teacher = source.teacher().map(|t| ("teacher".to_owned(), t.sha256().to_owned()));
         let t = &recipe.train;
         let optimizer = Optimizer::new(t.optimizer, t.momentum, t.weight_decay, t.clip);
         let kept = Kept::new(t.ema, t.patience);
@@ -258,10 +270,10 @@ impl<'a> Trainer<'a> {
             recipe,
             source,
             device,
-            model: Model { net, head },
+            model: Model { net, head, projection },
             optimizer,
             kept,
-            files: BTreeMap::new(),
+            files: teacher.into_iter().collect(),
             mean_loss: f64::NAN,
             still: 0,
         }
@@ -390,7 +402,17 @@ impl<'a> Trainer<'a> {
         let labels = Tensor::<1, Int>::from_data(TensorData::new(batch.labels, [number]), &self.device);
         let embeddings = self.model.net.forward(pixels);
         let at = Moment { step, warmth: self.recipe.loss.warmth(done) };
-        let loss = self.model.head.forward(embeddings.clone(), labels, at);
+        let loss = || self.model.head.forward(embeddings.clone(), labels, at);
+        let loss = match &self.recipe.distill {
+            None => loss(),
+            Some(distill) => {
+                let width = batch.targets.len() / number;
+                let targets =
+                    Tensor::from_data(TensorData::new(batch.targets, [number, width]), &self.device);
+                let projection = self.model.projection.as_ref();
+                distill.mix(distill::cosines(embeddings.clone(), targets, projection), loss)
+            }
+        };
         let value = loss.clone().into_scalar::<f32>();
         if !value.is_finite() {
             let cause = self.why_not_finite(&embeddings);
@@ -430,7 +452,11 @@ impl<'a> Trainer<'a> {
     fn heard(&mut self, validation: Validation) -> bool {
         let average = self.kept.average().cloned();
         let net = &self.model.net;
-        self.kept.validated(validation.tar_at_1e2, || average.unwrap_or_else(|| state::values(&net.valid())))
+        let figure = match validation.cosine_to_teacher {
+            Some(cosine) if !self.recipe.heeds_labels() => cosine,
+            _ => validation.tar_at_1e2,
+        };
+        self.kept.validated(figure, || average.unwrap_or_else(|| state::values(&net.valid())))
     }
 
     fn validate(&self) -> Validation {
@@ -451,7 +477,18 @@ impl<'a> Trainer<'a> {
             embeddings.extend(state::floats(&net.forward(pixels)));
         }
         let identities: Vec<usize> = self.source.held_out().iter().map(|h| h.0).collect();
-        validate::validate(&embeddings, &identities)
+        let figures = validate::validate(&embeddings, &identities);
+        let targets = self.source.held_out_targets();
+        let cosine_to_teacher = targets.first().map(|first| {
+            let tensor = |values: Vec<f32>, width| {
+                Tensor::<2>::from_data(TensorData::new(values, [targets.len(), width]), &device)
+            };
+            let (own, theirs) =
+                (tensor(embeddings, self.recipe.net.embedding), tensor(targets.concat(), first.len()));
+            let projection = self.model.valid().projection;
+            f64::from(distill::cosines(own, theirs, projection.as_ref()).mean().into_scalar::<f32>())
+        });
+        Validation { cosine_to_teacher, ..figures }
     }
 }
 
@@ -487,10 +524,11 @@ const WEIGHTS: u64 = 12;
 fn load(recipe: &Recipe, source: &Source, step: usize) -> Result<Batch, SourceError> {
     let numbers = step * recipe.train.batch..(step + 1) * recipe.train.batch;
     let samples: Result<Vec<_>, SourceError> = numbers.into_par_iter().map(|n| source.sample(n)).collect();
-    let mut batch = Batch { pixels: Vec::new(), labels: Vec::new() };
+    let mut batch = Batch { pixels: Vec::new(), labels: Vec::new(), targets: Vec::new() };
     for sample in samples? {
         normalise(&sample.crop, recipe, &mut batch.pixels);
         batch.labels.push(sample.class as i64);
+        batch.targets.extend(sample.target);
     }
     Ok(batch)
 }

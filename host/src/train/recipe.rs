@@ -9,6 +9,7 @@ use crate::loss::LossConfig;
 use crate::net::NetConfig;
 use crate::onnx::metadata::{FloatInput, face_template, hex};
 
+use super::distill::DistillConfig;
 use super::optimizer::Rule;
 use super::schedule::Schedule;
 
@@ -28,6 +29,9 @@ pub struct Recipe {
     pub input: InputConfig,
     /// What is learnt.
     pub loss: LossConfig,
+    /// Whom it is learnt from besides, if anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<DistillConfig>,
     /// What it is learnt on.
     pub data: DataConfig,
     /// How images are varied.
@@ -97,6 +101,10 @@ pub enum DataConfig {
         /// A face detector (YuNet ONNX) for photographs that no landmarks.csv knows.
         #[serde(default)]
         detector: Option<PathBuf>,
+        /// Whether nobody knows who is who, wherever the images lie: each is an identity of its own, of which a mirror image is
+        /// the second view. For distillation with weight 1.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unlabelled: bool,
     },
     /// InsightFace's NAME.rec with its NAME.idx: aligned faces, read from the file as they are needed.
     Records {
@@ -291,6 +299,9 @@ impl Recipe {
             }
             _ => {}
         }
+        if let Some(distill) = &mut recipe.distill {
+            distill.teacher = folder.join(&distill.teacher);
+        }
         Ok(recipe)
     }
 
@@ -312,7 +323,7 @@ impl Recipe {
     }
 
     /// What is wrong with the values, and what would be accepted.
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if self.name.is_empty() || !self.name.chars().all(plain) {
             return Err(format!("name = {:?}\n  accepted: letters, digits, - and _", self.name));
@@ -323,6 +334,7 @@ impl Recipe {
         };
         self.net.check()?;
         self.loss.check()?;
+        self.distill.as_ref().map_or(Ok(()), DistillConfig::check)?;
         within("input.mean", self.input.mean.into(), 0.0, 1.0)?;
         within("input.std", self.input.std.into(), 0.01, 10.0)?;
         let (identities, validation) = match self.data {
@@ -340,6 +352,12 @@ impl Recipe {
         if matches!(self.data, DataConfig::Records { .. }) && self.input.template != Template::Face {
             return Err(
                 "input.template = \"none\"\n  accepted: \"face\", because records hold aligned faces".into(),
+            );
+        }
+        if matches!(self.data, DataConfig::Folder { unlabelled: true, .. }) && self.heeds_labels() {
+            return Err(
+                "data.unlabelled = true\n  accepted: with distill.weight = 1, for which no label counts"
+                    .into(),
             );
         }
         let a = &self.augment;
@@ -430,8 +448,17 @@ impl Recipe {
             DataConfig::Omniglot { path, .. } => *path = None,
             DataConfig::Synth { .. } => {}
         }
+        // Checkpoints hold the teacher's own digest.
+        if let Some(distill) = &mut own.distill {
+            distill.teacher = PathBuf::new();
+        }
         let text = serde_json::to_string(&own).expect("plain fields always serialize");
         hex(&Sha256::digest(text))
+    }
+
+    /// Whether the loss is taken, and not the teacher's word alone.
+    pub fn heeds_labels(&self) -> bool {
+        self.distill.as_ref().is_none_or(|d| d.weight < 1.0)
     }
 
     /// Images of each class in a batch.
@@ -496,6 +523,7 @@ mod tests {
             least_images: 1,
             leave_out: None,
             detector: None,
+            unlabelled: false,
         };
         assert!(folder.check().unwrap_err().contains("one image has no pair"));
         let large = wrong(&triplet("batch = 4096"));

@@ -17,13 +17,15 @@ use rayon::prelude::*;
 use crate::data::omniglot::{self, OmniglotError};
 use crate::data::recordio::{RecordError, Records};
 use crate::data::{DataError, LeftOut};
+use crate::onnx::metadata::face_template;
 use crate::photo::{Detector, PhotoError};
 use crate::synth::Portraits;
 use crate::synth::dice::Dice;
 
 use super::augment::{Picture, Variation, crop};
 use super::degrade::degrade;
-use super::recipe::{DataConfig, Recipe};
+use super::distill::{Teacher, TeacherError};
+use super::recipe::{AugmentConfig, DataConfig, Recipe, Template};
 use folder::{LeaveOut, folder};
 use records::readable;
 
@@ -54,6 +56,9 @@ pub enum SourceError {
     /// The file of records cannot be read.
     #[error(transparent)]
     Records(#[from] RecordError),
+    /// There is nothing to learn from the teacher.
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
     /// Nothing can be learnt of a class.
     #[error("no image of class {class} can be read")]
     Unreadable {
@@ -86,6 +91,8 @@ pub struct Sample {
     pub crop: Vec<u8>,
     /// Its class, counted from 0.
     pub class: usize,
+    /// The teacher's embedding of it, of unit length; empty without a teacher.
+    pub target: Vec<f32>,
 }
 
 enum Kind {
@@ -106,6 +113,11 @@ pub struct Source {
     /// Records that gave no image, found on the way.
     broken: Mutex<BTreeSet<String>>,
     recipe: Recipe,
+    /// Columns and rows at which images are cut and varied: the input's, or the teacher's where that is larger.
+    size: [usize; 2],
+    teacher: Option<Teacher>,
+    /// The teacher's embeddings of the held-out images.
+    held_out_targets: Vec<Vec<f32>>,
 }
 
 impl Source {
@@ -114,18 +126,27 @@ impl Source {
     /// # Errors
     /// See [`SourceError`].
     pub fn open(recipe: &Recipe) -> Result<Self, SourceError> {
+        let Some(distill) = &recipe.distill else { return Self::images(recipe, recipe.net.input) };
+        let teacher = Teacher::open(distill, recipe)?;
+        let mut source = Self::images(recipe, teacher.cut(recipe.net.input))?;
+        let picture = |crop: &Vec<u8>| source.picture(crop.clone());
+        let seen = source.held_out.par_iter().map(|(_, crop)| teacher.target(&picture(crop)));
+        let targets: Result<_, TeacherError> = seen.collect();
         let [columns, rows] = recipe.net.input;
+        let own =
+            |(i, crop_): &(usize, Vec<u8>)| (*i, crop(&picture(crop_), &Variation::plain(0), columns, rows));
+        let held_out = source.held_out.par_iter().map(own).collect();
+        (source.held_out_targets, source.held_out) = (targets?, held_out);
+        source.teacher = Some(teacher);
+        Ok(source)
+    }
+
+    /// The images without a teacher, cut to `size`.
+    fn images(recipe: &Recipe, size @ [columns, rows]: [usize; 2]) -> Result<Self, SourceError> {
         match &recipe.data {
             DataConfig::Synth { population, identities, validation } => {
                 let people = Portraits::new(*population);
-                let mut source = Source {
-                    kind: Kind::Synth(people),
-                    classes: *identities,
-                    held_out: Vec::new(),
-                    left_out: Vec::new(),
-                    broken: Mutex::default(),
-                    recipe: recipe.clone(),
-                };
+                let mut source = Self::of(Kind::Synth(people), *identities, Vec::new(), recipe, size);
                 let views = (0..*validation).into_par_iter().flat_map_iter(|i| {
                     let identity = VALIDATION_FIRST + i as u64;
                     let source = &source;
@@ -135,15 +156,16 @@ impl Source {
                 source.held_out = held_out;
                 Ok(source)
             }
-            DataConfig::Folder { path, validation, least_images, leave_out, detector } => {
+            DataConfig::Folder { path, validation, least_images, leave_out, detector, unlabelled } => {
                 let listed = leave_out.as_deref().map(LeaveOut::read).transpose()?.unwrap_or_default();
                 let detector = detector.as_ref().map(Detector::open).transpose()?;
-                let (identities, left_out) = folder(recipe, path, *least_images, &listed, detector)?;
-                let source = Self::of_pictures(recipe, identities, *validation, *least_images, 1)?;
+                let (identities, left_out) =
+                    folder(recipe, size, path, *least_images, *unlabelled, &listed, detector)?;
+                let source = Self::of_pictures(recipe, size, identities, *validation, *least_images, 1)?;
                 Ok(Source { left_out, ..source })
             }
             DataConfig::Records { path, validation, least_images } => {
-                Self::of_records(recipe, Records::open(path)?, *validation, *least_images)
+                Self::of_records(recipe, size, Records::open(path)?, *validation, *least_images)
             }
             DataConfig::Omniglot { path, validation, rotations } => {
                 let default = || crate::data::default_root().join("omniglot").join("python");
@@ -156,14 +178,35 @@ impl Source {
                 let shrunk = |d: &GrayImage| shrink(d, [2 * columns, 2 * rows], recipe.net.planes());
                 let identities =
                     characters.par_iter().map(|c| c.drawings.iter().map(shrunk).collect()).collect();
-                Self::of_pictures(recipe, identities, *validation, 2, if *rotations { 4 } else { 1 })
+                Self::of_pictures(recipe, size, identities, *validation, 2, if *rotations { 4 } else { 1 })
             }
+        }
+    }
+
+    fn of(
+        kind: Kind,
+        classes: usize,
+        held_out: Vec<(usize, Vec<u8>)>,
+        recipe: &Recipe,
+        size: [usize; 2],
+    ) -> Self {
+        Source {
+            kind,
+            classes,
+            held_out,
+            left_out: Vec::new(),
+            broken: Mutex::default(),
+            recipe: recipe.clone(),
+            size,
+            teacher: None,
+            held_out_targets: Vec::new(),
         }
     }
 
     /// Holds out `validation` identities evenly over the list (an alphabet's neighbours resemble each other).
     fn of_pictures(
         recipe: &Recipe,
+        size @ [columns, rows]: [usize; 2],
         identities: Vec<Vec<Picture>>,
         validation: usize,
         images: usize,
@@ -173,29 +216,26 @@ impl Source {
         if found < validation + 2 {
             return Err(SourceError::TooFew { found, images, validation });
         }
-        let [columns, rows] = recipe.net.input;
+        let unlabelled = matches!(recipe.data, DataConfig::Folder { unlabelled: true, .. });
         let (mut learnt, mut held_out) = (Vec::new(), Vec::new());
         for (i, pictures) in identities.into_iter().enumerate() {
             if is_held_out(i, validation, found) {
-                let views = pictures.iter().take(VALIDATION_VIEWS);
-                held_out.extend(views.map(|p| (i, crop(p, &Variation::plain(0), columns, rows))));
+                let cut = |vary: Variation| move |p: &Picture| (i, crop(p, &vary, columns, rows));
+                held_out.extend(pictures.iter().take(VALIDATION_VIEWS).map(cut(Variation::plain(0))));
+                if unlabelled {
+                    held_out.extend(pictures.iter().map(cut(Variation::mirrored())));
+                }
             } else {
                 learnt.push(pictures);
             }
         }
         let classes = learnt.len() * turns;
-        Ok(Source {
-            kind: Kind::Pictures { identities: learnt, turns },
-            classes,
-            held_out,
-            left_out: Vec::new(),
-            broken: Mutex::default(),
-            recipe: recipe.clone(),
-        })
+        Ok(Self::of(Kind::Pictures { identities: learnt, turns }, classes, held_out, recipe, size))
     }
 
     fn of_records(
         recipe: &Recipe,
+        size @ [columns, rows]: [usize; 2],
         records: Records,
         validation: usize,
         images: usize,
@@ -208,7 +248,6 @@ impl Source {
         }
         let (held, learnt): (Vec<_>, Vec<_>) =
             classes.into_iter().enumerate().partition(|(i, _)| is_held_out(*i, validation, found));
-        let [columns, rows] = recipe.net.input;
         let (mut held_out, broken) = (Vec::new(), Mutex::default());
         for (identity, (class, size)) in held {
             for picture in readable(&records, class, 0..size, recipe, &broken).take(VALIDATION_VIEWS) {
@@ -216,14 +255,8 @@ impl Source {
             }
         }
         let learnt: Vec<(usize, usize)> = learnt.into_iter().map(|(_, class)| class).collect();
-        Ok(Source {
-            classes: learnt.len(),
-            kind: Kind::Records { records, learnt },
-            held_out,
-            left_out: Vec::new(),
-            broken,
-            recipe: recipe.clone(),
-        })
+        let classes = learnt.len();
+        Ok(Source { broken, ..Self::of(Kind::Records { records, learnt }, classes, held_out, recipe, size) })
     }
 
     /// How many classes there are to learn.
@@ -234,6 +267,16 @@ impl Source {
     /// The held-out identities' images: identity and crop.
     pub fn held_out(&self) -> &[(usize, Vec<u8>)] {
         &self.held_out
+    }
+
+    /// The teacher's embeddings of the held-out images, of unit length; none without a teacher.
+    pub fn held_out_targets(&self) -> &[Vec<f32>] {
+        &self.held_out_targets
+    }
+
+    /// The teacher, if there is one.
+    pub fn teacher(&self) -> Option<&Teacher> {
+        self.teacher.as_ref()
     }
 
     /// Images that are broken or show no face.
@@ -259,14 +302,12 @@ impl Source {
         let (round, place) = (group / self.classes, group % self.classes);
         let class = permuted(place, self.classes, (self.recipe.seed, ORDER), round as u64);
         let mut dice = Dice::new(self.recipe.seed, number as u64, SAMPLE, 0);
-        let size @ [columns, rows] = self.recipe.net.input;
-        let crop = match &self.kind {
+        let size @ [columns, rows] = self.size;
+        let varied = match &self.kind {
             Kind::Synth(people) => {
                 let bytes = self.paint(people, class as u64, (round * per_class + shot) as u64);
-                let picture =
-                    Picture { width: columns, height: rows, channels: self.recipe.net.planes(), data: bytes };
                 let vary = Variation::roll(&self.recipe.augment, 0, &mut dice);
-                crop(&picture, &vary, columns, rows)
+                crop(&self.picture(bytes), &vary, columns, rows)
             }
             Kind::Pictures { identities, turns } => {
                 let pictures = &identities[class / turns];
@@ -284,7 +325,23 @@ impl Source {
                 crop(&picture, &vary, columns, rows)
             }
         };
-        Ok(Sample { crop: degrade(&self.recipe.augment, crop, size, &mut dice), class })
+        // A blur is given in pixels of the input.
+        let blur = self.recipe.augment.blur * rows as f32 / self.recipe.net.input[1] as f32;
+        let augment = AugmentConfig { blur, ..self.recipe.augment.clone() };
+        let picture = self.picture(degrade(&augment, varied, size, &mut dice));
+        let target = self.teacher.as_ref().map(|teacher| teacher.target(&picture)).transpose()?;
+        let [columns, rows] = self.recipe.net.input;
+        let crop = match self.size == self.recipe.net.input {
+            true => picture.data,
+            false => crop(&picture, &Variation::plain(0), columns, rows),
+        };
+        Ok(Sample { crop, class, target: target.unwrap_or_default() })
+    }
+
+    /// Bytes of a crop of the size at which images are cut.
+    fn picture(&self, data: Vec<u8>) -> Picture {
+        let [width, height] = self.size;
+        Picture { width, height, channels: self.recipe.net.planes(), data }
     }
 
     /// Which of a class's `size` images shot `shot` of a group takes: different ones, as long as there are any.
@@ -296,7 +353,7 @@ impl Source {
     }
 
     fn paint(&self, people: &Portraits, identity: u64, view: u64) -> Vec<u8> {
-        let [columns, rows] = self.recipe.net.input.map(|s| s as u32);
+        let [columns, rows] = self.size.map(|s| s as u32);
         let portrait = people.portrait(identity, view, (columns, rows));
         if self.recipe.net.planes() == 1 {
             portrait.pixels().map(|p| luma(p.0)).collect()
@@ -344,7 +401,8 @@ fn info(recipe: &Recipe, [columns, rows]: [usize; 2]) -> ModelInfo {
         width: columns as u16,
         height: rows as u16,
         order,
-        template: recipe.float_input().template.map(|points| points.map(Point2::from)),
+        template: (recipe.input.template == Template::Face)
+            .then(|| face_template(columns, rows).map(Point2::from)),
         dimension: recipe.net.embedding as u16,
         embedding_id: [0; 32],
         threshold: None,
