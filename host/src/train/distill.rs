@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use arcgate_firmware::align::luma;
 use burn::module::Param;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Recipe;
 use super::augment::{Picture, Variation, crop};
 use super::recipe::Template;
+use super::{Model, Recipe};
 use crate::engine::{EngineError, FloatEngine};
 use crate::eval::float::{self, FloatError, Said};
 use crate::loss::unit_rows;
@@ -199,17 +199,18 @@ pub(super) fn projection(teacher: &Teacher, recipe: &Recipe, device: &Device) ->
 /// The key that sets the matrix's random numbers apart.
 const PROJECTION: u64 = 14;
 
-/// Cosines [b, 1] between `embeddings` [b, d] and the teacher's [b, t], which are of unit length.
-pub(super) fn cosines(
-    embeddings: Tensor<2>,
-    targets: Tensor<2>,
-    projection: Option<&Param<Tensor<2>>>,
-) -> Tensor<2> {
-    let seen = match projection {
-        Some(matrix) => embeddings.matmul(matrix.val()),
-        None => embeddings,
-    };
-    (unit_rows(seen) * targets).sum_dim(1)
+impl Model {
+    /// Cosines [b, 1] between `embeddings` [b, d] and the teacher's, which are of unit length and lie one after the other.
+    pub(super) fn cosines(&self, embeddings: Tensor<2>, targets: Vec<f32>) -> Tensor<2> {
+        let images = embeddings.dims()[0];
+        let shape = [images, targets.len() / images];
+        let targets = Tensor::<2>::from_data(TensorData::new(targets, shape), &embeddings.device());
+        let seen = match &self.projection {
+            Some(matrix) => embeddings.matmul(matrix.val()),
+            None => embeddings,
+        };
+        (unit_rows(seen) * targets).sum_dim(1)
+    }
 }
 
 impl DistillConfig {

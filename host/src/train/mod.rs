@@ -404,14 +404,8 @@ impl<'a> Trainer<'a> {
         let at = Moment { step, warmth: self.recipe.loss.warmth(done) };
         let loss = || self.model.head.forward(embeddings.clone(), labels, at);
         let loss = match &self.recipe.distill {
+            Some(distill) => distill.mix(self.model.cosines(embeddings.clone(), batch.targets), loss),
             None => loss(),
-            Some(distill) => {
-                let width = batch.targets.len() / number;
-                let targets =
-                    Tensor::from_data(TensorData::new(batch.targets, [number, width]), &self.device);
-                let projection = self.model.projection.as_ref();
-                distill.mix(distill::cosines(embeddings.clone(), targets, projection), loss)
-            }
         };
         let value = loss.clone().into_scalar::<f32>();
         if !value.is_finite() {
@@ -477,18 +471,15 @@ impl<'a> Trainer<'a> {
             embeddings.extend(state::floats(&net.forward(pixels)));
         }
         let identities: Vec<usize> = self.source.held_out().iter().map(|h| h.0).collect();
-        let figures = validate::validate(&embeddings, &identities);
+        let mut figures = validate::validate(&embeddings, &identities);
         let targets = self.source.held_out_targets();
-        let cosine_to_teacher = targets.first().map(|first| {
-            let tensor = |values: Vec<f32>, width| {
-                Tensor::<2>::from_data(TensorData::new(values, [targets.len(), width]), &device)
-            };
-            let (own, theirs) =
-                (tensor(embeddings, self.recipe.net.embedding), tensor(targets.concat(), first.len()));
-            let projection = self.model.valid().projection;
-            f64::from(distill::cosines(own, theirs, projection.as_ref()).mean().into_scalar::<f32>())
-        });
-        Validation { cosine_to_teacher, ..figures }
+        if !targets.is_empty() {
+            let shape = [identities.len(), self.recipe.net.embedding];
+            let embeddings = Tensor::from_data(TensorData::new(embeddings, shape), &device);
+            let cosines = self.model.valid().cosines(embeddings, targets.concat());
+            figures.cosine_to_teacher = Some(f64::from(cosines.mean().into_scalar::<f32>()));
+        }
+        figures
     }
 }
 

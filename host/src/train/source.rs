@@ -129,12 +129,12 @@ impl Source {
         let Some(distill) = &recipe.distill else { return Self::images(recipe, recipe.net.input) };
         let teacher = Teacher::open(distill, recipe)?;
         let mut source = Self::images(recipe, teacher.cut(recipe.net.input))?;
-        let picture = |crop: &Vec<u8>| source.picture(crop.clone());
-        let seen = source.held_out.par_iter().map(|(_, crop)| teacher.target(&picture(crop)));
+        let picture = |cut: &Vec<u8>| source.picture(cut.clone());
+        let seen = source.held_out.par_iter().map(|(_, cut)| teacher.target(&picture(cut)));
         let targets: Result<_, TeacherError> = seen.collect();
         let [columns, rows] = recipe.net.input;
         let own =
-            |(i, crop_): &(usize, Vec<u8>)| (*i, crop(&picture(crop_), &Variation::plain(0), columns, rows));
+            |(i, cut): &(usize, Vec<u8>)| (*i, crop(&picture(cut), &Variation::plain(0), columns, rows));
         let held_out = source.held_out.par_iter().map(own).collect();
         (source.held_out_targets, source.held_out) = (targets?, held_out);
         source.teacher = Some(teacher);
@@ -326,7 +326,7 @@ impl Source {
             }
         };
         // A blur is given in pixels of the input.
-        let blur = self.recipe.augment.blur * rows as f32 / self.recipe.net.input[1] as f32;
+        let blur = self.recipe.augment.blur * (rows as f32 / self.recipe.net.input[1] as f32);
         let augment = AugmentConfig { blur, ..self.recipe.augment.clone() };
         let picture = self.picture(degrade(&augment, varied, size, &mut dice));
         let target = self.teacher.as_ref().map(|teacher| teacher.target(&picture)).transpose()?;

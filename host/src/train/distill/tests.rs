@@ -7,7 +7,9 @@ use crate::synth::Portraits;
 use crate::train::recipe::DataConfig;
 use crate::train::state::floats;
 use crate::train::tests::{engine, tiny};
-use crate::train::{CheckpointError, Options, Source, SourceError, Status, TrainError, train, train_with};
+use crate::train::{
+    CheckpointError, Options, Source, SourceError, Status, TrainError, Trainer, train, train_with,
+};
 
 /// A teacher trained for a moment, in `folder`; and its recipe.
 fn teacher(folder: &Path, name: &str, input: [usize; 2], images: usize) -> (PathBuf, Recipe) {
@@ -33,9 +35,13 @@ fn learns_from(teacher: &Path, weight: f64) -> Option<DistillConfig> {
 fn the_mixture_is_what_it_says() {
     let device = Device::flex().autodiff();
     let student = Tensor::<2>::from_floats([[3.0, 4.0], [0.0, -2.0]], &device).require_grad();
-    let targets = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, -1.0]], &device);
+    let targets = vec![1.0, 0.0, 0.0, -1.0];
+    let mut recipe = tiny(ActivationKind::Relu, [24, 24], "rgb");
+    recipe.net.embedding = 2;
+    let source = Source::open(&recipe).unwrap();
+    let mut model = Trainer::new(&recipe, &source).model;
     let config = DistillConfig { scale: 10.0, ..learns_from(Path::new("t"), 0.25).unwrap() };
-    let cosines = cosines(student.clone(), targets.clone(), None);
+    let cosines = model.cosines(student.clone(), targets.clone());
     assert!((floats(&cosines)[0] - 0.6).abs() < 1e-6 && (floats(&cosines)[1] - 1.0).abs() < 1e-6);
     let mixed = config.mix(cosines.clone(), || Tensor::from_floats([2.0], &device));
     // 0.75 of the loss, a quarter of ten times the mean of 0.4 and 0.
@@ -46,8 +52,8 @@ fn the_mixture_is_what_it_says() {
     // At a right angle to the embedding, towards the target.
     let [x, y, ..] = floats(&gradient)[..] else { unreachable!() };
     assert!((3.0 * x + 4.0 * y).abs() < 1e-5 && x < 0.0, "{x}, {y}");
-    let matrix = Param::from_tensor(Tensor::<2>::from_floats([[0.0, 1.0], [1.0, 0.0]], &device));
-    let turned = super::cosines(student, targets, Some(&matrix));
+    model.projection = Some(Param::from_tensor(Tensor::from_floats([[0.0, 1.0], [1.0, 0.0]], &device)));
+    let turned = model.cosines(student, targets);
     assert!((floats(&turned)[0] - 0.8).abs() < 1e-6 && floats(&turned)[1].abs() < 1e-6);
 }
 

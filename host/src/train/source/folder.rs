@@ -31,7 +31,8 @@ impl LeaveOut {
     }
 }
 
-/// The pictures, cut to `size` (columns, rows), of each identity of a folder with at least `least` usable images (`unlabelled`: each image is one); and the images that are broken or show no face.
+/// The pictures, cut to `size` (columns, rows), of each identity of a folder with at least `least` usable images (`unlabelled`: of
+/// each image as an identity of its own); and the images that are broken or show no face.
 pub(super) fn folder(
     recipe: &Recipe,
     size: [usize; 2],
