@@ -1,7 +1,7 @@
 //! Learning from a teacher: a float ONNX whose embeddings the student's come to point along.
 //!
 //! `(1 - weight) * loss + weight * scale * mean(1 - cos(student, teacher))`, the cosine between the student's embedding and the
-//! teacher's of the same crop with the same variation. Where their lengths differ, the student's goes through a learnt matrix
+//! teacher's of the same crop with the same variation (or, to save the teacher's time, of the image as it is). Where their lengths differ, the student's goes through a learnt matrix
 //! first, which is left behind with the head. With `weight` 1 the loss is not taken at all, and no label counts.
 //!
 //! Both see one picture: it is cut, varied and degraded at the larger of the two sizes and averaged down to the smaller.
@@ -36,6 +36,10 @@ pub struct DistillConfig {
     /// What `1 - cos` is multiplied with, so that it pulls about as hard as a loss over scaled logits does.
     #[serde(default = "sixteen")]
     pub scale: f64,
+    /// Whether the teacher sees each crop as varied as the student does. If not, it sees each image once, as it is and before the
+    /// training begins, and its word stands for all that becomes of the image: a fraction of the time. For folders.
+    #[serde(default = "yes")]
+    pub vary: bool,
     /// What the teacher's red, green and blue (or grey) have subtracted, 1 is the full range; not needed where the teacher says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f32>>,
@@ -49,6 +53,10 @@ pub struct DistillConfig {
 
 fn sixteen() -> f64 {
     16.0
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Why there is nothing to learn from a teacher.

@@ -360,6 +360,11 @@ impl Recipe {
                     .into(),
             );
         }
+        if self.distill.as_ref().is_some_and(|d| !d.vary) && !matches!(self.data, DataConfig::Folder { .. }) {
+            return Err("distill.vary = false\n  accepted: with data.source = \"folder\", whose images are few enough to \
+                 be seen once beforehand"
+                .into());
+        }
         let a = &self.augment;
         for (name, value, high) in [
             ("shift", a.shift, 0.5),

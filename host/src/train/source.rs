@@ -118,6 +118,8 @@ pub struct Source {
     teacher: Option<Teacher>,
     /// The teacher's embeddings of the held-out images.
     held_out_targets: Vec<Vec<f32>>,
+    /// Its embeddings of the pictures of each identity, where it sees each of them once.
+    targets: Vec<Vec<Vec<f32>>>,
 }
 
 impl Source {
@@ -137,6 +139,10 @@ impl Source {
             |(i, cut): &(usize, Vec<u8>)| (*i, crop(&picture(cut), &Variation::plain(0), columns, rows));
         let held_out = source.held_out.par_iter().map(own).collect();
         (source.held_out_targets, source.held_out) = (targets?, held_out);
+        if let (false, Kind::Pictures { identities, .. }) = (distill.vary, &source.kind) {
+            let each = |pictures: &Vec<Picture>| pictures.iter().map(|p| teacher.target(p)).collect();
+            source.targets = identities.par_iter().map(each).collect::<Result<_, TeacherError>>()?;
+        }
         source.teacher = Some(teacher);
         Ok(source)
     }
@@ -200,6 +206,7 @@ impl Source {
             size,
             teacher: None,
             held_out_targets: Vec::new(),
+            targets: Vec::new(),
         }
     }
 
@@ -303,6 +310,7 @@ impl Source {
         let class = permuted(place, self.classes, (self.recipe.seed, ORDER), round as u64);
         let mut dice = Dice::new(self.recipe.seed, number as u64, SAMPLE, 0);
         let size @ [columns, rows] = self.size;
+        let mut known = None;
         let varied = match &self.kind {
             Kind::Synth(people) => {
                 let bytes = self.paint(people, class as u64, (round * per_class + shot) as u64);
@@ -311,9 +319,10 @@ impl Source {
             }
             Kind::Pictures { identities, turns } => {
                 let pictures = &identities[class / turns];
-                let picture = &pictures[self.which(pictures.len(), group, shot, &mut dice)];
+                let which = self.which(pictures.len(), group, shot, &mut dice);
+                known = self.targets.get(class / turns).map(|of| of[which].clone());
                 let vary = Variation::roll(&self.recipe.augment, class % turns, &mut dice);
-                crop(picture, &vary, columns, rows)
+                crop(&pictures[which], &vary, columns, rows)
             }
             Kind::Records { records, learnt } => {
                 let (of, size) = learnt[class];
@@ -329,13 +338,17 @@ impl Source {
         let blur = self.recipe.augment.blur * (rows as f32 / self.recipe.net.input[1] as f32);
         let augment = AugmentConfig { blur, ..self.recipe.augment.clone() };
         let picture = self.picture(degrade(&augment, varied, size, &mut dice));
-        let target = self.teacher.as_ref().map(|teacher| teacher.target(&picture)).transpose()?;
+        let target = match (known, &self.teacher) {
+            (Some(known), _) => known,
+            (None, Some(teacher)) => teacher.target(&picture)?,
+            (None, None) => Vec::new(),
+        };
         let [columns, rows] = self.recipe.net.input;
         let crop = match self.size == self.recipe.net.input {
             true => picture.data,
             false => crop(&picture, &Variation::plain(0), columns, rows),
         };
-        Ok(Sample { crop, class, target: target.unwrap_or_default() })
+        Ok(Sample { crop, class, target })
     }
 
     /// Bytes of a crop of the size at which images are cut.

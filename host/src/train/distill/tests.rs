@@ -25,6 +25,7 @@ fn learns_from(teacher: &Path, weight: f64) -> Option<DistillConfig> {
         teacher: teacher.into(),
         weight,
         scale: sixteen(),
+        vary: true,
         mean: None,
         std: None,
         order: None,
@@ -131,6 +132,21 @@ fn a_teacher_alone_asks_no_labels() {
     assert_ne!(source.held_out()[0].1, source.held_out()[1].1, "the second view is the mirror image");
     let trained = train(&recipe, &mut ()).unwrap();
     assert!(trained.status.validation.unwrap().cosine_to_teacher.is_some());
+    // Asked once, the teacher says the same of all variations of an image, which differ; and what it says of the image itself.
+    recipe.augment.shift = 0.1;
+    let varied = Source::open(&recipe).unwrap();
+    recipe.distill.as_mut().unwrap().vary = false;
+    let once = Source::open(&recipe).unwrap();
+    recipe.augment = Default::default();
+    let plain = Source::open(&recipe).unwrap();
+    for number in 0..9 {
+        let of = |source: &Source| source.sample(number).unwrap();
+        let (a, b) = (of(&once), of(&plain));
+        assert!(a.crop != b.crop && a.crop == of(&varied).crop);
+        assert!(a.target == b.target && a.target != of(&varied).target);
+        let again = (0..9).map(|n| once.sample(9 + n).unwrap()).find(|s| s.class == a.class).unwrap();
+        assert!(again.crop != a.crop && again.target == a.target);
+    }
 }
 
 #[test]
@@ -228,6 +244,8 @@ fn the_table_is_checked() {
         let told = text(distill).unwrap_err().to_string();
         assert!(told.contains(words), "{told}");
     }
+    let painted = text("teacher = \"t.onnx\"\nweight = 0.5\nvary = false").unwrap_err().to_string();
+    assert!(painted.contains("distill.vary = false") && painted.contains("\"folder\""), "{painted}");
     let mut unlabelled = Recipe::demo();
     let path = PathBuf::from("faces");
     unlabelled.data = DataConfig::Folder {
