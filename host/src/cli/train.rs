@@ -35,6 +35,14 @@ pub struct Args {
     /// Begin anew although a checkpoint is there, which is written over.
     #[arg(long, conflicts_with = "resume")]
     restart: bool,
+    /// Begin with this file's weights instead of random ones: a float .onnx with the layers of the recipe's network, or a
+    /// .safetensors of --weights. The head begins with the .safetensors' where its shapes are the same, else with random ones.
+    /// With --resume it must be the file that the checkpoint began from; it may be left out then.
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+    /// Also write the weights as they are, with the head's, for --init.
+    #[arg(long, value_name = "OUT.safetensors")]
+    weights: Option<PathBuf>,
 }
 
 /// Draws the bar, and stops at Ctrl-C. With `-v` each validation gets a line of its own.
@@ -81,7 +89,16 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         checkpoint: Some(output.with_extension("checkpoint")),
         resume: args.resume,
         metrics: Some(metrics.clone()),
+        init: args.init,
+        weights: args.weights,
     };
+    for written in [Some(&output), options.weights.as_ref()].into_iter().flatten() {
+        shared::keep(written, options.init.as_ref())?;
+    }
+    let ending = |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors");
+    if let Some(path) = options.weights.as_ref().filter(|path| !ending(path)) {
+        anyhow::bail!("--weights {}\n  accepted: a name that ends in .safetensors", path.display());
+    }
     if let Some(path) =
         options.checkpoint.as_ref().filter(|path| !args.resume && !args.restart && path.exists())
     {
@@ -124,12 +141,16 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         100.0 * validation.tar_at_1e2,
         100.0 * validation.accuracy,
     ));
+    if let Some(cosine) = validation.cosine_to_teacher {
+        ui.say(format!("mean cosine to the teacher on held-out images: {cosine:.3}"));
+    }
     ui.note(format!("how it went: {} and {}", plot.display(), metrics.display()));
     ui.note(format!("next: arcgate import {} --calibrate DIR", output.display()));
     ui.json(&serde_json::json!({
-        "model": output, "metrics": metrics, "plot": plot, "classes": trained.classes, "parameters": trained.parameters, "images": status.images,
+        "model": output, "init": options.init, "weights": options.weights, "metrics": metrics, "plot": plot, "classes": trained.classes, "parameters": trained.parameters, "images": status.images,
         "loss": status.loss, "images_per_second": status.images_per_second,
-        "validation": { "tar_at_far": { "0.01": validation.tar_at_1e2 }, "accuracy": validation.accuracy },
+        "validation": { "tar_at_far": { "0.01": validation.tar_at_1e2 }, "accuracy": validation.accuracy,
+            "cosine_to_teacher": validation.cosine_to_teacher },
     }));
     Ok(ExitCode::SUCCESS)
 }

@@ -192,6 +192,7 @@ impl Study {
             net: self.net.clone(),
             input: self.input.clone(),
             loss: entry.loss.clone(),
+            distill: None,
             data: self.data.clone(),
             split: self.split.clone(),
             augment: self.augment.clone(),

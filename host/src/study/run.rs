@@ -77,6 +77,7 @@ pub fn train(folder: &Path, recipe: &Recipe, progress: &mut dyn Progress) -> Res
         resume: checkpoint.exists(),
         checkpoint: Some(checkpoint.clone()),
         metrics: Some(lines.clone()),
+        ..Options::default()
     };
     let digest = recipe.digest();
     let record = match train_with(recipe, &options, progress) {

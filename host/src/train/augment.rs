@@ -37,6 +37,11 @@ impl Variation {
         Variation { flip: false, shift: [0.0; 2], scale: 1.0, turn: [1.0, 0.0], shear: 0.0, quarter_turns }
     }
 
+    /// Left and right change places, and nothing else.
+    pub fn mirrored() -> Self {
+        Variation { flip: true, ..Variation::plain(0) }
+    }
+
     /// The one that `dice` falls for.
     pub fn roll(config: &AugmentConfig, quarter_turns: usize, dice: &mut Dice) -> Self {
         let mut up_to = |most: f32| dice.between(-most, most);

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! "arcgate checkpoint 1\n"   the format
-//! one line of JSON           recipe digest, steps taken, and name and length of each vector
+//! one line of JSON           recipe digest, steps taken, digests of other files, and name and length of each vector
 //! the vectors                f32, little-endian, in the order of the JSON
 //! 32 bytes                   SHA-256 of everything above
 //! ```
 //!
 //! There is no state of random numbers: image, order and augmentation are functions of the seed and the step.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Checkpoint {
     pub recipe: String,
     /// Steps taken.
     pub steps: usize,
+    /// SHA-256 in hexadecimal of the other files that decide the weights: "init", where it began from one, and "teacher".
+    pub files: BTreeMap<String, String>,
     /// The model's and the optimizer's vectors.
     pub values: Values,
 }
@@ -34,6 +37,8 @@ pub struct Checkpoint {
 struct Header {
     recipe: String,
     steps: usize,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    files: BTreeMap<String, String>,
     vectors: Vec<(String, usize)>,
 }
 
@@ -66,6 +71,18 @@ pub enum CheckpointError {
         /// Which file.
         path: PathBuf,
     },
+    /// It was trained with another file than the one that is given now.
+    #[error(
+        "{} was trained with another {role} file than {}\n  accepted: that file, or train without --resume to start over", path.display(), given.display()
+    )]
+    OtherFile {
+        /// The checkpoint.
+        path: PathBuf,
+        /// "init" or "teacher".
+        role: &'static str,
+        /// What is given now.
+        given: PathBuf,
+    },
 }
 
 impl CheckpointError {
@@ -82,7 +99,8 @@ impl Checkpoint {
     /// When the file system says no.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
         let vectors = self.values.iter().map(|(name, v)| (name.clone(), v.len())).collect();
-        let header = Header { recipe: self.recipe.clone(), steps: self.steps, vectors };
+        let (recipe, files) = (self.recipe.clone(), self.files.clone());
+        let header = Header { recipe, steps: self.steps, files, vectors };
         let mut bytes = MAGIC.to_vec();
         serde_json::to_writer(&mut bytes, &header).expect("plain fields serialize into memory");
         bytes.push(b'\n');
@@ -94,6 +112,24 @@ impl Checkpoint {
             path: path.into(),
             why,
         })
+    }
+
+    /// Holds the file `given` as its `role` ("init", "teacher"), whose digest is `sha256`, against the one it was trained with;
+    /// `path` is the checkpoint's own.
+    ///
+    /// # Errors
+    /// When it is another one, or there was none.
+    pub fn check_file(
+        &self,
+        role: &'static str,
+        given: &Path,
+        sha256: &str,
+        path: &Path,
+    ) -> Result<(), CheckpointError> {
+        match self.files.get(role).is_some_and(|own| own == sha256) {
+            true => Ok(()),
+            false => Err(CheckpointError::OtherFile { path: path.into(), role, given: given.into() }),
+        }
     }
 
     /// Reads the checkpoint of the recipe whose digest is `recipe`.
@@ -132,7 +168,7 @@ fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
         }
         values.insert(name, vector);
     }
-    Ok(Checkpoint { recipe: header.recipe, steps: header.steps, values })
+    Ok(Checkpoint { recipe: header.recipe, steps: header.steps, files: header.files, values })
 }
 
 #[cfg(test)]
@@ -141,7 +177,8 @@ mod tests {
 
     fn some() -> Checkpoint {
         let values = [("a.b".to_owned(), vec![1.0, f32::MIN_POSITIVE]), ("c".to_owned(), vec![-0.0])];
-        Checkpoint { recipe: "r".into(), steps: 7, values: values.into() }
+        let files = [("init".to_owned(), "5a".to_owned())].into();
+        Checkpoint { recipe: "r".into(), steps: 7, files, values: values.into() }
     }
 
     #[test]
@@ -152,6 +189,16 @@ mod tests {
         assert_eq!(Checkpoint::read(&path, "r").unwrap(), some());
         assert!(matches!(Checkpoint::read(&path, "s"), Err(CheckpointError::OtherRecipe { .. })));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn knows_the_files_that_it_was_trained_with() {
+        let (path, given) = (Path::new("x.checkpoint"), Path::new("y.onnx"));
+        assert!(some().check_file("init", given, "5a", path).is_ok());
+        for (role, sha256) in [("init", "5b"), ("teacher", "5a")] {
+            let told = some().check_file(role, given, sha256, path).unwrap_err().to_string();
+            assert!(told.contains(role) && told.contains("y.onnx"), "{told}");
+        }
     }
 
     #[test]

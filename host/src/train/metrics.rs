@@ -26,6 +26,9 @@ pub struct Line {
     /// The best balanced accuracy on the same pairs; at validations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// Mean cosine to the teacher's embeddings; at validations of a distillation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosine_to_teacher: Option<f64>,
 }
 
 /// Why metrics could not be kept.
@@ -69,6 +72,7 @@ impl Metrics {
             images_per_second: status.images_per_second,
             tar_at_1e2: validation.map(|v| v.tar_at_1e2),
             accuracy: validation.map(|v| v.accuracy),
+            cosine_to_teacher: validation.and_then(|v| v.cosine_to_teacher),
         };
         let written = self.file.write_all(text(&line).as_bytes());
         written.map_err(|why| MetricsError { path: self.path.clone(), why })
@@ -99,7 +103,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.jsonl");
         let mut metrics = Metrics::open(&path, 0).unwrap();
-        let validation = Validation { tar_at_1e2: 0.5, accuracy: 0.75 };
+        let validation = Validation { tar_at_1e2: 0.5, accuracy: 0.75, cosine_to_teacher: None };
         for (images, validation) in [(10, None), (20, Some(validation)), (30, None)] {
             metrics.add(&status(images), validation).unwrap();
         }

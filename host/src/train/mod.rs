@@ -6,7 +6,9 @@
 pub mod augment;
 pub mod checkpoint;
 mod degrade;
+pub mod distill;
 pub mod export;
+mod init;
 mod keep;
 pub mod metrics;
 pub mod optimizer;
@@ -16,6 +18,7 @@ pub mod source;
 pub mod split;
 pub(crate) mod state;
 pub mod validate;
+pub mod weights;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -23,21 +26,24 @@ use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use tract_onnx::pb::ModelProto;
 
+use crate::disk;
 use crate::loss::{Head, Loss, Moment};
 use crate::net::Net;
 use crate::synth::dice::Dice;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use init::InitError;
 pub use recipe::{Recipe, RecipeError};
 pub use source::{Source, SourceError, UNSEEN_FIRST};
 pub use validate::Validation;
 
+use init::Initial;
 use keep::Kept;
 use metrics::{Metrics, MetricsError};
 use optimizer::Optimizer;
@@ -48,6 +54,8 @@ use state::Values;
 struct Model {
     net: Net,
     head: Head,
+    /// From the student's embedding to the teacher's, where their lengths differ.
+    projection: Option<Param<Tensor<2>>>,
 }
 
 /// Where a training stands.
@@ -115,6 +123,17 @@ pub enum TrainError {
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The file with the first weights cannot be used.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The weights cannot be written.
+    #[error("cannot write {}: {why}", path.display())]
+    Weights {
+        /// Which file.
+        path: PathBuf,
+        /// What the file system said.
+        why: std::io::Error,
+    },
     /// The metrics cannot be kept.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -161,6 +180,11 @@ pub struct Options {
     pub resume: bool,
     /// Where JSON lines about the loss and the validations go.
     pub metrics: Option<PathBuf>,
+    /// Where the first weights come from: a float ONNX of the recipe's network, or a `.safetensors` of [`Options::weights`]. A
+    /// training that goes on has them in its checkpoint; then it must be the file that it began from.
+    pub init: Option<PathBuf>,
+    /// Where the weights go at the end beside the model, unfolded and with the head's: a `.safetensors`.
+    pub weights: Option<PathBuf>,
 }
 
 /// Trains `recipe` from the beginning, without checkpoints.
@@ -185,13 +209,26 @@ pub fn train_with(
     // Steps must run on this thread, not inside a pool: burn keeps running statistics by thread. So the limit is put on the
     // process's own pool; one that has been started already keeps its size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let init = options.init.as_deref();
+    let initial = init.map(|path| Ok::<_, InitError>((path, Initial::read(path, recipe)?))).transpose()?;
+    let checkpoint = options.checkpoint.as_deref().filter(|_| options.resume);
+    let from = checkpoint.map(|path| Ok::<_, TrainError>((path, Checkpoint::read(path, &recipe.digest())?)));
+    let from = from.transpose()?;
     let source = Source::open(recipe)?;
     progress.begin(&source);
     let mut trainer = Trainer::new(recipe, &source);
-    if options.resume
-        && let Some(path) = &options.checkpoint
-    {
-        trainer.restore(Checkpoint::read(path, &recipe.digest())?, path)?;
+    match (from, initial) {
+        (Some((path, from)), initial) => {
+            if let Some((given, initial)) = initial {
+                from.check_file("init", given, &initial.sha256, path)?;
+            }
+            if let Some(teacher) = source.teacher() {
+                from.check_file("teacher", teacher.path(), teacher.sha256(), path)?;
+            }
+            trainer.restore(from, path)?;
+        }
+        (None, Some((_, initial))) => trainer.begin_from(&initial)?,
+        (None, None) => {}
     }
     trainer.run(options, progress)
 }
@@ -200,6 +237,8 @@ pub fn train_with(
 struct Batch {
     pixels: Vec<f32>,
     labels: Vec<i64>,
+    /// The teacher's embeddings, one after the other; none without a teacher.
+    targets: Vec<f32>,
 }
 
 struct Trainer<'a> {
@@ -209,6 +248,8 @@ struct Trainer<'a> {
     model: Model,
     optimizer: Optimizer,
     kept: Kept,
+    /// Digests of files that decide the weights, as in [`Checkpoint::files`].
+    files: BTreeMap<String, String>,
     /// Over about the last fifty steps; no number before the first.
     mean_loss: f64,
     /// Steps in a row without a gradient.
@@ -220,7 +261,11 @@ impl<'a> Trainer<'a> {
         let device = Device::flex().autodiff();
         let mut dice = Dice::new(recipe.seed, 0, WEIGHTS, 0);
         let net = Net::new(&recipe.net, &mut dice, &device);
-        let head = recipe.loss.head(source.classes(), recipe.net.embedding, &mut dice, &device);
+        // A head that is never asked is none of a million classes.
+        let classes = if recipe.heeds_labels() { source.classes() } else { 2 };
+        let head = recipe.loss.head(classes, recipe.net.embedding, &mut dice, &device);
+        let projection = source.teacher().and_then(|t| distill::projection(t, recipe, &device));
+        let teacher = source.teacher().map(|t| ("teacher".to_owned(), t.sha256().to_owned()));
         let t = &recipe.train;
         let optimizer = Optimizer::new(t.optimizer, t.momentum, t.weight_decay, t.clip);
         let kept = Kept::new(t.ema, t.patience);
@@ -228,9 +273,10 @@ impl<'a> Trainer<'a> {
             recipe,
             source,
             device,
-            model: Model { net, head },
+            model: Model { net, head, projection },
             optimizer,
             kept,
+            files: teacher.into_iter().collect(),
             mean_loss: f64::NAN,
             still: 0,
         }
@@ -246,7 +292,8 @@ impl<'a> Trainer<'a> {
         // The bits of an f64 in two of the f32 that vectors hold.
         let bits = self.mean_loss.to_bits();
         values.insert(MEAN_LOSS.into(), [bits >> 32, bits].map(|word| f32::from_bits(word as u32)).to_vec());
-        Checkpoint { recipe: self.recipe.digest(), steps: self.optimizer.steps(), values }
+        let (recipe, files) = (self.recipe.digest(), self.files.clone());
+        Checkpoint { recipe, steps: self.optimizer.steps(), files, values }
     }
 
     fn restore(&mut self, from: Checkpoint, path: &std::path::Path) -> Result<(), CheckpointError> {
@@ -267,6 +314,7 @@ impl<'a> Trainer<'a> {
             }
         }
         self.optimizer.restore(from.steps, vectors);
+        self.files = from.files;
         Ok(())
     }
 
@@ -335,6 +383,10 @@ impl<'a> Trainer<'a> {
         if status.validation.is_none() || recipe.train.patience > 0 {
             status.validation = Some(self.validate_net(&net));
         }
+        if let Some(path) = &options.weights {
+            let bytes = weights::to_bytes(&weights::of(&Model { net: net.clone(), ..self.model.valid() }));
+            disk::replace(path, &bytes).map_err(|why| TrainError::Weights { path: path.clone(), why })?;
+        }
         let model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
         let (classes, parameters, broken) = (source.classes(), net.num_params(), source.broken());
         let dimension = self.recipe.net.embedding;
@@ -358,7 +410,11 @@ impl<'a> Trainer<'a> {
         let labels = Tensor::<1, Int>::from_data(TensorData::new(batch.labels, [number]), &self.device);
         let embeddings = self.model.net.forward(pixels);
         let at = Moment { step, warmth: self.recipe.loss.warmth(done) };
-        let loss = self.model.head.forward(embeddings.clone(), labels, at);
+        let loss = || self.model.head.forward(embeddings.clone(), labels, at);
+        let loss = match &self.recipe.distill {
+            Some(distill) => distill.mix(self.model.cosines(embeddings.clone(), batch.targets), loss),
+            None => loss(),
+        };
         let value = loss.clone().into_scalar::<f32>();
         if !value.is_finite() {
             let cause = self.why_not_finite(&embeddings);
@@ -398,7 +454,11 @@ impl<'a> Trainer<'a> {
     fn heard(&mut self, validation: Validation) -> bool {
         let average = self.kept.average().cloned();
         let net = &self.model.net;
-        self.kept.validated(validation.tar_at_1e2, || average.unwrap_or_else(|| state::values(&net.valid())))
+        let figure = match validation.cosine_to_teacher {
+            Some(cosine) if !self.recipe.heeds_labels() => cosine,
+            _ => validation.tar_at_1e2,
+        };
+        self.kept.validated(figure, || average.unwrap_or_else(|| state::values(&net.valid())))
     }
 
     fn validate(&self) -> Validation {
@@ -419,7 +479,15 @@ impl<'a> Trainer<'a> {
             embeddings.extend(state::floats(&net.forward(pixels)));
         }
         let identities: Vec<usize> = self.source.held_out().iter().map(|h| h.0).collect();
-        validate::validate(&embeddings, &identities)
+        let mut figures = validate::validate(&embeddings, &identities);
+        let targets = self.source.held_out_targets();
+        if !targets.is_empty() {
+            let shape = [identities.len(), self.recipe.net.embedding];
+            let embeddings = Tensor::from_data(TensorData::new(embeddings, shape), &device);
+            let cosines = self.model.valid().cosines(embeddings, targets.concat());
+            figures.cosine_to_teacher = Some(f64::from(cosines.mean().into_scalar::<f32>()));
+        }
+        figures
     }
 }
 
@@ -455,10 +523,11 @@ const WEIGHTS: u64 = 12;
 fn load(recipe: &Recipe, source: &Source, step: usize) -> Result<Batch, SourceError> {
     let numbers = step * recipe.train.batch..(step + 1) * recipe.train.batch;
     let samples: Result<Vec<_>, SourceError> = numbers.into_par_iter().map(|n| source.sample(n)).collect();
-    let mut batch = Batch { pixels: Vec::new(), labels: Vec::new() };
+    let mut batch = Batch { pixels: Vec::new(), labels: Vec::new(), targets: Vec::new() };
     for sample in samples? {
         normalise(&sample.crop, recipe, &mut batch.pixels);
         batch.labels.push(sample.class as i64);
+        batch.targets.extend(sample.target);
     }
     Ok(batch)
 }

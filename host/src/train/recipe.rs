@@ -9,6 +9,7 @@ use crate::loss::LossConfig;
 use crate::net::NetConfig;
 use crate::onnx::metadata::{FloatInput, face_template, hex};
 
+use super::distill::DistillConfig;
 use super::optimizer::Rule;
 use super::schedule::Schedule;
 use super::split::SplitConfig;
@@ -29,6 +30,9 @@ pub struct Recipe {
     pub input: InputConfig,
     /// What is learnt.
     pub loss: LossConfig,
+    /// Whom it is learnt from besides, if anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<DistillConfig>,
     /// What it is learnt on.
     pub data: DataConfig,
     /// Which of its identities are learnt.
@@ -95,6 +99,10 @@ pub enum DataConfig {
         /// A face detector (YuNet ONNX) for photographs that no landmarks.csv knows.
         #[serde(default)]
         detector: Option<PathBuf>,
+        /// Whether nobody knows who is who, wherever the images lie: each is an identity of its own, of which a mirror image is
+        /// the second view. For distillation with weight 1.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unlabelled: bool,
     },
     /// InsightFace's NAME.rec with its NAME.idx: aligned faces, read from the file as they are needed.
     Records {
@@ -284,7 +292,11 @@ impl Recipe {
         let text =
             std::fs::read_to_string(path).map_err(|why| RecipeError::Read { path: path.into(), why })?;
         let mut recipe = Self::parse(&text, path)?;
-        recipe.data.relative_to(path.parent().unwrap_or(Path::new("")));
+        let folder = path.parent().unwrap_or(Path::new(""));
+        recipe.data.relative_to(folder);
+        if let Some(distill) = &mut recipe.distill {
+            distill.teacher = folder.join(&distill.teacher);
+        }
         Ok(recipe)
     }
 
@@ -320,6 +332,7 @@ impl Recipe {
         };
         self.net.check()?;
         self.loss.check()?;
+        self.distill.as_ref().map_or(Ok(()), DistillConfig::check)?;
         within("input.mean", self.input.mean.into(), 0.0, 1.0)?;
         within("input.std", self.input.std.into(), 0.01, 10.0)?;
         if let DataConfig::Synth { identities, .. } = self.data {
@@ -339,6 +352,17 @@ impl Recipe {
             return Err(
                 "input.template = \"none\"\n  accepted: \"face\", because records hold aligned faces".into(),
             );
+        }
+        if matches!(self.data, DataConfig::Folder { unlabelled: true, .. }) && self.heeds_labels() {
+            return Err(
+                "data.unlabelled = true\n  accepted: with distill.weight = 1, for which no label counts"
+                    .into(),
+            );
+        }
+        if self.distill.as_ref().is_some_and(|d| !d.vary) && !matches!(self.data, DataConfig::Folder { .. }) {
+            return Err("distill.vary = false\n  accepted: with data.source = \"folder\", whose images are few enough to \
+                 be seen once beforehand"
+                .into());
         }
         let a = &self.augment;
         for (name, value, high) in [
@@ -428,8 +452,17 @@ impl Recipe {
             DataConfig::Omniglot { path, .. } => *path = None,
             DataConfig::Synth { .. } => {}
         }
+        // Checkpoints hold the teacher's own digest.
+        if let Some(distill) = &mut own.distill {
+            distill.teacher = PathBuf::new();
+        }
         let text = serde_json::to_string(&own).expect("plain fields always serialize");
         hex(&Sha256::digest(text))
+    }
+
+    /// Whether the loss is taken, and not the teacher's word alone.
+    pub fn heeds_labels(&self) -> bool {
+        self.distill.as_ref().is_none_or(|d| d.weight < 1.0)
     }
 
     /// Images of each class in a batch.
@@ -488,8 +521,13 @@ mod tests {
         let odd = wrong(&triplet("batch = 30"));
         assert!(odd.contains("batch = 30") && odd.contains("multiple of train.per_class = 4"), "{odd}");
         let mut folder = parsed(&triplet("batch = 32")).unwrap();
-        folder.data =
-            DataConfig::Folder { path: "faces".into(), least_images: 1, leave_out: None, detector: None };
+        folder.data = DataConfig::Folder {
+            path: "faces".into(),
+            least_images: 1,
+            leave_out: None,
+            detector: None,
+            unlabelled: false,
+        };
         assert!(folder.check().unwrap_err().contains("one image has no pair"));
         let large = wrong(&triplet("batch = 4096"));
         assert!(large.contains("batch = 4096") && large.contains("all pairs of a batch"), "{large}");

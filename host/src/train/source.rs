@@ -17,13 +17,15 @@ use rayon::prelude::*;
 use crate::data::omniglot::{self, OmniglotError};
 use crate::data::recordio::{RecordError, Records};
 use crate::data::{DataError, LeftOut};
+use crate::onnx::metadata::face_template;
 use crate::photo::{Detector, PhotoError};
 use crate::synth::Portraits;
 use crate::synth::dice::Dice;
 
 use super::augment::{Picture, Variation, crop};
 use super::degrade::degrade;
-use super::recipe::{DataConfig, Recipe};
+use super::distill::{Teacher, TeacherError};
+use super::recipe::{AugmentConfig, DataConfig, Recipe, Template};
 use super::split::Part;
 use folder::{LeaveOut, folder};
 use records::readable;
@@ -57,6 +59,9 @@ pub enum SourceError {
     /// The file of records cannot be read.
     #[error(transparent)]
     Records(#[from] RecordError),
+    /// There is nothing to learn from the teacher.
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
     /// Nothing can be learnt of a class.
     #[error("no image of class {class} can be read")]
     Unreadable {
@@ -89,6 +94,8 @@ pub struct Sample {
     pub crop: Vec<u8>,
     /// Its class, counted from 0.
     pub class: usize,
+    /// The teacher's embedding of it, of unit length; empty without a teacher.
+    pub target: Vec<f32>,
 }
 
 enum Kind {
@@ -110,6 +117,13 @@ pub struct Source {
     /// Records that gave no image, found on the way.
     broken: Mutex<BTreeSet<String>>,
     recipe: Recipe,
+    /// Columns and rows at which images are cut and varied: the input's, or the teacher's where that is larger.
+    size: [usize; 2],
+    teacher: Option<Teacher>,
+    /// The teacher's embeddings of the held-out images.
+    held_out_targets: Vec<Vec<f32>>,
+    /// Its embeddings of the pictures of each identity, where it sees each of them once.
+    targets: Vec<Vec<Vec<f32>>>,
 }
 
 impl Source {
@@ -118,19 +132,32 @@ impl Source {
     /// # Errors
     /// See [`SourceError`].
     pub fn open(recipe: &Recipe) -> Result<Self, SourceError> {
+        let Some(distill) = &recipe.distill else { return Self::images(recipe, recipe.net.input) };
+        let teacher = Teacher::open(distill, recipe)?;
+        let mut source = Self::images(recipe, teacher.cut(recipe.net.input))?;
+        let picture = |cut: &Vec<u8>| source.picture(cut.clone());
+        let seen = source.held_out.par_iter().map(|(_, cut)| teacher.target(&picture(cut)));
+        let targets: Result<_, TeacherError> = seen.collect();
         let [columns, rows] = recipe.net.input;
+        let own =
+            |(i, cut): &(usize, Vec<u8>)| (*i, crop(&picture(cut), &Variation::plain(0), columns, rows));
+        let own_size = |crops: &[_]| crops.par_iter().map(own).collect();
+        let (held_out, unseen) = (own_size(&source.held_out), own_size(&source.unseen));
+        (source.held_out_targets, source.held_out, source.unseen) = (targets?, held_out, unseen);
+        if let (false, Kind::Pictures { identities, .. }) = (distill.vary, &source.kind) {
+            let each = |pictures: &Vec<Picture>| pictures.iter().map(|p| teacher.target(p)).collect();
+            source.targets = identities.par_iter().map(each).collect::<Result<_, TeacherError>>()?;
+        }
+        source.teacher = Some(teacher);
+        Ok(source)
+    }
+
+    /// The images without a teacher, cut to `size`.
+    fn images(recipe: &Recipe, size @ [columns, rows]: [usize; 2]) -> Result<Self, SourceError> {
         match &recipe.data {
             DataConfig::Synth { population, identities } => {
                 let people = Portraits::new(*population);
-                let mut source = Source {
-                    kind: Kind::Synth(people),
-                    classes: *identities,
-                    held_out: Vec::new(),
-                    unseen: Vec::new(),
-                    left_out: Vec::new(),
-                    broken: Mutex::default(),
-                    recipe: recipe.clone(),
-                };
+                let mut source = Self::of(Kind::Synth(people), *identities, Default::default(), recipe, size);
                 let views = |first: u64, number: usize, views: usize| {
                     let source = &source;
                     let of = move |i| {
@@ -143,15 +170,16 @@ impl Source {
                 (source.held_out, source.unseen) = (held_out, unseen);
                 Ok(source)
             }
-            DataConfig::Folder { path, least_images, leave_out, detector } => {
+            DataConfig::Folder { path, least_images, leave_out, detector, unlabelled } => {
                 let listed = leave_out.as_deref().map(LeaveOut::read).transpose()?.unwrap_or_default();
                 let detector = detector.as_ref().map(Detector::open).transpose()?;
-                let (identities, left_out) = folder(recipe, path, *least_images, &listed, detector)?;
-                let source = Self::of_pictures(recipe, identities, *least_images, 1)?;
+                let (identities, left_out) =
+                    folder(recipe, size, path, *least_images, *unlabelled, &listed, detector)?;
+                let source = Self::of_pictures(recipe, size, identities, *least_images, 1)?;
                 Ok(Source { left_out, ..source })
             }
             DataConfig::Records { path, least_images } => {
-                Self::of_records(recipe, Records::open(path)?, *least_images)
+                Self::of_records(recipe, size, Records::open(path)?, *least_images)
             }
             DataConfig::Omniglot { path, rotations } => {
                 let default = || crate::data::default_root().join("omniglot").join("python");
@@ -164,47 +192,73 @@ impl Source {
                 let shrunk = |d: &GrayImage| shrink(d, [2 * columns, 2 * rows], recipe.net.planes());
                 let identities =
                     characters.par_iter().map(|c| c.drawings.iter().map(shrunk).collect()).collect();
-                Self::of_pictures(recipe, identities, 2, if *rotations { 4 } else { 1 })
+                Self::of_pictures(recipe, size, identities, 2, if *rotations { 4 } else { 1 })
             }
         }
     }
 
-    /// Of identities with at least `images` images each.
-    fn of_pictures(
+    fn of(
+        kind: Kind,
+        classes: usize,
+        [held_out, unseen]: [Vec<(usize, Vec<u8>)>; 2],
         recipe: &Recipe,
-        identities: Vec<Vec<Picture>>,
-        images: usize,
-        turns: usize,
-    ) -> Result<Self, SourceError> {
-        let parts = parts(recipe, identities.len(), images)?;
-        let [columns, rows] = recipe.net.input;
-        let (mut learnt, mut held_out, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, (pictures, part)) in identities.into_iter().zip(parts).enumerate() {
-            let views = pictures.iter().map(|p| (i, crop(p, &Variation::plain(0), columns, rows)));
-            match part {
-                Part::Learnt => learnt.push(pictures),
-                Part::Validation => held_out.extend(views.take(VALIDATION_VIEWS)),
-                Part::Test => unseen.extend(views.take(TEST_VIEWS)),
-                Part::Unused => {}
-            }
-        }
-        let classes = learnt.len() * turns;
-        Ok(Source {
-            kind: Kind::Pictures { identities: learnt, turns },
+        size: [usize; 2],
+    ) -> Self {
+        Source {
+            kind,
             classes,
             held_out,
             unseen,
             left_out: Vec::new(),
             broken: Mutex::default(),
             recipe: recipe.clone(),
-        })
+            size,
+            teacher: None,
+            held_out_targets: Vec::new(),
+            targets: Vec::new(),
+        }
     }
 
-    fn of_records(recipe: &Recipe, records: Records, images: usize) -> Result<Self, SourceError> {
+    /// Of identities with at least `images` images each.
+    fn of_pictures(
+        recipe: &Recipe,
+        size @ [columns, rows]: [usize; 2],
+        identities: Vec<Vec<Picture>>,
+        images: usize,
+        turns: usize,
+    ) -> Result<Self, SourceError> {
+        let parts = parts(recipe, identities.len(), images)?;
+        let unlabelled = matches!(recipe.data, DataConfig::Folder { unlabelled: true, .. });
+        let (mut learnt, mut held_out, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, (pictures, part)) in identities.into_iter().zip(parts).enumerate() {
+            let cut = |vary: Variation| move |p: &Picture| (i, crop(p, &vary, columns, rows));
+            let views = pictures.iter().map(cut(Variation::plain(0)));
+            match part {
+                Part::Validation => {
+                    held_out.extend(views.take(VALIDATION_VIEWS));
+                    if unlabelled {
+                        held_out.extend(pictures.iter().map(cut(Variation::mirrored())));
+                    }
+                }
+                Part::Test => unseen.extend(views.take(TEST_VIEWS)),
+                Part::Learnt => learnt.push(pictures),
+                Part::Unused => {}
+            }
+        }
+        let classes = learnt.len() * turns;
+        let kind = Kind::Pictures { identities: learnt, turns };
+        Ok(Self::of(kind, classes, [held_out, unseen], recipe, size))
+    }
+
+    fn of_records(
+        recipe: &Recipe,
+        size @ [columns, rows]: [usize; 2],
+        records: Records,
+        images: usize,
+    ) -> Result<Self, SourceError> {
         let classes: Vec<(usize, usize)> =
             records.sizes().enumerate().filter(|(_, n)| *n >= images).collect();
         let parts = parts(recipe, classes.len(), images)?;
-        let [columns, rows] = recipe.net.input;
         let (mut learnt, mut held_out, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
         let broken = Mutex::default();
         for (identity, ((class, size), part)) in classes.into_iter().zip(parts).enumerate() {
@@ -221,15 +275,9 @@ impl Source {
                 to.push((identity, crop(&picture?, &Variation::plain(0), columns, rows)));
             }
         }
-        Ok(Source {
-            classes: learnt.len(),
-            kind: Kind::Records { records, learnt },
-            held_out,
-            unseen,
-            left_out: Vec::new(),
-            broken,
-            recipe: recipe.clone(),
-        })
+        let classes = learnt.len();
+        let kind = Kind::Records { records, learnt };
+        Ok(Source { broken, ..Self::of(kind, classes, [held_out, unseen], recipe, size) })
     }
 
     /// How many classes there are to learn.
@@ -245,6 +293,16 @@ impl Source {
     /// The images of the identities that the training never touches: identity and crop, at most [`TEST_VIEWS`] of each.
     pub fn unseen(&self) -> &[(usize, Vec<u8>)] {
         &self.unseen
+    }
+
+    /// The teacher's embeddings of the held-out images, of unit length; none without a teacher.
+    pub fn held_out_targets(&self) -> &[Vec<f32>] {
+        &self.held_out_targets
+    }
+
+    /// The teacher, if there is one.
+    pub fn teacher(&self) -> Option<&Teacher> {
+        self.teacher.as_ref()
     }
 
     /// Images that are broken or show no face.
@@ -270,20 +328,20 @@ impl Source {
         let (round, place) = (group / self.classes, group % self.classes);
         let class = permuted(place, self.classes, (self.recipe.seed, ORDER), round as u64);
         let mut dice = Dice::new(self.recipe.seed, number as u64, SAMPLE, 0);
-        let size @ [columns, rows] = self.recipe.net.input;
-        let crop = match &self.kind {
+        let size @ [columns, rows] = self.size;
+        let mut known = None;
+        let varied = match &self.kind {
             Kind::Synth(people) => {
                 let bytes = self.paint(people, class as u64, (round * per_class + shot) as u64);
-                let picture =
-                    Picture { width: columns, height: rows, channels: self.recipe.net.planes(), data: bytes };
                 let vary = Variation::roll(&self.recipe.augment, 0, &mut dice);
-                crop(&picture, &vary, columns, rows)
+                crop(&self.picture(bytes), &vary, columns, rows)
             }
             Kind::Pictures { identities, turns } => {
                 let pictures = &identities[class / turns];
-                let picture = &pictures[self.which(pictures.len(), group, shot, &mut dice)];
+                let which = self.which(pictures.len(), group, shot, &mut dice);
+                known = self.targets.get(class / turns).map(|of| of[which].clone());
                 let vary = Variation::roll(&self.recipe.augment, class % turns, &mut dice);
-                crop(picture, &vary, columns, rows)
+                crop(&pictures[which], &vary, columns, rows)
             }
             Kind::Records { records, learnt } => {
                 let (of, size) = learnt[class];
@@ -295,7 +353,27 @@ impl Source {
                 crop(&picture, &vary, columns, rows)
             }
         };
-        Ok(Sample { crop: degrade(&self.recipe.augment, crop, size, &mut dice), class })
+        // A blur is given in pixels of the input.
+        let blur = self.recipe.augment.blur * (rows as f32 / self.recipe.net.input[1] as f32);
+        let augment = AugmentConfig { blur, ..self.recipe.augment.clone() };
+        let picture = self.picture(degrade(&augment, varied, size, &mut dice));
+        let target = match (known, &self.teacher) {
+            (Some(known), _) => known,
+            (None, Some(teacher)) => teacher.target(&picture)?,
+            (None, None) => Vec::new(),
+        };
+        let [columns, rows] = self.recipe.net.input;
+        let crop = match self.size == self.recipe.net.input {
+            true => picture.data,
+            false => crop(&picture, &Variation::plain(0), columns, rows),
+        };
+        Ok(Sample { crop, class, target })
+    }
+
+    /// Bytes of a crop of the size at which images are cut.
+    fn picture(&self, data: Vec<u8>) -> Picture {
+        let [width, height] = self.size;
+        Picture { width, height, channels: self.recipe.net.planes(), data }
     }
 
     /// Which of a class's `size` images shot `shot` of a group takes: different ones, as long as there are any.
@@ -307,7 +385,7 @@ impl Source {
     }
 
     fn paint(&self, people: &Portraits, identity: u64, view: u64) -> Vec<u8> {
-        let [columns, rows] = self.recipe.net.input.map(|s| s as u32);
+        let [columns, rows] = self.size.map(|s| s as u32);
         let portrait = people.portrait(identity, view, (columns, rows));
         if self.recipe.net.planes() == 1 {
             portrait.pixels().map(|p| luma(p.0)).collect()
@@ -359,7 +437,8 @@ fn info(recipe: &Recipe, [columns, rows]: [usize; 2]) -> ModelInfo {
         width: columns as u16,
         height: rows as u16,
         order,
-        template: recipe.float_input().template.map(|points| points.map(Point2::from)),
+        template: (recipe.input.template == Template::Face)
+            .then(|| face_template(columns, rows).map(Point2::from)),
         dimension: recipe.net.embedding as u16,
         embedding_id: [0; 32],
         threshold: None,

@@ -7,7 +7,7 @@ use crate::net::{ActivationKind, BlockConfig, NetConfig};
 use crate::train::recipe::{AugmentConfig, DataConfig};
 
 /// A recipe of a few steps.
-fn tiny(activation: ActivationKind, input: [usize; 2], order: &str) -> Recipe {
+pub(super) fn tiny(activation: ActivationKind, input: [usize; 2], order: &str) -> Recipe {
     let mut recipe = Recipe::demo();
     let block = |expand, channels, repeat, stride| BlockConfig { expand, channels, repeat, stride };
     recipe.net = NetConfig {
@@ -29,7 +29,7 @@ fn tiny(activation: ActivationKind, input: [usize; 2], order: &str) -> Recipe {
     recipe
 }
 
-fn engine(trained: &Trained, recipe: &Recipe) -> FloatEngine {
+pub(super) fn engine(model: &ModelProto, recipe: &Recipe) -> FloatEngine {
     let input = recipe.float_input();
     let order = match recipe.net.order.as_str() {
         "grey" => arcgate_firmware::engine::ChannelOrder::Grey,
@@ -39,7 +39,7 @@ fn engine(trained: &Trained, recipe: &Recipe) -> FloatEngine {
     let [width, height] = recipe.net.input;
     let spec =
         InputSpec { width: width as u16, height: height as u16, order, mean: input.mean, std: input.std };
-    FloatEngine::from_model(std::path::Path::new("trained.onnx"), &trained.model, &spec).unwrap()
+    FloatEngine::from_model(std::path::Path::new("trained.onnx"), model, &spec).unwrap()
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn the_exported_model_computes_what_was_trained() {
             trainer.step(step, load(&recipe, &source, step).unwrap(), &mut status).unwrap();
         }
         let net = trainer.model.valid().net;
-        let engine = engine(&trained, &recipe);
+        let engine = engine(&trained.model, &recipe);
         for (_, crop) in source.held_out() {
             let mut pixels = Vec::new();
             normalise(crop, &recipe, &mut pixels);
@@ -80,8 +80,7 @@ fn stopped_and_resumed_is_bit_for_bit_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = tiny(ActivationKind::Prelu, [24, 24], "rgb");
     let whole = train(&recipe, &mut ()).unwrap();
-    let options =
-        Options { checkpoint: Some(folder.path().join("tiny.checkpoint")), resume: false, metrics: None };
+    let options = Options { checkpoint: Some(folder.path().join("tiny.checkpoint")), ..Default::default() };
     let mut stop =
         |s: &Status| if s.images == 32 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let stopped = train_with(&recipe, &options, &mut stop).unwrap_err();
@@ -125,11 +124,8 @@ fn every_loss_resumes_bit_for_bit_with_its_state() {
         let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
         recipe.loss = loss;
         let whole = train(&recipe, &mut ()).unwrap();
-        let options = Options {
-            checkpoint: Some(folder.path().join(format!("{i}.checkpoint"))),
-            resume: false,
-            metrics: None,
-        };
+        let options =
+            Options { checkpoint: Some(folder.path().join(format!("{i}.checkpoint"))), ..Default::default() };
         let mut stop =
             |s: &Status| if s.images == 40 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         train_with(&recipe, &options, &mut stop).unwrap_err();
@@ -148,7 +144,7 @@ fn averaged_and_best_weights_resume_bit_for_bit() {
     let whole = train(&recipe, &mut ()).unwrap();
     assert!(whole.model != plain.model, "the average is exported");
     let checkpoint = Some(folder.path().join("kept.checkpoint"));
-    let options = Options { checkpoint, resume: false, metrics: None };
+    let options = Options { checkpoint, ..Default::default() };
     let mut stop =
         |s: &Status| if s.images == 40 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     train_with(&recipe, &options, &mut stop).unwrap_err();
@@ -165,7 +161,7 @@ fn patience_ends_a_training_that_gets_no_better() {
     recipe.train.ema = 0.0;
     let folder = tempfile::tempdir().unwrap();
     let checkpoint = folder.path().join("patient.checkpoint");
-    let options = Options { checkpoint: Some(checkpoint.clone()), resume: false, metrics: None };
+    let options = Options { checkpoint: Some(checkpoint.clone()), ..Default::default() };
     let trained = train_with(&recipe, &options, &mut ()).unwrap();
     assert!(trained.status.images < 8 * 200, "it ran to its end");
     assert!(has_ended(&recipe, &Checkpoint::read(&checkpoint, &recipe.digest()).unwrap()));

@@ -7,6 +7,8 @@ pub struct Validation {
     pub tar_at_1e2: f64,
     /// The best balanced accuracy of a single threshold: the mean of mated accepted and strangers refused.
     pub accuracy: f64,
+    /// Mean cosine of all held-out images' embeddings to the teacher's, where there is one.
+    pub cosine_to_teacher: Option<f64>,
 }
 
 /// Compares all pairs of `embeddings` [n * d], whose identities are `identities` [n].
@@ -31,7 +33,7 @@ pub fn validate(embeddings: &[f32], identities: &[usize]) -> Validation {
     let mated = pairs.iter().filter(|p| p.1).count().max(1) as f64;
     let strangers = (pairs.len() as f64 - mated).max(1.0);
     let (mut found, mut accepted) = (0.0, 0.0);
-    let mut best = Validation { tar_at_1e2: 0.0, accuracy: 0.5 };
+    let mut best = Validation { tar_at_1e2: 0.0, accuracy: 0.5, cosine_to_teacher: None };
     for (_, same) in pairs {
         if same {
             found += 1.0;

@@ -1,10 +1,10 @@
 //! A folder's identities, those of a test set left out.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{SourceError, info};
-use crate::data::{self, ImageSet, LeftOut};
+use crate::data::{self, Identity, ImageSet, LeftOut};
 use crate::photo::{Detector, Finder};
 use crate::train::augment::Picture;
 use crate::train::recipe::Recipe;
@@ -31,20 +31,26 @@ impl LeaveOut {
     }
 }
 
-/// The pictures of each identity of a folder with at least `least` usable images; and the images that are broken or show no face.
+/// The pictures, cut to `size` (columns, rows), of each identity of a folder with at least `least` usable images (`unlabelled`: of
+/// each image as an identity of its own); and the images that are broken or show no face.
 pub(super) fn folder(
     recipe: &Recipe,
+    size: [usize; 2],
     path: &Path,
     least: usize,
+    unlabelled: bool,
     listed: &LeaveOut,
     detector: Option<Detector>,
 ) -> Result<(Vec<Vec<Picture>>, Vec<LeftOut>), SourceError> {
     let set = ImageSet::open(path)?;
     let finder = Finder::new(detector, set.landmarks.clone());
-    let size = recipe.net.input;
     let info = info(recipe, size);
-    let identities: Vec<Vec<usize>> = set
-        .identities()
+    let alone = |(i, path): (usize, &PathBuf)| Identity { name: path.display().to_string(), images: vec![i] };
+    let (named, least) = match unlabelled {
+        true => (set.images.iter().enumerate().map(alone).collect(), 1),
+        false => (set.identities(), least),
+    };
+    let identities: Vec<Vec<usize>> = named
         .into_iter()
         .filter(|identity| !listed.identity(&identity.name))
         .map(|identity| identity.images.into_iter().filter(|&i| !listed.image(&set.images[i])).collect())

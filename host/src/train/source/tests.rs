@@ -3,7 +3,8 @@ use std::path::Path;
 use super::*;
 
 fn of(path: &Path, least_images: usize, leave_out: Option<PathBuf>) -> DataConfig {
-    DataConfig::Folder { path: path.into(), least_images, leave_out, detector: None }
+    let path = path.into();
+    DataConfig::Folder { path, least_images, leave_out, detector: None, unlabelled: false }
 }
 
 #[test]
