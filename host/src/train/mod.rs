@@ -12,6 +12,7 @@ mod init;
 mod keep;
 pub mod metrics;
 pub mod optimizer;
+pub mod paths;
 pub mod recipe;
 pub mod schedule;
 pub mod source;

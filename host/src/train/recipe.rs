@@ -11,6 +11,7 @@ use crate::onnx::metadata::{FloatInput, face_template, hex};
 
 use super::distill::DistillConfig;
 use super::optimizer::Rule;
+use super::paths::Paths;
 use super::schedule::Schedule;
 use super::split::SplitConfig;
 
@@ -87,15 +88,15 @@ pub enum DataConfig {
     },
     /// A folder for each identity, or a folder with CelebA's list of identities.
     Folder {
-        /// The folder of folders; relative paths are relative to the recipe.
-        path: PathBuf,
+        /// The folder of folders, or several; relative paths are relative to the recipe.
+        path: Paths,
         /// Identities with fewer images are left out.
         #[serde(default = "two")]
         least_images: usize,
-        /// A text file that names identities or images, one a line, that are neither learnt from nor validated on: those who are
+        /// A text file, or several, that name identities or images, one a line, that are neither learnt from nor validated on: those who are
         /// also in a test set.
         #[serde(default)]
-        leave_out: Option<PathBuf>,
+        leave_out: Paths,
         /// A face detector (YuNet ONNX) for photographs that no landmarks.csv knows.
         #[serde(default)]
         detector: Option<PathBuf>,
@@ -129,7 +130,7 @@ impl DataConfig {
     pub(crate) fn relative_to(&mut self, folder: &Path) {
         match self {
             DataConfig::Folder { path, leave_out, detector, .. } => {
-                for path in [Some(path), leave_out.as_mut(), detector.as_mut()].into_iter().flatten() {
+                for path in path.iter_mut().chain(leave_out.iter_mut()).chain(detector) {
                     *path = folder.join(&path);
                 }
             }
@@ -444,7 +445,7 @@ impl Recipe {
         own.train.threads = 1;
         match &mut own.data {
             DataConfig::Folder { path, leave_out, detector, .. } => {
-                for path in [Some(path), leave_out.as_mut(), detector.as_mut()].into_iter().flatten() {
+                for path in path.iter_mut().chain(leave_out.iter_mut()).chain(detector) {
                     *path = PathBuf::new();
                 }
             }
@@ -524,7 +525,7 @@ mod tests {
         folder.data = DataConfig::Folder {
             path: "faces".into(),
             least_images: 1,
-            leave_out: None,
+            leave_out: Paths::default(),
             detector: None,
             unlabelled: false,
         };

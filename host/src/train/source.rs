@@ -171,10 +171,14 @@ impl Source {
                 Ok(source)
             }
             DataConfig::Folder { path, least_images, leave_out, detector, unlabelled } => {
-                let listed = leave_out.as_deref().map(LeaveOut::read).transpose()?.unwrap_or_default();
-                let detector = detector.as_ref().map(Detector::open).transpose()?;
-                let (identities, left_out) =
-                    folder(recipe, size, path, *least_images, *unlabelled, &listed, detector)?;
+                let listed = LeaveOut::read(leave_out)?;
+                let (mut identities, mut left_out) = (Vec::new(), Vec::new());
+                for path in path.iter() {
+                    let detector = detector.as_ref().map(Detector::open).transpose()?;
+                    let found = folder(recipe, size, path, *least_images, *unlabelled, &listed, detector)?;
+                    identities.extend(found.0);
+                    left_out.extend(found.1);
+                }
                 let source = Self::of_pictures(recipe, size, identities, *least_images, 1)?;
                 Ok(Source { left_out, ..source })
             }

@@ -4,6 +4,7 @@ use super::*;
 use crate::loss::LossConfig;
 use crate::net::ActivationKind;
 use crate::synth::Portraits;
+use crate::train::paths::Paths;
 use crate::train::recipe::DataConfig;
 use crate::train::state::floats;
 use crate::train::tests::{engine, tiny};
@@ -122,7 +123,7 @@ fn a_teacher_alone_asks_no_labels() {
     recipe.data = DataConfig::Folder {
         path: folder.path().into(),
         least_images: 2,
-        leave_out: None,
+        leave_out: Paths::default(),
         detector: None,
         unlabelled: true,
     };
@@ -247,9 +248,14 @@ fn the_table_is_checked() {
     let painted = text("teacher = \"t.onnx\"\nweight = 0.5\nvary = false").unwrap_err().to_string();
     assert!(painted.contains("distill.vary = false") && painted.contains("\"folder\""), "{painted}");
     let mut unlabelled = Recipe::demo();
-    let path = PathBuf::from("faces");
-    unlabelled.data =
-        DataConfig::Folder { path, least_images: 2, leave_out: None, detector: None, unlabelled: true };
+    let path = Paths::from("faces");
+    unlabelled.data = DataConfig::Folder {
+        path,
+        least_images: 2,
+        leave_out: Paths::default(),
+        detector: None,
+        unlabelled: true,
+    };
     for (distill, accepted) in
         [(None, false), (learns_from(Path::new("t"), 0.9), false), (learns_from(Path::new("t"), 1.0), true)]
     {

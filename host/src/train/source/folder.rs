@@ -7,6 +7,7 @@ use super::{SourceError, info};
 use crate::data::{self, Identity, ImageSet, LeftOut};
 use crate::photo::{Detector, Finder};
 use crate::train::augment::Picture;
+use crate::train::paths::Paths;
 use crate::train::recipe::Recipe;
 
 /// Identities and images that must not be learnt from, as a file lists them.
@@ -14,10 +15,14 @@ use crate::train::recipe::Recipe;
 pub(super) struct LeaveOut(BTreeSet<String>);
 
 impl LeaveOut {
-    pub(super) fn read(path: &Path) -> Result<Self, SourceError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|why| SourceError::LeaveOut { path: path.into(), why })?;
-        Ok(LeaveOut(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()))
+    pub(super) fn read(lists: &Paths) -> Result<Self, SourceError> {
+        let mut all = LeaveOut::default();
+        for path in lists.iter() {
+            let text = std::fs::read_to_string(path)
+                .map_err(|why| SourceError::LeaveOut { path: path.into(), why })?;
+            all.0.extend(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned));
+        }
+        Ok(all)
     }
 
     fn identity(&self, name: &str) -> bool {

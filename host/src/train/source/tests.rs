@@ -1,9 +1,10 @@
 use std::path::Path;
 
 use super::*;
+use crate::train::paths::Paths;
 
 fn of(path: &Path, least_images: usize, leave_out: Option<PathBuf>) -> DataConfig {
-    let path = path.into();
+    let (path, leave_out) = (path.into(), leave_out.map(Paths::from).unwrap_or_default());
     DataConfig::Folder { path, least_images, leave_out, detector: None, unlabelled: false }
 }
 
@@ -164,4 +165,28 @@ fn folders_give_their_identities_or_say_that_they_are_too_few() {
     assert!(few.contains("4 identities") && few.contains("at least 5: 3 held out"), "{few}");
     recipe.data = of(root.path(), 4, None);
     assert!(matches!(Source::open(&recipe), Err(SourceError::TooFew { found: 0, images: 4, .. })));
+}
+
+#[test]
+fn several_folders_are_one_set() {
+    let root = tempfile::tempdir().unwrap();
+    let people = Portraits::new(3);
+    for (folder, identity) in [("a", 0), ("a", 1), ("a", 2), ("b", 3), ("b", 4)] {
+        let place = root.path().join(folder).join(format!("p{identity}"));
+        std::fs::create_dir_all(&place).unwrap();
+        for view in 0..2 {
+            people.portrait(identity, view, (48, 48)).save(place.join(format!("{view}.png"))).unwrap();
+        }
+        std::fs::write(root.path().join(format!("{folder}.txt")), format!("p{identity}\n")).unwrap();
+    }
+    let text = include_str!("../demo.toml");
+    let data = "[data]\nsource = \"folder\"\npath = [\"a\", \"b\"]\nleave_out = [\"a.txt\", \"b.txt\"]\n";
+    let (before, after) = text.split_once("[data]").unwrap();
+    let after = after.split_once("[train]").unwrap().1;
+    let path = root.path().join("r.toml");
+    std::fs::write(&path, format!("{before}{data}[train]{after}")).unwrap();
+    let mut recipe = Recipe::read(&path).unwrap();
+    recipe.split.validation = 1;
+    let source = Source::open(&recipe).unwrap();
+    assert_eq!((source.classes(), source.held_out().len()), (2, 2), "p2 and p4 are left out");
 }
