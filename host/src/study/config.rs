@@ -243,6 +243,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_project_ships_can_be_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/recipes");
+        let (mut recipes, mut studies) = (0, 0);
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            match path.file_name().and_then(|name| name.to_str()).unwrap() {
+                name if name.ends_with("-study.toml") => studies += usize::from(Study::read(&path).is_ok()),
+                name if name.ends_with(".toml") => recipes += usize::from(Recipe::read(&path).is_ok()),
+                _ => continue,
+            }
+            assert!(Study::read(&path).is_ok() || Recipe::read(&path).is_ok(), "{}", path.display());
+        }
+        assert!(recipes >= 2 && studies >= 1, "{recipes} recipes, {studies} studies");
+    }
+
+    #[test]
     fn wrong_studies_are_refused_by_field() {
         let whole = include_str!("quick.toml");
         let (before, list) = whole.split_once("losses = [\n").expect("it lists its losses");
