@@ -4,11 +4,13 @@
 //! head, a depthwise convolution as large as the map in the place of pooling, and a linear 1x1 to the embedding. Every
 //! convolution is followed by batch normalisation, which [`crate::train::export`] folds into it.
 
-pub mod depthwise;
+mod depthwise;
 mod flex;
+pub mod fused;
 mod layer;
-pub mod normalise;
-pub mod pointwise;
+mod normalise;
+pub mod patches;
+mod product;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -138,8 +140,8 @@ pub struct Bottleneck {
 
 impl Bottleneck {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.down.forward(self.depthwise.forward(self.up.forward(x.clone())));
-        if self.residual { x + y } else { y }
+        let y = self.depthwise.forward(self.up.forward(x.clone(), None), None);
+        self.down.forward(y, self.residual.then_some(x))
     }
 }
 
@@ -192,13 +194,28 @@ impl Net {
         }
     }
 
+    /// Multiply-accumulates of the convolutions for one image of `input` columns and rows.
+    pub fn macs(&self, input: [usize; 2]) -> usize {
+        let bottlenecks = self.blocks.iter().flat_map(|b| [&b.up, &b.depthwise, &b.down]);
+        let front = [&self.stem, &self.stem_depthwise].into_iter();
+        let mut map = input;
+        let layers = front.chain(bottlenecks).chain([&self.head, &self.pool, &self.embedding]);
+        layers
+            .map(|layer| {
+                map = layer.kind.output(map);
+                layer.weight.dims().iter().product::<usize>() * map[0] * map[1]
+            })
+            .sum()
+    }
+
     /// Normalised pixels [b, planes, rows, columns] to embeddings [b, d], not normalised to unit length.
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
-        let mut x = self.stem_depthwise.forward(self.stem.forward(pixels));
+        let mut x = self.stem_depthwise.forward(self.stem.forward(patches::patches(pixels), None), None);
         for block in &self.blocks {
             x = block.forward(x);
         }
-        self.embedding.forward(self.pool.forward(self.head.forward(x))).flatten(1, 3)
+        let x = self.pool.forward(self.head.forward(x, None), None);
+        self.embedding.forward(x, None).flatten(1, 3)
     }
 }
 
@@ -225,6 +242,12 @@ mod tests {
             let net = Net::new(&config, &mut Dice::new(1, 2, 3, 4), &device);
             let pixels = Tensor::zeros([2, config.planes(), input[1], input[0]], &device);
             assert_eq!(net.forward(pixels).dims(), [2, 10]);
+            // Stem, its depthwise, the two bottlenecks of 8 and that of 12 channels, head, pool and embedding.
+            let [half, quarter, eighth] = [2, 4, 8].map(|d| input[0].div_ceil(d) * input[1].div_ceil(d));
+            let blocks =
+                half * 8 * 16 + quarter * 16 * (9 + 8 + 8 + 9 + 8) + quarter * 8 * 8 + eighth * 8 * (9 + 12);
+            let rest = eighth * (12 * 16 + 16) + 16 * 10;
+            assert_eq!(net.macs(input), half * 8 * (9 * config.planes() + 9) + blocks + rest);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! so a training that was stopped and resumed gives the same weights, bit for bit, as one that was not.
 
 pub mod augment;
+pub mod bench;
 pub mod checkpoint;
 mod degrade;
 pub mod export;
