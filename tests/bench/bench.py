@@ -1,7 +1,7 @@
 """PyTorch's half of `tests/bench-train`, and the comparison. Called by that script, in its virtual environment.
 
 Ours and PyTorch's run in turns, a process each, several rounds; the figures are medians over the rounds. Both train the same
-net, with the same loss and optimizer, on one prepared batch of noise: forward, loss, backward, clipping, step.
+net, with the same loss and optimizer, PyTorch in the layout that is its faster one, on one prepared batch of noise: forward, loss, backward, clipping, step.
 """
 
 import argparse
@@ -145,11 +145,9 @@ def compare(ours, spec, args, flops):
     name, threads, seconds = spec["name"], str(args.threads), str(args.seconds)
     rounds = []
     for i in range(args.rounds):
-        a = called(ours, "step", name, threads, seconds)
-        layouts = ["contiguous", "channels_last"] if args.layout == "both" else [args.layout]
-        b = [called(sys.executable, __file__, "--step", json.dumps(spec), "--layout", layout, "--threads", threads,
-                    "--seconds", seconds) for layout in layouts]
-        b = max(b, key=lambda run: run["images_per_s"])
+        a = called(ours, "step", name, threads, seconds, str(args.replicas))
+        b = called(sys.executable, __file__, "--step", json.dumps(spec), "--layout", args.layout, "--threads", threads,
+                   "--seconds", seconds)
         for what in ("parameters", "macs"):
             if a[what] != b[what]:
                 sys.exit(f"bench: {name} is not the same net: {what} {a[what]} here, {b[what]} in PyTorch")
@@ -178,10 +176,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ours")
     parser.add_argument("--step")
-    parser.add_argument("--layout", default="both")
+    parser.add_argument("--layout", default="contiguous", choices=["contiguous", "channels_last"])
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--net", default="")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -195,7 +194,7 @@ def main():
     if not specs:
         sys.exit(f"bench: no net's name contains {args.net!r}")
     nets = [compare(args.ours, spec, args, flops) for spec in specs]
-    report = {"threads": args.threads, "matmul_gflops": round(flops / 1e9, 1), "pytorch": torch.__version__, "nets": nets}
+    report = {"threads": args.threads, "replicas": args.replicas, "matmul_gflops": round(flops / 1e9, 1), "pytorch": torch.__version__, "nets": nets}
     print(f"\n{args.threads} threads, PyTorch {torch.__version__}, matrix product {flops / 1e9:.0f} Gflop/s")
     print(f"{'net':<20}{'MACs':>14}{'images/s':>10}{'PyTorch':>10}{'ratio':>8}{'of matmul':>11}")
     for n in nets:

@@ -91,24 +91,29 @@ impl ConvBn {
         }
     }
 
-    /// [b, h, w, cin] to [b, h', w', cout], with `residual` added behind the activation; the stem takes patches.
-    pub fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
+    /// [b, h, w, cin] to [b, h', w', cout], with `residual` added behind the activation; the stem takes patches. Normalised by
+    /// the batch's moments [2, cout], which go to `seen`; by the running ones without it.
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        seen: Option<&mut Vec<Tensor<2>>>,
+    ) -> Tensor<4> {
         let BatchNorm { gamma, beta, running_mean, running_var, epsilon, .. } = &self.norm;
         let convolution = match self.kind {
             Kind::Stem | Kind::Pointwise => Convolution::Dense,
             Kind::Depthwise { stride } => Convolution::Depthwise { stride, pad: 1 },
             Kind::Global { .. } => Convolution::Depthwise { stride: 1, pad: 0 },
         };
-        let learns = x.device().is_autodiff() && self.norm.training.is_enabled();
         let running = || {
-            let both = [running_mean, running_var].map(|running| running.value().unsqueeze_dim(0));
+            let both = [running_mean, running_var].map(|running| running.value_sync().unsqueeze_dim(0));
             Tensor::cat(both.to_vec(), 0)
         };
-        let fixed = (!learns).then(running);
+        let fixed = seen.is_none().then(running);
         let affine = [gamma.val(), beta.val(), self.slopes(&x.device())];
         let (y, moments) = layer(x, self.weight.val(), affine, residual, fixed, convolution, *epsilon);
-        if learns {
-            self.run_on(moments);
+        if let Some(seen) = seen {
+            seen.push(moments);
         }
         y
     }
@@ -123,8 +128,8 @@ impl ConvBn {
         }
     }
 
-    /// Moves the running moments towards the batch's own.
-    fn run_on(&self, moments: Tensor<2>) {
+    /// Moves the running moments towards a batch's.
+    pub(crate) fn run_on(&self, moments: &Tensor<2>) {
         let BatchNorm { gamma, running_mean, running_var, momentum, .. } = &self.norm;
         let channels = gamma.dims()[0];
         for (row, running) in [running_mean, running_var].into_iter().enumerate() {

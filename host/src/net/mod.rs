@@ -17,6 +17,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::synth::dice::Dice;
+pub(crate) use flex::free_buffers;
 pub use layer::{Activation, ConvBn, Kind};
 
 /// The `[net]` table of a recipe.
@@ -139,9 +140,10 @@ pub struct Bottleneck {
 }
 
 impl Bottleneck {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.depthwise.forward(self.up.forward(x.clone(), None), None);
-        self.down.forward(y, self.residual.then_some(x))
+    fn forward(&self, x: Tensor<4>, mut seen: Option<&mut Vec<Tensor<2>>>) -> Tensor<4> {
+        let y = self.up.forward(x.clone(), None, seen.as_deref_mut());
+        let y = self.depthwise.forward(y, None, seen.as_deref_mut());
+        self.down.forward(y, self.residual.then_some(x), seen)
     }
 }
 
@@ -194,28 +196,53 @@ impl Net {
         }
     }
 
-    /// Multiply-accumulates of the convolutions for one image of `input` columns and rows.
-    pub fn macs(&self, input: [usize; 2]) -> usize {
+    /// Every layer, in the order in which pixels meet them.
+    fn layers(&self) -> impl Iterator<Item = &ConvBn> {
         let bottlenecks = self.blocks.iter().flat_map(|b| [&b.up, &b.depthwise, &b.down]);
         let front = [&self.stem, &self.stem_depthwise].into_iter();
-        let mut map = input;
-        let layers = front.chain(bottlenecks).chain([&self.head, &self.pool, &self.embedding]);
-        layers
-            .map(|layer| {
-                map = layer.kind.output(map);
-                layer.weight.dims().iter().product::<usize>() * map[0] * map[1]
-            })
-            .sum()
+        front.chain(bottlenecks).chain([&self.head, &self.pool, &self.embedding])
     }
 
-    /// Normalised pixels [b, planes, rows, columns] to embeddings [b, d], not normalised to unit length.
+    /// Multiply-accumulates of the convolutions for one image of `input` columns and rows.
+    pub fn macs(&self, input: [usize; 2]) -> usize {
+        let mut map = input;
+        let of = |layer: &ConvBn| {
+            map = layer.kind.output(map);
+            layer.weight.dims().iter().product::<usize>() * map[0] * map[1]
+        };
+        self.layers().map(of).sum()
+    }
+
+    /// Normalised pixels [b, planes, rows, columns] to embeddings [b, d], not normalised to unit length. Batch normalisation
+    /// goes by the running moments.
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
-        let mut x = self.stem_depthwise.forward(self.stem.forward(patches::patches(pixels), None), None);
-        for block in &self.blocks {
-            x = block.forward(x);
+        self.embed(pixels, None)
+    }
+
+    /// [`Net::forward`] with batch normalisation by the batch's own moments; also these, [2, c] of every layer.
+    pub fn learn(&self, pixels: Tensor<4>) -> (Tensor<2>, Vec<Tensor<2>>) {
+        let mut seen = Vec::new();
+        let embeddings = self.embed(pixels, Some(&mut seen));
+        (embeddings, seen)
+    }
+
+    /// Moves the running moments of every layer towards those that [`Net::learn`] gave.
+    pub fn run_on(&self, moments: &[Tensor<2>]) {
+        self.layers().zip(moments).for_each(|(layer, moments)| layer.run_on(moments));
+    }
+
+    fn embed(&self, pixels: Tensor<4>, mut seen: Option<&mut Vec<Tensor<2>>>) -> Tensor<2> {
+        let mut x = patches::patches(pixels);
+        for layer in [&self.stem, &self.stem_depthwise] {
+            x = layer.forward(x, None, seen.as_deref_mut());
         }
-        let x = self.pool.forward(self.head.forward(x, None), None);
-        self.embedding.forward(x, None).flatten(1, 3)
+        for block in &self.blocks {
+            x = block.forward(x, seen.as_deref_mut());
+        }
+        for layer in [&self.head, &self.pool, &self.embedding] {
+            x = layer.forward(x, None, seen.as_deref_mut());
+        }
+        x.flatten(1, 3)
     }
 }
 

@@ -12,6 +12,7 @@ mod keep;
 pub mod metrics;
 pub mod optimizer;
 pub mod recipe;
+mod replicas;
 pub mod schedule;
 pub mod source;
 pub(crate) mod state;
@@ -24,13 +25,12 @@ use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use tract_onnx::pb::ModelProto;
 
-use crate::loss::{Head, Loss, Moment};
-use crate::net::Net;
+use crate::loss::{Head, Moment};
+use crate::net::{Net, free_buffers};
 use crate::synth::dice::Dice;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -41,6 +41,7 @@ pub use validate::Validation;
 use keep::Kept;
 use metrics::{Metrics, MetricsError};
 use optimizer::Optimizer;
+use replicas::{Found, Replicas};
 use state::Values;
 
 /// What is trained: the backbone, and the head that is left behind at the end.
@@ -181,7 +182,7 @@ pub fn train_with(
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = recipe.train.threads.min(available);
     // Steps must run on this thread, not inside a pool: burn keeps running statistics by thread. So the limit is put on the
-    // process's own pool; one that has been started already keeps its size.
+    // process's own pool; one that has been started already keeps its size. Replicas divide that pool's size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     let source = Source::open(recipe)?;
     progress.begin(&source);
@@ -205,6 +206,7 @@ struct Trainer<'a> {
     source: &'a Source,
     device: Device,
     model: Model,
+    replicas: Replicas,
     optimizer: Optimizer,
     kept: Kept,
     /// Over about the last fifty steps; no number before the first.
@@ -222,11 +224,13 @@ impl<'a> Trainer<'a> {
         let t = &recipe.train;
         let optimizer = Optimizer::new(t.optimizer, t.momentum, t.weight_decay, t.clip);
         let kept = Kept::new(t.ema, t.patience);
+        let replicas = Replicas::new(t.replicas, rayon::current_num_threads(), t.frozen_norm);
         Trainer {
             recipe,
             source,
             device,
             model: Model { net, head },
+            replicas,
             optimizer,
             kept,
             mean_loss: f64::NAN,
@@ -244,10 +248,12 @@ impl<'a> Trainer<'a> {
         // The bits of an f64 in two of the f32 that vectors hold.
         let bits = self.mean_loss.to_bits();
         values.insert(MEAN_LOSS.into(), [bits >> 32, bits].map(|word| f32::from_bits(word as u32)).to_vec());
-        Checkpoint { recipe: self.recipe.digest(), steps: self.optimizer.steps(), values }
+        let (recipe, replicas) = (self.recipe.digest(), self.recipe.train.replicas);
+        Checkpoint { recipe, replicas, steps: self.optimizer.steps(), values }
     }
 
     fn restore(&mut self, from: Checkpoint, path: &std::path::Path) -> Result<(), CheckpointError> {
+        from.expect_replicas(self.recipe.train.replicas, path)?;
         let missing = |name: String| CheckpointError::missing(path, &name);
         self.model = state::with_values(self.model.clone(), &from.values).map_err(missing)?;
         self.kept.restore(&from.values).map_err(missing)?;
@@ -328,6 +334,7 @@ impl<'a> Trainer<'a> {
             }
             Ok(())
         })?;
+        free_buffers();
         let net = with(self.model.valid().net, self.kept.result());
         // The figures of what is given, which the last validation's are not where the best weights are kept.
         if status.validation.is_none() || recipe.train.patience > 0 {
@@ -349,15 +356,13 @@ impl<'a> Trainer<'a> {
         let shape = [number, self.recipe.net.planes(), rows, columns];
         let pixels = Tensor::<4>::from_data(TensorData::new(batch.pixels, shape), &self.device);
         let labels = Tensor::<1, Int>::from_data(TensorData::new(batch.labels, [number]), &self.device);
-        let embeddings = self.model.net.forward(pixels);
         let at = Moment { step, warmth: self.recipe.loss.warmth(done) };
-        let loss = self.model.head.forward(embeddings.clone(), labels, at);
-        let value = loss.clone().into_scalar::<f32>();
-        if !value.is_finite() {
-            let cause = self.why_not_finite(&embeddings);
-            return Err(TrainError::NotFinite { loss: value, step, cause });
-        }
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        let found = self.replicas.gradients(&self.model, pixels, labels, at);
+        let Found { loss: value, gradients: Some(gradients), moments, .. } = found else {
+            let cause = self.why_not_finite(&found.embeddings);
+            return Err(TrainError::NotFinite { loss: found.loss, step, cause });
+        };
+        self.model.net.run_on(&moments);
         let norm;
         (self.model, norm) = self.optimizer.step(self.model.clone(), gradients, status.rate);
         self.kept.step(step, || state::values(&self.model.valid().net));

@@ -1,7 +1,7 @@
 //! Our half of `tests/bench-train`: times training steps of one net, and the machine's matrix product. Prints JSON.
 //!
 //!     bench-train nets                    the nets, as PyTorch's half needs them
-//!     bench-train step NET THREADS SECONDS
+//!     bench-train step NET THREADS SECONDS REPLICAS
 //!     bench-train matmul THREADS SECONDS
 
 use std::path::Path;
@@ -28,9 +28,11 @@ fn main() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let printed = match words[..] {
         ["nets"] => nets()?,
-        ["step", net, threads, seconds] => step(net, threads.parse()?, seconds.parse()?)?,
+        ["step", net, threads, seconds, replicas] => {
+            step(net, threads.parse()?, seconds.parse()?, replicas.parse()?)?
+        }
         ["matmul", threads, seconds] => matmul(threads.parse()?, seconds.parse()?)?,
-        _ => bail!("accepted: nets | step NET THREADS SECONDS | matmul THREADS SECONDS"),
+        _ => bail!("accepted: nets | step NET THREADS SECONDS REPLICAS | matmul THREADS SECONDS"),
     };
     println!("{printed}");
     Ok(())
@@ -52,9 +54,9 @@ fn nets() -> Result<Value> {
     recipes()?.into_iter().map(one).collect()
 }
 
-fn step(net: &str, threads: usize, seconds: f64) -> Result<Value> {
+fn step(net: &str, threads: usize, seconds: f64, replicas: usize) -> Result<Value> {
     let mut recipe = recipes()?.into_iter().find(|r| r.name == net).context("no such net")?;
-    recipe.train.threads = threads;
+    recipe.train.replicas = replicas;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let source = Source::open(&recipe)?;
     let mut bench = Bench::new(&recipe, &source);
