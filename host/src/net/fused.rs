@@ -49,7 +49,10 @@ pub enum Convolution {
 #[backend_extension(Flex, Autodiff)]
 pub trait LayerOps: burn::backend::Backend {
     /// The output and the moments [2, c] that it was normalised by; a `residual` or `fixed` moments without values are none.
-    #[expect(clippy::too_many_arguments, reason = "a layer's operands")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a layer's operands; expected, it would be missed in what the macro makes"
+    )]
     fn layer(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -64,7 +64,10 @@ fn step(net: &str, threads: usize, seconds: f64, replicas: usize) -> Result<Valu
         bench.step()?;
     }
     let mut loss = 0.0;
-    let median = median(seconds, || Ok(loss = bench.step()?))?;
+    let median = median(seconds, || {
+        loss = bench.step()?;
+        Ok(())
+    })?;
     Ok(json!({
         "images_per_s": recipe.train.batch as f64 / median, "loss": loss,
         "parameters": bench.parameters(), "macs": bench.macs(),
