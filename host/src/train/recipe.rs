@@ -529,7 +529,7 @@ mod tests {
     fn the_digest_knows_what_decides_the_weights() {
         let base = Recipe::demo();
         let mut other = base.clone();
-        other.train.threads += 1;
+        (other.train.threads, other.train.replicas) = (3, 2);
         assert_eq!(base.digest(), other.digest());
         other.train.rate *= 2.0;
         assert_ne!(base.digest(), other.digest());
