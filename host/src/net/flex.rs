@@ -99,3 +99,24 @@ pub(super) fn widest<R>(work: impl FnOnce() -> R) -> R {
     }
     work()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_again_when_nobody_holds_it() {
+        // A length that no other test has.
+        let len = LEAST_KEPT + 4711;
+        let values = vec![1.0; len];
+        let at = values.as_ptr();
+        let held = tensor(values, [len]);
+        give_back(held.clone());
+        let other = buffer(len);
+        assert!(other.as_ptr() != at && other.iter().all(|&v| v == 0.0), "it is still held");
+        give_back(held);
+        let again = buffer(len);
+        assert!(again.as_ptr() == at && again.len() == len);
+        assert!(buffer(len).as_ptr() != at, "given twice");
+    }
+}

@@ -215,6 +215,12 @@ struct Trainer<'a> {
     still: usize,
 }
 
+impl Drop for Trainer<'_> {
+    fn drop(&mut self) {
+        free_buffers();
+    }
+}
+
 impl<'a> Trainer<'a> {
     fn new(recipe: &'a Recipe, source: &'a Source) -> Self {
         let device = Device::flex().autodiff();
@@ -334,7 +340,6 @@ impl<'a> Trainer<'a> {
             }
             Ok(())
         })?;
-        free_buffers();
         let net = with(self.model.valid().net, self.kept.result());
         // The figures of what is given, which the last validation's are not where the best weights are kept.
         if status.validation.is_none() || recipe.train.patience > 0 {
