@@ -1,10 +1,14 @@
-//! What the backend extensions share: flex tensors as plain slices.
+//! What the backend extensions share: flex tensors as plain slices, buffers that are used again, the widest instructions.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Mutex;
 
 use burn::backend::TensorMetadata;
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 
-/// The four sides of a tensor [b, c, h, w].
+/// The four sides of a tensor.
 pub(super) fn shape4(t: &FlexTensor) -> [usize; 4] {
     let s = t.shape();
     [s[0], s[1], s[2], s[3]]
@@ -25,25 +29,95 @@ pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Fle
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// The sum of `value(i)` over a slice's indices in eight lanes, which compilers vectorize; the order of additions depends on
-/// the length alone.
-#[inline(always)]
-pub(super) fn sum(len: usize, value: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    let whole = len / 8 * 8;
-    for start in (0..whole).step_by(8) {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += value(start + lane);
-        }
-    }
-    for i in whole..len {
-        lanes[i - whole] += value(i);
-    }
-    lanes.iter().sum()
+/// Buffers of the last step, by length. Taken from the system they would come back page by page and zeroed, at every step.
+static SPARE: Mutex<Option<HashMap<usize, Vec<Vec<f32>>>>> = Mutex::new(None);
+
+/// Values from which on a buffer is kept; smaller ones the allocator keeps itself.
+const LEAST_KEPT: usize = 1 << 14;
+
+/// `len` values, whatever they are.
+pub(super) fn buffer(len: usize) -> Vec<f32> {
+    let spare = |kept: &mut HashMap<usize, Vec<Vec<f32>>>| kept.get_mut(&len)?.pop();
+    let found = SPARE.lock().ok().and_then(|mut kept| kept.as_mut().and_then(spare));
+    found.unwrap_or_else(|| vec![0.0; len])
 }
 
-/// Runs `work` compiled for the widest instructions that this processor has.
+/// Leaves a buffer to the next [`buffer`] of its length.
+pub(super) fn keep(values: Vec<f32>) {
+    if values.len() >= LEAST_KEPT
+        && let Ok(mut kept) = SPARE.lock()
+    {
+        kept.get_or_insert_default().entry(values.len()).or_default().push(values);
+    }
+}
+
+/// [`keep`]s a tensor's buffer if nobody else holds it.
+pub(super) fn give_back(t: FlexTensor) {
+    if t.is_unique()
+        && let Ok(values) = t.into_data().try_into_vec::<f32>()
+    {
+        keep(values);
+    }
+}
+
+/// Frees what [`give_back`] kept.
+pub(crate) fn free_buffers() {
+    if let Ok(mut kept) = SPARE.lock() {
+        *kept = None;
+    }
+}
+
+/// `0..len` in pieces of `piece`, the last maybe shorter.
+pub(super) fn pieces(range: Range<usize>, piece: usize) -> impl Iterator<Item = Range<usize>> {
+    range.clone().step_by(piece).map(move |start| start..(start + piece).min(range.end))
+}
+
+/// `to[i] += from[i]`.
+#[inline(always)]
+pub(super) fn add(to: &mut [f32], from: &[f32]) {
+    let n = to.len();
+    let from = &from[..n];
+    for i in 0..n {
+        to[i] += from[i];
+    }
+}
+
+/// Runs `work` compiled for AVX2 where the processor has it; so that it is, `work` and what it calls must be inlined:
+/// `widest(#[inline(always)] || ..)`.
 #[inline(always)]
 pub(super) fn widest<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2,fma")]
+        fn wide<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has these instructions.
+            return unsafe { wide(work) };
+        }
+    }
+    work()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_again_when_nobody_holds_it() {
+        // A length that no other test has.
+        let len = LEAST_KEPT + 4711;
+        let values = vec![1.0; len];
+        let at = values.as_ptr();
+        let held = tensor(values, [len]);
+        give_back(held.clone());
+        let other = buffer(len);
+        assert!(other.as_ptr() != at && other.iter().all(|&v| v == 0.0), "it is still held");
+        give_back(held);
+        let again = buffer(len);
+        assert!(again.as_ptr() == at && again.len() == len);
+        let fresh = buffer(len);
+        assert!(fresh.as_ptr() != at, "given twice");
+    }
 }

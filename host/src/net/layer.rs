@@ -2,14 +2,10 @@
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig};
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
-use super::depthwise::depthwise;
+use super::fused::{Convolution, layer};
 use super::normal;
-use super::normalise::normalise;
-use super::pointwise::pointwise;
 use crate::synth::dice::Dice;
 
 /// Which convolution.
@@ -31,6 +27,18 @@ pub enum Kind {
         /// Columns of the map.
         columns: usize,
     },
+}
+
+impl Kind {
+    /// Columns and rows of the output for an input of `map` columns and rows.
+    pub(crate) fn output(self, map: [usize; 2]) -> [usize; 2] {
+        match self {
+            Kind::Stem => map.map(|side| side.div_ceil(2)),
+            Kind::Pointwise => map,
+            Kind::Depthwise { stride } => map.map(|side| side.div_ceil(stride)),
+            Kind::Global { .. } => [1, 1],
+        }
+    }
 }
 
 /// What follows the normalisation.
@@ -89,36 +97,46 @@ impl ConvBn {
         self
     }
 
-    /// [b, cin, h, w] to [b, cout, h', w'].
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let weight = self.weight.val();
-        let y = match self.kind {
-            Kind::Stem => conv2d(x, weight, None, ConvOptions::new([2, 2], [1, 1], [1, 1], 1)),
-            Kind::Pointwise => pointwise(x, weight),
-            Kind::Depthwise { stride } => depthwise(x, weight, stride, 1),
-            Kind::Global { rows, columns } => {
-                let [b, c, ..] = x.dims();
-                let x: Tensor<3> = x.reshape([b, c, rows * columns]);
-                let weight: Tensor<3> = weight.reshape([1, c, rows * columns]);
-                (x * weight).sum_dim(2).reshape([b, c, 1, 1])
-            }
+    /// [b, h, w, cin] to [b, h', w', cout], with `residual` added behind the activation; the stem takes patches. Normalised by
+    /// the batch's moments [2, cout], which go to `seen`; by the running ones without it.
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        seen: Option<&mut Vec<Tensor<2>>>,
+    ) -> Tensor<4> {
+        let BatchNorm { gamma, beta, running_mean, running_var, epsilon, .. } = &self.norm;
+        let convolution = match self.kind {
+            Kind::Stem | Kind::Pointwise => Convolution::Dense,
+            Kind::Depthwise { stride } => Convolution::Depthwise { stride, pad: 1 },
+            Kind::Global { .. } => Convolution::Depthwise { stride: 1, pad: 0 },
         };
-        let rectify = self.activation == Activation::Relu;
-        let y = match y.device().is_autodiff() && self.norm.training.is_enabled() {
-            true => self.normalise(y, rectify),
-            false if rectify => activation::relu(self.norm.forward(y)),
-            false => self.norm.forward(y),
+        let running = || {
+            let both = [running_mean, running_var].map(|running| running.value_sync().unsqueeze_dim(0));
+            Tensor::cat(both.to_vec(), 0)
         };
-        match &self.slopes {
-            Some(slopes) => activation::prelu(y, slopes.val()),
-            None => y,
+        let fixed = seen.is_none().then(running);
+        let affine = [gamma.val(), beta.val(), self.slopes(&x.device())];
+        let (y, moments) = layer(x, self.weight.val(), affine, residual, fixed, convolution, *epsilon);
+        if let Some(seen) = seen {
+            seen.push(moments);
+        }
+        y
+    }
+
+    /// What values below 0 are multiplied by.
+    fn slopes(&self, device: &Device) -> Tensor<1> {
+        let channels = self.norm.gamma.dims();
+        match (&self.slopes, self.activation) {
+            (Some(slopes), _) => slopes.val(),
+            (None, Activation::None) => Tensor::ones(channels, device),
+            (None, _) => Tensor::zeros(channels, device),
         }
     }
 
-    /// Batch normalisation by the batch's own moments, which also move the running ones.
-    fn normalise(&self, x: Tensor<4>, rectify: bool) -> Tensor<4> {
-        let BatchNorm { gamma, beta, running_mean, running_var, momentum, epsilon, .. } = &self.norm;
-        let (y, moments) = normalise(x, gamma.val(), beta.val(), *epsilon, rectify);
+    /// Moves the running moments towards a batch's.
+    pub(crate) fn run_on(&self, moments: &Tensor<2>) {
+        let BatchNorm { gamma, running_mean, running_var, momentum, .. } = &self.norm;
         let channels = gamma.dims()[0];
         for (row, running) in [running_mean, running_var].into_iter().enumerate() {
             let own: Tensor<1> = moments.clone().slice(row..row + 1).reshape([channels]);
@@ -126,6 +144,5 @@ impl ConvBn {
             let after = before.mul_scalar(1.0 - momentum).add(own.mul_scalar(*momentum));
             running.update(after.detach());
         }
-        y
     }
 }

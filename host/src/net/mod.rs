@@ -4,17 +4,20 @@
 //! head, a depthwise convolution as large as the map in the place of pooling, and a linear 1x1 to the embedding. Every
 //! convolution is followed by batch normalisation, which [`crate::train::export`] folds into it.
 
-pub mod depthwise;
+mod depthwise;
 mod flex;
+pub mod fused;
 mod layer;
-pub mod normalise;
-pub mod pointwise;
+mod normalise;
+pub mod patches;
+mod product;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::synth::dice::Dice;
+pub(crate) use flex::free_buffers;
 pub use layer::{Activation, ConvBn, Kind};
 
 /// The `[net]` table of a recipe.
@@ -137,9 +140,10 @@ pub struct Bottleneck {
 }
 
 impl Bottleneck {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.down.forward(self.depthwise.forward(self.up.forward(x.clone())));
-        if self.residual { x + y } else { y }
+    fn forward(&self, x: Tensor<4>, mut seen: Option<&mut Vec<Tensor<2>>>) -> Tensor<4> {
+        let y = self.up.forward(x.clone(), None, seen.as_deref_mut());
+        let y = self.depthwise.forward(y, None, seen.as_deref_mut());
+        self.down.forward(y, self.residual.then_some(x), seen)
     }
 }
 
@@ -192,13 +196,53 @@ impl Net {
         }
     }
 
-    /// Normalised pixels [b, planes, rows, columns] to embeddings [b, d], not normalised to unit length.
+    /// Every layer, in the order in which pixels meet them.
+    fn layers(&self) -> impl Iterator<Item = &ConvBn> {
+        let bottlenecks = self.blocks.iter().flat_map(|b| [&b.up, &b.depthwise, &b.down]);
+        let front = [&self.stem, &self.stem_depthwise].into_iter();
+        front.chain(bottlenecks).chain([&self.head, &self.pool, &self.embedding])
+    }
+
+    /// Multiply-accumulates of the convolutions for one image of `input` columns and rows.
+    pub fn macs(&self, input: [usize; 2]) -> usize {
+        let mut map = input;
+        let of = |layer: &ConvBn| {
+            map = layer.kind.output(map);
+            layer.weight.dims().iter().product::<usize>() * map[0] * map[1]
+        };
+        self.layers().map(of).sum()
+    }
+
+    /// Normalised pixels [b, planes, rows, columns] to embeddings [b, d], not normalised to unit length. Batch normalisation
+    /// goes by the running moments.
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
-        let mut x = self.stem_depthwise.forward(self.stem.forward(pixels));
-        for block in &self.blocks {
-            x = block.forward(x);
+        self.embed(pixels, None)
+    }
+
+    /// [`Net::forward`] with batch normalisation by the batch's own moments; also these, [2, c] of every layer.
+    pub fn learn(&self, pixels: Tensor<4>) -> (Tensor<2>, Vec<Tensor<2>>) {
+        let mut seen = Vec::new();
+        let embeddings = self.embed(pixels, Some(&mut seen));
+        (embeddings, seen)
+    }
+
+    /// Moves the running moments of every layer towards those that [`Net::learn`] gave.
+    pub fn run_on(&self, moments: &[Tensor<2>]) {
+        self.layers().zip(moments).for_each(|(layer, moments)| layer.run_on(moments));
+    }
+
+    fn embed(&self, pixels: Tensor<4>, mut seen: Option<&mut Vec<Tensor<2>>>) -> Tensor<2> {
+        let mut x = patches::patches(pixels);
+        for layer in [&self.stem, &self.stem_depthwise] {
+            x = layer.forward(x, None, seen.as_deref_mut());
         }
-        self.embedding.forward(self.pool.forward(self.head.forward(x))).flatten(1, 3)
+        for block in &self.blocks {
+            x = block.forward(x, seen.as_deref_mut());
+        }
+        for layer in [&self.head, &self.pool, &self.embedding] {
+            x = layer.forward(x, None, seen.as_deref_mut());
+        }
+        x.flatten(1, 3)
     }
 }
 
@@ -225,6 +269,12 @@ mod tests {
             let net = Net::new(&config, &mut Dice::new(1, 2, 3, 4), &device);
             let pixels = Tensor::zeros([2, config.planes(), input[1], input[0]], &device);
             assert_eq!(net.forward(pixels).dims(), [2, 10]);
+            // Stem, its depthwise, the two bottlenecks of 8 and that of 12 channels, head, pool and embedding.
+            let [half, quarter, eighth] = [2, 4, 8].map(|d| input[0].div_ceil(d) * input[1].div_ceil(d));
+            let blocks =
+                half * 8 * 16 + quarter * 16 * (9 + 8 + 8 + 9 + 8) + quarter * 8 * 8 + eighth * 8 * (9 + 12);
+            let rest = eighth * (12 * 16 + 16) + 16 * 10;
+            assert_eq!(net.macs(input), half * 8 * (9 * config.planes() + 9) + blocks + rest);
         }
     }
 }

@@ -1,348 +1,205 @@
-//! Batch normalisation in training, with the rectifier behind it, as a burn backend extension: one pass over the values
-//! where tensor operations take a dozen and transpose between them.
+//! Batch normalisation and the activation behind it, channels last: passes over rows of channels.
 //!
-//! `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta` with the batch's own biased moments (Ioffe and Szegedy, 2015),
-//! then `max(0, y)` if asked for. Work is split over channels or planes and never within a sum, so results do not depend on
-//! the number of threads.
+//! `t = gamma * (z - mean) / sqrt(variance + epsilon) + beta` with biased moments (Ioffe and Szegedy, 2015), then t where it is
+//! above 0 and the channel's slope times t elsewhere: slope 0 rectifies, slope 1 leaves t as it is.
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::autodiff::{Autodiff, NodeId};
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{AutodiffBackend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Shape, Slice, Tensor};
-use burn_flex::FlexTensor;
-use rayon::prelude::*;
+use super::flex::add;
 
-use super::flex::{contiguous, shape4, sum, tensor, values, widest};
+/// What a layer does to each channel.
+pub(super) struct Channels<'a> {
+    pub(super) mean: &'a [f32],
+    /// One over the standard deviation.
+    pub(super) inverse: Vec<f32>,
+    /// `t = z * scale + shift`.
+    pub(super) scale: Vec<f32>,
+    pub(super) shift: Vec<f32>,
+    pub(super) slopes: &'a [f32],
+}
 
-/// Planes that one rayon task takes at least.
-const PLANES_PER_TASK: usize = 8;
-
-/// What a backend needs for [`normalise`]; all tensors f32. `x` and gradients are [b, c, h, w], `gamma` and `beta` [c],
-/// moments (mean, biased variance) and sums [2, c].
-#[backend_extension(Flex, Autodiff)]
-pub trait NormaliseOps: burn::backend::Backend {
-    /// Mean and biased variance of each channel.
-    fn moments(x: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// The output.
-    fn normalise(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        moments: FloatTensor<Self>,
+impl<'a> Channels<'a> {
+    /// From the moments [2, c].
+    pub(super) fn new(
+        moments: &'a [f32],
+        gamma: &[f32],
+        beta: &[f32],
+        slopes: &'a [f32],
         epsilon: f64,
-        rectify: bool,
-    ) -> FloatTensor<Self>;
-}
-
-/// What a backend needs for the gradients of [`normalise`].
-pub trait NormaliseGradients: burn::backend::Backend {
-    /// The gradients of gamma and beta, one row each, from the output's gradient.
-    fn normalise_to_affine(
-        grad: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        moments: FloatTensor<Self>,
-        epsilon: f64,
-        rectify: bool,
-    ) -> FloatTensor<Self>;
-    /// The gradient of `x`, through the moments too; `sums` is what [`NormaliseGradients::normalise_to_affine`] gave.
-    #[expect(clippy::too_many_arguments, reason = "the operands of the derivative")]
-    fn normalise_to_input(
-        grad: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        moments: FloatTensor<Self>,
-        sums: FloatTensor<Self>,
-        epsilon: f64,
-        rectify: bool,
-    ) -> FloatTensor<Self>;
-}
-
-/// Normalises `x` [b, c, h, w] by its own moments; returns the output, and the moments [2, c] for the running statistics.
-pub fn normalise(
-    x: Tensor<4>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    epsilon: f64,
-    rectify: bool,
-) -> (Tensor<4>, Tensor<2>) {
-    let moments = Dispatch::moments(x.clone().into_dispatch());
-    let (gamma, beta) = (gamma.into_dispatch(), beta.into_dispatch());
-    let y = Dispatch::normalise(x.into_dispatch(), gamma, beta, moments.clone(), epsilon, rectify);
-    (Tensor::from_dispatch(y), Tensor::from_dispatch(moments))
-}
-
-/// One channel's part of the operation: `y = x * scale + shift`.
-#[derive(Clone, Copy)]
-struct Line {
-    mean: f32,
-    inverse: f32,
-    scale: f32,
-    shift: f32,
-    rectify: bool,
-}
-
-impl Line {
-    /// The gradient that passes the rectifier.
-    #[inline(always)]
-    fn pass(self, grad: f32, x: f32) -> f32 {
-        if self.rectify && x * self.scale + self.shift <= 0.0 { 0.0 } else { grad }
+    ) -> Self {
+        let (mean, variance) = moments.split_at(moments.len() / 2);
+        let inverse: Vec<f32> = variance.iter().map(|v| 1.0 / (v + epsilon as f32).sqrt()).collect();
+        let scale: Vec<f32> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
+        let shift = (0..mean.len()).map(|c| beta[c] - mean[c] * scale[c]).collect();
+        Channels { mean, inverse, scale, shift, slopes }
     }
 
-    /// The normalised value.
+    /// `y` from `z`, both rows of channels, with `residual` added if there is one.
     #[inline(always)]
-    fn unit(self, x: f32) -> f32 {
-        (x - self.mean) * self.inverse
+    pub(super) fn apply(&self, z: &[f32], residual: Option<&[f32]>, y: &mut [f32]) {
+        let n = self.mean.len();
+        for (y, z) in y.chunks_exact_mut(n).zip(z.chunks_exact(n)) {
+            apply_row(z, &self.scale, &self.shift, self.slopes, y);
+        }
+        if let Some(residual) = residual {
+            add(y, residual);
+        }
+    }
+
+    /// [`Channels::apply`] in place.
+    #[inline(always)]
+    pub(super) fn apply_in_place(&self, rows: &mut [f32], residual: Option<&[f32]>) {
+        let mut z = vec![0.0; self.mean.len()];
+        for row in rows.chunks_exact_mut(z.len()) {
+            z.copy_from_slice(row);
+            apply_row(&z, &self.scale, &self.shift, self.slopes, row);
+        }
+        if let Some(residual) = residual {
+            add(rows, residual);
+        }
+    }
+
+    /// Adds to `sums` what rows of `z` and of the output's gradient give.
+    #[inline(always)]
+    pub(super) fn add_sums(&self, grad: &[f32], z: &[f32], sums: &mut Sums) {
+        let n = self.mean.len();
+        let Sums { gamma, beta, slope } = sums;
+        for (grad, z) in grad.chunks_exact(n).zip(z.chunks_exact(n)) {
+            sum_row(grad, z, [self.mean, &self.scale, &self.shift, self.slopes], gamma, beta, slope);
+        }
+    }
+
+    /// The gradient of `z`, from rows of `z` and of the output's gradient.
+    #[inline(always)]
+    pub(super) fn to_z(&self, through: &Through, grad: &[f32], z: &[f32], out: &mut [f32]) {
+        let n = self.mean.len();
+        let of = [&self.scale, &self.shift, self.slopes, &through.times, &through.plus];
+        let rows = grad.chunks_exact(n).zip(z.chunks_exact(n));
+        for (out, (grad, z)) in out.chunks_exact_mut(n).zip(rows) {
+            to_z_row(grad, z, of, out);
+        }
     }
 }
 
-fn lines(
-    gamma: &FlexTensor,
-    beta: &FlexTensor,
-    moments: &FlexTensor,
-    epsilon: f64,
-    rectify: bool,
-) -> Vec<Line> {
-    let (gamma, beta, moments) = (values(gamma), values(beta), values(moments));
-    let channels = gamma.len();
-    let line = |c: usize| {
-        let (mean, variance) = (moments[c], moments[channels + c]);
-        let inverse = 1.0 / (variance + epsilon as f32).sqrt();
-        let scale = gamma[c] * inverse;
-        Line { mean, inverse, scale, shift: beta[c] - mean * scale, rectify }
+// A row each. Both sides of the activation are computed, so that choosing one is no branch.
+
+#[inline(always)]
+fn apply_row(z: &[f32], scale: &[f32], shift: &[f32], slopes: &[f32], y: &mut [f32]) {
+    let n = y.len();
+    let (z, scale, shift, slopes) = (&z[..n], &scale[..n], &shift[..n], &slopes[..n]);
+    for c in 0..n {
+        let t = z[c] * scale[c] + shift[c];
+        let low = t * slopes[c];
+        y[c] = if t > 0.0 { t } else { low };
+    }
+}
+
+#[inline(always)]
+fn sum_row(grad: &[f32], z: &[f32], of: [&[f32]; 4], gamma: &mut [f32], beta: &mut [f32], slope: &mut [f32]) {
+    let n = z.len();
+    let [mean, scale, shift, slopes] = of.map(|v| &v[..n]);
+    let (grad, gamma, beta, slope) = (&grad[..n], &mut gamma[..n], &mut beta[..n], &mut slope[..n]);
+    for c in 0..n {
+        let t = z[c] * scale[c] + shift[c];
+        let (low, of_slope) = (grad[c] * slopes[c], grad[c] * t);
+        let inner = if t > 0.0 { grad[c] } else { low };
+        gamma[c] += inner * (z[c] - mean[c]);
+        beta[c] += inner;
+        slope[c] += if t > 0.0 { 0.0 } else { of_slope };
+    }
+}
+
+#[inline(always)]
+fn to_z_row(grad: &[f32], z: &[f32], of: [&[f32]; 5], out: &mut [f32]) {
+    let n = out.len();
+    let [scale, shift, slopes, times, plus] = of.map(|v| &v[..n]);
+    let (grad, z) = (&grad[..n], &z[..n]);
+    for c in 0..n {
+        let t = z[c] * scale[c] + shift[c];
+        let low = grad[c] * slopes[c];
+        let inner = if t > 0.0 { grad[c] } else { low };
+        out[c] = inner * scale[c] + (z[c] * times[c] + plus[c]);
+    }
+}
+
+/// Sums over rows, a value a channel: what the gradients of gamma (but for the deviation), beta and slopes are made of.
+#[derive(Clone)]
+pub(super) struct Sums {
+    pub(super) gamma: Vec<f32>,
+    pub(super) beta: Vec<f32>,
+    pub(super) slope: Vec<f32>,
+}
+
+impl Sums {
+    pub(super) fn new(channels: usize) -> Self {
+        let zeros = || vec![0.0; channels];
+        Sums { gamma: zeros(), beta: zeros(), slope: zeros() }
+    }
+
+    pub(super) fn add(&mut self, other: &Sums) {
+        add(&mut self.gamma, &other.gamma);
+        add(&mut self.beta, &other.beta);
+        add(&mut self.slope, &other.slope);
+    }
+}
+
+/// The gradient that reaches z through the moments: `z * times + plus`.
+pub(super) struct Through {
+    times: Vec<f32>,
+    plus: Vec<f32>,
+}
+
+impl Through {
+    /// Of moments over `count` rows, or of none where they are constants.
+    pub(super) fn new(channels: &Channels<'_>, sums: &Sums, count: Option<usize>) -> Self {
+        let (mean, inverse, scale) = (channels.mean, &channels.inverse, &channels.scale);
+        let Some(count) = count.map(|n| n as f32) else {
+            return Through { times: vec![0.0; mean.len()], plus: vec![0.0; mean.len()] };
+        };
+        let time = |c: usize| -scale[c] * inverse[c] * inverse[c] * sums.gamma[c] / count;
+        let times: Vec<f32> = (0..mean.len()).map(time).collect();
+        let plus = (0..mean.len()).map(|c| -scale[c] * sums.beta[c] / count - times[c] * mean[c]).collect();
+        Through { times, plus }
+    }
+}
+
+/// Rows, mean and sum of squared distances to it of some rows, a value a channel.
+pub(super) struct Spread {
+    rows: usize,
+    mean: Vec<f32>,
+    squares: Vec<f32>,
+}
+
+impl Spread {
+    /// Of rows of `channels` values.
+    #[inline(always)]
+    pub(super) fn new(z: &[f32], channels: usize) -> Self {
+        let rows = z.len() / channels;
+        let (mut mean, mut squares) = (vec![0.0f32; channels], vec![0.0f32; channels]);
+        z.chunks_exact(channels).for_each(|z| add(&mut mean, z));
+        mean.iter_mut().for_each(|m| *m /= rows as f32);
+        z.chunks_exact(channels).for_each(|z| add_squares(z, &mean, &mut squares));
+        Spread { rows, mean, squares }
+    }
+}
+
+#[inline(always)]
+fn add_squares(z: &[f32], mean: &[f32], squares: &mut [f32]) {
+    let n = z.len();
+    let (mean, squares) = (&mean[..n], &mut squares[..n]);
+    for c in 0..n {
+        squares[c] += (z[c] - mean[c]) * (z[c] - mean[c]);
+    }
+}
+
+/// Mean and biased variance [2, c] of all rows together (Chan, Golub and LeVeque, 1979).
+pub(super) fn moments(spreads: &[Spread], channels: usize) -> Vec<f32> {
+    let total: f64 = spreads.iter().map(|s| s.rows as f64).sum();
+    let mean = |c: usize| spreads.iter().map(|s| s.rows as f64 * f64::from(s.mean[c])).sum::<f64>() / total;
+    let means: Vec<f64> = (0..channels).map(mean).collect();
+    let variance = |c: usize| {
+        let about =
+            |s: &Spread| f64::from(s.squares[c]) + s.rows as f64 * (f64::from(s.mean[c]) - means[c]).powi(2);
+        spreads.iter().map(about).sum::<f64>() / total
     };
-    (0..channels).map(line).collect()
-}
-
-/// `[sum of x, sum of (x - mean)^2]`.
-#[inline(always)]
-fn spread(xs: &[f32], mean: f32) -> [f64; 2] {
-    let about = sum(xs.len(), |i| (xs[i] - mean) * (xs[i] - mean));
-    [sum(xs.len(), |i| xs[i]) as f64, about as f64]
-}
-
-/// One plane of the output.
-#[inline(always)]
-fn apply(line: Line, xs: &[f32], ys: &mut [f32]) {
-    let floor = if line.rectify { 0.0 } else { f32::NEG_INFINITY };
-    ys.iter_mut().zip(xs).for_each(|(y, x)| *y = (x * line.scale + line.shift).max(floor));
-}
-
-/// One plane's part of the gradients of gamma and beta.
-#[inline(always)]
-fn to_affine(line: Line, gs: &[f32], xs: &[f32]) -> [f64; 2] {
-    let gs = &gs[..xs.len()];
-    let of_gamma = sum(xs.len(), |i| line.pass(gs[i], xs[i]) * line.unit(xs[i]));
-    [of_gamma as f64, sum(xs.len(), |i| line.pass(gs[i], xs[i])) as f64]
-}
-
-/// One plane of the gradient of x; the means are those of the gradients of gamma and beta over the channel.
-#[inline(always)]
-fn to_input(line: Line, [of_gamma, of_beta]: [f32; 2], gs: &[f32], xs: &[f32], out: &mut [f32]) {
-    out.iter_mut().zip(gs.iter().zip(xs)).for_each(|(out, (&g, &x))| {
-        *out = line.scale * (line.pass(g, x) - of_beta - line.unit(x) * of_gamma);
-    });
-}
-
-/// For each channel the sum over the batch of `of(channel, plane of x, plane of grad)`, two figures at once.
-fn per_channel(
-    shape: [usize; 4],
-    of: impl Fn(usize, std::ops::Range<usize>) -> [f64; 2] + Sync,
-) -> FlexTensor {
-    let [b, c, h, w] = shape;
-    let plane = h * w;
-    let both: Vec<[f64; 2]> = (0..c)
-        .into_par_iter()
-        .map(|channel| {
-            let planes = (0..b).map(|image| (image * c + channel) * plane);
-            planes.map(|at| of(channel, at..at + plane)).fold([0.0; 2], |[p, q], [x, y]| [p + x, q + y])
-        })
-        .collect();
-    let rows = (0..2).flat_map(|row| both.iter().map(move |pair| pair[row] as f32)).collect();
-    tensor(rows, [2, c])
-}
-
-impl NormaliseOps for Flex {
-    fn moments(x: FlexTensor) -> FlexTensor {
-        let x = contiguous(x);
-        let shape = shape4(&x);
-        let xs = values(&x);
-        let count = (shape[0] * shape[2] * shape[3]) as f64;
-        let sums = per_channel(shape, |_, plane| widest(|| spread(&xs[plane], 0.0)));
-        let means: Vec<f32> = values(&sums)[..shape[1]].iter().map(|&s| (s as f64 / count) as f32).collect();
-        let squares = per_channel(shape, |c, plane| widest(|| spread(&xs[plane], means[c])));
-        let variances = values(&squares)[shape[1]..].iter().map(|&s| (s as f64 / count) as f32);
-        tensor(means.iter().copied().chain(variances).collect(), [2, shape[1]])
-    }
-
-    fn normalise(
-        x: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        moments: FlexTensor,
-        epsilon: f64,
-        rectify: bool,
-    ) -> FlexTensor {
-        let x = contiguous(x);
-        let [b, c, h, w] = shape4(&x);
-        let lines = lines(&gamma, &beta, &moments, epsilon, rectify);
-        let mut y = vec![0.0; b * c * h * w];
-        let planes = y.par_chunks_mut(h * w).zip(values(&x).par_chunks(h * w)).enumerate();
-        planes.with_min_len(PLANES_PER_TASK).for_each(|(i, (ys, xs))| {
-            widest(|| apply(lines[i % c], xs, ys));
-        });
-        tensor(y, [b, c, h, w])
-    }
-}
-
-impl NormaliseGradients for Flex {
-    fn normalise_to_affine(
-        grad: FlexTensor,
-        x: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        moments: FlexTensor,
-        epsilon: f64,
-        rectify: bool,
-    ) -> FlexTensor {
-        let (grad, x) = (contiguous(grad), contiguous(x));
-        let lines = lines(&gamma, &beta, &moments, epsilon, rectify);
-        let (gs, xs) = (values(&grad), values(&x));
-        per_channel(shape4(&x), |c, plane| widest(|| to_affine(lines[c], &gs[plane.clone()], &xs[plane])))
-    }
-
-    fn normalise_to_input(
-        grad: FlexTensor,
-        x: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        moments: FlexTensor,
-        sums: FlexTensor,
-        epsilon: f64,
-        rectify: bool,
-    ) -> FlexTensor {
-        let (grad, x) = (contiguous(grad), contiguous(x));
-        let [b, c, h, w] = shape4(&x);
-        let lines = lines(&gamma, &beta, &moments, epsilon, rectify);
-        let (gs, xs, sums) = (values(&grad), values(&x), values(&sums));
-        let count = (b * h * w) as f32;
-        let mut out = vec![0.0; b * c * h * w];
-        let planes = out.par_chunks_mut(h * w).enumerate().with_min_len(PLANES_PER_TASK);
-        planes.for_each(|(i, plane)| {
-            let means = [sums[i % c] / count, sums[c + i % c] / count];
-            let (gs, xs) = (&gs[i * h * w..][..h * w], &xs[i * h * w..][..h * w]);
-            widest(|| to_input(lines[i % c], means, gs, xs, plane));
-        });
-        tensor(out, [b, c, h, w])
-    }
-}
-
-#[derive(Debug)]
-struct NormaliseBackward;
-
-impl<B: NormaliseGradients> Backward<B, 3> for NormaliseBackward {
-    /// The nodes of x, gamma and beta, the moments, epsilon, whether rectified.
-    type State = (NodeId, NodeId, NodeId, FloatTensor<B>, f64, bool);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let [x_node, gamma_node, beta_node] = ops.parents;
-        let grad = grads.consume::<B>(&ops.node);
-        let (x, gamma, beta, moments, epsilon, rectify) = ops.state;
-        let x: FloatTensor<B> = checkpointer.retrieve_node_output(x);
-        let gamma: FloatTensor<B> = checkpointer.retrieve_node_output(gamma);
-        let beta: FloatTensor<B> = checkpointer.retrieve_node_output(beta);
-        let sums = B::normalise_to_affine(
-            grad.clone(),
-            x.clone(),
-            gamma.clone(),
-            beta.clone(),
-            moments.clone(),
-            epsilon,
-            rectify,
-        );
-        let row = |i: isize| {
-            let row = B::float_slice(sums.clone(), &[Slice::new(i, Some(i + 1), 1), Slice::full()]);
-            let channels = burn::backend::TensorMetadata::shape(&sums)[1];
-            B::float_reshape(row, Shape::new([channels]))
-        };
-        if let Some(node) = gamma_node {
-            grads.register::<B>(node.id, row(0));
-        }
-        if let Some(node) = beta_node {
-            grads.register::<B>(node.id, row(1));
-        }
-        if let Some(node) = x_node {
-            let to_x = B::normalise_to_input(grad, x, gamma, beta, moments, sums, epsilon, rectify);
-            grads.register::<B>(node.id, to_x);
-        }
-    }
-}
-
-impl<B: NormaliseOps + NormaliseGradients, C: CheckpointStrategy> NormaliseOps for Autodiff<B, C> {
-    /// The moments count as constants: [`NormaliseOps::normalise`] differentiates through them.
-    fn moments(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::from_inner(B::moments(x.into_primitive()))
-    }
-
-    fn normalise(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        moments: FloatTensor<Self>,
-        epsilon: f64,
-        rectify: bool,
-    ) -> FloatTensor<Self> {
-        let moments = moments.into_primitive();
-        let run = |x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, moments| {
-            let (x, gamma, beta) = (x.into_primitive(), gamma.into_primitive(), beta.into_primitive());
-            B::normalise(x, gamma, beta, moments, epsilon, rectify)
-        };
-        match NormaliseBackward.prepare::<C>([x.node(), gamma.node(), beta.node()]).compute_bound().stateful()
-        {
-            OpsKind::Tracked(mut prep) => {
-                let [of_x, of_gamma, of_beta] = [&x, &gamma, &beta].map(|t| prep.checkpoint(t));
-                let state = (of_x, of_gamma, of_beta, moments.clone(), epsilon, rectify);
-                prep.finish(state, run(x, gamma, beta, moments))
-            }
-            OpsKind::UnTracked(prep) => prep.finish(run(x, gamma, beta, moments)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use burn::tensor::module::batch_norm_train;
-    use burn::tensor::{Device, Distribution, TensorData, Tolerance, activation};
-
-    use super::*;
-
-    #[test]
-    fn output_moments_and_gradients_equal_burns_own() {
-        let device = Device::flex().autodiff();
-        device.seed(5);
-        for (b, c, h, w, rectify) in [(3, 5, 7, 6, false), (4, 3, 5, 5, true), (6, 2, 1, 1, true)] {
-            let normal = |mean: f64| Distribution::Normal(mean, 1.0);
-            let x = Tensor::<4>::random([b, c, h, w], normal(0.7), &device).require_grad();
-            let gamma = Tensor::<1>::random([c], normal(1.0), &device).require_grad();
-            let beta = Tensor::<1>::random([c], normal(0.0), &device).require_grad();
-            let weight = Tensor::<4>::random([b, c, h, w], normal(0.0), &device);
-            let (ours, moments) = normalise(x.clone(), gamma.clone(), beta.clone(), 1e-5, rectify);
-            let theirs = batch_norm_train(x.clone(), gamma.clone(), beta.clone(), 1e-5);
-            let same =
-                |a: TensorData, b: TensorData| a.assert_approx_eq::<f32>(&b, Tolerance::rel_abs(2e-4, 2e-4));
-            same(moments.clone().slice(0..1).reshape([c]).into_data(), theirs.mean.to_data());
-            same(moments.slice(1..2).reshape([c]).into_data(), theirs.variance.to_data());
-            let theirs = if rectify { activation::relu(theirs.output) } else { theirs.output };
-            same(ours.to_data(), theirs.to_data());
-            let (a, b) = ((ours * weight.clone()).sum().backward(), (theirs * weight).sum().backward());
-            same(x.grad(&a).unwrap().into_data(), x.grad(&b).unwrap().into_data());
-            same(gamma.grad(&a).unwrap().into_data(), gamma.grad(&b).unwrap().into_data());
-            same(beta.grad(&a).unwrap().into_data(), beta.grad(&b).unwrap().into_data());
-        }
-    }
+    let variances: Vec<f64> = (0..channels).map(variance).collect();
+    means.iter().chain(&variances).map(|&v| v as f32).collect()
 }

@@ -1,8 +1,8 @@
 //! A training in a file, so that it can go on as if it had never stopped.
 //!
 //! ```text
-//! "arcgate checkpoint 1\n"   the format
-//! one line of JSON           recipe digest, steps taken, digests of other files, and name and length of each vector
+//! "arcgate checkpoint 2\n"   the format
+//! one line of JSON           recipe digest, replicas, steps taken, digests of other files, and name and length of each vector
 //! the vectors                f32, little-endian, in the order of the JSON
 //! 32 bytes                   SHA-256 of everything above
 //! ```
@@ -18,13 +18,15 @@ use sha2::{Digest, Sha256};
 use super::state::Values;
 use crate::disk;
 
-const MAGIC: &[u8] = b"arcgate checkpoint 1\n";
+const MAGIC: &[u8] = b"arcgate checkpoint 2\n";
 
 /// What a training consists of between two steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     /// [`super::Recipe::digest`] of the recipe that it belongs to.
     pub recipe: String,
+    /// [`super::recipe::TrainConfig::replicas`]: with batch normalisation they decide the weights.
+    pub replicas: usize,
     /// Steps taken.
     pub steps: usize,
     /// SHA-256 in hexadecimal of the other files that decide the weights: "init", where it began from one, and "teacher".
@@ -36,6 +38,7 @@ pub struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 struct Header {
     recipe: String,
+    replicas: usize,
     steps: usize,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     files: BTreeMap<String, String>,
@@ -83,6 +86,18 @@ pub enum CheckpointError {
         /// What is given now.
         given: PathBuf,
     },
+    /// It was trained with another number of replicas.
+    #[error(
+        "{} was trained with train.replicas = {found}, the recipe says {wanted}\n  accepted: train.replicas = {found}, or train without --resume to start over", path.display()
+    )]
+    OtherReplicas {
+        /// Which file.
+        path: PathBuf,
+        /// How many it was trained with.
+        found: usize,
+        /// How many the recipe has.
+        wanted: usize,
+    },
 }
 
 impl CheckpointError {
@@ -100,7 +115,7 @@ impl Checkpoint {
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
         let vectors = self.values.iter().map(|(name, v)| (name.clone(), v.len())).collect();
         let (recipe, files) = (self.recipe.clone(), self.files.clone());
-        let header = Header { recipe, steps: self.steps, files, vectors };
+        let header = Header { recipe, replicas: self.replicas, steps: self.steps, files, vectors };
         let mut bytes = MAGIC.to_vec();
         serde_json::to_writer(&mut bytes, &header).expect("plain fields serialize into memory");
         bytes.push(b'\n');
@@ -148,6 +163,15 @@ impl Checkpoint {
         }
         Ok(found)
     }
+
+    /// That it was trained with `wanted` replicas; it lies at `path`.
+    pub(super) fn expect_replicas(&self, wanted: usize, path: &Path) -> Result<(), CheckpointError> {
+        let found = self.replicas;
+        match found == wanted {
+            true => Ok(()),
+            false => Err(CheckpointError::OtherReplicas { path: path.into(), found, wanted }),
+        }
+    }
 }
 
 fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
@@ -168,7 +192,8 @@ fn parse(bytes: &[u8]) -> Result<Checkpoint, String> {
         }
         values.insert(name, vector);
     }
-    Ok(Checkpoint { recipe: header.recipe, steps: header.steps, files: header.files, values })
+    let Header { recipe, replicas, steps, files, .. } = header;
+    Ok(Checkpoint { recipe, replicas, steps, files, values })
 }
 
 #[cfg(test)]
@@ -178,7 +203,7 @@ mod tests {
     fn some() -> Checkpoint {
         let values = [("a.b".to_owned(), vec![1.0, f32::MIN_POSITIVE]), ("c".to_owned(), vec![-0.0])];
         let files = [("init".to_owned(), "5a".to_owned())].into();
-        Checkpoint { recipe: "r".into(), steps: 7, files, values: values.into() }
+        Checkpoint { recipe: "r".into(), replicas: 2, steps: 7, files, values: values.into() }
     }
 
     #[test]

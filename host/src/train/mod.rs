@@ -4,6 +4,7 @@
 //! so a training that was stopped and resumed gives the same weights, bit for bit, as one that was not.
 
 pub mod augment;
+pub mod bench;
 pub mod checkpoint;
 mod degrade;
 pub mod distill;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod optimizer;
 pub mod paths;
 pub mod recipe;
+mod replicas;
 pub mod schedule;
 pub mod source;
 pub mod split;
@@ -28,14 +30,13 @@ use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use burn::module::{Module, Param};
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use tract_onnx::pb::ModelProto;
 
 use crate::disk;
 use crate::loss::{Head, Loss, Moment};
-use crate::net::Net;
+use crate::net::{Net, free_buffers};
 use crate::synth::dice::Dice;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -48,6 +49,7 @@ use init::Initial;
 use keep::Kept;
 use metrics::{Metrics, MetricsError};
 use optimizer::Optimizer;
+use replicas::{Found, Replicas};
 use state::Values;
 
 /// What is trained: the backbone, and the head that is left behind at the end.
@@ -208,7 +210,7 @@ pub fn train_with(
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = recipe.train.threads.min(available);
     // Steps must run on this thread, not inside a pool: burn keeps running statistics by thread. So the limit is put on the
-    // process's own pool; one that has been started already keeps its size.
+    // process's own pool; one that has been started already keeps its size. Replicas divide that pool's size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     let init = options.init.as_deref();
     let initial = init.map(|path| Ok::<_, InitError>((path, Initial::read(path, recipe)?))).transpose()?;
@@ -235,6 +237,7 @@ pub fn train_with(
 }
 
 /// A batch on its way from the painters to the network.
+#[derive(Clone)]
 struct Batch {
     pixels: Vec<f32>,
     labels: Vec<i64>,
@@ -247,6 +250,7 @@ struct Trainer<'a> {
     source: &'a Source,
     device: Device,
     model: Model,
+    replicas: Replicas,
     optimizer: Optimizer,
     kept: Kept,
     /// Digests of files that decide the weights, as in [`Checkpoint::files`].
@@ -255,6 +259,12 @@ struct Trainer<'a> {
     mean_loss: f64,
     /// Steps in a row without a gradient.
     still: usize,
+}
+
+impl Drop for Trainer<'_> {
+    fn drop(&mut self) {
+        free_buffers();
+    }
 }
 
 impl<'a> Trainer<'a> {
@@ -270,11 +280,13 @@ impl<'a> Trainer<'a> {
         let t = &recipe.train;
         let optimizer = Optimizer::new(t.optimizer, t.momentum, t.weight_decay, t.clip);
         let kept = Kept::new(t.ema, t.patience);
+        let replicas = Replicas::new(t.replicas, rayon::current_num_threads(), t.frozen_norm);
         Trainer {
             recipe,
             source,
             device,
             model: Model { net, head, projection },
+            replicas,
             optimizer,
             kept,
             files: teacher.into_iter().collect(),
@@ -293,11 +305,13 @@ impl<'a> Trainer<'a> {
         // The bits of an f64 in two of the f32 that vectors hold.
         let bits = self.mean_loss.to_bits();
         values.insert(MEAN_LOSS.into(), [bits >> 32, bits].map(|word| f32::from_bits(word as u32)).to_vec());
-        let (recipe, files) = (self.recipe.digest(), self.files.clone());
-        Checkpoint { recipe, steps: self.optimizer.steps(), files, values }
+        let (recipe, replicas) = (self.recipe.digest(), self.recipe.train.replicas);
+        let (steps, files) = (self.optimizer.steps(), self.files.clone());
+        Checkpoint { recipe, replicas, steps, files, values }
     }
 
     fn restore(&mut self, from: Checkpoint, path: &std::path::Path) -> Result<(), CheckpointError> {
+        from.expect_replicas(self.recipe.train.replicas, path)?;
         let missing = |name: String| CheckpointError::missing(path, &name);
         self.model = state::with_values(self.model.clone(), &from.values).map_err(missing)?;
         self.kept.restore(&from.values).map_err(missing)?;
@@ -409,19 +423,21 @@ impl<'a> Trainer<'a> {
         let shape = [number, self.recipe.net.planes(), rows, columns];
         let pixels = Tensor::<4>::from_data(TensorData::new(batch.pixels, shape), &self.device);
         let labels = Tensor::<1, Int>::from_data(TensorData::new(batch.labels, [number]), &self.device);
-        let embeddings = self.model.net.forward(pixels);
         let at = Moment { step, warmth: self.recipe.loss.warmth(done) };
-        let loss = || self.model.head.forward(embeddings.clone(), labels, at);
-        let loss = match &self.recipe.distill {
-            Some(distill) => distill.mix(self.model.cosines(embeddings.clone(), batch.targets), loss),
-            None => loss(),
+        let model = &self.model;
+        let loss = |embeddings: Tensor<2>| {
+            let own = || model.head.forward(embeddings.clone(), labels, at);
+            match &self.recipe.distill {
+                Some(distill) => distill.mix(model.cosines(embeddings.clone(), batch.targets), own),
+                None => own(),
+            }
         };
-        let value = loss.clone().into_scalar::<f32>();
-        if !value.is_finite() {
-            let cause = self.why_not_finite(&embeddings);
-            return Err(TrainError::NotFinite { loss: value, step, cause });
-        }
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        let found = self.replicas.gradients(model, pixels, loss);
+        let Found { loss: value, gradients: Some(gradients), moments, .. } = found else {
+            let cause = self.why_not_finite(&found.embeddings);
+            return Err(TrainError::NotFinite { loss: found.loss, step, cause });
+        };
+        self.model.net.run_on(&moments);
         let norm;
         (self.model, norm) = self.optimizer.step(self.model.clone(), gradients, status.rate);
         self.kept.step(step, || state::values(&self.model.valid().net));

@@ -224,6 +224,17 @@ pub struct TrainConfig {
     /// Most threads to use; what the machine has when that is less. Takes effect when nothing in the process ran in parallel yet.
     #[serde(default = "threads")]
     pub threads: usize,
+    /// Parts of a batch that go through the backbone apart, on threads and with batch normalisation of their own; the loss sees
+    /// them together.
+    #[serde(default = "one")]
+    pub replicas: usize,
+    /// Normalise by the running moments as they are, not by the batch's.
+    #[serde(default)]
+    pub frozen_norm: bool,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn a_twentieth() -> f64 {
@@ -424,7 +435,15 @@ impl Recipe {
         within("train.ema", t.ema, 0.0, 0.99999)?;
         within("train.patience", t.patience as f64, 0.0, 1e6)?;
         within("train.validate_every", t.validate_every as f64, 1.0, 1e10)?;
-        within("train.threads", t.threads as f64, 1.0, 1024.0)
+        within("train.threads", t.threads as f64, 1.0, 1024.0)?;
+        within("train.replicas", t.replicas as f64, 1.0, 64.0)?;
+        if !t.batch.is_multiple_of(t.replicas) || t.batch / t.replicas < 2 {
+            return Err(format!(
+                "train.replicas = {} of train.batch = {}\n  accepted: equal parts of at least 2 images",
+                t.replicas, t.batch
+            ));
+        }
+        Ok(())
     }
 
     /// What the exported model says of its input.
@@ -441,8 +460,8 @@ impl Recipe {
     /// SHA-256 in hexadecimal over everything that decides the weights; checkpoints carry it.
     pub fn digest(&self) -> String {
         let mut own = self.clone();
-        // Neither the threads nor where the data lies decide the weights.
-        own.train.threads = 1;
+        // Neither the threads nor where the data lies decide the weights; checkpoints name the replicas apart.
+        (own.train.threads, own.train.replicas) = (1, 1);
         match &mut own.data {
             DataConfig::Folder { path, leave_out, detector, .. } => {
                 for path in path.iter_mut().chain(leave_out.iter_mut()).chain(detector) {
@@ -532,6 +551,8 @@ mod tests {
         assert!(folder.check().unwrap_err().contains("one image has no pair"));
         let large = wrong(&triplet("batch = 4096"));
         assert!(large.contains("batch = 4096") && large.contains("all pairs of a batch"), "{large}");
+        let parts = wrong(&TEXT.replace("batch = 32", "batch = 32\nreplicas = 3"));
+        assert!(parts.contains("replicas = 3") && parts.contains("equal parts"), "{parts}");
         let mining = wrong(&triplet("batch = 32").replace("margin = 0.25", "mining = \"lucky\""));
         assert!(mining.contains("lucky") && mining.contains("semihard"), "{mining}");
     }
@@ -540,7 +561,7 @@ mod tests {
     fn the_digest_knows_what_decides_the_weights() {
         let base = Recipe::demo();
         let mut other = base.clone();
-        other.train.threads += 1;
+        (other.train.threads, other.train.replicas) = (3, 2);
         assert_eq!(base.digest(), other.digest());
         other.train.rate *= 2.0;
         assert_ne!(base.digest(), other.digest());

@@ -202,3 +202,79 @@ fn a_loss_that_is_no_number_stops_with_its_cause() {
     let error = train(&recipe, &mut ()).unwrap_err().to_string();
     assert!(error.contains("at step") && error.contains("lower train.rate"), "{error}");
 }
+
+/// Loss and weights after some steps of `recipe`.
+fn after_steps(recipe: &Recipe, steps: usize) -> (f32, Values) {
+    let source = Source::open(recipe).unwrap();
+    let mut trainer = Trainer::new(recipe, &source);
+    let mut status = train(&tiny(ActivationKind::Relu, [16, 16], "grey"), &mut ()).unwrap().status;
+    let mut loss = 0.0;
+    for step in 0..steps {
+        loss = trainer.step(step, load(recipe, &source, step).unwrap(), &mut status).unwrap();
+    }
+    (loss, state::values(&trainer.model.valid()))
+}
+
+/// The largest difference of any value, as a share of the largest value of its vector.
+fn furthest(a: &Values, b: &Values) -> f32 {
+    let off = |(name, a): (&String, &Vec<f32>)| {
+        let size = a.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
+        a.iter().zip(&b[name]).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs())) / size
+    };
+    a.iter().map(off).fold(0.0, f32::max)
+}
+
+#[test]
+fn replicas_agree_where_normalisation_is_frozen_whatever_the_loss() {
+    for name in ["arcface", "center", "curricularface", "triplet"] {
+        let mut recipe = tiny(ActivationKind::Prelu, [24, 20], "rgb");
+        recipe.loss = serde_json::from_value(serde_json::json!({ "name": name })).unwrap();
+        (recipe.train.frozen_norm, recipe.train.rate) = (true, 0.05);
+        let one = after_steps(&recipe, 3);
+        for replicas in [2, 4] {
+            recipe.train.replicas = replicas;
+            let several = after_steps(&recipe, 3);
+            assert!((one.0 - several.0).abs() <= 1e-5 * one.0.abs(), "{name}: {} {}", one.0, several.0);
+            let off = furthest(&one.1, &several.1);
+            assert!(off <= 1e-5, "{name}, {replicas} replicas: {off:e}");
+        }
+    }
+}
+
+#[test]
+fn replicas_normalise_apart_and_average_what_they_saw() {
+    let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
+    let one = after_steps(&recipe, 1).1;
+    recipe.train.replicas = 2;
+    let two = after_steps(&recipe, 1).1;
+    let of = |values: &Values, name: &str| values[&format!("net.stem.norm.{name}")].clone();
+    // The mean of the parts' means is that of the batch; the mean of their variances is not.
+    for (a, b) in of(&one, "running_mean").iter().zip(of(&two, "running_mean")) {
+        assert!((a - b).abs() < 1e-6, "{a} {b}");
+    }
+    let below = of(&one, "running_var").iter().zip(of(&two, "running_var")).all(|(one, two)| two < *one);
+    assert!(below, "parts spread less about their own means");
+    assert!(furthest(&one, &two) > 1e-4, "each part has its own moments");
+}
+
+#[test]
+fn replicas_resume_bit_for_bit_and_only_as_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = tiny(ActivationKind::Prelu, [16, 16], "grey");
+    recipe.train.replicas = 2;
+    let whole = train(&recipe, &mut ()).unwrap();
+    let options = Options { checkpoint: Some(folder.path().join("two.checkpoint")), ..Options::default() };
+    let mut stop =
+        |s: &Status| if s.images == 40 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    train_with(&recipe, &options, &mut stop).unwrap_err();
+    let options = Options { resume: true, ..options };
+    let mut other = recipe.clone();
+    other.train.replicas = 4;
+    let refused = train_with(&other, &options, &mut ()).unwrap_err();
+    assert!(
+        matches!(refused, TrainError::Checkpoint(CheckpointError::OtherReplicas { found: 2, wanted: 4, .. })),
+        "{refused}"
+    );
+    let resumed = train_with(&recipe, &options, &mut ()).unwrap();
+    assert!(resumed.model == whole.model, "the weights differ");
+}

@@ -4,6 +4,7 @@ use burn::nn::BatchNormConfig;
 use burn::tensor::Tensor;
 
 use super::{Step, steps};
+use crate::net::patches::patches;
 use crate::net::{Activation, ConvBn, Net};
 use crate::train::state::{Values, floats};
 
@@ -24,7 +25,7 @@ struct Channels {
 impl Moments {
     /// Adds what the convolutions of `net` (from `valid()`) give for `pixels`.
     pub(super) fn add(&mut self, net: &Net, pixels: Tensor<4>) {
-        let (mut x, mut aside) = (pixels, None);
+        let (mut x, mut aside) = (patches(pixels), None);
         let mut number = 0;
         for step in steps(net) {
             match step {
@@ -32,9 +33,9 @@ impl Moments {
                 Step::Join => x = x + aside.take().expect("a fork comes before its join"),
                 Step::Layer(_, layer) => {
                     self.layers.resize_with(self.layers.len().max(number + 1), Channels::default);
-                    self.layers[number].add(bare(layer).forward(x.clone()));
+                    self.layers[number].add(bare(layer).forward(x.clone(), None, None));
                     number += 1;
-                    x = layer.forward(x);
+                    x = layer.forward(x, None, None);
                 }
             }
         }
@@ -70,17 +71,17 @@ impl Moments {
 }
 
 impl Channels {
-    /// Adds one batch [b, c, h, w].
+    /// Adds one batch [b, h, w, c].
     fn add(&mut self, y: Tensor<4>) {
-        let [images, channels, rows, columns] = y.dims();
-        let plane = rows * columns;
-        let count = (images * plane) as f64;
+        let [images, rows, columns, channels] = y.dims();
+        let count = (images * rows * columns) as f64;
         self.mean.resize(channels, 0.0);
         self.square.resize(channels, 0.0);
-        for (i, values) in floats(&y).chunks_exact(plane).enumerate() {
-            let values = values.iter().map(|&v| f64::from(v));
-            self.mean[i % channels] += values.clone().sum::<f64>() / count;
-            self.square[i % channels] += values.map(|v| v * v).sum::<f64>() / count;
+        for pixel in floats(&y).chunks_exact(channels) {
+            for (c, value) in pixel.iter().map(|&v| f64::from(v)).enumerate() {
+                self.mean[c] += value / count;
+                self.square[c] += value * value / count;
+            }
         }
     }
 }

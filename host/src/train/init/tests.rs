@@ -107,6 +107,7 @@ fn safetensors_give_backbone_and_head_to_the_bit_and_another_head_stays_fresh() 
     let trainer = begun(&recipe, &source, &path);
     assert_eq!(weights::of(&trainer.model.valid()), written);
     assert!(exported(&trainer).graph.unwrap().initializer == first.model.graph.unwrap().initializer);
+    drop(trainer);
     recipe.data = crate::train::recipe::DataConfig::Synth { population: 2, identities: 11 };
     let source = Source::open(&recipe).unwrap();
     let fresh = weights::of(&Trainer::new(&recipe, &source).model.valid());
