@@ -140,11 +140,12 @@ def called(*command):
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def compare(ours, spec, args, flops):
+def compare(ours, spec, args):
     """Runs both in turns on one net."""
     name, threads, seconds = spec["name"], str(args.threads), str(args.seconds)
-    rounds = []
+    rounds, products = [], []
     for i in range(args.rounds):
+        products.append(called(ours, "matmul", threads, "1")["flops_per_s"])
         a = called(ours, "step", name, threads, seconds, str(args.replicas))
         b = called(sys.executable, __file__, "--step", json.dumps(spec), "--layout", args.layout, "--threads", threads,
                    "--seconds", seconds)
@@ -158,6 +159,7 @@ def compare(ours, spec, args, flops):
         rounds.append((a, b))
     ours_s, theirs_s = (statistics.median(r[side]["images_per_s"] for r in rounds) for side in (0, 1))
     first = rounds[0][0]
+    flops = statistics.median(products)
     # A forward pass is one multiply and one add a MAC; the gradients of a layer's input and weights are as much each.
     useful = 3 * 2 * first["macs"] * ours_s
     return {
@@ -166,6 +168,7 @@ def compare(ours, spec, args, flops):
         "pytorch_images_per_s": round(theirs_s, 2),
         "ratio": round(ours_s / theirs_s, 3),
         "fraction_of_matmul_peak": round(useful / flops, 3),
+        "matmul_gflops": round(flops / 1e9, 1),
         "macs": first["macs"],
         "parameters": first["parameters"],
         "batch": spec["batch"],
@@ -189,13 +192,12 @@ def main():
         return
     import torch
 
-    flops = called(args.ours, "matmul", str(args.threads), "3")["flops_per_s"]
     specs = [s for s in called(args.ours, "nets") if args.net in s["name"]]
     if not specs:
         sys.exit(f"bench: no net's name contains {args.net!r}")
-    nets = [compare(args.ours, spec, args, flops) for spec in specs]
-    report = {"threads": args.threads, "replicas": args.replicas, "matmul_gflops": round(flops / 1e9, 1), "pytorch": torch.__version__, "nets": nets}
-    print(f"\n{args.threads} threads, PyTorch {torch.__version__}, matrix product {flops / 1e9:.0f} Gflop/s")
+    nets = [compare(args.ours, spec, args) for spec in specs]
+    report = {"threads": args.threads, "replicas": args.replicas, "pytorch": torch.__version__, "nets": nets}
+    print(f"\n{args.threads} threads, PyTorch {torch.__version__}")
     print(f"{'net':<20}{'MACs':>14}{'images/s':>10}{'PyTorch':>10}{'ratio':>8}{'of matmul':>11}")
     for n in nets:
         print(f"{n['net']:<20}{n['macs']:>14,}{n['images_per_s']:>10.1f}{n['pytorch_images_per_s']:>10.1f}"

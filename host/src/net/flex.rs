@@ -117,7 +117,7 @@ mod tests {
         give_back(held);
         let again = buffer(len);
         assert!(again.as_ptr() == at && again.len() == len);
-        let fresh = buffer(len);
-        assert!(fresh.as_ptr() != at, "given twice");
+        let next = buffer(len);
+        assert!(next.as_ptr() != at, "given twice");
     }
 }
