@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use serde_json::json;
 
 use super::shared;
@@ -17,7 +16,7 @@ use crate::ui::{Ui, table};
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The study (TOML); its fields are documented in models/recipes/README.md. When absent, the built-in one on Omniglot's
-    /// characters, about an hour on two cores.
+    /// characters, about half an hour on two cores.
     #[arg(conflicts_with = "quick")]
     study: Option<PathBuf>,
     /// The built-in study on synthetic portraits: a minute or two, one seed.
@@ -51,9 +50,8 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     choose(&mut study, &args.losses)?;
     study.check().map_err(anyhow::Error::msg)?;
     let folder = args.output.clone().unwrap_or_else(|| PathBuf::from("target/study"));
-    let runs = folder.join("runs");
-    if args.restart && runs.exists() {
-        std::fs::remove_dir_all(&runs).with_context(|| format!("cannot delete {}", runs.display()))?;
+    if args.restart {
+        study::forget(&folder)?;
     }
     let stop = shared::stop_flag();
     let outcome = study::run(&study, &folder, ui, &stop)?;

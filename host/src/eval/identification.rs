@@ -1,8 +1,8 @@
 //! Open-set identification: who is it, or is it nobody enrolled?
 //!
 //! Each trial enrolls some identities and probes with further images of theirs (mated searches) and with images of all others
-//! (non-mated searches). FPIR is the share of non-mated searches in which anybody lies at or above the threshold; FNIR is the
-//! share of mated searches in which the own identity is not the best one or lies below it. (NIST's FRVT 1:N, rank 1.)
+//! (non-mated searches). FPIR is the share of non-mated searches in which anybody lies above the threshold; FNIR is the share
+//! of mated searches in which the own identity is not the best one or does not lie above it. (NIST's FRVT 1:N, rank 1.)
 
 use crate::synth::dice::Dice;
 
@@ -117,9 +117,12 @@ impl Searches {
     }
 
     /// The rates at the threshold above which at most the share `fpir` of non-mated searches lies, each search weighted by its
-    /// probe's identity.
+    /// probe's identity; no numbers where no stranger has weight. Who is enrolled is not weighted.
     pub fn rates(&self, fpir: f64, weights: &[f64]) -> Rates {
         let total: f64 = self.non_mated.iter().map(|s| weights[s.identity]).sum();
+        if total == 0.0 {
+            return Rates { threshold: f32::NAN, fnir: f64::NAN, fpir: f64::NAN };
+        }
         // A rate like 0.01 is not exact in binary: 0.01 x 300 must be 3.
         let allowed = fpir * total + 1e-9;
         let (mut accepted, mut threshold) = (0.0, -f32::INFINITY);
@@ -211,6 +214,7 @@ mod tests {
         let rates = searches.rates(0.5, &[1.0, 2.0, 0.0, 1.0]);
         assert_eq!((rates.threshold, rates.fpir), (0.2, 0.5));
         assert!((rates.fnir - 2.0 / 6.0).abs() < 1e-12, "{rates:?}");
+        assert!(searches.rates(0.5, &[1.0, 1.0, 0.0, 0.0]).fnir.is_nan(), "no stranger, no threshold");
     }
 
     #[test]

@@ -142,8 +142,7 @@ impl LossConfig {
     /// The head for `classes` classes and embeddings of length `dimension`.
     pub(crate) fn head(&self, classes: usize, dimension: usize, dice: &mut Dice, device: &Device) -> Head {
         let shape = [classes, dimension];
-        let room = || self.target(&[1.0]).map_or(1.0, |at_0| at_0[0].max(LEAST_ROOM));
-        let derived = |scale: Option<f64>| scale.unwrap_or_else(|| angular::scale_for(classes, room()));
+        let scale = self.scale(classes).unwrap_or(1.0);
         match *self {
             LossConfig::Contrastive { margin, unit, .. } => Head::Contrastive(Contrastive::new(margin, unit)),
             LossConfig::Triplet { margin, mining, .. } => Head::Triplet(Triplet::new(margin, mining)),
@@ -151,24 +150,41 @@ impl LossConfig {
                 Head::Center(Center::new(shape, lambda, alpha, dice, device))
             }
             LossConfig::Softmax {} => Head::Softmax(Softmax::new(shape, dice, device)),
-            LossConfig::NormFace { scale } => {
-                Head::NormFace(NormFace::new(shape, derived(scale), dice, device))
-            }
+            LossConfig::NormFace { .. } => Head::NormFace(NormFace::new(shape, scale, dice, device)),
             LossConfig::SphereFace { margin, lambda_start, lambda_end } => {
                 Head::SphereFace(SphereFace::new(shape, margin, [lambda_start, lambda_end], dice, device))
             }
-            LossConfig::CosFace { margin, scale, .. } => {
-                Head::CosFace(CosFace::new(shape, derived(scale), margin, dice, device))
+            LossConfig::CosFace { margin, .. } => {
+                Head::CosFace(CosFace::new(shape, scale, margin, dice, device))
             }
-            LossConfig::ArcFace { margin, scale, .. } => {
-                Head::ArcFace(ArcFace::new(shape, derived(scale), margin, dice, device))
+            LossConfig::ArcFace { margin, .. } => {
+                Head::ArcFace(ArcFace::new(shape, scale, margin, dice, device))
             }
-            LossConfig::CurricularFace { margin, scale, .. } => {
-                Head::CurricularFace(CurricularFace::new(shape, derived(scale), margin, dice, device))
+            LossConfig::CurricularFace { margin, .. } => {
+                Head::CurricularFace(CurricularFace::new(shape, scale, margin, dice, device))
             }
-            LossConfig::Combined { m1, m2, m3, scale, .. } => {
-                Head::Combined(Combined::new(shape, derived(scale), [m1, m2, m3], dice, device))
+            LossConfig::Combined { m1, m2, m3, .. } => {
+                Head::Combined(Combined::new(shape, scale, [m1, m2, m3], dice, device))
             }
+        }
+    }
+
+    /// What its logits are multiplied with where there are `classes` classes; none for losses without a scale.
+    pub fn scale(&self, classes: usize) -> Option<f64> {
+        let room = || self.target(&[1.0]).map_or(1.0, |at_0| at_0[0].max(LEAST_ROOM));
+        match *self {
+            LossConfig::NormFace { scale }
+            | LossConfig::CosFace { scale, .. }
+            | LossConfig::ArcFace { scale, .. }
+            | LossConfig::CurricularFace { scale, .. }
+            | LossConfig::Combined { scale, .. } => {
+                Some(scale.unwrap_or_else(|| angular::scale_for(classes, room())))
+            }
+            LossConfig::Contrastive { .. }
+            | LossConfig::Triplet { .. }
+            | LossConfig::Center { .. }
+            | LossConfig::Softmax {}
+            | LossConfig::SphereFace { .. } => None,
         }
     }
 

@@ -32,6 +32,9 @@ pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Fle
 /// Buffers of the last step, by length. Taken from the system they would come back page by page and zeroed, at every step.
 static SPARE: Mutex<Option<HashMap<usize, Vec<Vec<f32>>>>> = Mutex::new(None);
 
+/// Buffers of a length that are kept at most; more are of a step that is over.
+const MOST_KEPT: usize = 64;
+
 /// Values from which on a buffer is kept; smaller ones the allocator keeps itself.
 const LEAST_KEPT: usize = 1 << 14;
 
@@ -47,7 +50,10 @@ pub(super) fn keep(values: Vec<f32>) {
     if values.len() >= LEAST_KEPT
         && let Ok(mut kept) = SPARE.lock()
     {
-        kept.get_or_insert_default().entry(values.len()).or_default().push(values);
+        let of_length = kept.get_or_insert_default().entry(values.len()).or_default();
+        if of_length.len() < MOST_KEPT {
+            of_length.push(values);
+        }
     }
 }
 
@@ -108,16 +114,28 @@ mod tests {
     fn a_buffer_comes_again_when_nobody_holds_it() {
         // A length that no other test has.
         let len = LEAST_KEPT + 4711;
-        let values = vec![1.0; len];
-        let at = values.as_ptr();
-        let held = tensor(values, [len]);
-        give_back(held.clone());
-        let other = buffer(len);
-        assert!(other.as_ptr() != at && other.iter().all(|&v| v == 0.0), "it is still held");
-        give_back(held);
-        let again = buffer(len);
-        assert!(again.as_ptr() == at && again.len() == len);
-        let next = buffer(len);
-        assert!(next.as_ptr() != at, "given twice");
+        // A training that ends meanwhile in another test frees what is kept.
+        let comes_again = || {
+            let values = vec![1.0; len];
+            let at = values.as_ptr();
+            let held = tensor(values, [len]);
+            give_back(held.clone());
+            let other = buffer(len);
+            assert!(other.as_ptr() != at && other.iter().all(|&v| v == 0.0), "it is still held");
+            give_back(held);
+            let again = buffer(len);
+            let fresh = buffer(len);
+            assert!(again.len() == len && fresh.as_ptr() != again.as_ptr(), "given twice");
+            again.as_ptr() == at
+        };
+        assert!((0..100).any(|_| comes_again()));
+    }
+
+    #[test]
+    fn only_so_many_are_kept() {
+        let len = LEAST_KEPT + 815;
+        (0..2 * MOST_KEPT).for_each(|_| keep(vec![2.0; len]));
+        let kept = (0..2 * MOST_KEPT).map(|_| buffer(len)).filter(|values| values[0] == 2.0).count();
+        assert!(kept <= MOST_KEPT, "{kept}");
     }
 }

@@ -91,7 +91,8 @@ impl ConvBn {
         }
     }
 
-    /// The same without a learnt shift: over a batch the output's mean is 0 and stays so.
+    /// The same with a shift that is not learnt: from fresh weights a batch's outputs have the mean 0 and keep it, so that a loss
+    /// by angle cannot gather all of them around one direction. First weights from a file keep the shift that they had.
     pub(crate) fn centred(mut self) -> Self {
         self.norm.beta = self.norm.beta.set_require_grad(false);
         self

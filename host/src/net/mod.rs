@@ -249,6 +249,7 @@ impl Net {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::state::floats;
 
     #[test]
     fn shapes_follow_the_recipe_square_or_not() {
@@ -275,6 +276,39 @@ mod tests {
                 half * 8 * 16 + quarter * 16 * (9 + 8 + 8 + 9 + 8) + quarter * 8 * 8 + eighth * 8 * (9 + 12);
             let rest = eighth * (12 * 16 + 16) + 16 * 10;
             assert_eq!(net.macs(input), half * 8 * (9 * config.planes() + 9) + blocks + rest);
+        }
+    }
+
+    #[test]
+    fn running_moments_go_a_tenth_of_the_way_to_a_batchs() {
+        let device = Device::flex();
+        let block = BlockConfig { expand: 2, channels: 8, repeat: 2, stride: 2 };
+        let config = NetConfig {
+            input: [16, 16],
+            order: "grey".into(),
+            stem: 8,
+            blocks: vec![block],
+            head: 16,
+            embedding: 12,
+            width: 1.0,
+            activation: ActivationKind::Relu,
+        };
+        let mut dice = Dice::new(1, 2, 3, 4);
+        let net = Net::new(&config, &mut dice, &device);
+        let pixels: Vec<f32> = (0..4 * 256).map(|_| 1.0 + dice.bell()).collect();
+        let (_, moments) = net.learn(Tensor::from_data(TensorData::new(pixels, [4, 1, 16, 16]), &device));
+        assert_eq!(moments.len(), net.layers().count());
+        net.run_on(&moments);
+        for (layer, moments) in net.layers().zip(&moments) {
+            let of_batch = floats(moments);
+            let (means, variances) = of_batch.split_at(of_batch.len() / 2);
+            let running = |state: &burn::module::RunningState<Tensor<1>>| floats(&state.value_sync());
+            let (mean, variance) = (running(&layer.norm.running_mean), running(&layer.norm.running_var));
+            for c in 0..means.len() {
+                assert!((mean[c] - 0.1 * means[c]).abs() < 1e-6);
+                assert!((variance[c] - 0.9 - 0.1 * variances[c]).abs() < 1e-5);
+            }
+            assert!(variances.iter().any(|v| *v > 1e-3), "a layer without moments tells nothing");
         }
     }
 }

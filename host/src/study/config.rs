@@ -244,9 +244,11 @@ mod tests {
 
     #[test]
     fn what_the_project_ships_can_be_read() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/recipes");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let folders = ["models/recipes", "models/synth-s", "tests/bench"];
+        let files = folders.map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
         let (mut recipes, mut studies) = (0, 0);
-        for file in std::fs::read_dir(folder).unwrap() {
+        for file in files.into_iter().flatten() {
             let path = file.unwrap().path();
             match path.file_name().and_then(|name| name.to_str()).unwrap() {
                 name if name.ends_with("-study.toml") => studies += usize::from(Study::read(&path).is_ok()),
@@ -255,7 +257,7 @@ mod tests {
             }
             assert!(Study::read(&path).is_ok() || Recipe::read(&path).is_ok(), "{}", path.display());
         }
-        assert!(recipes >= 2 && studies >= 1, "{recipes} recipes, {studies} studies");
+        assert!(recipes >= 5 && studies >= 1, "{recipes} recipes, {studies} studies");
     }
 
     #[test]

@@ -14,7 +14,7 @@ const PAIRS: usize = 3_000;
 /// The identities that are measured on, as numbers from 0 without gaps, one an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identities {
-    of_image: Vec<usize>,
+    pub(super) of_image: Vec<usize>,
     number: usize,
 }
 
@@ -32,6 +32,18 @@ impl Identities {
     /// How many there are.
     pub fn number(&self) -> usize {
         self.number
+    }
+
+    /// Images of each of which all pairs are compared: fewer where there would be too many pairs.
+    fn views(&self) -> usize {
+        let images = (2.0 * pairs::MOST_PAIRS as f64).sqrt() as usize;
+        (images / self.number.max(1)).clamp(2, PAIR_VIEWS)
+    }
+
+    /// Images of people who are not enrolled, in one gallery.
+    fn strangers(&self, enrolled: usize, templates: usize) -> usize {
+        let able = self.images(templates + 1).iter().filter(|i| i.images.len() > templates).count();
+        self.of_image.len() * able.saturating_sub(enrolled) / able.max(1)
     }
 
     /// At most `most` images of each.
@@ -81,12 +93,15 @@ impl Measured {
     /// Of embeddings, not necessarily of unit length, one an image.
     ///
     /// # Errors
-    /// When there are too few identities or images, or an embedding is not finite.
+    /// When there are too few identities or images for the rates asked for, or an embedding is not finite.
     pub fn new(
         vectors: Vec<Vec<f32>>,
         identities: &Identities,
         config: &MeasureConfig,
     ) -> Result<Self, StudyError> {
+        if vectors.iter().flatten().any(|v| !v.is_finite()) {
+            return Err(StudyError::NotFinite);
+        }
         let unit: Vec<Vec<f32>> = vectors.into_iter().map(unit).collect();
         let &MeasureConfig { enrolled, templates, galleries, fpir, far } = config;
         let trials = Trials { enrolled, templates, galleries, seed: 1 };
@@ -95,13 +110,19 @@ impl Measured {
         let cosine = |a: usize, b: usize| -> f64 {
             unit[a].iter().zip(&unit[b]).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
         };
-        let pairs_of = identities.images(PAIR_VIEWS);
+        let pairs_of = identities.images(identities.views());
         let (mut mated, mut non_mated) = (Vec::new(), Vec::new());
         for pair in pairs::all(&pairs_of)? {
             let alike = cosine(pair.first, pair.second);
             match pair.same {
                 true => mated.push((of(pair.first), alike)),
                 false => non_mated.push((of(pair.first), of(pair.second), alike)),
+            }
+        }
+        let strangers = identities.strangers(enrolled, templates);
+        for (name, rate, trials) in [("far", far, non_mated.len()), ("fpir", fpir, strangers)] {
+            if rate * (trials as f64) < 1.0 {
+                return Err(StudyError::Rate { name, rate, trials });
             }
         }
         let cells = cells(&non_mated, identities.number());
@@ -146,14 +167,16 @@ impl Measured {
             accepted += of_two(i, j);
             accepted > allowed
         });
-        let bar = bar.map(|&(_, _, cosine)| cosine);
+        // A draw without two people has no bar, and no figure.
+        let bar = bar.map_or(f64::NAN, |&(_, _, cosine)| cosine);
         let mut tar = Share::default();
         for &(i, cosine) in &self.mated {
-            tar.add(weights[i], f64::from(u8::from(bar.is_none_or(|bar| cosine > bar))));
+            tar.add(weights[i], f64::from(u8::from(cosine > bar)));
         }
+        let tar = if bar.is_nan() { f64::NAN } else { tar.mean() };
         Figures {
             accuracy: 0.5 * (right[0].mean() + right[1].mean()),
-            tar: tar.mean(),
+            tar,
             fnir: self.searches.rates(fpir, weights).fnir,
             intra: intra.mean(),
             inter: inter.mean(),
@@ -274,8 +297,12 @@ mod tests {
         let said = Measured::new(vectors.clone(), &identities, &all).unwrap_err().to_string();
         assert!(said.contains("20 of 20 identities"), "{said}");
         let mut wrong = vectors;
-        wrong.iter_mut().for_each(|v| v[0] = f32::NAN);
-        assert!(matches!(Measured::new(wrong, &identities, &CONFIG), Err(StudyError::NotFinite)));
+        wrong[79][1] = f32::NAN;
+        assert!(matches!(Measured::new(wrong.clone(), &identities, &CONFIG), Err(StudyError::NotFinite)));
+        wrong[79][1] = 0.0;
+        let rare = MeasureConfig { fpir: 0.01, ..CONFIG };
+        let said = Measured::new(wrong, &identities, &rare).unwrap_err().to_string();
+        assert!(said.contains("measure.fpir = 0.01 of 40 comparisons"), "{said}");
     }
 
     #[test]

@@ -18,13 +18,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
+use crate::disk;
 use crate::eval::embed::{Engine, EvalError, embed_crops};
 use crate::eval::float::{self, FloatError, Said};
 use crate::eval::identification::TrialError;
 use crate::eval::pairs::PairsError;
+use crate::onnx::metadata::hex;
 use crate::report::plot::PlotError;
-use crate::train::{Recipe, Source, SourceError, Status, TrainError};
+use crate::train::{CheckpointError, Recipe, Source, SourceError, Status, TrainError};
 use crate::ui::Ui;
 
 pub use config::Study;
@@ -54,9 +57,9 @@ pub enum StudyError {
         /// What it is.
         what: String,
     },
-    /// A training was stopped, or ended for another reason than its loss.
+    /// A training ended for another reason than its loss.
     #[error(transparent)]
-    Train(#[from] TrainError),
+    Train(TrainError),
     /// There are no images.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -78,6 +81,27 @@ pub enum StudyError {
     /// An embedding is no number.
     #[error("an embedding is not finite")]
     NotFinite,
+    /// A rate is too small for what there is to measure it on.
+    #[error("measure.{name} = {rate} of {trials} comparisons is less than one\n  accepted: at least {:.1e}, or more identities in split.test", 1.0 / *trials as f64)]
+    Rate {
+        /// "far" or "fpir".
+        name: &'static str,
+        /// What was asked for.
+        rate: f64,
+        /// Comparisons there are.
+        trials: usize,
+    },
+    /// Ctrl-C.
+    #[error("stopped in {run} after {images} images; the same command goes on")]
+    Stopped {
+        /// The training that was stopped.
+        run: String,
+        /// Images that it had seen.
+        images: usize,
+    },
+    /// A checkpoint cannot be used.
+    #[error("{0}\n  accepted here: --restart to begin anew")]
+    Checkpoint(CheckpointError),
     /// A figure cannot be drawn.
     #[error(transparent)]
     Plot(#[from] PlotError),
@@ -94,7 +118,7 @@ pub struct Row {
     pub diverged: Vec<String>,
     /// The figures, where any run gave a model.
     pub estimates: Option<Estimates>,
-    /// FNIR less that of softmax.
+    /// FNIR less that of softmax, where neither diverged with any seed.
     pub fnir_less_softmax: Option<Estimate>,
     /// Mean seconds of a training.
     pub seconds: f64,
@@ -129,7 +153,7 @@ pub struct Outcome {
     pub baselines: Vec<Row>,
     /// The losses.
     pub losses: Vec<Row>,
-    /// Seconds of training in all.
+    /// Seconds of training of all that stands in the table.
     pub training_seconds: f64,
 }
 
@@ -162,6 +186,7 @@ pub fn run(study: &Study, folder: &Path, ui: &Ui, stop: &AtomicBool) -> Result<O
     let mut trainer = Trainer::new(study, &runs, ui, stop);
     let softmax = config::Entry { loss: crate::loss::LossConfig::Softmax {}, rate: None };
     let test = Test::open(&study.recipe(&softmax, 1))?;
+    test.claim(&runs, study)?;
 
     let mut all = vec![test.raw_pixels(study)?];
     all.push(trainer.runs(UNTRAINED, String::new(), |seed| study.untrained(seed), &test)?);
@@ -177,6 +202,32 @@ pub fn run(study: &Study, folder: &Path, ui: &Ui, stop: &AtomicBool) -> Result<O
     Ok(outcome)
 }
 
+/// Deletes the trainings that a study left in `folder`, and nothing else.
+///
+/// # Errors
+/// When the file system says no.
+pub fn forget(folder: &Path) -> Result<(), StudyError> {
+    let runs = folder.join("runs");
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StudyError::Io { path, source }
+    };
+    if !runs.exists() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(&runs).map_err(io(&runs))? {
+        let path = entry.map_err(io(&runs))?.path();
+        if path.join("run.json").exists() || path.join("training.checkpoint").exists() {
+            std::fs::remove_dir_all(&path).map_err(io(&path))?;
+        }
+    }
+    let claim = runs.join(CLAIM);
+    if claim.exists() { std::fs::remove_file(&claim).map_err(io(&claim)) } else { Ok(()) }
+}
+
+/// The file that says whom the trainings held back.
+const CLAIM: &str = "test.sha256";
+
 /// The images that everything is measured on.
 struct Test {
     crops: Vec<Vec<u8>>,
@@ -189,6 +240,31 @@ impl Test {
         let identities = Identities::new(source.unseen().iter().map(|(identity, _)| *identity));
         let crops = source.unseen().iter().map(|(_, crop)| crop.clone()).collect();
         Ok(Test { crops, identities })
+    }
+
+    /// Makes sure that the trainings in `runs` held back these very images: their models must not be measured on others. The
+    /// replicas are part of it, because a recipe's digest does not know them.
+    fn claim(&self, runs: &Path, study: &Study) -> Result<(), StudyError> {
+        let mut digest = Sha256::new();
+        for (crop, identity) in self.crops.iter().zip(&self.identities.of_image) {
+            digest.update((*identity as u64).to_le_bytes());
+            digest.update(crop);
+        }
+        digest.update((study.train.replicas as u64).to_le_bytes());
+        let own = hex(&digest.finalize());
+        let path = runs.join(CLAIM);
+        let io = |source| StudyError::Io { path: path.clone(), source };
+        match std::fs::read_to_string(&path) {
+            Ok(other) if other.trim() != own => {
+                let what = "is of other test images, or of other replicas, than this study has".into();
+                Err(StudyError::Other { path, what })
+            }
+            Ok(_) => Ok(()),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+                disk::replace(&path, format!("{own}\n").as_bytes()).map_err(io)
+            }
+            Err(why) => Err(io(why)),
+        }
     }
 
     /// The pictures as they are; the same for every seed.
@@ -242,9 +318,19 @@ impl<'a> Trainer<'a> {
     ) -> Result<Runs, StudyError> {
         let mut runs = Runs { name: name.into(), settings, records: Vec::new(), measured: Vec::new() };
         for seed in 1..=self.study.seeds {
-            let (record, folder) = self.train(&format!("{name}-{seed}"), &recipe(seed))?;
-            let there = record.diverged.is_none();
-            runs.measured.push(there.then(|| test.measured(self.study, &folder)).transpose()?);
+            let (mut record, folder) = self.train(&format!("{name}-{seed}"), &recipe(seed))?;
+            let measured = match record.diverged {
+                Some(_) => None,
+                None => match test.measured(self.study, &folder) {
+                    // The last step of all broke the weights.
+                    Err(why @ StudyError::NotFinite) => {
+                        record.diverged = Some(why.to_string());
+                        None
+                    }
+                    measured => Some(measured?),
+                },
+            };
+            runs.measured.push(measured);
             runs.records.push(record);
         }
         Ok(runs)
@@ -266,7 +352,13 @@ impl<'a> Trainer<'a> {
                         false => ControlFlow::Continue(()),
                     }
                 };
-                let record = run::train(&folder, recipe, &mut watch)?;
+                let record = run::train(&folder, recipe, &mut watch).map_err(|why| match why {
+                    StudyError::Train(TrainError::Stopped { images, .. }) => {
+                        StudyError::Stopped { run: name.into(), images }
+                    }
+                    StudyError::Train(TrainError::Checkpoint(why)) => StudyError::Checkpoint(why),
+                    why => why,
+                })?;
                 let how = match &record.diverged {
                     Some(why) => format!("diverged: {why}"),
                     None => format!("{:.0} s", begun.elapsed().as_secs_f64()),
@@ -285,6 +377,7 @@ fn outcome(study: &Study, all: &[Runs], test: &Test) -> Outcome {
     let sampler = Sampler::new(study.seeds as usize, test.identities.number());
     let sampled: Vec<Option<Sampled>> = all.iter().map(|runs| sampler.sample(&runs.measured)).collect();
     let softmax = all.iter().zip(&sampled).find(|(runs, _)| runs.name == SOFTMAX);
+    let softmax = softmax.filter(|(runs, _)| runs.measured.iter().all(Option::is_some));
     let softmax = softmax.and_then(|(_, sampled)| sampled.as_ref());
     let mut rows = all.iter().zip(&sampled).map(|(runs, sampled)| row(runs, sampled.as_ref(), softmax));
     let baselines = rows.by_ref().take(2).collect();
@@ -317,6 +410,8 @@ fn row(runs: &Runs, sampled: Option<&Sampled>, softmax: Option<&Sampled>) -> Row
         .zip(1..)
         .filter_map(|(record, seed)| Some(format!("seed {seed}: {}", record.diverged.as_ref()?)));
     let is_other = runs.name != SOFTMAX;
+    // Seeds that diverged are missing on one side only.
+    let whole = runs.measured.iter().all(Option::is_some);
     let trained = runs.records.iter().filter(|record| record.diverged.is_none());
     let seconds: Vec<f64> = trained.map(|record| record.seconds).collect();
     Row {
@@ -324,7 +419,10 @@ fn row(runs: &Runs, sampled: Option<&Sampled>, softmax: Option<&Sampled>) -> Row
         settings: runs.settings.clone(),
         diverged: diverged.collect(),
         estimates: sampled.map(Sampled::estimates),
-        fnir_less_softmax: sampled.zip(softmax).filter(|_| is_other).map(|(own, of)| own.fnir_less(of)),
+        fnir_less_softmax: sampled
+            .zip(softmax)
+            .filter(|_| is_other && whole)
+            .map(|(own, of)| own.fnir_less(of)),
         seconds: seconds.iter().fold(0.0, |a, b| a + b) / seconds.len().max(1) as f64,
     }
 }

@@ -59,7 +59,7 @@ pub fn write(
         let euclidean = Plane { panels: planes, view: View::Euclidean };
         draw(
             "plane",
-            "Embeddings of two dimensions, a colour for each class learnt. Lines are the class weights; \
+            "Embeddings of two dimensions, of images of the classes learnt, a colour for each. Lines are the class weights; \
              for losses without any (contrastive, triplet) the mean directions.",
             &euclidean,
         )?;
@@ -97,7 +97,7 @@ pub fn write(
         losses.iter().map(|runs| Line { name: runs.name.clone(), points: runs.curve() }).collect();
     draw(
         "progress",
-        "Accuracy on held-out identities against the time of training, mean over the seeds.",
+        "Accuracy on the identities that are validated on, at the best threshold for them, against the time of training; mean over the seeds.",
         &Progress { lines: &lines },
     )?;
     let text = serde_json::to_string_pretty(outcome).expect("plain fields serialize");
@@ -131,20 +131,30 @@ fn share(e: &Estimate) -> String {
     format!("{:.1} [{:.1}, {:.1}]", 100.0 * e.value, 100.0 * e.low, 100.0 * e.high)
 }
 
+/// A share in per cent, without the digits that binary fractions add.
+fn percent(share: f64) -> f64 {
+    (share * 1e8).round() / 1e6
+}
+
 /// The table as text, the first row its head.
 pub fn table(outcome: &Outcome) -> Vec<Vec<String>> {
     let head = [
         "loss".to_owned(),
         "accuracy, %".into(),
-        format!("TAR at FAR {} %, %", 100.0 * outcome.far),
-        format!("FNIR at FPIR {} %, %", 100.0 * outcome.fpir),
+        format!("TAR at FAR {} %, %", percent(outcome.far)),
+        format!("FNIR at FPIR {} %, %", percent(outcome.fpir)),
         "FNIR less softmax, points".into(),
         "same, degrees".into(),
         "different, degrees".into(),
         "training, s".into(),
     ];
     let line = |row: &Row| {
-        let mut cells = vec![row.name.clone()];
+        let left = outcome.seeds as usize - row.diverged.len();
+        let mut cells = vec![match row.diverged.len() {
+            0 => row.name.clone(),
+            _ if left == 0 => row.name.clone(),
+            _ => format!("{} ({left} of {} seeds)", row.name, outcome.seeds),
+        }];
         match &row.estimates {
             Some(e) => {
                 cells.extend([share(&e.accuracy), share(&e.tar), share(&e.fnir)]);
@@ -161,10 +171,16 @@ pub fn table(outcome: &Outcome) -> Vec<Vec<String>> {
 
 /// How the study was made.
 fn made(o: &Outcome) -> String {
+    let drawn = match o.seeds {
+        1 => {
+            "by drawing identities again; with one training of each loss, how much trainings differ is not in them"
+        }
+        _ => "by drawing identities and seeds again (who is enrolled stays as it is)",
+    };
     format!(
         "Each loss trained the same backbone ({} parameters) on {} classes with {} images, {} {}. Everything is measured on {} \
-         images of {} identities that no training touched, nor any choice. {} of them are enrolled at a time with the others as \
-         strangers, {} mated and {} non-mated searches a run. Intervals are 95 %, by drawing identities and seeds again.",
+         images of {} identities that no training touched. {} of them are enrolled at a time with the others as strangers, {} \
+         mated and {} non-mated searches a run. Intervals are 95 %, {drawn}; several losses are compared, each with its own.",
         thousands(o.parameters as u64),
         thousands(o.classes as u64),
         thousands(o.images as u64),
@@ -178,57 +194,69 @@ fn made(o: &Outcome) -> String {
     )
 }
 
+/// The losses whose margin is one between classes, which the page holds against softmax.
+const MARGINS: [&str; 5] = ["sphereface", "cosface", "arcface", "curricularface", "combined"];
+
 /// What the figures say, in sentences.
 pub fn verdicts(outcome: &Outcome) -> Vec<String> {
     let mut said = Vec::new();
-    let with = |row: &Row, e: &Estimate| format!("{} ({} points)", row.name, share(e));
-    let margins = ["sphereface", "cosface", "arcface", "curricularface", "combined"];
-    let compared: Vec<(&Row, &Estimate)> = outcome
-        .losses
-        .iter()
-        .filter(|row| margins.contains(&row.name.as_str()))
-        .filter_map(|row| Some((row, row.fnir_less_softmax.as_ref()?)))
-        .collect();
-    let list = |of: &dyn Fn(&Estimate) -> bool| -> String {
-        let named = compared.iter().filter(|(_, e)| of(e)).map(|(row, e)| with(row, e));
-        named.collect::<Vec<_>>().join(", ")
-    };
-    if !compared.is_empty() {
-        let better = list(&|e| e.high < 0.0);
-        let worse = list(&|e| e.low > 0.0);
-        let equal = list(&|e| e.low <= 0.0 && e.high >= 0.0);
-        let mut text = match better.is_empty() {
-            true => "No loss with a margin beats plain softmax on open-set FNIR here.".to_owned(),
-            false => format!("With a lower open-set FNIR than plain softmax: {better}."),
-        };
-        for (what, names) in [("Not told apart from it", equal), ("Higher", worse)] {
-            if !names.is_empty() {
-                let _ = write!(text, " {what}: {names}.");
-            }
-        }
-        said.push(text);
-    }
-    let baselines: Vec<&Estimate> =
-        outcome.baselines.iter().filter_map(|row| row.estimates.as_ref()).map(|e| &e.fnir).collect();
-    let apart =
-        |row: &Row| row.estimates.as_ref().is_some_and(|e| baselines.iter().all(|other| e.fnir.below(other)));
-    let not: Vec<&str> =
-        outcome.losses.iter().filter(|row| !apart(row)).map(|row| row.name.as_str()).collect();
-    said.push(match not.is_empty() {
-        true => {
-            "Every loss beats raw pixels and the untrained backbone on open-set FNIR, intervals apart.".into()
-        }
-        false => format!(
-            "Intervals of open-set FNIR that reach those of raw pixels or of the untrained backbone: {}.",
-            not.join(", ")
-        ),
-    });
-    for row in &outcome.losses {
-        for why in &row.diverged {
-            said.push(format!("{} diverged, {why}", row.name));
-        }
+    said.extend(against_softmax(outcome));
+    said.extend(against_baselines(outcome));
+    for row in outcome.baselines.iter().chain(&outcome.losses) {
+        said.extend(row.diverged.iter().map(|why| format!("{} diverged, {why}", row.name)));
     }
     said
+}
+
+fn against_softmax(outcome: &Outcome) -> Option<String> {
+    let margins = outcome.losses.iter().filter(|row| MARGINS.contains(&row.name.as_str()));
+    let compared: Vec<(&Row, &Estimate)> =
+        margins.filter_map(|row| Some((row, row.fnir_less_softmax.as_ref()?))).collect();
+    let list = |of: &dyn Fn(&Estimate) -> bool| {
+        let those = compared.iter().filter(|(_, e)| of(e));
+        those.map(|(row, e)| format!("{} ({} points)", row.name, share(e))).collect::<Vec<_>>().join(", ")
+    };
+    let groups = [
+        ("Lower open-set FNIR than plain softmax", list(&|e| e.high < 0.0)),
+        ("Not told apart from it", list(&|e| e.low <= 0.0 && e.high >= 0.0)),
+        ("Higher than softmax", list(&|e| e.low > 0.0)),
+    ];
+    let mut text = String::new();
+    if !compared.is_empty() && groups[0].1.is_empty() {
+        text.push_str("None of the margin losses compared beats plain softmax on open-set FNIR here. ");
+    }
+    for (what, names) in groups.iter().filter(|(_, names)| !names.is_empty()) {
+        let _ = write!(text, "{what}: {names}. ");
+    }
+    (!compared.is_empty()).then(|| text.trim_end().to_owned())
+}
+
+fn against_baselines(outcome: &Outcome) -> Option<String> {
+    let baselines: Vec<&Estimate> =
+        outcome.baselines.iter().filter_map(|row| row.estimates.as_ref()).map(|e| &e.fnir).collect();
+    if baselines.len() < outcome.baselines.len() {
+        return None;
+    }
+    let trained: Vec<(&str, &Estimate)> = outcome
+        .losses
+        .iter()
+        .filter_map(|row| Some((row.name.as_str(), &row.estimates.as_ref()?.fnir)))
+        .collect();
+    let not: Vec<&str> = trained
+        .iter()
+        .filter(|(_, own)| !baselines.iter().all(|other| own.below(other)))
+        .map(|(name, _)| *name)
+        .collect();
+    Some(match not.is_empty() {
+        true if trained.len() < outcome.losses.len() => {
+            "Every loss that gave a model beats raw pixels and the untrained backbone on open-set FNIR, intervals apart.".into()
+        }
+        true => "Every loss beats raw pixels and the untrained backbone on open-set FNIR, intervals apart.".into(),
+        false => format!(
+            "Not clearly below raw pixels and the untrained backbone on open-set FNIR (intervals overlap, or lie above): {}.",
+            not.join(", ")
+        ),
+    })
 }
 
 fn csv(outcome: &Outcome) -> String {

@@ -83,8 +83,12 @@ pub fn train(folder: &Path, recipe: &Recipe, progress: &mut dyn Progress) -> Res
     let record = match train_with(recipe, &options, progress) {
         Ok(trained) => {
             file::write(&model_of(folder), &trained.model)?;
-            let speed = trained.status.images_per_second;
-            let curve = metrics::read(&lines).into_iter().filter_map(|line| {
+            let lines = metrics::read(&lines);
+            // A process that only had to write the model trained at no speed; then the one before it counts.
+            let before = || lines.iter().rev().map(|line| line.images_per_second).find(|&s| s > 0.0);
+            let speed = Some(trained.status.images_per_second).filter(|&s| s > 0.0).or_else(before);
+            let speed = speed.unwrap_or(f64::MAX);
+            let curve = lines.iter().filter_map(|line| {
                 Some(Point { seconds: line.images as f64 / speed, accuracy: line.accuracy? })
             });
             Record {
@@ -108,7 +112,7 @@ pub fn train(folder: &Path, recipe: &Recipe, progress: &mut dyn Progress) -> Res
             class_weights: None,
             diverged: Some(why.to_string()),
         },
-        Err(why) => return Err(why.into()),
+        Err(why) => return Err(StudyError::Train(why)),
     };
     let path = folder.join("run.json");
     let text = serde_json::to_string_pretty(&record).expect("plain fields serialize");

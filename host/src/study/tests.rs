@@ -26,16 +26,28 @@ fn a_study_that_was_stopped_gives_what_one_that_was_not_does() {
     let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let study = small();
     let expected = go(&study, whole.path(), false).unwrap();
-    let stopped = go(&study, cut.path(), true).unwrap_err().to_string();
-    assert!(stopped.contains("stopped after 32 images"), "{stopped}");
-    assert!(cut.path().join("runs/untrained-1/training.checkpoint").exists());
-    // A second process is stopped one step further.
-    assert!(go(&study, cut.path(), true).unwrap_err().to_string().contains("stopped after 64 images"));
+    let stopped = |images: usize, run: &str| {
+        let said = go(&study, cut.path(), true).unwrap_err().to_string();
+        assert!(said.contains(&format!("stopped in {run} after {images} images")), "{said}");
+    };
+    stopped(32, "untrained-1");
+    // What stands before the losses is there already, so that it is a loss that is stopped.
+    for run in ["untrained-1", "untrained-2"] {
+        let (from, to) = (whole.path().join("runs").join(run), cut.path().join("runs").join(run));
+        std::fs::create_dir_all(&to).unwrap();
+        for file in ["run.json", "model.onnx"] {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+    }
+    stopped(32, "triplet-1");
+    stopped(64, "triplet-1");
+    assert!(cut.path().join("runs/triplet-1/training.checkpoint").exists());
     let found = go(&study, cut.path(), false).unwrap();
     for (found, expected) in found.losses.iter().zip(&expected.losses) {
         assert_eq!((&found.name, found.estimates), (&expected.name, expected.estimates));
+        assert!(found.seconds > 0.0 && found.seconds.is_finite());
     }
-    assert!(!cut.path().join("runs/untrained-1/training.checkpoint").exists());
+    assert!(!cut.path().join("runs/triplet-1/training.checkpoint").exists());
     assert_eq!(expected.losses.len(), 2);
     assert_eq!((expected.identities, expected.test_images), (6, 120));
 }
@@ -51,9 +63,19 @@ fn a_folder_of_another_study_is_not_written_over() {
     let said = go(&study, folder.path(), false).unwrap_err().to_string();
     assert!(said.contains("triplet-1") && said.contains("is of another study"), "{said}");
     study.train.rate /= 2.0;
+    // The same recipe on other people: what was learnt may be among whom it would be measured on.
+    let mut moved = study.clone();
+    moved.data = DataConfig::Synth { population: 4, identities: 12 };
+    let said = go(&moved, folder.path(), false).unwrap_err().to_string();
+    assert!(said.contains("test.sha256") && said.contains("other test images"), "{said}");
     std::fs::write(folder.path().join("runs/triplet-2/run.json"), "{\"digest\": 4").unwrap();
     let said = go(&study, folder.path(), false).unwrap_err().to_string();
     assert!(said.contains("triplet-2") && said.contains("is damaged"), "{said}");
+    std::fs::create_dir(folder.path().join("runs/mine")).unwrap();
+    forget(folder.path()).unwrap();
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("runs")).unwrap().collect();
+    assert_eq!(left.len(), 1, "only what is not the study's is left: {left:?}");
+    assert!(go(&moved, folder.path(), false).is_ok());
 }
 
 #[test]

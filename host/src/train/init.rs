@@ -169,6 +169,9 @@ fn unfolded(tensors: &Weights, net: &Net) -> Result<Values, Misfit> {
     for (name, (wanted, _)) in &own {
         let wanted = format!("tensor \"net.{name}\" {wanted:?}");
         match tensors.get(&format!("net.{name}")) {
+            Some((_, v)) if name.ends_with("running_var") && v.iter().any(|&v| v < 0.0) => {
+                return Err((format!("tensor \"net.{name}\" with a value below 0"), "variances".into()));
+            }
             Some((found, v)) if *found == own[name].0 => values.insert(name.clone(), v.clone()),
             Some((found, _)) => {
                 return Err((format!("tensor \"net.{name}\" has the shape {found:?}"), wanted));

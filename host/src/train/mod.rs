@@ -304,7 +304,8 @@ impl<'a> Trainer<'a> {
         self.kept.store(&mut values);
         // The bits of an f64 in two of the f32 that vectors hold.
         let bits = self.mean_loss.to_bits();
-        values.insert(MEAN_LOSS.into(), [bits >> 32, bits].map(|word| f32::from_bits(word as u32)).to_vec());
+        let words = [bits >> 32, bits, self.still as u64];
+        values.insert(COURSE.into(), words.map(|word| f32::from_bits(word as u32)).to_vec());
         let (recipe, replicas) = (self.recipe.digest(), self.recipe.train.replicas);
         let (steps, files) = (self.optimizer.steps(), self.files.clone());
         Checkpoint { recipe, replicas, steps, files, values }
@@ -315,9 +316,10 @@ impl<'a> Trainer<'a> {
         let missing = |name: String| CheckpointError::missing(path, &name);
         self.model = state::with_values(self.model.clone(), &from.values).map_err(missing)?;
         self.kept.restore(&from.values).map_err(missing)?;
-        let Some(&[high, low]) = from.values.get(MEAN_LOSS).map(Vec::as_slice) else {
-            return Err(CheckpointError::missing(path, MEAN_LOSS));
+        let Some(&[high, low, still]) = from.values.get(COURSE).map(Vec::as_slice) else {
+            return Err(CheckpointError::missing(path, COURSE));
         };
+        self.still = still.to_bits() as usize;
         self.mean_loss = f64::from_bits(u64::from(high.to_bits()) << 32 | u64::from(low.to_bits()));
         let mut vectors: BTreeMap<String, Vec<Tensor<1>>> = BTreeMap::new();
         let plain = self.device.clone().inner();
@@ -516,8 +518,8 @@ fn with(net: Net, values: Option<&Values>) -> Net {
     }
 }
 
-/// The name of the mean loss among a checkpoint's vectors.
-const MEAN_LOSS: &str = "mean loss";
+/// The name of the mean loss and the steps without a gradient among a checkpoint's vectors.
+const COURSE: &str = "course";
 
 /// Whether the training that wrote `checkpoint` had ended: after its last step, or because its patience had.
 pub fn has_ended(recipe: &Recipe, checkpoint: &Checkpoint) -> bool {

@@ -437,9 +437,11 @@ impl Recipe {
         within("train.validate_every", t.validate_every as f64, 1.0, 1e10)?;
         within("train.threads", t.threads as f64, 1.0, 1024.0)?;
         within("train.replicas", t.replicas as f64, 1.0, 64.0)?;
-        if !t.batch.is_multiple_of(t.replicas) || t.batch / t.replicas < 2 {
+        // Of two values that are normalised by their own moments, nothing but the order is left.
+        let least = if t.replicas == 1 || t.frozen_norm { 2 } else { 4 };
+        if !t.batch.is_multiple_of(t.replicas) || t.batch / t.replicas < least {
             return Err(format!(
-                "train.replicas = {} of train.batch = {}\n  accepted: equal parts of at least 2 images",
+                "train.replicas = {} of train.batch = {}\n  accepted: equal parts of at least {least} images",
                 t.replicas, t.batch
             ));
         }

@@ -278,3 +278,18 @@ fn replicas_resume_bit_for_bit_and_only_as_many() {
     let resumed = train_with(&recipe, &options, &mut ()).unwrap();
     assert!(resumed.model == whole.model, "the weights differ");
 }
+
+#[test]
+fn the_embeddings_shift_is_not_learnt() {
+    let recipe = tiny(ActivationKind::Prelu, [16, 16], "grey");
+    let source = Source::open(&recipe).unwrap();
+    let mut trainer = Trainer::new(&recipe, &source);
+    let mut status =
+        Status { images: 0, total: 1, loss: 0.0, rate: 0.0, images_per_second: 0.0, validation: None };
+    for step in 3..6 {
+        trainer.step(step, load(&recipe, &source, step).unwrap(), &mut status).unwrap();
+    }
+    let norm = &trainer.model.valid().net.embedding.norm;
+    assert!(state::floats(&norm.beta.val()).iter().all(|&b| b == 0.0));
+    assert!(state::floats(&norm.gamma.val()).iter().any(|&g| g != 1.0), "nothing was learnt at all");
+}

@@ -48,7 +48,7 @@ fn nets() -> Result<Value> {
         let t = &recipe.train;
         Ok(json!({
             "name": recipe.name, "net": serde_json::to_value(&recipe.net)?, "classes": source.classes(),
-            "batch": t.batch, "rate": t.rate, "momentum": t.momentum, "weight_decay": t.weight_decay, "clip": t.clip,
+            "scale": recipe.loss.scale(source.classes()), "batch": t.batch, "rate": t.rate, "momentum": t.momentum, "weight_decay": t.weight_decay, "clip": t.clip,
         }))
     };
     recipes()?.into_iter().map(one).collect()
@@ -57,6 +57,7 @@ fn nets() -> Result<Value> {
 fn step(net: &str, threads: usize, seconds: f64, replicas: usize) -> Result<Value> {
     let mut recipe = recipes()?.into_iter().find(|r| r.name == net).context("no such net")?;
     recipe.train.replicas = replicas;
+    recipe.check().map_err(anyhow::Error::msg)?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let source = Source::open(&recipe)?;
     let mut bench = Bench::new(&recipe, &source);

