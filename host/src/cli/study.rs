@@ -54,7 +54,7 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         study::forget(&folder)?;
     }
     let stop = shared::stop_flag();
-    let outcome = study::run(&study, &folder, ui, &stop)?;
+    let outcome = study::run(&study, &folder, &command(args), ui, &stop)?;
     ui.say(table(&study::table(&outcome)).trim_end());
     for said in study::verdicts(&outcome) {
         ui.say(said);
@@ -69,6 +69,17 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         "losses": outcome.losses.iter().map(json_row).collect::<Vec<_>>(),
     }));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What decides the outcome, as it would be typed.
+fn command(args: &Args) -> String {
+    let mut words = vec!["arcgate study".to_owned()];
+    words.extend(args.study.as_ref().map(|path| path.display().to_string()));
+    words.extend(args.quick.then(|| "--quick".into()));
+    words.extend(args.seeds.map(|seeds| format!("--seeds {seeds}")));
+    words.extend((!args.losses.is_empty()).then(|| format!("--losses {}", args.losses.join(","))));
+    words.push("-o DIR".into());
+    words.join(" ")
 }
 
 /// Keeps the losses that were named.

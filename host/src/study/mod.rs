@@ -129,6 +129,8 @@ pub struct Row {
 pub struct Outcome {
     /// Its name.
     pub name: String,
+    /// What was typed to make it.
+    pub command: String,
     /// Trainings of each loss.
     pub seeds: u64,
     /// Images that each training saw.
@@ -176,11 +178,18 @@ struct Runs {
     measured: Vec<Option<Measured>>,
 }
 
-/// Runs the study in `folder`, going on with what an earlier process left there; `stop` ends it after the step at hand.
+/// Runs the study in `folder`, going on with what an earlier process left there; `stop` ends it after the step at hand. `command` is
+/// what the page says that it was made with.
 ///
 /// # Errors
 /// See [`StudyError`].
-pub fn run(study: &Study, folder: &Path, ui: &Ui, stop: &AtomicBool) -> Result<Outcome, StudyError> {
+pub fn run(
+    study: &Study,
+    folder: &Path,
+    command: &str,
+    ui: &Ui,
+    stop: &AtomicBool,
+) -> Result<Outcome, StudyError> {
     let runs = folder.join("runs");
     std::fs::create_dir_all(&runs).map_err(|source| StudyError::Io { path: runs.clone(), source })?;
     let mut trainer = Trainer::new(study, &runs, ui, stop);
@@ -197,7 +206,7 @@ pub fn run(study: &Study, folder: &Path, ui: &Ui, stop: &AtomicBool) -> Result<O
     let planes = plane::panels(study, &mut trainer)?;
     trainer.bar.finish_and_clear();
 
-    let outcome = outcome(study, &all, &test);
+    let outcome = Outcome { command: command.into(), ..outcome(study, &all, &test) };
     page::write(folder, &outcome, study, &all[2..], &planes)?;
     Ok(outcome)
 }
@@ -387,6 +396,7 @@ fn outcome(study: &Study, all: &[Runs], test: &Test) -> Outcome {
     let searches = all.iter().flat_map(|runs| runs.measured.iter().flatten()).next();
     Outcome {
         name: study.name.clone(),
+        command: String::new(),
         seeds: study.seeds,
         images: study.train.images / study.train.batch * study.train.batch,
         classes: first.map_or(0, |record| record.classes),

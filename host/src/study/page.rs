@@ -281,7 +281,12 @@ fn csv(outcome: &Outcome) -> String {
 }
 
 fn markdown(outcome: &Outcome, drawn: &[Drawn]) -> String {
-    let mut text = format!("# Losses side by side: {}\n\n{}\n\n", outcome.name, made(outcome));
+    let mut text = format!(
+        "# Losses side by side: {}\n\nMade by `{}`.\n\n{}\n\n",
+        outcome.name,
+        outcome.command,
+        made(outcome)
+    );
     for (i, cells) in table(outcome).iter().enumerate() {
         let _ = writeln!(text, "| {} |", cells.join(" | "));
         if i == 0 {
@@ -304,6 +309,7 @@ fn markdown(outcome: &Outcome, drawn: &[Drawn]) -> String {
 
 fn html(outcome: &Outcome, drawn: &[Drawn]) -> String {
     let mut page = Page::new(&format!("Losses side by side: {}", outcome.name));
+    page.paragraph("Made by").code(&outcome.command);
     page.paragraph(&made(outcome)).table(&table(outcome));
     for said in verdicts(outcome) {
         page.paragraph(&said);

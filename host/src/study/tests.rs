@@ -18,7 +18,7 @@ fn small() -> Study {
 
 fn go(study: &Study, folder: &Path, stop: bool) -> Result<Outcome, StudyError> {
     let ui = Ui { quiet: true, ..Ui::default() };
-    run(study, folder, &ui, &AtomicBool::new(stop))
+    run(study, folder, "arcgate study small.toml", &ui, &AtomicBool::new(stop))
 }
 
 #[test]
@@ -97,5 +97,6 @@ fn a_loss_that_diverges_is_a_result() {
     assert!(verdicts(&outcome).iter().any(|said| said.contains("softmax diverged")));
     let text = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
     assert!(text.contains("| softmax | diverged |"), "{text}");
+    assert!(text.contains("arcgate study small.toml"), "{text}");
     assert!(outcome.losses.iter().any(|row| row.name == "triplet" && row.estimates.is_some()));
 }
