@@ -75,6 +75,9 @@ pub struct PlaneConfig {
     pub classes: usize,
     /// Images seen.
     pub images: usize,
+    /// The learning rate, where it is not the study's: directions in a plane turn over sooner than those of many dimensions.
+    #[serde(default)]
+    pub rate: Option<f64>,
 }
 
 /// A loss of a study.
@@ -216,6 +219,7 @@ impl Study {
         recipe.name = format!("{}-plane-{}", self.name, entry.loss.name());
         recipe.net.embedding = 2;
         recipe.train.images = plane.images;
+        recipe.train.rate = plane.rate.unwrap_or(recipe.train.rate);
         match &mut recipe.data {
             DataConfig::Synth { identities, .. } => *identities = plane.classes,
             data => {
