@@ -15,6 +15,11 @@ pub fn floats<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
 
 /// Everything that `module` holds. Running statistics may lag one update behind unless the module came from `valid()`.
 pub fn values<M: Module>(module: &M) -> Values {
+    shaped(module).into_iter().map(|(path, (_, values))| (path, values)).collect()
+}
+
+/// [`values`], each with its shape.
+pub fn shaped<M: Module>(module: &M) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let mut reader = Reader::default();
     module.visit(&mut reader);
     reader.values
@@ -23,7 +28,7 @@ pub fn values<M: Module>(module: &M) -> Values {
 #[derive(Default)]
 struct Reader {
     path: Vec<String>,
-    values: Values,
+    values: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
 impl ModuleVisitor for Reader {
@@ -36,7 +41,8 @@ impl ModuleVisitor for Reader {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.values.insert(self.path.join("."), floats(&param.val()));
+        let tensor = param.val();
+        self.values.insert(self.path.join("."), (tensor.dims().to_vec(), floats(&tensor)));
     }
 }
 

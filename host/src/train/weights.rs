@@ -3,41 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::Module;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::state::floats;
+use super::state;
 
 /// Shape and values, in row-major order, of each tensor.
 pub type Weights = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// Everything that `module` (from `valid()`, so that its statistics are complete) holds.
 pub fn of<M: Module>(module: &M) -> Weights {
-    let mut reader = Reader::default();
-    module.visit(&mut reader);
-    reader.weights
-}
-
-#[derive(Default)]
-struct Reader {
-    path: Vec<String>,
-    weights: Weights,
-}
-
-impl ModuleVisitor for Reader {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let tensor = param.val();
-        self.weights.insert(self.path.join("."), (tensor.dims().to_vec(), floats(&tensor)));
-    }
+    state::shaped(module)
 }
 
 /// The bytes of a file; the same weights give the same bytes.

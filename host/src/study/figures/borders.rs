@@ -3,14 +3,12 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{panels, rows, titled};
+use super::{panels, squares, titled};
 use crate::loss::LossConfig;
 use crate::report::colours;
 use crate::report::figure::Figure;
 use crate::report::plot::{PlotError, rgb, said};
 
-/// Pixels of a panel's side.
-const SIDE: u32 = 330;
 /// Points of a curve.
 const STEPS: usize = 180;
 
@@ -34,7 +32,7 @@ pub struct Borders<'a> {
 
 impl Figure for Borders<'_> {
     fn size(&self) -> (u32, u32) {
-        (3 * SIDE, rows(self.losses.len()) as u32 * (SIDE + 20))
+        squares(self.losses.len())
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), PlotError> {

@@ -26,6 +26,12 @@ fn rows(panels: usize) -> usize {
     panels.div_ceil(ACROSS).max(1)
 }
 
+/// Columns and rows, in pixels, of a figure of `panels` square panels with a title each.
+fn squares(panels: usize) -> (u32, u32) {
+    const SIDE: u32 = 330;
+    (ACROSS as u32 * SIDE, rows(panels) as u32 * (SIDE + 20))
+}
+
 /// The figure's area cut into panels, row by row.
 fn panels<B: DrawingBackend>(area: &DrawingArea<B, Shift>, number: usize) -> Vec<DrawingArea<B, Shift>> {
     area.split_evenly((rows(number), ACROSS))

@@ -3,13 +3,11 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{colour, panels, rows, titled};
+use super::{colour, panels, squares, titled};
 use crate::report::colours;
 use crate::report::figure::Figure;
 use crate::report::plot::{PlotError, rgb, said};
 
-/// Pixels of a panel's side.
-const SIDE: u32 = 330;
 /// How far from the unit circle a direction may be drawn, so that equal ones do not hide one another.
 const RING: f32 = 0.12;
 
@@ -44,7 +42,7 @@ pub struct Plane<'a> {
 
 impl Figure for Plane<'_> {
     fn size(&self) -> (u32, u32) {
-        (3 * SIDE, rows(self.panels.len()) as u32 * (SIDE + 20))
+        squares(self.panels.len())
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), PlotError> {
