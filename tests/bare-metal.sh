@@ -7,6 +7,7 @@
 
 bare_metal_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bare_metal_target=thumbv7em-none-eabihf
+. "$bare_metal_root/tests/apt.sh"
 
 # Whether rustup's toolchain has the target's library.
 has_rustup_target() {
@@ -37,20 +38,7 @@ install_bare_metal() {
     fi
     has_rustup_target || bare_metal_linker >/dev/null || packages+=(lld)
     command -v qemu-system-arm >/dev/null || packages+=(qemu-system-arm)
-    [ ${#packages[@]} -eq 0 ] && return 0
-    if ! command -v apt-get >/dev/null; then
-        echo "missing for the emulated board: ${packages[*]} (no apt here to install them)" >&2
-        return 1
-    fi
-    local root=()
-    [ "$(id -u)" -eq 0 ] || root=(sudo)
-    "${root[@]}" apt-get update -qq >&2
-    local package
-    # One by one: asked for all at once, the resolver gives up where an older package of the system is in the way of one.
-    for package in "${packages[@]}"; do
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >&2 ||
-            { echo "missing for the emulated board, and apt could not install it: $package" >&2; return 1; }
-    done
+    install_packages "the emulated board" "${packages[@]}"
 }
 
 # build_board BOARD: builds it and prints the path of its ELF file.

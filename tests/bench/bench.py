@@ -156,7 +156,7 @@ def compare(ours, spec, args):
         products.append(called(ours, "matmul", threads, "1")["flops_per_s"])
         theirs = [sys.executable, __file__, "--step", json.dumps(spec), "--layout", args.layout, "--threads", threads,
                   "--seconds", seconds]
-        runs = [[ours, "step", name, threads, seconds, str(args.replicas)], theirs]
+        runs = [[ours, "step", name, threads, seconds, str(args.replicas), "cpu"], theirs]
         # Who is first changes from round to round.
         results = [called(*run) for run in (runs if i % 2 == 0 else runs[::-1])]
         a, b = results if i % 2 == 0 else results[::-1]
@@ -173,6 +173,11 @@ def compare(ours, spec, args):
     flops = statistics.median(products)
     # A forward pass is one multiply and one add a MAC; the gradients of a layer's input and weights are as much each.
     useful = 3 * 2 * first["macs"] * ours_s
+    on_gpu = {}
+    if args.gpu:
+        ran = called(ours, "step", name, threads, seconds, "1", "gpu")
+        print(f"{name} on {ran['adapter']}: {ran['images_per_s']:.1f} images/s", file=sys.stderr)
+        on_gpu = {"gpu": ran["adapter"], "gpu_images_per_s": round(ran["images_per_s"], 2)}
     return {
         "net": name,
         "images_per_s": round(ours_s, 2),
@@ -183,6 +188,7 @@ def compare(ours, spec, args):
         "macs": first["macs"],
         "parameters": first["parameters"],
         "batch": spec["batch"],
+        **on_gpu,
     }
 
 
@@ -196,6 +202,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 100), metavar="N")
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--net", default="")
+    parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if args.step:

@@ -13,10 +13,13 @@ use serde_json::json;
 
 use super::shared;
 use crate::data::{self, ImageSet};
+use crate::disk;
 use crate::onnx::file;
 use crate::onnx::float::{FloatGraph, Map};
 use crate::onnx::metadata::{FloatInput, Metadata, VERSION, face_template, template_by_shape};
-use crate::quantize::{self, ImportOptions, Imported, Progress};
+use crate::quantize::{self, Blame, ImportOptions, Imported, Progress};
+use crate::report::colours;
+use crate::report::curve::{Panel, stacked};
 use crate::ui::{Ui, table, thousands};
 
 /// Images that the embeddings are compared on, besides those that ranges are measured on.
@@ -59,6 +62,13 @@ pub struct Args {
     /// Seed of the choice of images and activations.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Say what each layer does to the embeddings by itself, the worst first; also as OUT.report.json and OUT.report.svg.
+    #[arg(long)]
+    report: bool,
+    /// The least mean cosine of the int8 embeddings to the float ones, on images that were held back. Below it nothing is written,
+    /// and the layers to blame are named.
+    #[arg(long, value_name = "COSINE", default_value_t = -1.0, allow_hyphen_values = true, value_parser = parse_cosine)]
+    min_cosine: f64,
     /// Where the int8 ONNX goes; beside the model, with the ending .int8.onnx, if not given.
     #[arg(long, short)]
     output: Option<PathBuf>,
@@ -91,14 +101,22 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 
     let calibration = crops(&args, &info, ui)?;
     let source = args.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let options =
-        ImportOptions { seed: args.seed, held_back: HELD_BACK, ..ImportOptions::new(input, source) };
+    let options = ImportOptions {
+        seed: args.seed,
+        held_back: HELD_BACK,
+        blame: args.report,
+        min_cosine: args.min_cosine,
+        ..ImportOptions::new(input, source)
+    };
     let bars = Bars { ui, current: RefCell::new(None) };
     let imported = quantize::import(&float, &calibration.crops, &options, &|p| bars.show(p));
     bars.finish();
     let imported = imported.with_context(|| format!("in {}", args.model.display()))?;
 
     file::write(&output, &imported.model)?;
+    if args.report {
+        report(ui, &imported.blame, &output)?;
+    }
     say(ui, &imported, &calibration, &output);
     Ok(ExitCode::SUCCESS)
 }
@@ -222,6 +240,7 @@ impl Bars<'_> {
             Progress::Calibrating(done, total) => ("calibrating", "images", done, total),
             Progress::Quantizing(done, total) => ("quantizing", "layers", done, total),
             Progress::Measuring(done, total) => ("measuring", "images", done, total),
+            Progress::Blaming(done, total) => ("blaming", "layers", done, total),
         };
         let mut current = self.current.borrow_mut();
         if current.as_ref().is_none_or(|(shown, _)| *shown != what)
@@ -239,6 +258,57 @@ impl Bars<'_> {
             bar.finish_and_clear();
         }
     }
+}
+
+fn parse_cosine(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().map_err(|e| e.to_string())?;
+    if (-1.0..=1.0).contains(&value) { Ok(value) } else { Err("accepted: -1 to 1".into()) }
+}
+
+/// What each layer does by itself: a table, and beside the model as JSON and as a plot.
+fn report(ui: &Ui, blame: &[Blame], output: &std::path::Path) -> anyhow::Result<()> {
+    let head =
+        ["layer", "op", "output", "degrees", "worst", "SQNR dB", "range", "saturated", "moved", "dead"];
+    let mut rows = vec![head.map(String::from).to_vec()];
+    rows.extend(blame.iter().map(|b| {
+        let [channels, height, width] = b.shape;
+        vec![
+            b.layer.clone(),
+            b.op.clone(),
+            format!("{channels}x{height}x{width}"),
+            format!("{:.3}", b.mean_degrees),
+            format!("{:.3}", b.greatest_degrees),
+            b.sqnr_db.map_or("exact".into(), |db| format!("{db:.1}")),
+            format!("{:.3} ... {:.3}", b.range[0], b.range[1]),
+            format!("{:.3} %", 100.0 * b.saturated),
+            format!("{:.0e}", b.moved),
+            if b.dead == 0 { String::new() } else { b.dead.to_string() },
+        ]
+    }));
+    ui.say(table(&rows).trim_end());
+    let [json_path, plot_path] = ["report.json", "report.svg"].map(|ending| output.with_extension(ending));
+    let cannot = |path: &std::path::Path| format!("cannot write {}", path.display());
+    let text = serde_json::to_string_pretty(blame).context("plain fields serialize")?;
+    disk::replace(&json_path, text.as_bytes()).with_context(|| cannot(&json_path))?;
+    let points = |of: fn(&Blame) -> f64| (1..).zip(blame).map(|(i, b)| (f64::from(i), of(b))).collect();
+    let panels = [
+        Panel {
+            name: "mean angle, degrees",
+            top: None,
+            points: points(|b| b.mean_degrees),
+            colour: colours::NON_MATED,
+        },
+        Panel {
+            name: "SQNR, dB",
+            top: None,
+            points: points(|b| b.sqnr_db.unwrap_or(0.0)),
+            colour: colours::MATED,
+        },
+    ];
+    let plot = stacked("layers, each alone in int8, the worst first", &panels)?;
+    disk::replace(&plot_path, plot.as_bytes()).with_context(|| cannot(&plot_path))?;
+    ui.note(format!("report: {} and {}", json_path.display(), plot_path.display()));
+    Ok(())
 }
 
 fn say(ui: &Ui, imported: &Imported, calibration: &Calibration, output: &std::path::Path) {
@@ -313,6 +383,7 @@ fn say(ui: &Ui, imported: &Imported, calibration: &Calibration, output: &std::pa
         "cosine_to_float": { "mean": agreement.mean_cosine, "min": agreement.least_cosine },
         "degrees_to_float": { "mean": agreement.mean_degrees, "max": agreement.greatest_degrees },
         "measured_images": agreement.images,
+        "report": imported.blame,
     }));
 }
 

@@ -10,7 +10,19 @@ use anyhow::Context;
 use crate::data::{ImageSet, LandmarksCsv, LeftOut};
 use crate::disk;
 use crate::photo::{Detector, Finder};
+use crate::train::Place;
 use crate::ui::Ui;
+
+/// Says on which adapter a training runs, if on any.
+///
+/// # Errors
+/// When the device cannot be used.
+pub fn name_device(ui: &Ui, place: Place) -> anyhow::Result<()> {
+    if let Some(adapter) = place.open()?.adapter {
+        ui.note(format!("training on {adapter}"));
+    }
+    Ok(())
+}
 
 /// Photographs that are named one by one when they are left out; the others are counted.
 const NAMED: usize = 10;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::shared;
 use crate::study::{self, Row, Study};
+use crate::train::Place;
 use crate::ui::{Ui, table};
 
 /// The losses side by side: the same backbone, data, seeds and budget under every one of them.
@@ -34,6 +35,9 @@ pub struct Args {
     /// Begin anew: the trainings in the folder are deleted.
     #[arg(long)]
     restart: bool,
+    /// Where it trains.
+    #[arg(long, value_enum, default_value_t)]
+    device: Place,
 }
 
 /// Runs the command.
@@ -54,7 +58,8 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         study::forget(&folder)?;
     }
     let stop = shared::stop_flag();
-    let outcome = study::run(&study, &folder, &command(args), ui, &stop)?;
+    shared::name_device(ui, args.device)?;
+    let outcome = study::run(&study, &folder, args.device, &command(args), ui, &stop)?;
     ui.say(table(&study::table(&outcome)).trim_end());
     for said in study::verdicts(&outcome) {
         ui.say(said);
@@ -78,6 +83,7 @@ fn command(args: &Args) -> String {
     words.extend(args.quick.then(|| "--quick".into()));
     words.extend(args.seeds.map(|seeds| format!("--seeds {seeds}")));
     words.extend((!args.losses.is_empty()).then(|| format!("--losses {}", args.losses.join(","))));
+    words.extend((args.device == Place::Gpu).then(|| "--device gpu".into()));
     words.push("-o DIR".into());
     words.join(" ")
 }

@@ -16,7 +16,7 @@ use crate::report::curve::{Panel, stacked};
 use crate::report::plot::PlotError;
 use crate::train::metrics;
 use crate::train::{
-    Checkpoint, Options, Progress, Recipe, Source, Status, Validation, has_ended, train_with,
+    Checkpoint, Options, Place, Progress, Recipe, Source, Status, Validation, has_ended, train_with,
 };
 use crate::ui::{Ui, thousands};
 
@@ -29,7 +29,7 @@ pub struct Args {
     /// as `.metrics.jsonl` and `.metrics.svg`.
     #[arg(short, long, value_name = "OUT.onnx")]
     output: Option<PathBuf>,
-    /// Go on from the checkpoint; the result is bit for bit that of a training that never stopped.
+    /// Go on from the checkpoint; on the same device the result is bit for bit that of a training that never stopped.
     #[arg(long)]
     resume: bool,
     /// Begin anew although a checkpoint is there, which is written over.
@@ -43,6 +43,9 @@ pub struct Args {
     /// Also write the weights as they are, with the head's, for --init.
     #[arg(long, value_name = "OUT.safetensors")]
     weights: Option<PathBuf>,
+    /// Where it computes.
+    #[arg(long, value_enum, default_value_t)]
+    device: Place,
 }
 
 /// Draws the bar, and stops at Ctrl-C. With `-v` each validation gets a line of its own.
@@ -91,7 +94,9 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         metrics: Some(metrics.clone()),
         init: args.init,
         weights: args.weights,
+        place: args.device,
     };
+    shared::name_device(ui, args.device)?;
     for written in [Some(&output), options.weights.as_ref()].into_iter().flatten() {
         shared::keep(written, options.init.as_ref())?;
     }

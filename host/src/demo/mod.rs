@@ -234,7 +234,8 @@ fn quantize(
     let imported = quantize::import(float, crops, &options, &|at| {
         let (quantize::Progress::Calibrating(done, of)
         | quantize::Progress::Quantizing(done, of)
-        | quantize::Progress::Measuring(done, of)) = at;
+        | quantize::Progress::Measuring(done, of)
+        | quantize::Progress::Blaming(done, of)) = at;
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     })?;

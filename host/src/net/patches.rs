@@ -11,6 +11,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::flex::{buffer, contiguous, shape4, tensor, values};
+use super::fused::{has_kernels, stock};
 
 /// What a backend needs for [`patches`]; all tensors f32.
 #[backend_extension(Flex, Autodiff)]
@@ -23,6 +24,9 @@ pub trait PatchOps: burn::backend::Backend {
 /// 9 c], the values of a patch in the order of a kernel [c, 3, 3]. No gradient goes to the pixels.
 pub fn patches(pixels: Tensor<4>) -> Tensor<4> {
     assert!(!pixels.is_require_grad(), "patches have no gradient with respect to pixels");
+    if !has_kernels(&pixels.device()) {
+        return stock::patches(pixels);
+    }
     Tensor::from_dispatch(Dispatch::patches(pixels.into_dispatch()))
 }
 

@@ -1,11 +1,14 @@
 //! The float graph run on crops: what values each tensor takes.
 
+use std::collections::HashMap;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use tract_onnx::prelude::*;
 
 use super::input::Picture;
+use super::lattice::Quantization;
 use super::{ImportError, Progress};
 use crate::onnx::float::{FloatGraph, TensorId};
 
@@ -34,9 +37,18 @@ pub(super) struct FloatRunner {
 
 impl FloatRunner {
     pub fn new(graph: &FloatGraph, outputs: &[TensorId]) -> Result<Self, ImportError> {
+        Self::rounding(graph, outputs, &HashMap::new())
+    }
+
+    /// The same with some tensors rounded to their steps.
+    pub fn rounding(
+        graph: &FloatGraph,
+        outputs: &[TensorId],
+        rounded: &HashMap<TensorId, Quantization>,
+    ) -> Result<Self, ImportError> {
         let input = graph.input();
         let plan = tract_onnx::onnx()
-            .model_for_proto_model(&graph.to_onnx(outputs))
+            .model_for_proto_model(&graph.to_onnx_rounding(outputs, rounded))
             .and_then(|m| m.into_optimized())
             .and_then(|m| m.into_runnable())
             .map_err(runtime)?;

@@ -91,6 +91,15 @@ pub(super) fn quantize(
     })
 }
 
+/// `conv` with the weights and the bias that its integers stand for, over an input of this scale.
+pub(super) fn meant(conv: &Conv, weights: &[i8], scales: &[f32], bias: &[i32], input: f32) -> Conv {
+    let channels = weights.chunks_exact(conv.taps()).zip(scales);
+    let weights = channels.flat_map(|(levels, &scale)| levels.iter().map(move |&l| f32::from(l) * scale));
+    let units = bias.iter().zip(scales);
+    let bias = units.map(|(&b, &scale)| (f64::from(b) * f64::from(scale) * f64::from(input)) as f32);
+    Conv { weights: weights.collect(), bias: bias.collect(), ..conv.clone() }
+}
+
 fn level(weight: f32, scale: f32) -> i8 {
     (weight as f64 / scale as f64).round_ties_even().clamp(-127.0, 127.0) as i8
 }

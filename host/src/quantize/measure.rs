@@ -53,7 +53,7 @@ pub(super) fn agreement(
 }
 
 /// The cosine of the angle between two vectors; -1 if one of them is zero, as for embeddings on a device.
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
+pub(super) fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum::<f64>();
     let norms = (dot(a, a) * dot(b, b)).sqrt();
     if norms == 0.0 { -1.0 } else { dot(a, b) / norms }

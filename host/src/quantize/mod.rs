@@ -4,6 +4,7 @@
 //! the graph in order placing each scale where all runtimes agree (see [`lattice`]), and measures what the rounding did
 //! to the embeddings on crops that were held back.
 
+mod blame;
 mod calibrate;
 mod conv;
 mod input;
@@ -12,11 +13,14 @@ mod measure;
 mod range;
 mod walk;
 
+use std::cmp::Ordering;
+
 use tract_onnx::pb::ModelProto;
 
 use crate::onnx::float::{FloatGraph, ReadError};
 use crate::onnx::identity::embedding_id;
 use crate::onnx::metadata::{Calibration, FloatInput, Metadata, VERSION, hex};
+pub use blame::Blame;
 use input::Picture;
 
 /// What [`import`] must know besides the model and the crops.
@@ -30,12 +34,16 @@ pub struct ImportOptions {
     pub seed: u64,
     /// How many crops, the last ones given, are kept out of calibration to measure on; never more than a quarter.
     pub held_back: usize,
+    /// Find out what each layer does to the embeddings by itself.
+    pub blame: bool,
+    /// The least mean cosine of the embeddings to the float model's.
+    pub min_cosine: f64,
 }
 
 impl ImportOptions {
-    /// Seed 0, 32 crops held back.
+    /// Seed 0, 32 crops held back, no blame, any cosine.
     pub fn new(input: FloatInput, source: impl Into<String>) -> Self {
-        ImportOptions { input, source: source.into(), seed: 0, held_back: 32 }
+        ImportOptions { input, source: source.into(), seed: 0, held_back: 32, blame: false, min_cosine: -1.0 }
     }
 }
 
@@ -48,6 +56,8 @@ pub enum Progress {
     Quantizing(usize, usize),
     /// Held-back crops gone through both graphs, of how many.
     Measuring(usize, usize),
+    /// Layers tried alone in int8, of how many.
+    Blaming(usize, usize),
 }
 
 /// What became of one layer.
@@ -97,6 +107,8 @@ pub struct Imported {
     pub calibrated: usize,
     /// On the held-back crops (on the calibration crops when there were fewer than four).
     pub agreement: Agreement,
+    /// Every layer alone in int8 on the same crops, the worst first; none where nobody asked.
+    pub blame: Vec<Blame>,
 }
 
 impl Imported {
@@ -157,6 +169,20 @@ pub enum ImportError {
         /// What would be taken.
         accepted: &'static str,
     },
+    /// The embeddings point elsewhere than the float model's.
+    #[error(
+        "the int8 embeddings' mean cosine to the float ones is {:.4}, asked were {least}; alone in int8, these layers turn them most:{}\n  \
+         accepted: more or other images to calibrate on, a model without these layers' outliers, or a lower --min-cosine",
+        agreement.mean_cosine, named(blame)
+    )]
+    FarFromFloat {
+        /// What was asked for.
+        least: f64,
+        /// What was found.
+        agreement: Agreement,
+        /// Every layer alone in int8, the worst first.
+        blame: Vec<Blame>,
+    },
     /// tract did not run a graph that should be well-formed.
     #[error("tract cannot run the {graph} graph: {why}")]
     Runtime {
@@ -193,7 +219,7 @@ pub fn import(
     let held_back = options.held_back.min(crops.len() / 4);
     let (calibration, held) = crops.split_at(crops.len() - held_back);
     let observed = calibrate::observe(&graph, calibration, &picture, options.seed, progress)?;
-    let (mut model, layers) = walk::quantize(&graph, &observed, &picture, progress)?;
+    let quantized = walk::quantize(&graph, &observed, &picture, progress)?;
 
     let mut metadata = Metadata {
         version: VERSION,
@@ -209,12 +235,42 @@ pub fn import(
         calibration: Some(Calibration { images: calibration.len() as u32, sha256: digest(calibration) }),
         threshold: None,
     };
+    let mut model = quantized.model.clone();
     metadata.embedding_id = hex(&embedding_id(&model, &metadata));
     metadata.store(&mut model);
 
     let measured = if held.is_empty() { calibration } else { held };
     let agreement = measure::agreement(&graph, &model, &picture, measured, progress)?;
-    Ok(Imported { model, metadata, layers, calibrated: calibration.len(), agreement })
+    let least = options.min_cosine;
+    // Not a number is far, too.
+    let far = !matches!(agreement.mean_cosine.partial_cmp(&least), Some(Ordering::Greater | Ordering::Equal));
+    let blame = match options.blame || far {
+        true => blame::blame(&graph, &observed, &quantized, &picture, measured, progress)?,
+        false => Vec::new(),
+    };
+    if far {
+        return Err(ImportError::FarFromFloat { least, agreement, blame });
+    }
+    let layers = quantized.rows;
+    Ok(Imported { model, metadata, layers, calibrated: calibration.len(), agreement, blame })
+}
+
+/// Layers that an error names.
+const NAMED: usize = 5;
+
+/// The worst layers, a line each.
+fn named(blame: &[Blame]) -> String {
+    let line = |b: &Blame| {
+        let noise = b.sqnr_db.map_or(String::new(), |db| format!(", {db:.1} dB above its noise"));
+        format!(
+            "\n    {} ({}): {:.2} degrees{noise}, {:.2} % saturated",
+            b.layer,
+            b.op,
+            b.mean_degrees,
+            100.0 * b.saturated
+        )
+    };
+    blame.iter().take(NAMED).map(line).collect()
 }
 
 /// SHA-256 in hexadecimal over crops, in order.

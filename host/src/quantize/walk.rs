@@ -26,15 +26,28 @@ struct Walk<'a> {
     names: HashSet<String>,
     made: Vec<Option<Int8>>,
     rows: Vec<LayerRow>,
+    meant: Vec<Op>,
 }
 
-/// The int8 graph of `graph`, and a row for the input and each layer.
+/// What the walk writes.
+pub(super) struct Quantized {
+    /// The int8 graph.
+    pub model: ModelProto,
+    /// The input's, then each layer's.
+    pub rows: Vec<LayerRow>,
+    /// Each layer with the values that its integers stand for.
+    pub meant: Vec<Op>,
+    /// The steps of every tensor.
+    pub steps: Vec<Quantization>,
+}
+
+/// The int8 graph of `graph`.
 pub(super) fn quantize(
     graph: &FloatGraph,
     observed: &[Observed],
     picture: &Picture,
     progress: &dyn Fn(Progress),
-) -> Result<(ModelProto, Vec<LayerRow>), ImportError> {
+) -> Result<Quantized, ImportError> {
     let mut walk = Walk {
         graph,
         observed,
@@ -42,6 +55,7 @@ pub(super) fn quantize(
         names: HashSet::from(["pixels".into(), "embedding".into()]),
         made: vec![None; graph.tensors.len()],
         rows: Vec::new(),
+        meant: Vec::new(),
     };
     walk.input(picture)?;
     for (done, layer) in graph.layers.iter().enumerate() {
@@ -50,13 +64,16 @@ pub(super) fn quantize(
     }
     progress(Progress::Quantizing(graph.layers.len(), graph.layers.len()));
     let last = walk.tensor(graph.embedding())?.name;
+    let steps = (0..graph.tensors.len()).map(|id| Ok(walk.tensor(id)?.quantization));
+    let steps = steps.collect::<Result<_, ImportError>>()?;
     let shape = walk.name("embedding/shape");
     let mut g = walk.builder;
     g.i64s(&shape, &[2], &[1, -1]);
     g.node("Reshape", &[&last, &shape], "embedding", vec![]);
     let pixels = value("pixels", DataType::Uint8, &[1, picture.channels, picture.height, picture.width]);
     let embedding = value("embedding", DataType::Int8, &[1, graph.dimension()]);
-    Ok((g.finish("arcgate", vec![pixels], vec![embedding]), walk.rows))
+    let model = g.finish("arcgate", vec![pixels], vec![embedding]);
+    Ok(Quantized { model, rows: walk.rows, meant: walk.meant, steps })
 }
 
 impl Walk<'_> {
@@ -179,6 +196,7 @@ impl Walk<'_> {
         let [w, ws, wz, b] =
             ["w", "w_scale", "w_zero_point", "bias"].map(|n| self.name(&format!("{name}/{n}")));
         let outputs = conv.outputs;
+        self.meant.push(Op::Conv(conv::meant(conv, &weights, &scales, &bias, input.quantization.scale)));
         let g = &mut self.builder;
         g.i8s(&w, &[outputs, conv.inputs_per_group, conv.kernel[0], conv.kernel[1]], &weights);
         g.f32s(&ws, &[outputs], &scales);
@@ -213,6 +231,7 @@ impl Walk<'_> {
         let real = self.name(&format!("{name}/sum"));
         self.builder.node("Add", &[&operands[0], &operands[1]], &real, vec![]);
         self.builder.node("QuantizeLinear", &[&real, &ys, &yz], &name, vec![]);
+        self.meant.push(Op::Add);
         self.finish(layer.output, name, &layer.kind, output, moved, 0);
         Ok(())
     }
@@ -244,6 +263,7 @@ impl Walk<'_> {
         let [before, after] = ["x", "sloped"].map(|n| self.name(&format!("{name}/{n}")));
         self.builder.node("DequantizeLinear", &[&input.name, &xs, &xz], &before, vec![]);
         if shared {
+            self.meant.push(Op::Slope(slopes.to_vec()));
             self.builder.node("LeakyRelu", &[&before], &after, vec![float("alpha", slopes[0])]);
         } else {
             // With the scale settled for the half that all channels share, each channel's slope is placed by itself.
@@ -255,6 +275,7 @@ impl Walk<'_> {
             let constant = self.name(&format!("{name}/slopes"));
             self.builder.f32s(&constant, &[slopes.len(), 1, 1], &values);
             self.builder.node("PRelu", &[&before, &constant], &after, vec![]);
+            self.meant.push(Op::Slope(values));
         }
         self.builder.node("QuantizeLinear", &[&after, &ys, &yz], &name, vec![]);
         self.finish(layer.output, name, &layer.kind, output, moved, 0);

@@ -27,7 +27,7 @@ use crate::eval::identification::TrialError;
 use crate::eval::pairs::PairsError;
 use crate::onnx::metadata::hex;
 use crate::report::plot::PlotError;
-use crate::train::{CheckpointError, Recipe, Source, SourceError, Status, TrainError};
+use crate::train::{CheckpointError, Place, Recipe, Source, SourceError, Status, TrainError};
 use crate::ui::Ui;
 
 pub use config::Study;
@@ -178,7 +178,7 @@ struct Runs {
     measured: Vec<Option<Measured>>,
 }
 
-/// Runs the study in `folder`, going on with what an earlier process left there; `stop` ends it after the step at hand. `command` is
+/// Runs the study in `folder`, training on `place` and going on with what an earlier process left there; `stop` ends it after the step at hand. `command` is
 /// what the page says that it was made with.
 ///
 /// # Errors
@@ -186,16 +186,17 @@ struct Runs {
 pub fn run(
     study: &Study,
     folder: &Path,
+    place: Place,
     command: &str,
     ui: &Ui,
     stop: &AtomicBool,
 ) -> Result<Outcome, StudyError> {
     let runs = folder.join("runs");
     std::fs::create_dir_all(&runs).map_err(|source| StudyError::Io { path: runs.clone(), source })?;
-    let mut trainer = Trainer::new(study, &runs, ui, stop);
+    let mut trainer = Trainer::new(study, &runs, place, ui, stop);
     let softmax = config::Entry { loss: crate::loss::LossConfig::Softmax {}, rate: None };
     let test = Test::open(&study.recipe(&softmax, 1))?;
-    test.claim(&runs, study)?;
+    test.claim(&runs, study, place)?;
 
     let mut all = vec![test.raw_pixels(study)?];
     all.push(trainer.runs(UNTRAINED, String::new(), |seed| study.untrained(seed), &test)?);
@@ -251,21 +252,23 @@ impl Test {
         Ok(Test { crops, identities })
     }
 
-    /// Makes sure that the trainings in `runs` held back these very images: their models must not be measured on others. The
-    /// replicas are part of it, because a recipe's digest does not know them.
-    fn claim(&self, runs: &Path, study: &Study) -> Result<(), StudyError> {
+    /// Makes sure that the trainings in `runs` held back these very images: their models must not be measured on others. Replicas
+    /// and the device are part of it, because a recipe's digest does not know them and times are compared.
+    fn claim(&self, runs: &Path, study: &Study, place: Place) -> Result<(), StudyError> {
         let mut digest = Sha256::new();
         for (crop, identity) in self.crops.iter().zip(&self.identities.of_image) {
             digest.update((*identity as u64).to_le_bytes());
             digest.update(crop);
         }
         digest.update((study.train.replicas as u64).to_le_bytes());
+        digest.update(if place == Place::Gpu { &b"gpu"[..] } else { b"" });
         let own = hex(&digest.finalize());
         let path = runs.join(CLAIM);
         let io = |source| StudyError::Io { path: path.clone(), source };
         match std::fs::read_to_string(&path) {
             Ok(other) if other.trim() != own => {
-                let what = "is of other test images, or of other replicas, than this study has".into();
+                let what =
+                    "is of other test images, other replicas or another device than this study has".into();
                 Err(StudyError::Other { path, what })
             }
             Ok(_) => Ok(()),
@@ -301,6 +304,7 @@ fn embedded(folder: &Path, crops: &[Vec<u8>]) -> Result<Vec<Vec<f32>>, StudyErro
 struct Trainer<'a> {
     study: &'a Study,
     runs: &'a Path,
+    place: Place,
     ui: &'a Ui,
     stop: &'a AtomicBool,
     bar: indicatif::ProgressBar,
@@ -309,12 +313,12 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    fn new(study: &'a Study, runs: &'a Path, ui: &'a Ui, stop: &'a AtomicBool) -> Self {
+    fn new(study: &'a Study, runs: &'a Path, place: Place, ui: &'a Ui, stop: &'a AtomicBool) -> Self {
         let seen = |recipe: Recipe| (recipe.steps() * recipe.train.batch) as u64;
         let of_losses: u64 = study.losses.iter().map(|entry| seen(study.recipe(entry, 1))).sum();
         let of_planes: u64 = study.losses.iter().filter_map(|e| study.plane_recipe(e)).map(seen).sum();
         let total = study.seeds * (of_losses + seen(study.untrained(1))) + of_planes;
-        Trainer { study, runs, ui, stop, bar: ui.progress("study", "images", total), before: 0 }
+        Trainer { study, runs, place, ui, stop, bar: ui.progress("study", "images", total), before: 0 }
     }
 
     /// The runs of one line of the table, a seed each.
@@ -361,13 +365,14 @@ impl<'a> Trainer<'a> {
                         false => ControlFlow::Continue(()),
                     }
                 };
-                let record = run::train(&folder, recipe, &mut watch).map_err(|why| match why {
-                    StudyError::Train(TrainError::Stopped { images, .. }) => {
-                        StudyError::Stopped { run: name.into(), images }
-                    }
-                    StudyError::Train(TrainError::Checkpoint(why)) => StudyError::Checkpoint(why),
-                    why => why,
-                })?;
+                let record =
+                    run::train(&folder, recipe, self.place, &mut watch).map_err(|why| match why {
+                        StudyError::Train(TrainError::Stopped { images, .. }) => {
+                            StudyError::Stopped { run: name.into(), images }
+                        }
+                        StudyError::Train(TrainError::Checkpoint(why)) => StudyError::Checkpoint(why),
+                        why => why,
+                    })?;
                 let how = match &record.diverged {
                     Some(why) => format!("diverged: {why}"),
                     None => format!("{:.0} s", begun.elapsed().as_secs_f64()),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::StudyError;
 use crate::disk;
 use crate::onnx::file;
-use crate::train::{Options, Progress, Recipe, TrainError, metrics, train_with};
+use crate::train::{Options, Place, Progress, Recipe, TrainError, metrics, train_with};
 
 /// How far the training had come, and what it was worth then.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -66,7 +66,12 @@ pub fn finished(folder: &Path, recipe: &Recipe) -> Result<Option<Record>, StudyE
 ///
 /// # Errors
 /// When training ends by anything else, or the disk says no.
-pub fn train(folder: &Path, recipe: &Recipe, progress: &mut dyn Progress) -> Result<Record, StudyError> {
+pub fn train(
+    folder: &Path,
+    recipe: &Recipe,
+    place: Place,
+    progress: &mut dyn Progress,
+) -> Result<Record, StudyError> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| StudyError::Io { path, source }
@@ -77,6 +82,7 @@ pub fn train(folder: &Path, recipe: &Recipe, progress: &mut dyn Progress) -> Res
         resume: checkpoint.exists(),
         checkpoint: Some(checkpoint.clone()),
         metrics: Some(lines.clone()),
+        place,
         ..Options::default()
     };
     let digest = recipe.digest();

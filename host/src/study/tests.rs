@@ -18,7 +18,7 @@ fn small() -> Study {
 
 fn go(study: &Study, folder: &Path, stop: bool) -> Result<Outcome, StudyError> {
     let ui = Ui { quiet: true, ..Ui::default() };
-    run(study, folder, "arcgate study small.toml", &ui, &AtomicBool::new(stop))
+    run(study, folder, Place::Cpu, "arcgate study small.toml", &ui, &AtomicBool::new(stop))
 }
 
 #[test]

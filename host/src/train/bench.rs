@@ -1,6 +1,6 @@
 //! One training step on a prepared batch, again and again: what `tests/bench-train` measures.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::{Batch, Recipe, Source, Status, TrainError, Trainer};
 use crate::synth::dice::Dice;
@@ -14,8 +14,8 @@ pub struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// The first weights of `recipe`, and a batch of noise with labels spread over the classes.
-    pub fn new(recipe: &'a Recipe, source: &'a Source) -> Self {
+    /// The first weights of `recipe` on `device`, and a batch of noise with labels spread over the classes.
+    pub fn new(recipe: &'a Recipe, source: &'a Source, device: &Device) -> Self {
         let [columns, rows] = recipe.net.input;
         let number = recipe.train.batch;
         let mut dice = Dice::new(recipe.seed, 0, PIXELS, 0);
@@ -31,7 +31,7 @@ impl<'a> Bench<'a> {
             validation: None,
         };
         Bench {
-            trainer: Trainer::new(recipe, source),
+            trainer: Trainer::new(recipe, source, device),
             batch: Batch { pixels, labels, targets: Vec::new() },
             status,
             steps: 0,

@@ -14,6 +14,7 @@ mod keep;
 pub mod metrics;
 pub mod optimizer;
 pub mod paths;
+pub mod place;
 pub mod recipe;
 mod replicas;
 pub mod schedule;
@@ -41,6 +42,7 @@ use crate::synth::dice::Dice;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use init::InitError;
+pub use place::{Place, PlaceError};
 pub use recipe::{Recipe, RecipeError};
 pub use source::{Source, SourceError, UNSEEN_FIRST};
 pub use validate::Validation;
@@ -140,6 +142,9 @@ pub enum TrainError {
     /// The metrics cannot be kept.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// The device cannot be used.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The loss is no number any more.
     #[error("the loss is {loss} at step {step}: {cause}")]
     NotFinite {
@@ -188,6 +193,8 @@ pub struct Options {
     pub init: Option<PathBuf>,
     /// Where the weights go at the end beside the model, unfolded and with the head's: a `.safetensors`.
     pub weights: Option<PathBuf>,
+    /// Where it computes. First weights, batches and formulas are the same everywhere; sums are rounded in other orders.
+    pub place: Place,
 }
 
 /// Trains `recipe` from the beginning, without checkpoints.
@@ -207,6 +214,7 @@ pub fn train_with(
     options: &Options,
     progress: &mut dyn Progress,
 ) -> Result<Trained, TrainError> {
+    let device = options.place.open_for(recipe.train.replicas)?.device;
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = recipe.train.threads.min(available);
     // Steps must run on this thread, not inside a pool: burn keeps running statistics by thread. So the limit is put on the
@@ -219,7 +227,7 @@ pub fn train_with(
     let from = from.transpose()?;
     let source = Source::open(recipe)?;
     progress.begin(&source);
-    let mut trainer = Trainer::new(recipe, &source);
+    let mut trainer = Trainer::new(recipe, &source, &device);
     match (from, initial) {
         (Some((path, from)), initial) => {
             if let Some((given, initial)) = initial {
@@ -268,8 +276,8 @@ impl Drop for Trainer<'_> {
 }
 
 impl<'a> Trainer<'a> {
-    fn new(recipe: &'a Recipe, source: &'a Source) -> Self {
-        let device = Device::flex().autodiff();
+    fn new(recipe: &'a Recipe, source: &'a Source, device: &Device) -> Self {
+        let device = device.clone().autodiff();
         let mut dice = Dice::new(recipe.seed, 0, WEIGHTS, 0);
         let net = Net::new(&recipe.net, &mut dice, &device);
         // A head that is never asked is none of a million classes.

@@ -54,7 +54,7 @@ fn the_exported_model_computes_what_was_trained() {
         let trained = train(&recipe, &mut ()).unwrap();
         // The same training once more gives the same network to run in burn.
         let source = Source::open(&recipe).unwrap();
-        let mut trainer = Trainer::new(&recipe, &source);
+        let mut trainer = Trainer::new(&recipe, &source, &Device::flex());
         let mut status = trained.status;
         for step in 0..recipe.steps() {
             trainer.step(step, load(&recipe, &source, step).unwrap(), &mut status).unwrap();
@@ -180,7 +180,7 @@ fn a_loss_without_a_gradient_stops_with_its_cause() {
     let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
     recipe.loss = LossConfig::Triplet { margin: 0.2, mining: Default::default(), margin_warmup: 0.0 };
     let source = Source::open(&recipe).unwrap();
-    let mut trainer = Trainer::new(&recipe, &source);
+    let mut trainer = Trainer::new(&recipe, &source, &Device::flex());
     let mut status = train(&recipe, &mut ()).unwrap().status;
     let error = (0..300).find_map(|step| {
         let mut batch = load(&recipe, &source, step).unwrap();
@@ -205,8 +205,12 @@ fn a_loss_that_is_no_number_stops_with_its_cause() {
 
 /// Loss and weights after some steps of `recipe`.
 fn after_steps(recipe: &Recipe, steps: usize) -> (f32, Values) {
+    after_steps_on(&Device::flex(), recipe, steps)
+}
+
+fn after_steps_on(device: &Device, recipe: &Recipe, steps: usize) -> (f32, Values) {
     let source = Source::open(recipe).unwrap();
-    let mut trainer = Trainer::new(recipe, &source);
+    let mut trainer = Trainer::new(recipe, &source, device);
     let mut status = train(&tiny(ActivationKind::Relu, [16, 16], "grey"), &mut ()).unwrap().status;
     let mut loss = 0.0;
     for step in 0..steps {
@@ -215,10 +219,11 @@ fn after_steps(recipe: &Recipe, steps: usize) -> (f32, Values) {
     (loss, state::values(&trainer.model.valid()))
 }
 
-/// The largest difference of any value, as a share of the largest value of its vector.
+/// The largest difference of any value, as a share of the largest value of its vector. What is nothing but rounding is no vector:
+/// shifts in front of a normalisation have a gradient of 0.
 fn furthest(a: &Values, b: &Values) -> f32 {
     let off = |(name, a): (&String, &Vec<f32>)| {
-        let size = a.iter().fold(f32::MIN_POSITIVE, |m, v| m.max(v.abs()));
+        let size = a.iter().fold(1e-3, |m: f32, v| m.max(v.abs()));
         a.iter().zip(&b[name]).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs())) / size
     };
     a.iter().map(off).fold(0.0, f32::max)
@@ -283,7 +288,7 @@ fn replicas_resume_bit_for_bit_and_only_as_many() {
 fn the_embeddings_shift_is_not_learnt() {
     let recipe = tiny(ActivationKind::Prelu, [16, 16], "grey");
     let source = Source::open(&recipe).unwrap();
-    let mut trainer = Trainer::new(&recipe, &source);
+    let mut trainer = Trainer::new(&recipe, &source, &Device::flex());
     let mut status =
         Status { images: 0, total: 1, loss: 0.0, rate: 0.0, images_per_second: 0.0, validation: None };
     for step in 3..6 {
@@ -292,4 +297,81 @@ fn the_embeddings_shift_is_not_learnt() {
     let norm = &trainer.model.valid().net.embedding.norm;
     assert!(state::floats(&norm.beta.val()).iter().all(|&b| b == 0.0));
     assert!(state::floats(&norm.gamma.val()).iter().any(|&g| g != 1.0), "nothing was learnt at all");
+}
+
+#[test]
+#[cfg(not(feature = "gpu"))]
+fn a_program_without_gpus_says_so() {
+    let recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
+    let options = Options { place: Place::Gpu, ..Options::default() };
+    let refused = train_with(&recipe, &options, &mut ()).unwrap_err();
+    assert!(matches!(refused, TrainError::Place(PlaceError::NotBuilt)), "{refused}");
+}
+
+/// The GPU of this machine; without one a line that says why.
+#[cfg(feature = "gpu")]
+fn gpu() -> Option<place::Opened> {
+    match Place::Gpu.open() {
+        Ok(opened) => {
+            println!("on {}", opened.adapter.as_ref().unwrap());
+            Some(opened)
+        }
+        Err(why) => {
+            println!("skipped: {why}");
+            None
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "gpu")]
+fn a_gpu_takes_the_same_steps_whatever_the_loss() {
+    let Some(gpu) = gpu() else { return };
+    let losses = ["contrastive", "triplet", "center", "softmax", "normface"];
+    for name in losses.into_iter().chain(["sphereface", "cosface", "arcface", "curricularface"]) {
+        let mut recipe = tiny(ActivationKind::Prelu, [24, 20], "rgb");
+        recipe.loss = serde_json::from_value(serde_json::json!({ "name": name })).unwrap();
+        recipe.train.rate = 0.02;
+        let (cpu, gpu) = (after_steps(&recipe, 3), after_steps_on(&gpu.device, &recipe, 3));
+        assert!((cpu.0 - gpu.0).abs() <= 1e-4 * cpu.0.abs(), "{name}: {} {}", cpu.0, gpu.0);
+        let off = furthest(&cpu.1, &gpu.1);
+        println!("{name}: loss {} and {}, weights {off:e} apart", cpu.0, gpu.0);
+        assert!(off <= 1e-4, "{name}: {off:e}");
+        let begun = after_steps(&recipe, 0).1;
+        assert!(furthest(&begun, &cpu.1) > 30.0 * off, "{name}: nothing was learnt");
+    }
+}
+
+#[test]
+#[cfg(feature = "gpu")]
+fn a_training_on_a_gpu_gives_a_model_and_goes_on_from_its_checkpoint() {
+    if gpu().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
+    (recipe.train.ema, recipe.train.rate) = (0.5, 0.02);
+    let options = Options {
+        checkpoint: Some(folder.path().join("gpu.checkpoint")),
+        place: Place::Gpu,
+        ..Options::default()
+    };
+    let mut stop =
+        |s: &Status| if s.images == 40 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    train_with(&recipe, &options, &mut stop).unwrap_err();
+    let resumed = train_with(&recipe, &Options { resume: true, ..options.clone() }, &mut ()).unwrap();
+    let on_cpu = train(&recipe, &mut ()).unwrap();
+    let source = Source::open(&recipe).unwrap();
+    let embed = |trained: &Trained| {
+        let engine = engine(&trained.model, &recipe);
+        let embed = |(_, crop): &(usize, Vec<u8>)| engine.embed(crop).unwrap();
+        source.held_out().iter().flat_map(embed).collect::<Vec<f32>>()
+    };
+    let (ours, theirs) = (embed(&resumed), embed(&on_cpu));
+    let size = ours.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    let off = ours.iter().zip(&theirs).fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
+    assert!(off <= 1e-3 * size, "{off} of {size}");
+    recipe.train.replicas = 2;
+    let refused = train_with(&recipe, &options, &mut ()).unwrap_err();
+    assert!(matches!(refused, TrainError::Place(PlaceError::Replicas(2))), "{refused}");
 }

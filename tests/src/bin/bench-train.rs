@@ -1,7 +1,7 @@
 //! Our half of `tests/bench-train`: times training steps of one net, and the machine's matrix product. Prints JSON.
 //!
 //!     bench-train nets                    the nets, as PyTorch's half needs them
-//!     bench-train step NET THREADS SECONDS REPLICAS
+//!     bench-train step NET THREADS SECONDS REPLICAS DEVICE
 //!     bench-train matmul THREADS SECONDS
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use arcgate::train::bench::Bench;
-use arcgate::train::{Recipe, Source};
+use arcgate::train::{Place, Recipe, Source};
 use gemm::{Parallelism, gemm};
 use serde_json::{Value, json};
 
@@ -28,11 +28,16 @@ fn main() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let printed = match words[..] {
         ["nets"] => nets()?,
-        ["step", net, threads, seconds, replicas] => {
-            step(net, threads.parse()?, seconds.parse()?, replicas.parse()?)?
+        ["step", net, threads, seconds, replicas, device] => {
+            let place = match device {
+                "cpu" => Place::Cpu,
+                "gpu" => Place::Gpu,
+                other => bail!("device {other}\n  accepted: cpu, gpu"),
+            };
+            step(net, threads.parse()?, seconds.parse()?, replicas.parse()?, place)?
         }
         ["matmul", threads, seconds] => matmul(threads.parse()?, seconds.parse()?)?,
-        _ => bail!("accepted: nets | step NET THREADS SECONDS REPLICAS | matmul THREADS SECONDS"),
+        _ => bail!("accepted: nets | step NET THREADS SECONDS REPLICAS DEVICE | matmul THREADS SECONDS"),
     };
     println!("{printed}");
     Ok(())
@@ -54,13 +59,14 @@ fn nets() -> Result<Value> {
     recipes()?.into_iter().map(one).collect()
 }
 
-fn step(net: &str, threads: usize, seconds: f64, replicas: usize) -> Result<Value> {
+fn step(net: &str, threads: usize, seconds: f64, replicas: usize, place: Place) -> Result<Value> {
     let mut recipe = recipes()?.into_iter().find(|r| r.name == net).context("no such net")?;
     recipe.train.replicas = replicas;
     recipe.check().map_err(anyhow::Error::msg)?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let source = Source::open(&recipe)?;
-    let mut bench = Bench::new(&recipe, &source);
+    let opened = place.open()?;
+    let mut bench = Bench::new(&recipe, &source, &opened.device);
     for _ in 0..WARM_UP {
         bench.step()?;
     }
@@ -70,7 +76,7 @@ fn step(net: &str, threads: usize, seconds: f64, replicas: usize) -> Result<Valu
         Ok(())
     })?;
     Ok(json!({
-        "images_per_s": recipe.train.batch as f64 / median, "loss": loss,
+        "images_per_s": recipe.train.batch as f64 / median, "loss": loss, "adapter": opened.adapter,
         "parameters": bench.parameters(), "macs": bench.macs(),
     }))
 }

@@ -8,6 +8,7 @@
 //! Pieces and the groups whose sums are added follow from the shapes, not from the threads, so results do not depend on these.
 
 mod kernels;
+pub(super) mod stock;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, Dispatch, Flex, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use burn_flex::FlexTensor;
 
 /// Which convolution.
@@ -116,7 +117,7 @@ pub trait LayerKernels: burn::backend::Backend {
 
 /// The output [b, h', w', c] of a layer for `x` [b, h, w, ci], and the moments [2, c], mean and biased variance, that it was
 /// normalised by: its own, or `fixed`, through which no gradient goes. `affine` is gamma, beta and the slopes of the
-/// activation, [c] each; `residual` is added last.
+/// activation, [c] each; `residual` is added last. On a device other than the processor, by burn's own operations.
 pub fn layer(
     x: Tensor<4>,
     weight: Tensor<4>,
@@ -126,13 +127,21 @@ pub fn layer(
     convolution: Convolution,
     epsilon: f64,
 ) -> (Tensor<4>, Tensor<2>) {
-    let [gamma, beta, slopes] = affine.map(Tensor::into_dispatch);
     let device = x.device();
+    if !has_kernels(&device) {
+        return stock::layer(x, weight, affine, residual, fixed, convolution, epsilon);
+    }
+    let [gamma, beta, slopes] = affine.map(Tensor::into_dispatch);
     let residual = residual.unwrap_or_else(|| Tensor::zeros([0; 4], &device)).into_dispatch();
     let fixed = fixed.unwrap_or_else(|| Tensor::zeros([0; 2], &device)).into_dispatch();
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     let (y, moments) = Dispatch::layer(x, weight, gamma, beta, slopes, residual, fixed, convolution, epsilon);
     (Tensor::from_dispatch(y), Tensor::from_dispatch(moments))
+}
+
+/// Whether a device's backend has the kernels of these extensions: flex has.
+pub(super) fn has_kernels(device: &Device) -> bool {
+    device.clone().inner() == Device::flex()
 }
 
 impl<T> Operands<T> {

@@ -7,6 +7,17 @@ use burn::tensor::{Device, Distribution, TensorData, Tolerance, activation};
 use super::*;
 use crate::net::patches::patches;
 
+/// [`layer`] or what stands for it elsewhere.
+type Layer = fn(
+    Tensor<4>,
+    Tensor<4>,
+    [Tensor<1>; 3],
+    Option<Tensor<4>>,
+    Option<Tensor<2>>,
+    Convolution,
+    f64,
+) -> (Tensor<4>, Tensor<2>);
+
 fn same(a: TensorData, b: TensorData, what: &str) {
     let within = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         a.assert_approx_eq::<f32>(&b, Tolerance::rel_abs(5e-4, 5e-4));
@@ -37,7 +48,7 @@ struct Case {
     fixed: bool,
 }
 
-fn check(case: Case, device: &Device) {
+fn check(case: Case, layer: Layer, device: &Device) {
     let Case {
         batch,
         channels: [ci, co],
@@ -139,7 +150,8 @@ fn output_and_every_gradient_equal_burns_own() {
         Case { batch: 9, fixed: true, ..deep },
     ];
     for case in cases {
-        check(case, &device);
+        check(case, layer, &device);
+        check(case, stock::layer, &device);
     }
 }
 
@@ -156,10 +168,12 @@ fn the_stem_equals_burns_convolution() {
         let [ones, zeros] = [Tensor::<1>::ones([6], &device), Tensor::<1>::zeros([6], &device)];
         let none = Tensor::cat(vec![zeros.clone().unsqueeze_dim::<2>(0), ones.clone().unsqueeze_dim(0)], 0);
         let affine = [ones.clone(), zeros, ones];
-        let (ours, _) = layer(patches(x), weight.clone(), affine, None, Some(none), Convolution::Dense, 0.0);
+        let (ours, _) =
+            layer(patches(x.clone()), weight.clone(), affine, None, Some(none), Convolution::Dense, 0.0);
         same(theirs.to_data(), ours.to_data(), "output");
         let (a, b) = ((theirs.clone() * theirs).sum().backward(), (ours.clone() * ours).sum().backward());
         same(weight.grad(&a).unwrap().into_data(), weight.grad(&b).unwrap().into_data(), "weights");
+        assert_eq!(patches(x.clone()).into_data(), stock::patches(x).into_data());
     }
 }
 

@@ -1,18 +1,30 @@
-//! A [`FloatGraph`] back as ONNX with chosen tensors as outputs, for tract to run.
+//! A [`FloatGraph`] back as ONNX with chosen tensors as outputs and some of them rounded, for tract to run.
 
 use tract_onnx::pb::{ModelProto, ValueInfoProto, tensor_proto::DataType};
 
+use std::collections::HashMap;
+
 use super::{Clamp, Conv, FloatGraph, Layer, Op, TensorId};
 use crate::onnx::build::{GraphBuilder, float, int, ints, value};
+use crate::quantize::lattice::Quantization;
 
 impl FloatGraph {
     /// The graph with everything folded, its input FLOAT [1, C, H, W] and `outputs` in that order.
     ///
     /// Every name and shape in it is arcgate's own, so it is well-formed whatever file the graph came from.
     pub fn to_onnx(&self, outputs: &[TensorId]) -> ModelProto {
+        self.to_onnx_rounding(outputs, &HashMap::new())
+    }
+
+    /// [`FloatGraph::to_onnx`] with tensors rounded to steps and cut to the steps of int8, still as floats.
+    pub fn to_onnx_rounding(
+        &self,
+        outputs: &[TensorId],
+        rounded: &HashMap<TensorId, Quantization>,
+    ) -> ModelProto {
         let mut g = GraphBuilder::new();
         for layer in &self.layers {
-            emit(&mut g, layer, self);
+            emit(&mut g, layer, self, rounded.get(&layer.output));
         }
         let shaped = |t: &TensorId| {
             let map = &self.tensors[*t];
@@ -27,8 +39,9 @@ fn name(tensor: TensorId) -> String {
     format!("t{tensor}")
 }
 
-fn emit(g: &mut GraphBuilder, layer: &Layer, graph: &FloatGraph) {
-    let output = name(layer.output);
+fn emit(g: &mut GraphBuilder, layer: &Layer, graph: &FloatGraph, rounded: Option<&Quantization>) {
+    let made = name(layer.output);
+    let output = if rounded.is_some() { format!("{made}_exact") } else { made.clone() };
     let inputs: Vec<String> = layer.inputs.iter().map(|&t| name(t)).collect();
     let cut = layer.clamp != Clamp::NONE;
     let raw = if cut { format!("{output}_raw") } else { output.clone() };
@@ -57,6 +70,22 @@ fn emit(g: &mut GraphBuilder, layer: &Layer, graph: &FloatGraph) {
         let hi = g.f32s(&format!("{output}_hi"), &[], &[layer.clamp.hi.min(f32::MAX)]);
         g.node("Clip", &[&raw, &lo, &hi], &output, vec![]);
     }
+    if let Some(q) = rounded {
+        round(g, &output, &made, q);
+    }
+}
+
+/// `output` is `exact` in whole steps of int8.
+fn round(g: &mut GraphBuilder, exact: &str, output: &str, q: &Quantization) {
+    let [counted, whole, cut] = ["counted", "whole", "cut"].map(|w| format!("{output}_{w}"));
+    let zero = f32::from(q.zero_point);
+    let scale = g.f32s(&format!("{output}_step"), &[], &[q.scale]);
+    let [lo, hi] = [("least", -128.0 - zero), ("most", 127.0 - zero)]
+        .map(|(what, value)| g.f32s(&format!("{output}_{what}"), &[], &[value]));
+    g.node("Div", &[exact, &scale], &counted, vec![]);
+    g.node("Round", &[&counted], &whole, vec![]);
+    g.node("Clip", &[&whole, &lo, &hi], &cut, vec![]);
+    g.node("Mul", &[&cut, &scale], output, vec![]);
 }
 
 /// The attributes that a Conv and a QLinearConv share.

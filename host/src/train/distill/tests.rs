@@ -41,7 +41,7 @@ fn the_mixture_is_what_it_says() {
     let mut recipe = tiny(ActivationKind::Relu, [24, 24], "rgb");
     recipe.net.embedding = 2;
     let source = Source::open(&recipe).unwrap();
-    let mut model = Trainer::new(&recipe, &source).model.clone();
+    let mut model = Trainer::new(&recipe, &source, &Device::flex()).model.clone();
     let config = DistillConfig { scale: 10.0, ..learns_from(Path::new("t"), 0.25).unwrap() };
     let cosines = model.cosines(student.clone(), targets.clone());
     assert!((floats(&cosines)[0] - 0.6).abs() < 1e-6 && (floats(&cosines)[1] - 1.0).abs() < 1e-6);

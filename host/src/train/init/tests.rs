@@ -16,7 +16,7 @@ fn contrastive() -> Recipe {
 }
 
 fn begun<'a>(recipe: &'a Recipe, source: &'a Source, path: &Path) -> Trainer<'a> {
-    let mut trainer = Trainer::new(recipe, source);
+    let mut trainer = Trainer::new(recipe, source, &Device::flex());
     trainer.begin_from(&Initial::read(path, recipe).unwrap()).unwrap();
     trainer
 }
@@ -89,7 +89,7 @@ fn training_goes_on_where_it_ended() {
         let mut step = |step| trainer.step(step, load(&recipe, &source, step).unwrap(), &mut status).unwrap();
         (0..10).map(|at| f64::from(step(at))).sum::<f64>() / 10.0
     };
-    let fresh = beginning(Trainer::new(&recipe, &source));
+    let fresh = beginning(Trainer::new(&recipe, &source, &Device::flex()));
     let again = beginning(begun(&recipe, &source, &path));
     let end = first.status.loss;
     assert!((again - end).abs() < 0.1 * (fresh - end), "ended at {end}, goes on at {again}, fresh {fresh}");
@@ -110,7 +110,7 @@ fn safetensors_give_backbone_and_head_to_the_bit_and_another_head_stays_fresh() 
     drop(trainer);
     recipe.data = crate::train::recipe::DataConfig::Synth { population: 2, identities: 11 };
     let source = Source::open(&recipe).unwrap();
-    let fresh = weights::of(&Trainer::new(&recipe, &source).model.valid());
+    let fresh = weights::of(&Trainer::new(&recipe, &source, &Device::flex()).model.valid());
     let own = weights::of(&begun(&recipe, &source, &path).model.valid());
     let head =
         |w: &Weights| w.clone().into_iter().filter(|(n, _)| n.starts_with("head.")).collect::<Vec<_>>();
