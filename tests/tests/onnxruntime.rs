@@ -118,6 +118,6 @@ fn mobilefacenet_on_lfw() {
     let [float, lfw_word, out] = [&float, &lfw, &model].map(|p| p.to_string_lossy().into_owned());
     let normal = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225", "--images", "64"];
     arcgate(["import", &float, "--calibrate", &lfw_word, "-o", &out, "-q"].into_iter().chain(normal)).done();
-    let landmarks = lfw.join("landmarks.csv").to_string_lossy().into_owned();
+    let landmarks = data::folder().join("lfw-protocol/landmarks.csv").to_string_lossy().into_owned();
     compare(&python, &model, &pictures(&lfw, 300), &["--landmarks", &landmarks]);
 }
