@@ -334,6 +334,37 @@ fn normalisation_before_convolutions() {
 }
 
 #[test]
+fn every_layer_is_blamed_for_its_part_and_a_far_model_is_refused() {
+    let (float, crops) = (prelu_net(), crops([3, 28, 20], 32));
+    let asked = ImportOptions { blame: true, ..options(3) };
+    let imported = quantize::import(&float, &crops, &asked, &|_| ()).unwrap();
+    let blame = &imported.blame;
+    let names = |of: &mut dyn Iterator<Item = &String>| {
+        let mut names: Vec<String> = of.cloned().collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        names(&mut blame.iter().map(|b| &b.layer)),
+        names(&mut imported.layers.iter().map(|l| &l.name))
+    );
+    assert!(blame.is_sorted_by(|a, b| a.mean_degrees >= b.mean_degrees), "the worst first");
+    // One layer does something, and none by itself much more than all together.
+    let whole = imported.agreement.mean_degrees;
+    assert!(blame[0].mean_degrees > 0.05 * whole && blame[0].mean_degrees < 2.0 * whole, "{blame:?} {whole}");
+    for b in blame {
+        assert!(b.sqnr_db.is_none_or(|db| (15.0..70.0).contains(&db)), "{b:?}");
+        assert!(b.range[0] <= 0.0 && b.range[1] > 0.0 && b.saturated < 0.02, "{b:?}");
+    }
+    let (model, plain) = (imported.model, quantize::import(&float, &crops, &options(3), &|_| ()).unwrap());
+    assert!(model == plain.model && plain.blame.is_empty(), "blaming changes nothing");
+
+    let strict = ImportOptions { min_cosine: 0.999_999_9, ..options(3) };
+    let refused = quantize::import(&float, &crops, &strict, &|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("asked were 0.9999999") && refused.contains(&blame[0].layer), "{refused}");
+}
+
+#[test]
 fn the_same_bytes_on_any_number_of_threads() {
     let import = |threads: usize| {
         let pool = pool_of(threads);
