@@ -18,8 +18,10 @@ use crate::ui::Ui;
 /// # Errors
 /// When the device cannot be used.
 pub fn name_device(ui: &Ui, place: Place) -> anyhow::Result<()> {
-    if let Some(adapter) = place.open()?.adapter {
-        ui.note(format!("training on {adapter}"));
+    let opened = place.open()?;
+    if let Some(adapter) = opened.adapter {
+        let slow = if opened.software { ", which is software; --device cpu is faster" } else { "" };
+        ui.note(format!("training on {adapter}{slow}"));
     }
     Ok(())
 }
