@@ -29,7 +29,7 @@ pub struct Args {
     /// as `.metrics.jsonl` and `.metrics.svg`.
     #[arg(short, long, value_name = "OUT.onnx")]
     output: Option<PathBuf>,
-    /// Go on from the checkpoint; on the same device the result is bit for bit that of a training that never stopped.
+    /// Go on from the checkpoint; on the processor the result is bit for bit that of a training that never stopped.
     #[arg(long)]
     resume: bool,
     /// Begin anew although a checkpoint is there, which is written over.
