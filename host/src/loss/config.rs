@@ -65,6 +65,9 @@ pub enum LossConfig {
         /// The last lambda.
         #[serde(default = "sphereface::default_lambda_end")]
         lambda_end: f64,
+        /// Share of the training over which lambda falls from the first to the last.
+        #[serde(default = "half")]
+        margin_warmup: f64,
     },
     /// See [`super::cosface`].
     CosFace {
@@ -151,7 +154,7 @@ impl LossConfig {
             }
             LossConfig::Softmax {} => Head::Softmax(Softmax::new(shape, dice, device)),
             LossConfig::NormFace { .. } => Head::NormFace(NormFace::new(shape, scale, dice, device)),
-            LossConfig::SphereFace { margin, lambda_start, lambda_end } => {
+            LossConfig::SphereFace { margin, lambda_start, lambda_end, .. } => {
                 Head::SphereFace(SphereFace::new(shape, margin, [lambda_start, lambda_end], dice, device))
             }
             LossConfig::CosFace { margin, .. } => {
@@ -198,14 +201,14 @@ impl LossConfig {
         match *self {
             LossConfig::Contrastive { margin_warmup, .. }
             | LossConfig::Triplet { margin_warmup, .. }
+            | LossConfig::SphereFace { margin_warmup, .. }
             | LossConfig::CosFace { margin_warmup, .. }
             | LossConfig::ArcFace { margin_warmup, .. }
             | LossConfig::CurricularFace { margin_warmup, .. }
             | LossConfig::Combined { margin_warmup, .. } => margin_warmup,
             LossConfig::Center { .. }
             | LossConfig::Softmax {}
-            | LossConfig::NormFace { .. }
-            | LossConfig::SphereFace { .. } => 0.0,
+            | LossConfig::NormFace { .. } => 0.0,
         }
     }
 
@@ -235,7 +238,7 @@ impl LossConfig {
             }
             LossConfig::Softmax {} => Ok(()),
             LossConfig::NormFace { scale } => scaled(scale),
-            LossConfig::SphereFace { margin, lambda_start, lambda_end } => {
+            LossConfig::SphereFace { margin, lambda_start, lambda_end, .. } => {
                 within("margin", margin.into(), 1.0, 8.0)?;
                 within("lambda_end", lambda_end, 0.0, 1e6)?;
                 within("lambda_start", lambda_start, lambda_end, 1e6)

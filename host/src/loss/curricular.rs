@@ -98,9 +98,9 @@ mod tests {
         let device = Device::flex().autodiff();
         let head = CurricularFace::new([2, 2], 10.0, 0.5, &mut Dice::new(1, 0, 0, 0), &device);
         let x = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0]], &device);
-        for step in 0..3 {
+        for _ in 0..3 {
             let of = Tensor::from_ints([0, 1], &device);
-            let loss = head.forward(x.clone(), of, Moment { step, warmth: 1.0 });
+            let loss = head.forward(x.clone(), of, Moment { warmth: 1.0 });
             assert!(loss.into_scalar::<f32>().is_finite());
         }
         let own = target(&cosines(x, head.weight.val()), &labels(&[0, 1], &device));

@@ -38,8 +38,6 @@ pub use triplet::{Mining, Triplet};
 /// Where a training stands when a loss is taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
-    /// Steps before this one, of the whole training and not of this process.
-    pub step: usize,
     /// How much of a margin acts yet, 0..=1; losses without a margin ignore it.
     pub warmth: f64,
 }

@@ -433,7 +433,7 @@ impl<'a> Trainer<'a> {
         let shape = [number, self.recipe.net.planes(), rows, columns];
         let pixels = Tensor::<4>::from_data(TensorData::new(batch.pixels, shape), &self.device);
         let labels = Tensor::<1, Int>::from_data(TensorData::new(batch.labels, [number]), &self.device);
-        let at = Moment { step, warmth: self.recipe.loss.warmth(done) };
+        let at = Moment { warmth: self.recipe.loss.warmth(done) };
         let model = &self.model;
         let loss = |embeddings: Tensor<2>| {
             let own = || model.head.forward(embeddings.clone(), labels, at);
