@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::shared;
 use crate::data::verification::VerificationSet;
-use crate::data::{self, ImageSet, LandmarksCsv, LeftOut, lfw};
+use crate::data::{self, Identity, ImageSet, LandmarksCsv, LeftOut, lfw};
 use crate::engine::{Kind, Model};
+use crate::eval::all_pairs::{AllPairs, Labelled, all_pairs};
 use crate::eval::embed::{CENTRE_SHARE, Embedded, Engine, NoFace, cosine, embed_crops, embed_set};
 use crate::eval::float;
 use crate::eval::interval::wilson95;
@@ -24,6 +25,9 @@ use crate::ui::{Ui, table, thousands};
 
 /// False-accept rates that a table shows; the JSON keys of `tar_at_far`.
 const RATES: [(f64, &str); 2] = [(1e-2, "0.01"), (1e-3, "0.001")];
+
+/// The same for all pairs of a set.
+const ALL_RATES: [(f64, &str); 3] = [(1e-3, "0.001"), (1e-4, "0.0001"), (1e-5, "0.00001")];
 
 /// Measure a model through any engine.
 ///
@@ -54,6 +58,9 @@ struct LfwArgs {
     /// The folder that holds lfw/ and lfw-protocol/ [default: $ARCGATE_DATA, else ../shared/data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Also compare every photograph with every other, 87 million pairs: TAR at the lowest FAR (`all_pairs` in the JSON object).
+    #[arg(long)]
+    all_pairs: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -140,7 +147,8 @@ fn run_lfw(args: &LfwArgs, ui: &Ui) -> anyhow::Result<()> {
         );
     }
     let official = lfw::Pairs::read(protocol.join("pairs.txt"))?;
-    let mut set = ImageSet::of(photos, official.images());
+    let mut set =
+        if args.all_pairs { ImageSet::open(photos)? } else { ImageSet::of(photos, official.images()) };
     let csv = protocol.join("landmarks.csv");
     set.landmarks = if csv.is_file() { Some(LandmarksCsv::read(csv)?) } else { None };
     let pairs: Vec<IndexPair> = official
@@ -151,7 +159,8 @@ fn run_lfw(args: &LfwArgs, ui: &Ui) -> anyhow::Result<()> {
             Some(IndexPair { first, second, same: p.same, fold: p.fold })
         })
         .collect();
-    measure("LFW", &set, &pairs, NoFace::Centre, &args.common, ui)
+    let identities = if args.all_pairs { set.identities() } else { Vec::new() };
+    measure("LFW", &set, (&pairs, &identities), NoFace::Centre, &args.common, ui)
 }
 
 fn run_pairs(args: &PairsArgs, ui: &Ui) -> anyhow::Result<()> {
@@ -160,7 +169,7 @@ fn run_pairs(args: &PairsArgs, ui: &Ui) -> anyhow::Result<()> {
     let pairs =
         if args.all { pairs::all(&identities) } else { pairs::sample(&identities, args.pairs, args.seed) };
     let pairs = pairs.with_context(|| args.dir.display().to_string())?;
-    measure(&args.dir.display().to_string(), &set, &pairs, NoFace::LeaveOut, &args.common, ui)
+    measure(&args.dir.display().to_string(), &set, (&pairs, &[]), NoFace::LeaveOut, &args.common, ui)
 }
 
 /// Folds of a verification set: its pairs in ten runs, as its publishers count them.
@@ -201,7 +210,7 @@ fn run_bin(args: &BinArgs, ui: &Ui) -> anyhow::Result<()> {
         .map(|(i, &same)| IndexPair { first: 2 * i, second: 2 * i + 1, same, fold: fold(i) })
         .collect();
     let name = shared::file_name(&args.file);
-    tell(&name, &pairs, &embedded, (engines.len(), started.elapsed()), &args.common, ui)
+    tell(&name, (&pairs, &[]), &embedded, (engines.len(), started.elapsed()), &args.common, ui)
 }
 
 /// The engines that were asked for, the model's first, and what the model's crops are.
@@ -248,11 +257,11 @@ fn engines(common: &Common) -> anyhow::Result<(Vec<Engine>, ModelInfo)> {
     Ok((engines, info))
 }
 
-/// Embeds the images of the pairs, and tells the figures.
+/// Embeds the images of the pairs and of the identities, and tells the figures: of the pairs, and of all pairs of the identities.
 fn measure(
     name: &str,
     set: &ImageSet,
-    pairs: &[IndexPair],
+    (pairs, identities): (&[IndexPair], &[Identity]),
     no_face: NoFace,
     common: &Common,
     ui: &Ui,
@@ -260,6 +269,7 @@ fn measure(
     let (engines, info) = engines(common)?;
     let finder = Finder::new(common.faces.detector()?, common.faces.landmarks_or(set.landmarks.clone())?);
     let mut images: Vec<usize> = pairs.iter().flat_map(|p| [p.first, p.second]).collect();
+    images.extend(identities.iter().flat_map(|identity| &identity.images));
     images.sort_unstable();
     images.dedup();
     let started = std::time::Instant::now();
@@ -267,13 +277,13 @@ fn measure(
     let each: Vec<&Engine> = engines.iter().collect();
     let embedded = embed_set(set, &images, (&finder, no_face), &info, &each, || bar.inc(1))?;
     bar.finish_and_clear();
-    tell(name, pairs, &embedded, (engines.len(), started.elapsed()), common, ui)
+    tell(name, (pairs, identities), &embedded, (engines.len(), started.elapsed()), common, ui)
 }
 
 /// Scores the pairs of embedded images and prints the figures.
 fn tell(
     name: &str,
-    pairs: &[IndexPair],
+    (pairs, identities): (&[IndexPair], &[Identity]),
     embedded: &Embedded,
     (engines, took): (usize, Duration),
     common: &Common,
@@ -299,6 +309,12 @@ fn tell(
     let figures = Figures::of(&scores)?;
     let float = if engines > 1 { Some(Figures::of(&score(pairs, embedded, 1)?)?) } else { None };
     let cosines = (engines > 1).then(|| cosines(embedded));
+    let everywhere: Vec<AllPairs> = match identities {
+        [] => Vec::new(),
+        _ => (0..engines)
+            .map(|at| all_pairs(&labelled(identities, embedded, at), &ALL_RATES.map(|r| r.0)))
+            .collect(),
+    };
     let engine = match common.engine {
         EngineName::Plan => "plan",
         EngineName::Tract => "tract",
@@ -329,6 +345,19 @@ fn tell(
     row("EER", &|f| format!("{:.2} %", 100.0 * f.eer));
     row("threshold", &|f| format!("{:.1} degrees", f.threshold.clamp(-1.0, 1.0).acos().to_degrees()));
     ui.say(table(&rows).trim_end());
+    if let Some(all) = everywhere.first() {
+        let of = |count: u64| thousands(count);
+        ui.say(format!("all pairs: {} of one person, {} of two", of(all.mated), of(all.non_mated)));
+        let mut rows = vec![rows[0].clone()];
+        rows.extend(ALL_RATES.iter().enumerate().map(|(at, (_, key))| {
+            let cell = |all: &AllPairs| match all.tar[at] {
+                Some(tar) => format!("{:.2} %", 100.0 * tar),
+                None => "too few pairs".into(),
+            };
+            std::iter::once(format!("TAR at FAR {key}")).chain(everywhere.iter().map(cell)).collect()
+        }));
+        ui.say(table(&rows).trim_end());
+    }
     if let Some((mean, min)) = cosines {
         ui.say(format!(
             "cosine to float: mean {mean:.4}, least {min:.4} over {} images",
@@ -350,6 +379,10 @@ fn tell(
     if let Some(float) = float {
         out["float"] = float.json();
     }
+    for (at, all) in everywhere.iter().enumerate() {
+        let place = if at == 0 { &mut out } else { &mut out["float"] };
+        place["all_pairs"] = all_pairs_json(all);
+    }
     ui.json(&out);
     Ok(())
 }
@@ -363,6 +396,21 @@ fn score(pairs: &[IndexPair], embedded: &Embedded, at: usize) -> anyhow::Result<
     });
     Scores::new(scores.collect())
         .map_err(|at| anyhow::anyhow!("the model gives embeddings that are not finite (pair {})", at + 1))
+}
+
+/// The embeddings of the identities by engine `at`.
+fn labelled<'e>(identities: &[Identity], embedded: &'e Embedded, at: usize) -> Vec<Labelled<'e>> {
+    let of = |(label, identity): (usize, &Identity)| {
+        let vectors = identity.images.iter().filter_map(|image| embedded.vectors.get(image)?.get(at));
+        vectors.map(|v| (label, v.as_slice())).collect::<Vec<_>>()
+    };
+    identities.iter().enumerate().flat_map(of).collect()
+}
+
+fn all_pairs_json(all: &AllPairs) -> Value {
+    let tar: serde_json::Map<String, Value> =
+        ALL_RATES.iter().zip(&all.tar).map(|((_, key), tar)| (key.to_string(), json!(tar))).collect();
+    json!({ "mated": all.mated, "non_mated": all.non_mated, "tar_at_far": tar })
 }
 
 /// Mean and least cosine between the two engines' embeddings of each image.

@@ -268,7 +268,7 @@ fn parse_cosine(text: &str) -> Result<f64, String> {
 /// What each layer does by itself: a table, and beside the model as JSON and as a plot.
 fn report(ui: &Ui, blame: &[Blame], output: &std::path::Path) -> anyhow::Result<()> {
     let head =
-        ["layer", "op", "output", "degrees", "worst", "SQNR dB", "range", "saturated", "moved", "dead"];
+        ["layer", "op", "output", "degrees", "worst", "SQNR dB", "range", "by", "saturated", "moved", "dead"];
     let mut rows = vec![head.map(String::from).to_vec()];
     rows.extend(blame.iter().map(|b| {
         let [channels, height, width] = b.shape;
@@ -280,6 +280,7 @@ fn report(ui: &Ui, blame: &[Blame], output: &std::path::Path) -> anyhow::Result<
             format!("{:.3}", b.greatest_degrees),
             b.sqnr_db.map_or("exact".into(), |db| format!("{db:.1}")),
             format!("{:.3} ... {:.3}", b.range[0], b.range[1]),
+            b.rule.name().into(),
             format!("{:.3} %", 100.0 * b.saturated),
             format!("{:.0e}", b.moved),
             if b.dead == 0 { String::new() } else { b.dead.to_string() },
@@ -312,8 +313,9 @@ fn report(ui: &Ui, blame: &[Blame], output: &std::path::Path) -> anyhow::Result<
 }
 
 fn say(ui: &Ui, imported: &Imported, calibration: &Calibration, output: &std::path::Path) {
-    let mut rows =
-        vec![["layer", "op", "output", "scale", "zero", "moved", "dead"].map(String::from).to_vec()];
+    let mut rows = vec![
+        ["layer", "op", "output", "scale", "zero", "range by", "moved", "dead"].map(String::from).to_vec(),
+    ];
     rows.extend(imported.layers.iter().map(|row| {
         let [channels, height, width] = row.shape;
         let dead = if row.dead == 0 { String::new() } else { row.dead.to_string() };
@@ -325,6 +327,7 @@ fn say(ui: &Ui, imported: &Imported, calibration: &Calibration, output: &std::pa
             shape,
             format!("{scale:.5}"),
             zero.to_string(),
+            row.rule.name().into(),
             format!("{moved:.0e}"),
             dead,
         ]

@@ -1,6 +1,7 @@
 //! Verification and identification figures through any engine.
 //!
 //! - [`verification`]: pairs with scores -> accuracy over folds, TAR at FAR, EER;
+//! - [`all_pairs`]: every pair of a set -> TAR at the lowest FAR;
 //! - [`impostors`]: angles between different people -> the threshold at a false-match rate;
 //! - [`pairs`]: which pairs a set of identities has;
 //! - [`identification`]: open-set searches -> FNIR at FPIR;
@@ -9,6 +10,7 @@
 //! - [`float`]: what a float ONNX takes;
 //! - [`interval`], [`bootstrap`]: how far a measured rate can be trusted.
 
+pub mod all_pairs;
 pub mod bootstrap;
 pub mod embed;
 pub mod float;

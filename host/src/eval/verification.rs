@@ -163,7 +163,7 @@ impl Scores {
 }
 
 /// How many of `pairs` the rate allows, at least one; `None` if it is less than one.
-fn allowed(rate: f64, pairs: usize) -> Option<usize> {
+pub(super) fn allowed(rate: f64, pairs: usize) -> Option<usize> {
     // A rate like 0.001 is not exact in binary: 0.001 x 3,000 must be 3.
     let pairs = (rate * pairs as f64 + 1e-9).floor();
     (pairs >= 1.0).then_some(pairs as usize)

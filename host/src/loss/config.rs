@@ -206,9 +206,7 @@ impl LossConfig {
             | LossConfig::ArcFace { margin_warmup, .. }
             | LossConfig::CurricularFace { margin_warmup, .. }
             | LossConfig::Combined { margin_warmup, .. } => margin_warmup,
-            LossConfig::Center { .. }
-            | LossConfig::Softmax {}
-            | LossConfig::NormFace { .. } => 0.0,
+            LossConfig::Center { .. } | LossConfig::Softmax {} | LossConfig::NormFace { .. } => 0.0,
         }
     }
 

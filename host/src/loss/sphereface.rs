@@ -133,7 +133,8 @@ mod tests {
     fn lambda_falls_by_equal_factors_to_its_end() {
         let device = Device::flex();
         let head = SphereFace::new([3, 4], 4, [1000.0, 5.0], &mut Dice::new(1, 0, 0, 0), &device);
-        let near = |warmth: f64, wanted: f64| assert!((head.lambda(warmth) - wanted).abs() < 1e-9, "at {warmth}");
+        let near =
+            |warmth: f64, wanted: f64| assert!((head.lambda(warmth) - wanted).abs() < 1e-9, "at {warmth}");
         near(0.0, 1000.0);
         near(0.5, (1001.0f64 * 6.0).sqrt() - 1.0);
         near(1.0, 5.0);

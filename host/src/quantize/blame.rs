@@ -10,6 +10,7 @@ use super::calibrate::{FloatRunner, Observed};
 use super::input::Picture;
 use super::lattice::Quantization;
 use super::measure::cosine;
+use super::range::Rule;
 use super::walk::Quantized;
 use super::{ImportError, Progress};
 use crate::onnx::float::{FloatGraph, TensorId};
@@ -31,6 +32,8 @@ pub struct Blame {
     pub sqnr_db: Option<f64>,
     /// The least and the greatest value that its output can take.
     pub range: [f32; 2],
+    /// What that range was chosen by.
+    pub rule: Rule,
     /// The share of its output's values, as seen in calibration, that lie beyond.
     pub saturated: f64,
     /// The largest relative move of its scales onto the lattice, dead channels left out.
@@ -68,7 +71,7 @@ pub(super) fn blame(
         let int8 = FloatRunner::rounding(&alone, &outputs, &rounded)?;
         let compare = |reals: &Vec<f32>| -> Result<(f64, [f64; 2]), ImportError> {
             let input = match tensor {
-                0 => reals.iter().map(|&v| round(v, steps)).collect(),
+                0 => reals.iter().map(|&v| steps.nearest(v)).collect(),
                 _ => reals.clone(),
             };
             let (exact, with) = (float.run(reals)?, int8.run(&input)?);
@@ -91,6 +94,7 @@ pub(super) fn blame(
             greatest_degrees: compared.iter().map(|(angle, _)| *angle).fold(0.0, f64::max),
             sqnr_db: (noise > 0.0 && signal > 0.0).then(|| 10.0 * (signal / noise).log10()),
             range,
+            rule: row.rule,
             saturated: saturated(&observed[tensor], steps),
             moved: row.moved,
             dead: row.dead,
@@ -99,12 +103,6 @@ pub(super) fn blame(
     }
     found.sort_by(|a, b| b.mean_degrees.total_cmp(&a.mean_degrees));
     Ok(found)
-}
-
-/// `value` as the nearest of the steps of int8.
-fn round(value: f32, q: Quantization) -> f32 {
-    let zero = f32::from(q.zero_point);
-    (value / q.scale).round_ties_even().clamp(-128.0 - zero, 127.0 - zero) * q.scale
 }
 
 /// The share of samples that lie more than half a step beyond the steps.

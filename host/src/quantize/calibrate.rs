@@ -25,8 +25,25 @@ pub(super) struct Observed {
     pub hi: f32,
     /// Values drawn at random, as many from each crop.
     pub samples: Vec<f32>,
-    /// The mean at each place of the map.
-    pub mean: Vec<f64>,
+    /// Each channel by itself.
+    pub channels: Vec<ObservedChannel>,
+}
+
+/// What a channel was seen to hold.
+#[derive(Clone)]
+pub(super) struct ObservedChannel {
+    /// The least value, and the greatest.
+    pub lo: f32,
+    pub hi: f32,
+    /// The mean of its squares.
+    pub mean_square: f64,
+}
+
+impl ObservedChannel {
+    /// The greatest distance from zero.
+    pub fn reach(&self) -> f64 {
+        f64::from(self.hi.max(-self.lo))
+    }
 }
 
 /// A float graph ready to run, giving some of its tensors.
@@ -87,7 +104,10 @@ pub(super) fn observe(
             lo: f32::INFINITY,
             hi: f32::NEG_INFINITY,
             samples: vec![],
-            mean: vec![0.0; t.volume()],
+            channels: vec![
+                ObservedChannel { lo: f32::INFINITY, hi: f32::NEG_INFINITY, mean_square: 0.0 };
+                t.channels
+            ],
         })
         .collect();
     progress(Progress::Calibrating(0, crops.len()));
@@ -111,19 +131,38 @@ pub(super) fn observe(
         })?;
         progress(Progress::Calibrating(chunk * CHUNK + group.len(), crops.len()));
     }
-    for seen in &mut observed {
-        seen.mean.iter_mut().for_each(|m| *m /= crops.len() as f64);
+    for (seen, area) in observed.iter_mut().zip(graph.tensors.iter().map(|t| t.area())) {
+        seen.channels.iter_mut().for_each(|c| c.mean_square /= (crops.len() * area) as f64);
     }
     Ok(observed)
 }
 
 impl Observed {
+    /// The step of a scale that covers all that was seen.
+    pub fn step(&self) -> f64 {
+        f64::from(self.hi - self.lo) / 255.0
+    }
+
+    /// What channel `c` may be multiplied with until it fills the tensor's range.
+    pub fn room(&self, c: usize) -> f64 {
+        let channel = &self.channels[c];
+        let above = if channel.hi > 0.0 { f64::from(self.hi) / f64::from(channel.hi) } else { f64::INFINITY };
+        let below = if channel.lo < 0.0 { f64::from(self.lo) / f64::from(channel.lo) } else { f64::INFINITY };
+        let room = above.min(below);
+        if room.is_finite() { room } else { 1.0 }
+    }
+
     /// Adds one crop's values; `None` if one of them is not finite.
     fn take(&mut self, values: &[f32], draws: usize, rng: &mut ChaCha8Rng) -> Option<()> {
-        for (&v, mean) in values.iter().zip(&mut self.mean) {
-            self.lo = self.lo.min(v);
-            self.hi = self.hi.max(v);
-            *mean += v as f64;
+        let area = values.len() / self.channels.len();
+        for (plane, channel) in values.chunks_exact(area).zip(&mut self.channels) {
+            for &v in plane {
+                channel.lo = channel.lo.min(v);
+                channel.hi = channel.hi.max(v);
+                channel.mean_square += v as f64 * v as f64;
+            }
+            self.lo = self.lo.min(channel.lo);
+            self.hi = self.hi.max(channel.hi);
         }
         if values.len() <= draws {
             self.samples.extend_from_slice(values);

@@ -159,7 +159,8 @@ pub fn place_weight_scale(wanted: f64, input: f32, output: f32, steps: Steps) ->
     let stride = 2.max((start.mult as f64 * 1e-7) as i64 * 2);
     for k in 0..TRIES {
         let mult = start.mult as i64 + zigzag(k) * stride;
-        if mult <= 0 || mult > i32::MAX as i64 {
+        // A scale more than half a level of the largest weight too fine would cut that weight off.
+        if mult * 256 < start.mult as i64 * 255 || mult > i32::MAX as i64 {
             continue;
         }
         let requant = mult as f64 * 2f64.powi(start.shift as i32 - 32);
@@ -184,6 +185,14 @@ pub struct Quantization {
     pub scale: f32,
     /// The int8 that stands for zero.
     pub zero_point: i8,
+}
+
+impl Quantization {
+    /// `value` as the nearest of the steps of int8.
+    pub fn nearest(self, value: f32) -> f32 {
+        let zero = f32::from(self.zero_point);
+        (value / self.scale).round_ties_even().clamp(-128.0 - zero, 127.0 - zero) * self.scale
+    }
 }
 
 /// Proves that tract, onnxruntime and the integer form of a residual add agree on all 65,536 pairs of operands.

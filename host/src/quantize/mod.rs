@@ -7,10 +7,13 @@
 mod blame;
 mod calibrate;
 mod conv;
+mod equalize;
 mod input;
 pub mod lattice;
 mod measure;
 mod range;
+mod rounding;
+mod twin;
 mod walk;
 
 use std::cmp::Ordering;
@@ -22,6 +25,7 @@ use crate::onnx::identity::embedding_id;
 use crate::onnx::metadata::{Calibration, FloatInput, Metadata, VERSION, hex};
 pub use blame::Blame;
 use input::Picture;
+pub use range::Rule;
 
 /// What [`import`] must know besides the model and the crops.
 #[derive(Debug, Clone)]
@@ -73,6 +77,8 @@ pub struct LayerRow {
     pub scale: f32,
     /// The int8 that stands for zero.
     pub zero_point: i8,
+    /// What the range of the output was chosen by.
+    pub rule: Rule,
     /// The largest relative move of its scales onto the lattice, dead channels left out.
     pub moved: f64,
     /// Channels whose requantization scale was raised to [`lattice::LEAST_SCALE`], because they hardly say anything.
@@ -219,7 +225,10 @@ pub fn import(
     let held_back = options.held_back.min(crops.len() / 4);
     let (calibration, held) = crops.split_at(crops.len() - held_back);
     let observed = calibrate::observe(&graph, calibration, &picture, options.seed, progress)?;
-    let quantized = walk::quantize(&graph, &observed, &picture, progress)?;
+    let original = graph;
+    let graph = equalize::equalize(&original, &observed);
+    let observed = calibrate::observe(&graph, calibration, &picture, options.seed, progress)?;
+    let quantized = walk::quantize(&graph, &observed, &picture, calibration, progress)?;
 
     let mut metadata = Metadata {
         version: VERSION,
@@ -240,7 +249,7 @@ pub fn import(
     metadata.store(&mut model);
 
     let measured = if held.is_empty() { calibration } else { held };
-    let agreement = measure::agreement(&graph, &model, &picture, measured, progress)?;
+    let agreement = measure::agreement(&original, &model, &picture, measured, progress)?;
     let least = options.min_cosine;
     // Not a number is far, too.
     let far = !matches!(agreement.mean_cosine.partial_cmp(&least), Some(Ordering::Greater | Ordering::Equal));

@@ -8,9 +8,20 @@ use super::calibrate::Observed;
 use super::conv::{self, QuantizedConv};
 use super::input::Picture;
 use super::lattice::{Quantization, TABLE_MARGIN, place_sum_scale, place_table_scale, table_margin};
-use super::{ImportError, LayerRow, Progress, range};
+use super::range::{self, Rule, Seen};
+use super::rounding::Rounding;
+use super::twin::{Residual, Twin};
+use super::{ImportError, LayerRow, Progress, equalize};
 use crate::onnx::build::{GraphBuilder, float, int, value};
 use crate::onnx::float::{Clamp, Conv, FloatGraph, Layer, Op, TensorId, conv_attributes};
+
+/// What is known of a layer once it is written.
+struct Done {
+    name: String,
+    quantization: Quantization,
+    moved: f64,
+    dead: usize,
+}
 
 /// A tensor of the int8 graph.
 #[derive(Clone)]
@@ -21,7 +32,6 @@ struct Int8 {
 
 struct Walk<'a> {
     graph: &'a FloatGraph,
-    observed: &'a [Observed],
     builder: GraphBuilder,
     names: HashSet<String>,
     made: Vec<Option<Int8>>,
@@ -46,11 +56,11 @@ pub(super) fn quantize(
     graph: &FloatGraph,
     observed: &[Observed],
     picture: &Picture,
+    crops: &[Vec<u8>],
     progress: &dyn Fn(Progress),
 ) -> Result<Quantized, ImportError> {
     let mut walk = Walk {
         graph,
-        observed,
         builder: GraphBuilder::new(),
         names: HashSet::from(["pixels".into(), "embedding".into()]),
         made: vec![None; graph.tensors.len()],
@@ -58,9 +68,25 @@ pub(super) fn quantize(
         meant: Vec::new(),
     };
     walk.input(picture)?;
+    let mut twin = Twin::new(graph, crops, picture, walk.tensor(0)?.quantization);
+    let importance = equalize::importance(graph, observed);
     for (done, layer) in graph.layers.iter().enumerate() {
         progress(Progress::Quantizing(done, graph.layers.len()));
-        walk.layer(layer)?;
+        let exact = twin.exact(layer)?;
+        let (rule, wanted) = range::choose(&Seen {
+            observed: &observed[layer.output],
+            clamp: layer.clamp,
+            values: &exact,
+            importance: &importance[layer.output],
+            symmetric: layer.output == graph.embedding(),
+        });
+        let meant = match &layer.op {
+            Op::Conv(conv) => walk.conv(layer, conv, (rule, wanted), &twin.residual(layer, &exact)?),
+            Op::Add => walk.sum(layer, (rule, wanted)),
+            Op::Slope(slopes) => walk.slope(layer, slopes, (rule, wanted)),
+        }?;
+        twin.advance(layer, exact, &meant, walk.tensor(layer.output)?.quantization)?;
+        walk.meant.push(meant);
     }
     progress(Progress::Quantizing(graph.layers.len(), graph.layers.len()));
     let last = walk.tensor(graph.embedding())?.name;
@@ -103,15 +129,8 @@ impl Walk<'_> {
         })
     }
 
-    fn finish(
-        &mut self,
-        id: TensorId,
-        name: String,
-        op: &str,
-        quantization: Quantization,
-        moved: f64,
-        dead: usize,
-    ) {
+    fn finish(&mut self, id: TensorId, op: &str, rule: Rule, done: Done) {
+        let Done { name, quantization, moved, dead } = done;
         let map = &self.graph.tensors[id];
         self.rows.push(LayerRow {
             name: name.clone(),
@@ -119,6 +138,7 @@ impl Walk<'_> {
             shape: [map.channels, map.height, map.width],
             scale: quantization.scale,
             zero_point: quantization.zero_point,
+            rule,
             moved,
             dead,
         });
@@ -154,35 +174,22 @@ impl Walk<'_> {
         g.node("Sub", &[&cast, &mean], &centred, vec![]);
         g.node("Mul", &[&centred, &factor], &scaled, vec![]);
         g.node("QuantizeLinear", &[&scaled, &scale, &zero_point], &input, vec![]);
-        self.finish(0, input, "pixels", q, moved, 0);
+        self.finish(0, "pixels", Rule::Pixels, Done { name: input, quantization: q, moved, dead: 0 });
         Ok(())
     }
 
-    fn layer(&mut self, layer: &Layer) -> Result<(), ImportError> {
-        match &layer.op {
-            Op::Conv(conv) => self.conv(layer, conv),
-            Op::Add => self.sum(layer),
-            Op::Slope(slopes) => self.slope(layer, slopes),
-        }
-    }
-
-    /// The range wanted for a layer's output.
-    fn wanted(&self, layer: &Layer) -> Quantization {
-        let seen = &self.observed[layer.output];
-        if layer.output == self.graph.embedding() {
-            range::symmetric(seen)
-        } else {
-            range::affine(seen, layer.clamp)
-        }
-    }
-
-    fn conv(&mut self, layer: &Layer, conv: &Conv) -> Result<(), ImportError> {
+    fn conv(
+        &mut self,
+        layer: &Layer,
+        conv: &Conv,
+        (rule, mut output): (Rule, Quantization),
+        residual: &Residual<'_>,
+    ) -> Result<Op, ImportError> {
         let input = self.tensor(layer.inputs[0])?;
-        let mut output = self.wanted(layer);
         output.scale = output.scale.max(conv::least_output_scale(conv, input.quantization.scale));
         fits(layer, output)?;
-        let (map, means) = (&self.graph.tensors[layer.inputs[0]], &self.observed[layer.inputs[0]].mean);
-        let quantized = conv::quantize(conv, map, means, input.quantization, output);
+        let rounding = Rounding::learn(conv, &self.graph.tensors[layer.inputs[0]], residual);
+        let quantized = conv::quantize(conv, &rounding, input.quantization, output);
         let QuantizedConv { weights, scales, bias, moved, dead } =
             quantized.map_err(|(channel, requant)| {
                 let problem = format!(
@@ -196,7 +203,7 @@ impl Walk<'_> {
         let [w, ws, wz, b] =
             ["w", "w_scale", "w_zero_point", "bias"].map(|n| self.name(&format!("{name}/{n}")));
         let outputs = conv.outputs;
-        self.meant.push(Op::Conv(conv::meant(conv, &weights, &scales, &bias, input.quantization.scale)));
+        let meant = Op::Conv(conv::meant(conv, &weights, &scales, &bias, input.quantization.scale));
         let g = &mut self.builder;
         g.i8s(&w, &[outputs, conv.inputs_per_group, conv.kernel[0], conv.kernel[1]], &weights);
         g.f32s(&ws, &[outputs], &scales);
@@ -204,13 +211,12 @@ impl Walk<'_> {
         g.i32s(&b, &[outputs], &bias);
         let inputs = [&input.name, &xs, &xz, &w, &ws, &wz, &ys, &yz, &b].map(String::as_str);
         g.node("QLinearConv", &inputs, &name, conv_attributes(conv));
-        self.finish(layer.output, name, &layer.kind, output, moved, dead);
-        Ok(())
+        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead });
+        Ok(meant)
     }
 
-    fn sum(&mut self, layer: &Layer) -> Result<(), ImportError> {
+    fn sum(&mut self, layer: &Layer, (rule, mut output): (Rule, Quantization)) -> Result<Op, ImportError> {
         let (a, b) = (self.tensor(layer.inputs[0])?, self.tensor(layer.inputs[1])?);
-        let mut output = self.wanted(layer);
         // Two products must fit an i32.
         output.scale = output.scale.max((a.quantization.scale + b.quantization.scale) / 7.5);
         let (scale, _, moved) = place_sum_scale(a.quantization, b.quantization, output).ok_or_else(|| {
@@ -231,15 +237,18 @@ impl Walk<'_> {
         let real = self.name(&format!("{name}/sum"));
         self.builder.node("Add", &[&operands[0], &operands[1]], &real, vec![]);
         self.builder.node("QuantizeLinear", &[&real, &ys, &yz], &name, vec![]);
-        self.meant.push(Op::Add);
-        self.finish(layer.output, name, &layer.kind, output, moved, 0);
-        Ok(())
+        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
+        Ok(Op::Add)
     }
 
     /// A function of (channel, int8): every entry of its table stays off the rounding boundaries.
-    fn slope(&mut self, layer: &Layer, slopes: &[f32]) -> Result<(), ImportError> {
+    fn slope(
+        &mut self,
+        layer: &Layer,
+        slopes: &[f32],
+        (rule, mut output): (Rule, Quantization),
+    ) -> Result<Op, ImportError> {
         let input = self.tensor(layer.inputs[0])?;
-        let mut output = self.wanted(layer);
         let steps = |slope: f32| move |q: i32| (q - input.quantization.zero_point as i32) as f32 * slope;
         let real = |q: i32| steps(input.quantization.scale)(q);
         let positive = (-128..=127).map(real).filter(|&v| v >= 0.0);
@@ -262,9 +271,9 @@ impl Walk<'_> {
         let [ys, yz] = self.scalars(&format!("{name}/y"), output);
         let [before, after] = ["x", "sloped"].map(|n| self.name(&format!("{name}/{n}")));
         self.builder.node("DequantizeLinear", &[&input.name, &xs, &xz], &before, vec![]);
-        if shared {
-            self.meant.push(Op::Slope(slopes.to_vec()));
+        let meant = if shared {
             self.builder.node("LeakyRelu", &[&before], &after, vec![float("alpha", slopes[0])]);
+            Op::Slope(slopes.to_vec())
         } else {
             // With the scale settled for the half that all channels share, each channel's slope is placed by itself.
             let placed: Option<Vec<(f32, f64)>> =
@@ -275,11 +284,11 @@ impl Walk<'_> {
             let constant = self.name(&format!("{name}/slopes"));
             self.builder.f32s(&constant, &[slopes.len(), 1, 1], &values);
             self.builder.node("PRelu", &[&before, &constant], &after, vec![]);
-            self.meant.push(Op::Slope(values));
-        }
+            Op::Slope(values)
+        };
         self.builder.node("QuantizeLinear", &[&after, &ys, &yz], &name, vec![]);
-        self.finish(layer.output, name, &layer.kind, output, moved, 0);
-        Ok(())
+        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
+        Ok(meant)
     }
 }
 

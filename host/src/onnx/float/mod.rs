@@ -92,6 +92,28 @@ impl Conv {
             self.bias[channel] = self.bias[channel] * scale[channel] + shift[channel];
         }
     }
+
+    /// Multiplies each output by its factor.
+    pub fn scale_outputs(&mut self, factors: &[f64]) {
+        let taps = self.taps();
+        let scaled = |v: &mut f32, factor: f64| *v = (f64::from(*v) * factor) as f32;
+        for (channel, weights) in self.weights.chunks_exact_mut(taps).enumerate() {
+            weights.iter_mut().for_each(|w| scaled(w, factors[channel]));
+            scaled(&mut self.bias[channel], factors[channel]);
+        }
+    }
+
+    /// Divides the weights of each input by its factor: the same outputs of inputs that are multiplied by it.
+    pub fn unscale_inputs(&mut self, factors: &[f64]) {
+        let (taps, area) = (self.taps(), self.kernel[0] * self.kernel[1]);
+        let per_group = self.outputs / self.group;
+        for (output, weights) in self.weights.chunks_exact_mut(taps).enumerate() {
+            let first = output / per_group * self.inputs_per_group;
+            for (input, kernel) in weights.chunks_exact_mut(area).enumerate() {
+                kernel.iter_mut().for_each(|w| *w = (f64::from(*w) / factors[first + input]) as f32);
+            }
+        }
+    }
 }
 
 /// A layer's operator.
