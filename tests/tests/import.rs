@@ -14,7 +14,9 @@ use arcgate_firmware::embedding::Angle;
 use prost::Message;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto, tensor_proto::DataType};
+use tract_onnx::pb::{
+    AttributeProto, ModelProto, NodeProto, tensor_proto::DataType, tensor_shape_proto, type_proto,
+};
 use tract_onnx::prelude::*;
 
 /// A float graph under construction with random weights.
@@ -156,6 +158,28 @@ fn pre_activation_net() -> ModelProto {
     n.norm().conv(16, [3, 3], 1, [1; 4], 1).norm().prelu().conv(16, [3, 3], 1, [1; 4], 1).norm().add(&skip);
     n.norm().node("Identity", &[], vec![]).node("Dropout", &[], vec![]).node("Flatten", &[], vec![]);
     n.gemm(16 * 12 * 12, 64).norm().finish()
+}
+
+/// What exporters leave in a graph: arithmetic with constants before, between and after layers, Pad before a convolution that has pads
+/// of its own, an average over windows, and the embedding brought to unit length.
+fn exported_net() -> ModelProto {
+    let mut n = Net::new(5, [3, 24, 20]);
+    let (factor, mean) = (n.constant(&[3, 1, 1], 0.8, 1.2), n.constant(&[1, 3, 1, 1], -0.3, 0.3));
+    n.node("Mul", &[factor], vec![]).node("Sub", &[mean], vec![]);
+    let pads = n.g.i64s("pads", &[8], &[0, 0, 1, 0, 0, 0, 0, 1]);
+    n.node("Pad", &[pads], vec![]).conv(8, [3, 3], 1, [0, 1, 1, 0], 1).node("Relu", &[], vec![]);
+    let window = vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
+    n.node("AveragePool", &[], window).conv(16, [1, 1], 1, [0; 4], 1);
+    let (by, half) = (n.g.f32s("by", &[], &[0.5]), n.g.f32s("half", &[1], &[0.5]));
+    n.node("Div", &[by], vec![]).prelu().conv(24, [3, 3], 2, [1; 4], 1).node("Mul", &[half], vec![]);
+    n.node("GlobalAveragePool", &[], vec![]).node("Flatten", &[], vec![]).gemm(24, 32);
+    let embedding = n.at.clone();
+    let least = n.g.f32s("least", &[], &[1e-12]);
+    let shape = n.g.i64s("shape", &[2], &[1, 32]);
+    n.node("ReduceL2", &[], vec![ints("axes", &[1]), int("keepdims", 1)]).node("Clip", &[least], vec![]);
+    n.node("Expand", &[shape], vec![]);
+    let length = std::mem::replace(&mut n.at, embedding);
+    n.node("Div", &[length], vec![]).finish()
 }
 
 fn crops(input: [usize; 3], count: usize) -> Vec<Vec<u8>> {
@@ -334,6 +358,67 @@ fn normalisation_before_convolutions() {
 }
 
 #[test]
+fn what_exporters_leave_in_a_graph() {
+    check(exported_net(), [3, 24, 20], 6.0, [3 + 8 + 8 + 16 + 24 + 24 + 32, 0, 16]);
+}
+
+#[test]
+fn a_picture_with_its_channels_last_and_an_embedding_of_one_pixel() {
+    let net = |first: bool| {
+        let mut n = Net::new(6, [3, 20, 12]);
+        if !first {
+            n.node("Transpose", &[], vec![ints("perm", &[0, 3, 1, 2])]);
+        }
+        n.conv(8, [3, 3], 2, [1; 4], 1).node("GlobalAveragePool", &[], vec![]).conv(16, [1, 1], 1, [0; 4], 1);
+        let tail = if first { ("Flatten", vec![]) } else { ("Transpose", vec![ints("perm", &[0, 2, 3, 1])]) };
+        let mut model = n.node(tail.0, &[], tail.1).finish();
+        if !first {
+            let graph = model.graph.as_mut().unwrap();
+            graph.input[0] = value("x", DataType::Float, &[1, 20, 12, 3]);
+        }
+        let mut graph = FloatGraph::read(&model).unwrap();
+        graph.tensors.iter_mut().for_each(|t| t.name.clear());
+        graph.layers.iter_mut().for_each(|l| l.name.clear());
+        graph
+    };
+    let (first, last) = (net(true), net(false));
+    assert_eq!((last.input().channels, last.input().height, last.input().width), (3, 20, 12));
+    assert!(first == last, "the same network whatever the order of its input's axes");
+}
+
+#[test]
+fn open_sizes_are_fixed_and_no_others() {
+    let mut open = exported_net();
+    let anew = |dims: &[i64]| {
+        let mut model = open.clone();
+        arcgate::onnx::float::fix_input(&mut model, dims).map(|()| FloatGraph::read(&model).unwrap())
+    };
+    let fixed = FloatGraph::read(&open).unwrap();
+    assert!(anew(&[1, 3, 24, 20]).unwrap() == fixed, "what the file says already");
+    let other = anew(&[1, 3, 24, 21]).unwrap_err().to_string();
+    assert!(other.starts_with("axis 3 of the input \"x\" is 20, asked for 21"), "{other}");
+    assert!(anew(&[3, 24, 20]).unwrap_err().to_string().contains("does not have 3 axes"));
+
+    // As dynamic exports have it: a name instead of a size.
+    let graph = open.graph.as_mut().unwrap();
+    let Some(type_proto::Value::TensorType(tensor)) =
+        graph.input[0].r#type.as_mut().and_then(|t| t.value.as_mut())
+    else {
+        panic!("a tensor")
+    };
+    for axis in [0, 2, 3] {
+        let name = Some(tensor_shape_proto::dimension::Value::DimParam(format!("d{axis}")));
+        tensor.shape.as_mut().unwrap().dim[axis].value = name;
+    }
+    let refused = FloatGraph::read(&open).unwrap_err().to_string();
+    assert!(refused.contains("[?, 3, ?, ?]") && refused.contains("--input"), "{refused}");
+    let dims = [1, 3, 24, 20];
+    let mut model = open.clone();
+    arcgate::onnx::float::fix_input(&mut model, &dims).unwrap();
+    assert!(FloatGraph::read(&model).unwrap() == fixed);
+}
+
+#[test]
 fn every_layer_is_blamed_for_its_part_and_a_far_model_is_refused() {
     let (float, crops) = (prelu_net(), crops([3, 28, 20], 32));
     let asked = ImportOptions { blame: true, ..options(3) };
@@ -399,20 +484,16 @@ fn what_is_not_taken_is_named() {
         told(|g| g.node[2].op_type = "HardSwish".into()),
         "node \"PRelu10\" (HardSwish): an operator without an integer form here\n  between tensors \
          \"BatchNormalization8\", \"k9\" and \"PRelu10\"\n  accepted: Conv, BatchNormalization, Relu, Clip, LeakyRelu, \
-         PRelu, Add, Gemm, MatMul, Flatten, Reshape, Squeeze, GlobalAveragePool, ReduceMean over the map, Identity, \
-         Dropout, Constant"
+         PRelu, Add, Sub, Mul and Div by constants, Gemm, MatMul, Flatten, Reshape, Squeeze, Unsqueeze, Transpose at the \
+         ends, Pad before a Conv, AveragePool, GlobalAveragePool, ReduceMean over the map, ReduceL2 and Div or \
+         LpNormalization of the embedding, Identity, Dropout, Constant"
     );
     assert_eq!(
         told(|g| first(g, ints("dilations", &[2, 2]))),
         "node \"Conv3\" (Conv): attribute dilations = [2, 2]\n  between tensors \"x\", \"k1\", \"k2\" and \"Conv3\"\n  \
          accepted: dilations = [1, 1]"
     );
-    let auto_pad = AttributeProto {
-        name: "auto_pad".into(),
-        r#type: 3,
-        s: b"SAME_UPPER".to_vec(),
-        ..Default::default()
-    };
+    let auto_pad = AttributeProto { s: b"SAME_UPPER".to_vec(), ..text("auto_pad") };
     assert_eq!(
         told(|g| first(g, auto_pad)).lines().next().unwrap(),
         "node \"Conv3\" (Conv): attribute auto_pad = \"SAME_UPPER\""
@@ -433,6 +514,51 @@ fn what_is_not_taken_is_named() {
         "node \"BatchNormalization8\" (BatchNormalization): no earlier node makes \"Gemm21\""
     );
     assert_eq!(told(|g| g.initializer[0].dims[0] = -16), "constant \"k1\" has the dimensions [-16, 3, 3, 3]");
+}
+
+#[test]
+fn what_exporters_leave_is_taken_only_where_it_means_something() {
+    let told = |op: &str, change: &dyn Fn(&mut NodeProto)| {
+        let mut model = exported_net();
+        change(model.graph.as_mut().unwrap().node.iter_mut().find(|n| n.op_type == op).unwrap());
+        let error = FloatGraph::read(&model).map(|_| String::new()).unwrap_or_else(|e| e.to_string());
+        error.lines().next().unwrap_or_default().to_owned()
+    };
+    let ends = |told: String, wanted: &str| assert!(told.ends_with(wanted), "{told}");
+    let relu = |n: &mut NodeProto| (n.op_type, n.attribute) = ("Relu".into(), vec![]);
+    ends(told("Conv", &relu), "(Relu): its input was padded");
+    ends(
+        told("Pad", &|n| n.attribute.push(AttributeProto { s: b"reflect".to_vec(), ..text("mode") })),
+        "(Pad): attribute mode = \"reflect\"",
+    );
+    ends(
+        told("AveragePool", &|n| n.attribute.push(ints("pads", &[1, 1, 1, 1]))),
+        "(AveragePool): pads [1, 1, 1, 1] that are left out of the average",
+    );
+    ends(told("AveragePool", &|n| n.attribute.push(int("ceil_mode", 1))), "attribute ceil_mode = 1");
+    ends(told("Mul", &|n| n.input[1] = "x".into()), "(Mul): of two feature maps");
+    ends(told("Sub", &|n| n.input[1] = "nothing".into()), "no earlier node makes \"nothing\"");
+    ends(
+        told("ReduceL2", &|n| n.attribute = vec![ints("axes", &[0])]),
+        "(ReduceL2): over the axes [0] of [1, 32]",
+    );
+    ends(told("ReduceL2", &|n| n.input[0] = "x".into()), "over the axes [1] of [1, 3, 24, 20]");
+
+    // Something after the unit length.
+    let mut model = exported_net();
+    let graph = model.graph.as_mut().unwrap();
+    let (last, embedding) = (graph.node.last().unwrap().output[0].clone(), graph.output[0].clone());
+    let mut more = graph.node.iter().find(|n| n.op_type == "Relu").unwrap().clone();
+    (more.name, more.input, more.output) = ("more".into(), vec![last], vec!["more".into()]);
+    graph.node.push(more);
+    graph.output = vec![tract_onnx::pb::ValueInfoProto { name: "more".into(), ..embedding }];
+    let error = FloatGraph::read(&model).unwrap_err().to_string();
+    assert!(error.contains("layers follow the unit length"), "{error}");
+}
+
+/// A text attribute without its text.
+fn text(name: &str) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: 3, ..Default::default() }
 }
 
 proptest::proptest! {

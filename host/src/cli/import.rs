@@ -15,7 +15,7 @@ use super::shared;
 use crate::data::{self, ImageSet};
 use crate::disk;
 use crate::onnx::file;
-use crate::onnx::float::{FloatGraph, Map};
+use crate::onnx::float::{FloatGraph, Map, fix_input};
 use crate::onnx::metadata::{FloatInput, Metadata, VERSION, face_template, template_by_shape};
 use crate::quantize::{self, Blame, ImportOptions, Imported, Progress};
 use crate::report::colours;
@@ -41,6 +41,9 @@ pub struct Args {
     calibrate: PathBuf,
     #[command(flatten)]
     faces: shared::FaceArgs,
+    /// The sizes of the model's input, where the file leaves them open.
+    #[arg(long, value_name = "1xCxHxW", value_parser = parse_sizes)]
+    input: Option<Sizes>,
     /// What is subtracted from red, green and blue, in units of 0..1 (a grey model takes one value). A model written by
     /// `arcgate train` knows its own.
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', allow_hyphen_values = true)]
@@ -94,7 +97,10 @@ enum Template {
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("int8.onnx"));
     shared::keep(&output, [&args.model])?;
-    let float = file::read(&args.model)?;
+    let mut float = file::read(&args.model)?;
+    if let Some(Sizes(sizes)) = &args.input {
+        fix_input(&mut float, sizes).with_context(|| format!("in {}", args.model.display()))?;
+    }
     let graph = FloatGraph::read(&float).with_context(|| format!("in {}", args.model.display()))?;
     let input = input(&args, graph.input(), FloatInput::of(&float)?)?;
     let info = model_info(&graph, &input)?;
@@ -258,6 +264,16 @@ impl Bars<'_> {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A shape as words.
+#[derive(Debug, Clone, PartialEq)]
+struct Sizes([i64; 4]);
+
+fn parse_sizes(text: &str) -> Result<Sizes, String> {
+    let parts: Option<Vec<i64>> = text.split('x').map(|p| p.parse().ok().filter(|&size| size > 0)).collect();
+    let sizes = parts.and_then(|p| p.try_into().ok());
+    sizes.map(Sizes).ok_or_else(|| "accepted: four sizes of at least 1, like 1x3x112x112".into())
 }
 
 fn parse_cosine(text: &str) -> Result<f64, String> {

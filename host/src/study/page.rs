@@ -180,7 +180,8 @@ fn made(o: &Outcome) -> String {
     format!(
         "Each loss trained the same backbone ({} parameters) on {} classes with {} images, {} {}. Everything is measured on {} \
          images of {} identities that no training touched. {} of them are enrolled at a time with the others as strangers, {} \
-         mated and {} non-mated searches a run. Intervals are 95 %, {drawn}; several losses are compared, each with its own.",
+         mated and {} non-mated searches a run. Intervals are 95 %, {drawn}; several losses are compared, each with its own. Times \
+         are by the clock, with whatever else the machine did meanwhile.",
         thousands(o.parameters as u64),
         thousands(o.classes as u64),
         thousands(o.images as u64),

@@ -2,8 +2,9 @@
 //!
 //! Whatever the ONNX file says in its many ways (batch normalisation, Gemm, MatMul and Add, Flatten, global pooling)
 //! comes out as three operators over feature maps, every one of them checked: sizes agree, weights are finite, the
-//! order is topological. A fully connected layer is a convolution whose kernel covers the whole map, a global average a
-//! depthwise one, batch normalisation is folded into the convolution before it or is a depthwise 1x1 convolution.
+//! order is topological. A fully connected layer is a convolution whose kernel covers the whole map, an average a
+//! depthwise one, batch normalisation and arithmetic with constants are folded into the convolution before them or are a
+//! depthwise 1x1 convolution. That an embedding is brought to unit length is left out: only its direction is compared.
 
 mod emit;
 mod error;
@@ -13,6 +14,7 @@ mod windows;
 
 pub use emit::conv_attributes;
 pub use error::{NodeError, ReadError};
+pub use read::fix_input;
 
 /// The index of a tensor in [`FloatGraph::tensors`].
 pub type TensorId = usize;
@@ -49,7 +51,7 @@ pub enum ConvKind {
     Conv,
     /// Gemm or MatMul.
     Connected,
-    /// A global average: depthwise, all weights equal.
+    /// An average: depthwise, all weights equal.
     Average,
     /// A batch normalisation or a constant addition with no convolution to fold into: depthwise 1x1.
     Normalise,

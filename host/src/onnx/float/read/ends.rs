@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use tract_onnx::pb::{
-    GraphProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
+    GraphProto, ModelProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
 };
 
 use super::{Reader, Value, refuse};
@@ -13,9 +13,10 @@ use crate::onnx::float::{Clamp, FloatGraph, Layer, Map, Op, TensorId};
 /// Rows or columns of an input.
 const LARGEST_SIDE: usize = 4096;
 
-/// The picture's geometry.
-pub(super) fn input_map(input: &ValueInfoProto) -> Result<Map, ReadError> {
-    let accepted = "FLOAT [1, channels, height, width] with 1 or 3 channels, and sides of 1 to 4096; only the batch may vary";
+/// The picture's geometry, and whether its channels come last.
+pub(super) fn input_map(input: &ValueInfoProto) -> Result<(Map, bool), ReadError> {
+    let accepted = "FLOAT [1, channels, height, width] or [1, height, width, channels] with 1 or 3 channels, and sides of 1 to 4096; \
+         only the batch may vary (`arcgate import --input` fixes other sizes)";
     let r#type = input.r#type.as_ref().and_then(|t| t.value.as_ref());
     let Some(type_proto::Value::TensorType(tensor)) = r#type else {
         return Err(refuse(format!("the input {:?} has no type", input.name), accepted));
@@ -39,10 +40,51 @@ pub(super) fn input_map(input: &ValueInfoProto) -> Result<Map, ReadError> {
                 && (1..=LARGEST_SIDE).contains(&width)
                 && tensor.elem_type == DataType::Float as i32 =>
         {
-            Ok(Map { name: input.name.clone(), channels, height, width })
+            Ok((Map { name: input.name.clone(), channels, height, width }, false))
+        }
+        &[batch, Some(height), Some(width), Some(channels @ (1 | 3))]
+            if matches!(batch, None | Some(0 | 1))
+                && (1..=LARGEST_SIDE).contains(&height)
+                && (1..=LARGEST_SIDE).contains(&width)
+                && tensor.elem_type == DataType::Float as i32 =>
+        {
+            Ok((Map { name: input.name.clone(), channels, height, width }, true))
         }
         _ => Err(refuse(problem(), accepted)),
     }
+}
+
+/// Fixes the sizes that an exporter left open in the input of `model`: `dims` as a whole, in the order of the file.
+///
+/// # Errors
+/// When the graph has another input than one of as many axes, or says another size itself.
+pub fn fix_input(model: &mut ModelProto, dims: &[i64]) -> Result<(), ReadError> {
+    let accepted = "an input of as many axes, and sizes only where the file leaves them open";
+    let graph = model.graph.as_mut().ok_or_else(|| refuse("the file holds no graph".into(), accepted))?;
+    let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let mut inputs = graph.input.iter_mut().filter(|i| !constants.contains(i.name.as_str()));
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        return Err(refuse("the graph does not have one input".into(), accepted));
+    };
+    let name = input.name.clone();
+    let r#type = input.r#type.as_mut().and_then(|t| t.value.as_mut());
+    let shape = match r#type {
+        Some(type_proto::Value::TensorType(tensor)) => tensor.shape.as_mut(),
+        _ => None,
+    };
+    let Some(shape) = shape.filter(|s| s.dim.len() == dims.len()) else {
+        return Err(refuse(format!("the input {name:?} does not have {} axes", dims.len()), accepted));
+    };
+    for (axis, (dim, &size)) in shape.dim.iter_mut().zip(dims).enumerate() {
+        match dim.value {
+            Some(dimension::Value::DimValue(found)) if found > 0 && found != size => {
+                let problem = format!("axis {axis} of the input {name:?} is {found}, asked for {size}");
+                return Err(refuse(problem, accepted));
+            }
+            _ => dim.value = Some(dimension::Value::DimValue(size)),
+        }
+    }
+    Ok(())
 }
 
 impl<'m> Reader<'m> {
@@ -67,6 +109,16 @@ impl<'m> Reader<'m> {
         if embedding.channels > longest {
             let problem = format!("the embedding has {} values", embedding.channels);
             return Err(refuse(problem, "1 to 512 values"));
+        }
+        if let Some(normalised) = self.normalised
+            && (normalised != view.tensor || self.graph.layers.iter().any(|l| l.inputs.contains(&normalised)))
+        {
+            let problem =
+                format!("layers follow the unit length of {:?}", self.graph.tensors[normalised].name);
+            return Err(refuse(
+                problem,
+                "the embedding brought to unit length as the last step, or not at all",
+            ));
         }
         let mut needed: HashSet<TensorId> = HashSet::from([view.tensor]);
         for layer in self.graph.layers.iter().rev() {

@@ -37,7 +37,7 @@ impl<'m> Reader<'m> {
             output,
         };
         self.graph.layers.push(layer);
-        Ok(View { tensor: output, flat, sole: true })
+        Ok(View::plain(output, flat, true))
     }
 
     /// The layer that made `view`, if what follows may be folded into it.
@@ -58,6 +58,10 @@ impl<'m> Reader<'m> {
 
     pub(super) fn dims(&self, view: View) -> Vec<usize> {
         let map = &self.graph.tensors[view.tensor];
-        if view.flat { vec![1, map.volume()] } else { vec![1, map.channels, map.height, map.width] }
+        match view {
+            View { flat: true, .. } => vec![1, map.volume()],
+            View { channels_last: true, .. } => vec![1, map.height, map.width, map.channels],
+            _ => vec![1, map.channels, map.height, map.width],
+        }
     }
 }

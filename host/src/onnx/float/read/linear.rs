@@ -12,7 +12,11 @@ impl<'m> Reader<'m> {
     pub(super) fn conv(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {
         let allowed = ["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
         let attributes = Attributes::of(node, &allowed)?;
-        let view = self.map(node, 0)?;
+        let View { pads: around, .. } = self.any_map(node, 0)?;
+        let view = match around {
+            [0, 0, 0, 0] => self.map(node, 0)?,
+            _ => View { pads: [0; 4], ..self.any_map(node, 0)? },
+        };
         let (dims, weights) = self.some_weights(node, 1)?;
         let &[outputs, inputs_per_group, rows, columns] = dims.as_slice() else {
             let problem = format!("weights of the shape {dims:?}");
@@ -36,7 +40,16 @@ impl<'m> Reader<'m> {
             );
         };
         let kernel = [rows, columns];
-        let windows = Windows::of(node, &attributes, kernel, [map.height, map.width])?;
+        let [top, left, bottom, right] = around;
+        let padded = [map.height + top + bottom, map.width + left + right];
+        let mut windows = Windows::of(node, &attributes, kernel, padded)?;
+        windows.pads.iter_mut().zip(around).for_each(|(pad, more)| *pad += more);
+        if (0..4).any(|side| windows.pads[side] >= kernel[side % 2]) {
+            let problem = format!("with Pad before it, pads {:?}", windows.pads);
+            return Err(
+                NodeError::new(node, problem, "fewer zeros at each side than the kernel has there").into()
+            );
+        }
         let bias = match node.input.get(2) {
             Some(name) if !name.is_empty() => self.per_channel(node, 2, outputs)?,
             _ => vec![0.0; outputs],

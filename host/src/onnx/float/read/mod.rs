@@ -1,10 +1,12 @@
 //! From an ONNX graph to a [`FloatGraph`]: node after node, each operator in the file of its kind.
 
 mod activation;
+mod arithmetic;
 mod ends;
 mod grow;
 mod linear;
 mod operands;
+mod pool;
 mod reshape;
 
 use std::collections::HashMap;
@@ -15,11 +17,13 @@ use super::error::{NodeError, ReadError};
 use super::windows::Attributes;
 use super::{FloatGraph, TensorId, shape};
 use crate::onnx::tensor::{Tensor, Values};
+pub use ends::fix_input;
 use ends::input_map;
 
 /// What the reader takes, for the error about an operator that it does not.
-const OPERATORS: &str = "Conv, BatchNormalization, Relu, Clip, LeakyRelu, PRelu, Add, Gemm, MatMul, Flatten, \
-    Reshape, Squeeze, GlobalAveragePool, ReduceMean over the map, Identity, Dropout, Constant";
+const OPERATORS: &str = "Conv, BatchNormalization, Relu, Clip, LeakyRelu, PRelu, Add, Sub, Mul and Div by constants, Gemm, MatMul, \
+    Flatten, Reshape, Squeeze, Unsqueeze, Transpose at the ends, Pad before a Conv, AveragePool, GlobalAveragePool, ReduceMean over \
+    the map, ReduceL2 and Div or LpNormalization of the embedding, Identity, Dropout, Constant";
 
 impl FloatGraph {
     /// Reads a float embedder.
@@ -67,12 +71,25 @@ struct View {
     flat: bool,
     /// Nothing else reads the layer that made it, so what follows may be folded into that layer.
     sole: bool,
+    /// [1, height, width, channels], the picture before its Transpose.
+    channels_last: bool,
+    /// Zeros around it that the convolution which reads it takes into its own: top, left, bottom, right.
+    pads: [usize; 4],
+}
+
+impl View {
+    /// A tensor as it is.
+    fn plain(tensor: TensorId, flat: bool, sole: bool) -> Self {
+        View { tensor, flat, sole, channels_last: false, pads: [0; 4] }
+    }
 }
 
 enum Value<'m> {
     Stored(&'m TensorProto),
     Constant(Tensor),
     Map(View),
+    /// The length of an embedding.
+    Length(TensorId),
 }
 
 struct Reader<'m> {
@@ -81,6 +98,8 @@ struct Reader<'m> {
     /// The layer that makes each tensor.
     makers: Vec<Option<usize>>,
     graph: FloatGraph,
+    /// The tensor that was brought to unit length.
+    normalised: Option<TensorId>,
     opset: i64,
 }
 
@@ -109,10 +128,11 @@ impl<'m> Reader<'m> {
         for name in read.chain(graph.output.iter().map(|o| o.name.as_str())) {
             *uses.entry(name).or_default() += 1;
         }
-        let map = input_map(input)?;
-        values.insert(&input.name, Value::Map(View { tensor: 0, flat: false, sole: false }));
+        let (map, channels_last) = input_map(input)?;
+        let picture = View { channels_last, ..View::plain(0, false, false) };
+        values.insert(&input.name, Value::Map(picture));
         let graph = FloatGraph { tensors: vec![map], layers: Vec::new() };
-        Ok(Reader { values, uses, makers: vec![None], graph, opset })
+        Ok(Reader { values, uses, makers: vec![None], graph, normalised: None, opset })
     }
 
     fn node(&mut self, node: &'m NodeProto) -> Result<(), ReadError> {
@@ -139,6 +159,19 @@ impl<'m> Reader<'m> {
         {
             return self.define(node, Value::Constant(folded));
         }
+        let first = node.input.first().and_then(|name| self.values.get(name.as_str()));
+        match (node.op_type.as_str(), first) {
+            ("ReduceL2", _) => {
+                let length = self.length(node)?;
+                return self.define(node, Value::Length(length));
+            }
+            // A length kept from zero, or repeated for each value, is that length.
+            ("Clip" | "Max" | "Add" | "Expand" | "Identity" | "Unsqueeze", Some(Value::Length(tensor))) => {
+                let length = *tensor;
+                return self.define(node, Value::Length(length));
+            }
+            _ => {}
+        }
         let view = match node.op_type.as_str() {
             "Identity" => {
                 Attributes::of(node, &[])?;
@@ -158,7 +191,13 @@ impl<'m> Reader<'m> {
                 self.global_average(node, false)?
             }
             "ReduceMean" => self.reduce_mean(node)?,
+            "AveragePool" => self.average_pool(node)?,
+            "Pad" => self.pad(node)?,
             "Add" => self.add(node)?,
+            "Sub" => self.subtract(node)?,
+            "Mul" => self.multiply(node)?,
+            "Div" => self.divide(node)?,
+            "LpNormalization" => self.lp_normalization(node)?,
             "Relu" => {
                 Attributes::of(node, &[])?;
                 let view = self.map(node, 0)?;
@@ -173,6 +212,8 @@ impl<'m> Reader<'m> {
             "Flatten" => self.flatten(node)?,
             "Reshape" => self.reshape(node)?,
             "Squeeze" => self.squeeze(node)?,
+            "Unsqueeze" => self.unsqueeze(node)?,
+            "Transpose" => self.transpose(node)?,
             _ => {
                 return Err(
                     NodeError::new(node, "an operator without an integer form here", OPERATORS).into()

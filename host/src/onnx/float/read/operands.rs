@@ -30,10 +30,27 @@ impl<'m> Reader<'m> {
         })
     }
 
-    /// Input `index` as a feature map.
+    /// Input `index` as a feature map with its channels first and nothing around it.
     pub(super) fn map(&self, node: &'m NodeProto, index: usize) -> Result<View, NodeError> {
+        let view = self.any_map(node, index)?;
+        if view.pads != [0; 4] {
+            return Err(NodeError::new(node, "its input was padded", "a Conv right after Pad"));
+        }
+        if view.channels_last {
+            let accepted =
+                "the picture as [1, channels, height, width], or a Transpose with perm = [0, 3, 1, 2] first";
+            return Err(NodeError::new(node, "its input has the channels last", accepted));
+        }
+        Ok(view)
+    }
+
+    /// Input `index` as a feature map, whatever its form.
+    pub(super) fn any_map(&self, node: &'m NodeProto, index: usize) -> Result<View, NodeError> {
         match self.value(node, index)? {
-            Value::Map(view) => Ok(View { sole: view.sole, ..*view }),
+            Value::Map(view) => Ok(*view),
+            Value::Length(_) => {
+                Err(NodeError::new(node, format!("input {index} is a length"), "an embedding divided by it"))
+            }
             _ => Err(NodeError::new(node, format!("input {index} is a constant"), "a feature map there")),
         }
     }
@@ -46,7 +63,7 @@ impl<'m> Reader<'m> {
         match self.value(node, index)? {
             Value::Stored(proto) => Ok(Some(Tensor::of(proto)?)),
             Value::Constant(tensor) => Ok(Some(tensor.clone())),
-            Value::Map(_) => {
+            Value::Map(_) | Value::Length(_) => {
                 let problem = format!("input {index} ({:?}) is computed", node.input[index]);
                 Err(NodeError::new(node, problem, "a constant there").into())
             }

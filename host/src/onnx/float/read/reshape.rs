@@ -83,4 +83,33 @@ impl<'m> Reader<'m> {
         }
         Ok(View { flat: true, ..view })
     }
+
+    pub(super) fn unsqueeze(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {
+        let attributes = Attributes::of(node, &["axes"])?;
+        let view = self.map(node, 0)?;
+        let axes = self.axes(node, &attributes, 13)?;
+        let mut axes: Vec<i64> = axes.iter().map(|&a| if a < 0 { a.saturating_add(4) } else { a }).collect();
+        axes.sort();
+        if !view.flat || axes != [2, 3] || self.graph.tensors[view.tensor].area() != 1 {
+            let problem = format!("the axes {axes:?} of {:?}", self.dims(view));
+            return Err(NodeError::new(node, problem, "axes [2, 3] of [1, channels]").into());
+        }
+        Ok(View { flat: false, ..view })
+    }
+
+    /// A picture's channels to the front; or an embedding's, of one pixel, anywhere.
+    pub(super) fn transpose(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {
+        let perm = Attributes::of(node, &["perm"])?.ints("perm")?.unwrap_or_default();
+        let view = self.any_map(node, 0)?;
+        let one_pixel = self.graph.tensors[view.tensor].area() == 1 && view.pads == [0; 4];
+        match (view.channels_last, perm) {
+            (true, [0, 3, 1, 2]) => Ok(View { channels_last: false, ..view }),
+            (false, [0, 2, 3, 1]) if one_pixel && !view.flat => Ok(View { flat: true, ..view }),
+            _ => {
+                let problem = format!("perm = {perm:?} of {:?}", self.dims(view));
+                let accepted = "[0, 3, 1, 2] of a picture [1, height, width, channels], or [0, 2, 3, 1] of [1, channels, 1, 1]";
+                Err(NodeError::new(node, problem, accepted).into())
+            }
+        }
+    }
 }
