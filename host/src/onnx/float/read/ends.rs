@@ -33,25 +33,16 @@ pub(super) fn input_map(input: &ValueInfoProto) -> Result<(Map, bool), ReadError
         format!("the input {:?} is {kind} [{}]", input.name, shape.join(", "))
     };
     let sizes: Vec<Option<usize>> = dims.iter().map(size).collect();
-    match sizes.as_slice() {
-        &[batch, Some(channels @ (1 | 3)), Some(height), Some(width)]
-            if matches!(batch, None | Some(0 | 1))
-                && (1..=LARGEST_SIDE).contains(&height)
-                && (1..=LARGEST_SIDE).contains(&width)
-                && tensor.elem_type == DataType::Float as i32 =>
-        {
-            Ok((Map { name: input.name.clone(), channels, height, width }, false))
-        }
-        &[batch, Some(height), Some(width), Some(channels @ (1 | 3))]
-            if matches!(batch, None | Some(0 | 1))
-                && (1..=LARGEST_SIDE).contains(&height)
-                && (1..=LARGEST_SIDE).contains(&width)
-                && tensor.elem_type == DataType::Float as i32 =>
-        {
-            Ok((Map { name: input.name.clone(), channels, height, width }, true))
-        }
-        _ => Err(refuse(problem(), accepted)),
+    let (batch, [channels, height, width], channels_last) = match sizes[..] {
+        [batch, Some(c @ (1 | 3)), Some(h), Some(w)] => (batch, [c, h, w], false),
+        [batch, Some(h), Some(w), Some(c @ (1 | 3))] => (batch, [c, h, w], true),
+        _ => return Err(refuse(problem(), accepted)),
+    };
+    let sides = [height, width].iter().all(|side| (1..=LARGEST_SIDE).contains(side));
+    if !matches!(batch, None | Some(0 | 1)) || !sides || tensor.elem_type != DataType::Float as i32 {
+        return Err(refuse(problem(), accepted));
     }
+    Ok((Map { name: input.name.clone(), channels, height, width }, channels_last))
 }
 
 /// Fixes the sizes that an exporter left open in the input of `model`: `dims` as a whole, in the order of the file.
