@@ -182,6 +182,17 @@ fn exported_net() -> ModelProto {
     n.node("Div", &[length], vec![]).finish()
 }
 
+/// Activations that are curves, one of them in a residual block.
+fn curved_net() -> ModelProto {
+    let mut n = Net::new(7, [3, 28, 20]);
+    n.conv(16, [3, 3], 2, [1; 4], 1).norm().node("HardSwish", &[], vec![]);
+    let skip = n.at.clone();
+    n.conv(32, [1, 1], 1, [0; 4], 1).node("Sigmoid", &[], vec![]).depthwise([3, 3], 1, 1);
+    n.node("HardSigmoid", &[], vec![float("alpha", 0.25)]).conv(16, [1, 1], 1, [0; 4], 1).add(&skip);
+    n.conv(24, [3, 3], 2, [1; 4], 1).node("HardSwish", &[], vec![]).node("GlobalAveragePool", &[], vec![]);
+    n.node("Flatten", &[], vec![]).gemm(24, 32).finish()
+}
+
 fn crops(input: [usize; 3], count: usize) -> Vec<Vec<u8>> {
     let [channels, height, width] = input;
     let mut rng = ChaCha8Rng::seed_from_u64(9);
@@ -306,6 +317,24 @@ fn prove_lattice(model: &ModelProto) -> [usize; 3] {
                             proved[2] += 1;
                         }
                     }
+                    "Sigmoid" | "HardSigmoid" | "HardSwish" => {
+                        let x = dequantized(&source.input[0]);
+                        let attribute =
+                            |name: &str| source.attribute.iter().find(|a| a.name == name).unwrap().f;
+                        let curve = |v: f32| match source.op_type.as_str() {
+                            "Sigmoid" => 1.0 / (1.0 + (-v).exp()),
+                            "HardSigmoid" => (attribute("alpha") * v + attribute("beta")).clamp(0.0, 1.0),
+                            _ => v * (v / 6.0 + 0.5).clamp(0.0, 1.0),
+                        };
+                        let real = |v: i32| (v - x.zero_point as i32) as f32 * x.scale;
+                        let table: Vec<f32> = (-128..=127).map(|v| curve(real(v))).collect();
+                        assert!(
+                            lattice::table_margin(&table, y.scale) >= lattice::TABLE_MARGIN,
+                            "{}",
+                            node.name
+                        );
+                        proved[2] += 1;
+                    }
                     other => assert_eq!(other, "Mul", "only the input's table besides"),
                 }
             }
@@ -360,6 +389,11 @@ fn normalisation_before_convolutions() {
 #[test]
 fn what_exporters_leave_in_a_graph() {
     check(exported_net(), [3, 24, 20], 6.0, [3 + 8 + 8 + 16 + 24 + 24 + 32, 0, 16]);
+}
+
+#[test]
+fn curves_are_tables() {
+    check(curved_net(), [3, 28, 20], 8.0, [16 + 32 + 32 + 16 + 24 + 24 + 32, 1, 4]);
 }
 
 #[test]
@@ -481,11 +515,11 @@ fn what_is_not_taken_is_named() {
         g.node[0].attribute.push(a);
     };
     assert_eq!(
-        told(|g| g.node[2].op_type = "HardSwish".into()),
-        "node \"PRelu10\" (HardSwish): an operator without an integer form here\n  between tensors \
+        told(|g| g.node[2].op_type = "Softplus".into()),
+        "node \"PRelu10\" (Softplus): an operator without an integer form here\n  between tensors \
          \"BatchNormalization8\", \"k9\" and \"PRelu10\"\n  accepted: Conv, BatchNormalization, Relu, Clip, LeakyRelu, \
-         PRelu, Add, Sub, Mul and Div by constants, Gemm, MatMul, Flatten, Reshape, Squeeze, Unsqueeze, Transpose at the \
-         ends, Pad before a Conv, AveragePool, GlobalAveragePool, ReduceMean over the map, ReduceL2 and Div or \
+         PRelu, Sigmoid, HardSigmoid, HardSwish, Add, Sub, Mul and Div by constants, Gemm, MatMul, Flatten, Reshape, \
+         Squeeze, Unsqueeze, Transpose at the ends, Pad before a Conv, AveragePool, GlobalAveragePool, ReduceMean over the map, ReduceL2 and Div or \
          LpNormalization of the embedding, Identity, Dropout, Constant"
     );
     assert_eq!(

@@ -32,15 +32,14 @@ struct Stream {
     producers: Vec<usize>,
     /// Convolutions that read one of them.
     consumers: Vec<usize>,
+    /// The graph's ends, and what a curve makes or reads: these values are what they are.
+    fixed: bool,
 }
 
 /// `graph` with like channels, the same function as long as no activation is beyond what was observed.
 pub(super) fn equalize(graph: &FloatGraph, observed: &[Observed]) -> FloatGraph {
     let mut equal = graph.clone();
-    // The values of the ends are what they are.
-    let ends = [0, graph.embedding()];
-    let inner = |s: &Stream| !s.tensors.is_empty() && !ends.iter().any(|end| s.tensors.contains(end));
-    for stream in streams(graph).into_iter().filter(inner) {
+    for stream in streams(graph).into_iter().filter(|s| !s.fixed) {
         let factors = factors(graph, observed, &stream);
         for &layer in &stream.producers {
             if let Op::Conv(conv) = &mut equal.layers[layer].op {
@@ -60,7 +59,7 @@ pub(super) fn equalize(graph: &FloatGraph, observed: &[Observed]) -> FloatGraph 
 /// its stream, relative to their ranges. 1 where nothing does.
 pub(super) fn importance(graph: &FloatGraph, observed: &[Observed]) -> Vec<Vec<f64>> {
     let mut importance: Vec<Vec<f64>> = graph.tensors.iter().map(|t| vec![1.0; t.channels]).collect();
-    for stream in streams(graph).iter().filter(|s| !s.tensors.is_empty() && !s.consumers.is_empty()) {
+    for stream in streams(graph).iter().filter(|s| !s.consumers.is_empty()) {
         let errors = Errors::of(graph, observed, stream, 1.0);
         stream.tensors.iter().for_each(|&t| importance[t].clone_from(&errors.values));
     }
@@ -70,7 +69,7 @@ pub(super) fn importance(graph: &FloatGraph, observed: &[Observed]) -> Vec<Vec<f
 /// The graph's tensors by what slopes and sums bind together.
 fn streams(graph: &FloatGraph) -> Vec<Stream> {
     let mut of: Vec<TensorId> = (0..graph.tensors.len()).collect();
-    for layer in graph.layers.iter().filter(|l| !matches!(l.op, Op::Conv(_))) {
+    for layer in graph.layers.iter().filter(|l| matches!(l.op, Op::Slope(_) | Op::Add)) {
         for &input in &layer.inputs {
             let (from, to) = (of[input], of[layer.output]);
             of.iter_mut().filter(|s| **s == from).for_each(|s| *s = to);
@@ -80,10 +79,19 @@ fn streams(graph: &FloatGraph) -> Vec<Stream> {
     for (tensor, &stream) in of.iter().enumerate() {
         streams[stream].tensors.push(tensor);
     }
-    for (at, layer) in graph.layers.iter().enumerate().filter(|(_, l)| matches!(l.op, Op::Conv(_))) {
-        streams[of[layer.output]].producers.push(at);
-        streams[of[layer.inputs[0]]].consumers.push(at);
+    for (at, layer) in graph.layers.iter().enumerate() {
+        let [read, made] = [layer.inputs[0], layer.output].map(|tensor| of[tensor]);
+        match layer.op {
+            Op::Conv(_) => {
+                streams[made].producers.push(at);
+                streams[read].consumers.push(at);
+            }
+            Op::Curve(_) => [read, made].iter().for_each(|&stream| streams[stream].fixed = true),
+            Op::Slope(_) | Op::Add => {}
+        }
     }
+    [0, graph.embedding()].iter().for_each(|&end| streams[of[end]].fixed = true);
+    streams.retain(|stream| !stream.tensors.is_empty());
     streams
 }
 

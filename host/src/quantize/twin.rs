@@ -125,6 +125,10 @@ impl<'g> Twin<'g> {
                 let add = |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).map(|(a, b)| a + b).collect();
                 Ok(input.par_iter().zip(other).map(add).collect())
             }
+            Op::Curve(curve) => {
+                let bend = |values: &Vec<f32>| values.iter().map(|&v| curve.at(v)).collect();
+                Ok(input.par_iter().map(bend).collect())
+            }
             Op::Slope(slopes) => {
                 let area = self.graph.tensors[layer.output].area();
                 let bend = |(at, &v): (usize, &f32)| {

@@ -13,7 +13,7 @@ use super::rounding::Rounding;
 use super::twin::{Residual, Twin};
 use super::{ImportError, LayerRow, Progress, equalize};
 use crate::onnx::build::{GraphBuilder, float, int, value};
-use crate::onnx::float::{Clamp, Conv, FloatGraph, Layer, Op, TensorId, conv_attributes};
+use crate::onnx::float::{Clamp, Conv, Curve, FloatGraph, Layer, Op, TensorId, conv_attributes, curve_node};
 
 /// What is known of a layer once it is written.
 struct Done {
@@ -84,6 +84,7 @@ pub(super) fn quantize(
             Op::Conv(conv) => walk.conv(layer, conv, (rule, wanted), &twin.residual(layer, &exact)?),
             Op::Add => walk.sum(layer, (rule, wanted)),
             Op::Slope(slopes) => walk.slope(layer, slopes, (rule, wanted)),
+            Op::Curve(curve) => walk.curve(layer, *curve, (rule, wanted)),
         }?;
         twin.advance(layer, exact, &meant, walk.tensor(layer.output)?.quantization)?;
         walk.meant.push(meant);
@@ -289,6 +290,40 @@ impl Walk<'_> {
         self.builder.node("QuantizeLinear", &[&after, &ys, &yz], &name, vec![]);
         self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
         Ok(meant)
+    }
+}
+
+impl Walk<'_> {
+    /// A function of int8, the same for all channels: every entry of its table stays off the rounding boundaries, by more than the
+    /// runtimes' own forms of the curve differ.
+    fn curve(
+        &mut self,
+        layer: &Layer,
+        curve: Curve,
+        (rule, mut output): (Rule, Quantization),
+    ) -> Result<Op, ImportError> {
+        let input = self.tensor(layer.inputs[0])?;
+        let Quantization { scale, zero_point } = input.quantization;
+        let real = |q: i32| (q - i32::from(zero_point)) as f32 * scale;
+        let values: Vec<f32> = (-128..=127).map(|q| curve.at(real(q))).collect();
+        let placed = place_table_scale(output.scale, &values);
+        let (scale, moved) = placed.ok_or_else(|| {
+            let problem =
+                format!("no scale near {} keeps its table off the rounding boundaries", output.scale);
+            lattice(layer, problem, "activations of ordinary sizes")
+        })?;
+        output.scale = scale;
+        fits(layer, output)?;
+        let name = self.name(&layer.name);
+        let [xs, xz] = self.scalars(&format!("{name}/x"), input.quantization);
+        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
+        let [before, after] = ["x", "bent"].map(|n| self.name(&format!("{name}/{n}")));
+        let (operator, attributes) = curve_node(curve);
+        self.builder.node("DequantizeLinear", &[&input.name, &xs, &xz], &before, vec![]);
+        self.builder.node(operator, &[&before], &after, attributes);
+        self.builder.node("QuantizeLinear", &[&after, &ys, &yz], &name, vec![]);
+        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
+        Ok(Op::Curve(curve))
     }
 }
 

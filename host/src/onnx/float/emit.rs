@@ -4,7 +4,7 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto, tensor_proto::DataType};
 
 use std::collections::HashMap;
 
-use super::{Clamp, Conv, FloatGraph, Layer, Op, TensorId};
+use super::{Clamp, Conv, Curve, FloatGraph, Layer, Op, TensorId};
 use crate::onnx::build::{GraphBuilder, float, int, ints, value};
 use crate::quantize::lattice::Quantization;
 
@@ -59,6 +59,10 @@ fn emit(g: &mut GraphBuilder, layer: &Layer, graph: &FloatGraph, rounded: Option
         Op::Slope(slopes) if slopes.len() == 1 => {
             g.node("LeakyRelu", &[&inputs[0]], &raw, vec![float("alpha", slopes[0])]);
         }
+        Op::Curve(curve) => {
+            let (operator, attributes) = curve_node(*curve);
+            g.node(operator, &[&inputs[0]], &raw, attributes);
+        }
         Op::Slope(slopes) => {
             let channels = graph.tensors[layer.output].channels;
             let s = g.f32s(&format!("{output}_s"), &[channels, 1, 1], slopes);
@@ -86,6 +90,17 @@ fn round(g: &mut GraphBuilder, exact: &str, output: &str, q: &Quantization) {
     g.node("Round", &[&counted], &whole, vec![]);
     g.node("Clip", &[&whole, &lo, &hi], &cut, vec![]);
     g.node("Mul", &[&cut, &scale], output, vec![]);
+}
+
+/// The operator and the attributes of a curve.
+pub fn curve_node(curve: Curve) -> (&'static str, Vec<tract_onnx::pb::AttributeProto>) {
+    match curve {
+        Curve::Sigmoid => ("Sigmoid", vec![]),
+        Curve::HardSigmoid { alpha, beta } => {
+            ("HardSigmoid", vec![float("alpha", alpha), float("beta", beta)])
+        }
+        Curve::HardSwish => ("HardSwish", vec![]),
+    }
 }
 
 /// The attributes that a Conv and a QLinearConv share.

@@ -1,7 +1,7 @@
 //! A float embedder as a small typed graph.
 //!
 //! Whatever the ONNX file says in its many ways (batch normalisation, Gemm, MatMul and Add, Flatten, global pooling)
-//! comes out as three operators over feature maps, every one of them checked: sizes agree, weights are finite, the
+//! comes out as four operators over feature maps, every one of them checked: sizes agree, weights are finite, the
 //! order is topological. A fully connected layer is a convolution whose kernel covers the whole map, an average a
 //! depthwise one, batch normalisation and arithmetic with constants are folded into the convolution before them or are a
 //! depthwise 1x1 convolution. That an embedding is brought to unit length is left out: only its direction is compared.
@@ -12,7 +12,7 @@ mod read;
 mod shape;
 mod windows;
 
-pub use emit::conv_attributes;
+pub use emit::{conv_attributes, curve_node};
 pub use error::{NodeError, ReadError};
 pub use read::fix_input;
 
@@ -128,6 +128,35 @@ pub enum Op {
     /// One input, its negative values multiplied by a slope: one for all channels or one each. Relu has slope 0, a
     /// clip alone slope 1.
     Slope(Vec<f32>),
+    /// One input, each value by itself through a curve.
+    Curve(Curve),
+}
+
+/// A smooth or bent function of one value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Curve {
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+    /// `alpha x + beta`, cut to 0 ... 1.
+    HardSigmoid {
+        /// The slope.
+        alpha: f32,
+        /// The value at 0.
+        beta: f32,
+    },
+    /// `x` times `x / 6 + 1 / 2` cut to 0 ... 1.
+    HardSwish,
+}
+
+impl Curve {
+    /// The value at `x`.
+    pub fn at(self, x: f32) -> f32 {
+        match self {
+            Curve::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Curve::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
+            Curve::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        }
+    }
 }
 
 /// The range that a layer's values are cut to.

@@ -5,7 +5,7 @@ use tract_onnx::pb::NodeProto;
 use super::{Reader, View};
 use crate::onnx::float::error::{NodeError, ReadError};
 use crate::onnx::float::windows::Attributes;
-use crate::onnx::float::{Clamp, Op};
+use crate::onnx::float::{Clamp, Curve, Op};
 
 impl<'m> Reader<'m> {
     /// Cuts to `lo..=hi`: in the layer before, or as a layer of its own.
@@ -64,6 +64,31 @@ impl<'m> Reader<'m> {
         let shared = slopes.iter().all(|s| *s == slopes[0]);
         let slopes = if shared { slopes[..1].to_vec() } else { slopes };
         self.layer(node, Op::Slope(slopes), vec![view.tensor], shape, view.flat)
+    }
+
+    /// A function of each value by itself.
+    pub(super) fn curve(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {
+        let curve = match node.op_type.as_str() {
+            "HardSigmoid" => {
+                let attributes = Attributes::of(node, &["alpha", "beta"])?;
+                let [alpha, beta] = [("alpha", 0.2), ("beta", 0.5)]
+                    .map(|(name, default)| attributes.float(name).map(|value| value.unwrap_or(default)));
+                let (alpha, beta) = (alpha?, beta?);
+                if !(alpha.is_finite() && beta.is_finite()) {
+                    let problem = format!("attributes alpha = {alpha}, beta = {beta}");
+                    return Err(NodeError::new(node, problem, "finite values").into());
+                }
+                Curve::HardSigmoid { alpha, beta }
+            }
+            name => {
+                Attributes::of(node, &[])?;
+                if name == "Sigmoid" { Curve::Sigmoid } else { Curve::HardSwish }
+            }
+        };
+        let view = self.map(node, 0)?;
+        let map = &self.graph.tensors[view.tensor];
+        let shape = [map.channels, map.height, map.width];
+        self.layer(node, Op::Curve(curve), vec![view.tensor], shape, view.flat)
     }
 
     pub(super) fn prelu(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {

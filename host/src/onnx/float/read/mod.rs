@@ -21,7 +21,7 @@ pub use ends::fix_input;
 use ends::input_map;
 
 /// What the reader takes, for the error about an operator that it does not.
-const OPERATORS: &str = "Conv, BatchNormalization, Relu, Clip, LeakyRelu, PRelu, Add, Sub, Mul and Div by constants, Gemm, MatMul, \
+const OPERATORS: &str = "Conv, BatchNormalization, Relu, Clip, LeakyRelu, PRelu, Sigmoid, HardSigmoid, HardSwish, Add, Sub, Mul and Div by constants, Gemm, MatMul, \
     Flatten, Reshape, Squeeze, Unsqueeze, Transpose at the ends, Pad before a Conv, AveragePool, GlobalAveragePool, ReduceMean over \
     the map, ReduceL2 and Div or LpNormalization of the embedding, Identity, Dropout, Constant";
 
@@ -209,6 +209,7 @@ impl<'m> Reader<'m> {
                 self.slope(node, vec![slope])?
             }
             "PRelu" => self.prelu(node)?,
+            "Sigmoid" | "HardSigmoid" | "HardSwish" => self.curve(node)?,
             "Flatten" => self.flatten(node)?,
             "Reshape" => self.reshape(node)?,
             "Squeeze" => self.squeeze(node)?,
