@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use arcgate::engine::{Kind, Model};
-use arcgate_tests::data;
+use arcgate::onnx::file;
+use arcgate::onnx::metadata::FloatInput;
+use arcgate::quantize::{self, ImportOptions};
 use arcgate_tests::program::arcgate;
+use arcgate_tests::{data, nets};
 use rayon::prelude::*;
 
 /// A Python with onnxruntime, which `tests/run` makes; without one a line that says so.
@@ -104,6 +107,42 @@ fn the_shipped_model_on_portraits() {
         })
         .collect();
     compare(&python, &data::workspace().join("models/synth-s/synth-s.onnx"), &flat, &[]);
+}
+
+#[test]
+fn every_operator_that_is_taken() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let nets = [
+        ("prelu", [3, 28, 20], nets::prelu_net()),
+        ("residual", [3, 112, 96], nets::residual_net()),
+        ("grey", [1, 16, 24], nets::grey_net()),
+        ("pre-activation", [3, 24, 24], nets::pre_activation_net()),
+        ("exported", [3, 24, 20], nets::exported_net()),
+        ("curved", [3, 28, 20], nets::curved_net()),
+    ];
+    for (name, input, net) in nets {
+        let crops = nets::crops(input, 96);
+        let [channels, height, width] = input;
+        let order = if channels == 1 { "grey" } else { "rgb" };
+        let (mean, std) = (vec![0.5; channels], vec![0.25; channels]);
+        let like = FloatInput { order: order.into(), mean, std, template: None };
+        let (calibration, shown) = crops.split_at(32);
+        let imported = quantize::import(&net, calibration, &ImportOptions::new(like, name), &|_| ());
+        let model = folder.path().join(format!("{name}.onnx"));
+        file::write(&model, &imported.unwrap_or_else(|e| panic!("{name}: {e}")).model).expect("a file");
+        let photos: Vec<PathBuf> = shown
+            .iter()
+            .enumerate()
+            .map(|(i, crop)| {
+                let path = folder.path().join(format!("{name}-{i}.png"));
+                let colour = if channels == 1 { image::ColorType::L8 } else { image::ColorType::Rgb8 };
+                image::save_buffer(&path, crop, width as u32, height as u32, colour).expect("a picture");
+                path
+            })
+            .collect();
+        compare(&python, &model, &photos, &[]);
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Float ONNX to int8 QOperator ONNX with its scales on the lattice.
 //!
-//! [`import`] reads the float graph, runs it through tract on calibration crops, chooses a range for every tensor, walks
-//! the graph in order placing each scale where all runtimes agree (see [`lattice`]), and measures what the rounding did
-//! to the embeddings on crops that were held back.
+//! [`import`] reads the float graph and runs it through tract on calibration crops; brings the channels of each tensor to like
+//! ranges; walks the graph in order, with what int8 has made of the crops so far beside what they are in float: it chooses
+//! each tensor's range by the error it causes, places its scale where all runtimes agree (see [`lattice`]) and rounds weights
+//! so that they make up for one another's errors; and measures what all that did to the embeddings on crops that were held
+//! back.
 
 mod blame;
 mod calibrate;
