@@ -47,6 +47,8 @@ enum What {
     Pairs(PairsArgs),
     /// A verification set in one file, as InsightFace has them: lfw.bin, cfp_fp.bin, agedb_30.bin.
     Bin(BinArgs),
+    /// Open-set identification on a folder with a folder an identity: FNIR at FPIR, strangers among the searches.
+    Openset(super::eval_openset::Args),
     /// Omniglot: one-shot classification of handwritten characters, 20 runs of 20 classes.
     Omniglot(super::eval_omniglot::Args),
 }
@@ -89,10 +91,10 @@ struct BinArgs {
 }
 
 #[derive(clap::Args, Debug)]
-struct Common {
+pub(super) struct Common {
     /// An int8 .onnx or a .plan; with --engine float a float .onnx.
     #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    pub(super) model: PathBuf,
     /// What runs the model.
     #[arg(long, value_enum, default_value_t = EngineName::Plan)]
     engine: EngineName,
@@ -109,7 +111,18 @@ struct Common {
     #[arg(long)]
     order: Option<String>,
     #[command(flatten)]
-    faces: shared::FaceArgs,
+    pub(super) faces: shared::FaceArgs,
+}
+
+impl Common {
+    /// What runs the model, for people and JSON.
+    pub(super) fn engine_name(&self) -> &'static str {
+        match self.engine {
+            EngineName::Plan => "plan",
+            EngineName::Tract => "tract",
+            EngineName::Float => "float",
+        }
+    }
 }
 
 /// What runs a model.
@@ -132,6 +145,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         What::Lfw(args) => run_lfw(&args, ui)?,
         What::Pairs(args) => run_pairs(&args, ui)?,
         What::Bin(args) => run_bin(&args, ui)?,
+        What::Openset(args) => super::eval_openset::run(&args, ui)?,
         What::Omniglot(args) => super::eval_omniglot::run(&args, ui)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -214,7 +228,7 @@ fn run_bin(args: &BinArgs, ui: &Ui) -> anyhow::Result<()> {
 }
 
 /// The engines that were asked for, the model's first, and what the model's crops are.
-fn engines(common: &Common) -> anyhow::Result<(Vec<Engine>, ModelInfo)> {
+pub(super) fn engines(common: &Common) -> anyhow::Result<(Vec<Engine>, ModelInfo)> {
     let said =
         float::Said { mean: common.mean.clone(), std: common.std.clone(), order: common.order.clone() };
     let kind = match common.engine {
@@ -315,11 +329,7 @@ fn tell(
             .map(|at| all_pairs(&labelled(identities, embedded, at), &ALL_RATES.map(|r| r.0)))
             .collect(),
     };
-    let engine = match common.engine {
-        EngineName::Plan => "plan",
-        EngineName::Tract => "tract",
-        EngineName::Float => "float",
-    };
+    let engine = common.engine_name();
 
     ui.say(format!(
         "{name}: {} pairs, {} images in {seconds:.0} s, engine {engine}, model {}",

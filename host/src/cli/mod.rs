@@ -9,6 +9,7 @@ mod device;
 mod enroll;
 mod eval;
 mod eval_omniglot;
+mod eval_openset;
 mod gallery;
 mod identify;
 mod import;
