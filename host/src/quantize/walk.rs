@@ -291,9 +291,7 @@ impl Walk<'_> {
         self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
         Ok(meant)
     }
-}
 
-impl Walk<'_> {
     /// A function of int8, the same for all channels: every entry of its table stays off the rounding boundaries, by more than the
     /// runtimes' own forms of the curve differ.
     fn curve(
