@@ -5,21 +5,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use arcgate_firmware::engine::ModelInfo;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::measured::Measured;
 use super::shared;
 use crate::data::verification::VerificationSet;
 use crate::data::{self, Identity, ImageSet, LandmarksCsv, LeftOut, lfw};
-use crate::engine::{Kind, Model};
 use crate::eval::all_pairs::{AllPairs, Labelled, all_pairs};
 use crate::eval::embed::{CENTRE_SHARE, Embedded, Engine, NoFace, cosine, embed_crops, embed_set};
-use crate::eval::float;
 use crate::eval::interval::wilson95;
 use crate::eval::pairs::{self, IndexPair};
 use crate::eval::verification::{Score, Scores};
-use crate::onnx::metadata::Metadata;
 use crate::photo::{self, Finder, Photo};
 use crate::ui::{Ui, table, thousands};
 
@@ -56,7 +53,7 @@ enum What {
 #[derive(clap::Args, Debug)]
 struct LfwArgs {
     #[command(flatten)]
-    common: Common,
+    measured: Measured,
     /// The folder that holds lfw/ and lfw-protocol/ [default: $ARCGATE_DATA, else ../shared/data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -70,7 +67,7 @@ struct PairsArgs {
     /// Folder per identity: DIR/NAME/*.jpg; DIR/landmarks.csv is used when it is there.
     dir: PathBuf,
     #[command(flatten)]
-    common: Common,
+    measured: Measured,
     /// Pairs of each kind (one identity, two identities), at most.
     #[arg(long, value_name = "N", default_value_t = 10_000, conflicts_with = "all")]
     pairs: usize,
@@ -87,53 +84,7 @@ struct BinArgs {
     /// The file. Its images are faces aligned to the common template already; a model of framed pictures takes them whole.
     file: PathBuf,
     #[command(flatten)]
-    common: Common,
-}
-
-#[derive(clap::Args, Debug)]
-pub(super) struct Common {
-    /// An int8 .onnx or a .plan; with --engine float a float .onnx.
-    #[arg(long, value_name = "FILE")]
-    pub(super) model: PathBuf,
-    /// What runs the model.
-    #[arg(long, value_enum, default_value_t = EngineName::Plan)]
-    engine: EngineName,
-    /// The float .onnx that the model was made from: cosines between the two, and its own figures.
-    #[arg(long, value_name = "FILE")]
-    float: Option<PathBuf>,
-    /// What the float model's input had subtracted, one value a channel, 0..1 is the full range [default: the model's metadata].
-    #[arg(long, value_delimiter = ',', value_name = "R,G,B", allow_hyphen_values = true)]
-    mean: Option<Vec<f32>>,
-    /// What it was divided by, in the same units [default: the model's metadata].
-    #[arg(long, value_delimiter = ',', value_name = "R,G,B")]
-    std: Option<Vec<f32>>,
-    /// The float model's channel order: rgb, bgr or grey [default: the model's metadata, else rgb or grey].
-    #[arg(long)]
-    order: Option<String>,
-    #[command(flatten)]
-    pub(super) faces: shared::FaceArgs,
-}
-
-impl Common {
-    /// What runs the model, for people and JSON.
-    pub(super) fn engine_name(&self) -> &'static str {
-        match self.engine {
-            EngineName::Plan => "plan",
-            EngineName::Tract => "tract",
-            EngineName::Float => "float",
-        }
-    }
-}
-
-/// What runs a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum EngineName {
-    /// The plan's interpreter, as on a device.
-    Plan,
-    /// tract's optimized int8 graph: the oracle, slow.
-    Tract,
-    /// tract on a float model.
-    Float,
+    measured: Measured,
 }
 
 /// Runs the command.
@@ -174,7 +125,7 @@ fn run_lfw(args: &LfwArgs, ui: &Ui) -> anyhow::Result<()> {
         })
         .collect();
     let identities = if args.all_pairs { set.identities() } else { Vec::new() };
-    measure("LFW", &set, (&pairs, &identities), NoFace::Centre, &args.common, ui)
+    measure("LFW", &set, (&pairs, &identities), NoFace::Centre, &args.measured, ui)
 }
 
 fn run_pairs(args: &PairsArgs, ui: &Ui) -> anyhow::Result<()> {
@@ -183,7 +134,7 @@ fn run_pairs(args: &PairsArgs, ui: &Ui) -> anyhow::Result<()> {
     let pairs =
         if args.all { pairs::all(&identities) } else { pairs::sample(&identities, args.pairs, args.seed) };
     let pairs = pairs.with_context(|| args.dir.display().to_string())?;
-    measure(&args.dir.display().to_string(), &set, (&pairs, &[]), NoFace::LeaveOut, &args.common, ui)
+    measure(&args.dir.display().to_string(), &set, (&pairs, &[]), NoFace::LeaveOut, &args.measured, ui)
 }
 
 /// Folds of a verification set: its pairs in ten runs, as its publishers count them.
@@ -191,7 +142,7 @@ const FOLDS: usize = 10;
 
 fn run_bin(args: &BinArgs, ui: &Ui) -> anyhow::Result<()> {
     let set = VerificationSet::read(&args.file)?;
-    let (engines, info) = engines(&args.common)?;
+    let (engines, info) = args.measured.engines()?;
     let started = std::time::Instant::now();
     let crop = |(i, bytes): (usize, &[u8])| -> Result<(usize, Vec<u8>), LeftOut> {
         let name = PathBuf::from(format!("{}[{i}]", args.file.display()));
@@ -224,51 +175,7 @@ fn run_bin(args: &BinArgs, ui: &Ui) -> anyhow::Result<()> {
         .map(|(i, &same)| IndexPair { first: 2 * i, second: 2 * i + 1, same, fold: fold(i) })
         .collect();
     let name = shared::file_name(&args.file);
-    tell(&name, (&pairs, &[]), &embedded, (engines.len(), started.elapsed()), &args.common, ui)
-}
-
-/// The engines that were asked for, the model's first, and what the model's crops are.
-pub(super) fn engines(common: &Common) -> anyhow::Result<(Vec<Engine>, ModelInfo)> {
-    let said =
-        float::Said { mean: common.mean.clone(), std: common.std.clone(), order: common.order.clone() };
-    let kind = match common.engine {
-        EngineName::Float => {
-            let (engine, info) = float::open(&common.model, &said, None)?;
-            return match &common.float {
-                None => Ok((vec![Engine::Float(engine)], info)),
-                Some(_) => anyhow::bail!(
-                    "--float compares an int8 model with its float one\n  accepted: --engine plan or tract with it"
-                ),
-            };
-        }
-        EngineName::Plan => Kind::Plan,
-        EngineName::Tract => Kind::Tract,
-    };
-    let model = Model::open(&common.model)?;
-    let info = model.info().clone();
-    let metadata = model.onnx().map(Metadata::of).transpose()?;
-    let mut engines = vec![Engine::Int8(Box::new(model), kind)];
-    if let Some(path) = &common.float {
-        let (engine, theirs) = float::open(path, &said, metadata.as_ref())?;
-        // One crop serves both engines.
-        if (theirs.width, theirs.height, theirs.order.channels())
-            != (info.width, info.height, info.order.channels())
-        {
-            anyhow::bail!(
-                "{} takes {}x{} with {} channels, {} takes {}x{} with {}\n  accepted: the float model that the int8 one was made from",
-                path.display(),
-                theirs.width,
-                theirs.height,
-                theirs.order.channels(),
-                common.model.display(),
-                info.width,
-                info.height,
-                info.order.channels()
-            );
-        }
-        engines.push(Engine::Float(engine));
-    }
-    Ok((engines, info))
+    tell(&name, (&pairs, &[]), &embedded, (engines.len(), started.elapsed()), &args.measured, ui)
 }
 
 /// Embeds the images of the pairs and of the identities, and tells the figures: of the pairs, and of all pairs of the identities.
@@ -277,11 +184,11 @@ fn measure(
     set: &ImageSet,
     (pairs, identities): (&[IndexPair], &[Identity]),
     no_face: NoFace,
-    common: &Common,
+    measured: &Measured,
     ui: &Ui,
 ) -> anyhow::Result<()> {
-    let (engines, info) = engines(common)?;
-    let finder = Finder::new(common.faces.detector()?, common.faces.landmarks_or(set.landmarks.clone())?);
+    let (engines, info) = measured.engines()?;
+    let finder = Finder::new(measured.faces.detector()?, measured.faces.landmarks_or(set.landmarks.clone())?);
     let mut images: Vec<usize> = pairs.iter().flat_map(|p| [p.first, p.second]).collect();
     images.extend(identities.iter().flat_map(|identity| &identity.images));
     images.sort_unstable();
@@ -291,7 +198,7 @@ fn measure(
     let each: Vec<&Engine> = engines.iter().collect();
     let embedded = embed_set(set, &images, (&finder, no_face), &info, &each, || bar.inc(1))?;
     bar.finish_and_clear();
-    tell(name, (pairs, identities), &embedded, (engines.len(), started.elapsed()), common, ui)
+    tell(name, (pairs, identities), &embedded, (engines.len(), started.elapsed()), measured, ui)
 }
 
 /// Scores the pairs of embedded images and prints the figures.
@@ -300,7 +207,7 @@ fn tell(
     (pairs, identities): (&[IndexPair], &[Identity]),
     embedded: &Embedded,
     (engines, took): (usize, Duration),
-    common: &Common,
+    measured: &Measured,
     ui: &Ui,
 ) -> anyhow::Result<()> {
     let seconds = took.as_secs_f64();
@@ -329,13 +236,13 @@ fn tell(
             .map(|at| all_pairs(&labelled(identities, embedded, at), &ALL_RATES.map(|r| r.0)))
             .collect(),
     };
-    let engine = common.engine_name();
+    let engine = measured.engine_name();
 
     ui.say(format!(
         "{name}: {} pairs, {} images in {seconds:.0} s, engine {engine}, model {}",
         thousands(scores.as_slice().len() as u64),
         thousands(embedded.vectors.len() as u64),
-        shared::file_name(&common.model)
+        shared::file_name(&measured.model)
     ));
     let mut header = vec![String::new(), engine.to_owned()];
     header.extend(float.is_some().then(|| "float".to_owned()));
@@ -377,7 +284,7 @@ fn tell(
 
     let mut out = figures.json();
     out["engine"] = json!(engine);
-    out["model"] = json!(common.model.display().to_string());
+    out["model"] = json!(measured.model.display().to_string());
     out["pairs"] = json!(scores.as_slice().len());
     out["images"] = json!(embedded.vectors.len());
     out["left_out"] = json!(embedded.left_out.len());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::eval::{Common, engines};
+use super::measured::Measured;
 use super::shared;
 use crate::data::ImageSet;
 use crate::eval::bootstrap::{Draw, draws, interval95};
@@ -27,7 +27,7 @@ pub struct Args {
     /// Folder per identity: DIR/NAME/*.jpg; DIR/landmarks.csv is used when it is there.
     dir: PathBuf,
     #[command(flatten)]
-    common: Common,
+    measured: Measured,
     /// Identities enrolled at a time [default: half of those with enough images].
     #[arg(long, value_name = "N")]
     enrolled: Option<usize>,
@@ -56,8 +56,8 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 /// When the model or the folder cannot be used, or has too few identities.
 pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
     let set = ImageSet::open(&args.dir)?;
-    let (engines, info) = engines(&args.common)?;
-    let faces = &args.common.faces;
+    let (engines, info) = args.measured.engines()?;
+    let faces = &args.measured.faces;
     let finder = Finder::new(faces.detector()?, faces.landmarks_or(set.landmarks.clone())?);
     let of_person: Vec<Vec<usize>> = set.identities().into_iter().map(|identity| identity.images).collect();
     let images: Vec<usize> = of_person.concat();
@@ -123,7 +123,7 @@ fn tell(
         thousands(mated as u64),
         thousands(non_mated as u64),
         args.galleries,
-        shared::file_name(&args.common.model)
+        shared::file_name(&args.measured.model)
     ));
     let share = |value: f64, interval: Option<(f64, f64)>| {
         let interval =
@@ -132,7 +132,7 @@ fn tell(
     };
     let head = ["", &format!("FNIR at FPIR {} %, %", 100.0 * args.fpir), "FPIR, %", "threshold, degrees"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let names = [args.common.engine_name(), "float"];
+    let names = [args.measured.engine_name(), "float"];
     let mut found: Vec<Value> = Vec::new();
     for (at, name) in names.iter().enumerate().take(searches.len()) {
         let rates = searches[at].rates(args.fpir, &plain);
@@ -160,8 +160,8 @@ fn tell(
             (json!(less), json!(interval.map(|(lo, hi)| [lo, hi])));
     }
     for (key, value) in [
-        ("model", json!(args.common.model.display().to_string())),
-        ("engine", json!(args.common.engine_name())),
+        ("model", json!(args.measured.model.display().to_string())),
+        ("engine", json!(args.measured.engine_name())),
         ("identities", json!(people)),
         ("enrolled", json!(enrolled)),
         ("mated", json!(mated)),

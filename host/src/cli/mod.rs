@@ -14,6 +14,7 @@ mod gallery;
 mod identify;
 mod import;
 mod inspect;
+mod measured;
 mod people;
 mod shared;
 mod simulate;
