@@ -1,7 +1,7 @@
 //! What the losses by angle share: cosines to the class weights, the target among them, scales.
 
 use burn::module::Param;
-use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor};
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::unit_rows;
 use crate::net::normal;
@@ -11,12 +11,20 @@ use crate::synth::dice::Dice;
 pub(super) const EPSILON: f64 = 1e-6;
 
 /// Fresh class weights [c, d]; only their direction matters.
+///
+/// In a plane they begin evenly spread: there a class cannot pass another without lying on it, and classes that begin close
+/// together stay so.
 pub(super) fn class_weights(
     classes: usize,
     dimension: usize,
     dice: &mut Dice,
     device: &Device,
 ) -> Param<Tensor<2>> {
+    if dimension == 2 {
+        let turn = |class: usize| class as f32 / classes as f32 * std::f32::consts::TAU;
+        let directions: Vec<f32> = (0..classes).map(turn).flat_map(|turn| [turn.cos(), turn.sin()]).collect();
+        return Param::from_tensor(Tensor::from_data(TensorData::new(directions, [classes, 2]), device));
+    }
     normal([classes, dimension], (1.0 / dimension as f32).sqrt(), dice, device)
 }
 
@@ -56,6 +64,19 @@ pub(super) fn falling(cosine: Tensor<2>, half_turns: Tensor<2>) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_of_a_plane_begin_evenly_spread() {
+        let device = Device::flex();
+        let weights = class_weights(8, 2, &mut Dice::new(1, 0, 0, 0), &device).val();
+        let cosines = unit_rows(weights.clone()).matmul(unit_rows(weights).transpose());
+        let nearest = std::f32::consts::FRAC_PI_4.cos();
+        for (at, row) in cosines.into_data().try_to_vec::<f32>().unwrap().chunks(8).enumerate() {
+            let others = row.iter().enumerate().filter(|(class, _)| *class != at).map(|(_, cosine)| *cosine);
+            let most = others.fold(-1.0, f32::max);
+            assert!((most - nearest).abs() < 1e-5, "class {at} is {most} from another");
+        }
+    }
 
     #[test]
     fn the_scale_follows_the_number_of_classes() {

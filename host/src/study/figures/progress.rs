@@ -59,7 +59,7 @@ impl Figure for Progress<'_> {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(SeriesLabelPosition::LowerRight)
             .border_style(TRANSPARENT)
             .background_style(WHITE.mix(0.8))
             .label_font(("sans-serif", 15))
