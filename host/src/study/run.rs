@@ -94,12 +94,14 @@ pub fn train(
             let before = || lines.iter().rev().map(|line| line.images_per_second).find(|&s| s > 0.0);
             let speed = Some(trained.status.images_per_second).filter(|&s| s > 0.0).or_else(before);
             let speed = speed.unwrap_or(f64::MAX);
-            let curve = lines.iter().filter_map(|line| {
-                Some(Point { seconds: line.images as f64 / speed, accuracy: line.accuracy? })
-            });
+            // To the millisecond: of so few digits a record that is read again says the same.
+            let seconds = |images: usize| (1000.0 * images as f64 / speed).round() / 1000.0;
+            let curve = lines
+                .iter()
+                .filter_map(|line| Some(Point { seconds: seconds(line.images), accuracy: line.accuracy? }));
             Record {
                 digest,
-                seconds: trained.status.images as f64 / speed,
+                seconds: seconds(trained.status.images),
                 images_per_second: speed,
                 classes: trained.classes,
                 parameters: trained.parameters,
