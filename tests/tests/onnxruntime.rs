@@ -12,6 +12,11 @@ use arcgate_tests::program::arcgate;
 use arcgate_tests::{data, nets};
 use rayon::prelude::*;
 
+/// The program's own allocator. tract 0.23.9's AMX kernel of 8x8 tiles loads a whole tile where less is left: at the end of a
+/// glibc arena of a test's thread that is a segmentation fault.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A Python with onnxruntime, which `tests/run` makes; without one a line that says so.
 fn python() -> Option<PathBuf> {
     let python = std::env::var_os("ARCGATE_TEST_ONNXRUNTIME").map(PathBuf::from);

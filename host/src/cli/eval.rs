@@ -227,6 +227,11 @@ fn tell(
             thousands(pairs.len() as u64)
         ));
     }
+    // The official pairs were looked at when they were scored; all pairs have more images.
+    anyhow::ensure!(
+        identities.is_empty() || embedded.is_finite(),
+        "the model gives embeddings that are not finite"
+    );
     let figures = Figures::of(&scores)?;
     let float = if engines > 1 { Some(Figures::of(&score(pairs, embedded, 1)?)?) } else { None };
     let cosines = (engines > 1).then(|| cosines(embedded));
@@ -263,8 +268,8 @@ fn tell(
     row("threshold", &|f| format!("{:.1} degrees", f.threshold.clamp(-1.0, 1.0).acos().to_degrees()));
     ui.say(table(&rows).trim_end());
     if let Some(all) = everywhere.first() {
-        let of = |count: u64| thousands(count);
-        ui.say(format!("all pairs: {} of one person, {} of two", of(all.mated), of(all.non_mated)));
+        let [mated, non_mated] = [all.mated, all.non_mated].map(thousands);
+        ui.say(format!("all pairs: {mated} of one person, {non_mated} of two"));
         let mut rows = vec![rows[0].clone()];
         rows.extend(ALL_RATES.iter().enumerate().map(|(at, (_, key))| {
             let cell = |all: &AllPairs| match all.tar[at] {

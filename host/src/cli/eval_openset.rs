@@ -10,7 +10,7 @@ use super::shared;
 use crate::data::ImageSet;
 use crate::eval::bootstrap::{Draw, draws, interval95};
 use crate::eval::embed::{Embedded, Engine, NoFace, embed_set};
-use crate::eval::identification::{Searches, Trials};
+use crate::eval::identification::{Searches, Trials, unit};
 use crate::photo::Finder;
 use crate::ui::{Ui, table, thousands};
 
@@ -66,6 +66,7 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
     let embedded = embed_set(&set, &images, (&finder, NoFace::LeaveOut), &info, &each, || bar.inc(1))?;
     bar.finish_and_clear();
     shared::name_left_out(ui, &embedded.left_out);
+    anyhow::ensure!(embedded.is_finite(), "the model gives embeddings that are not finite");
 
     let able = |person: &&Vec<usize>| {
         person.iter().filter(|image| embedded.vectors.contains_key(image)).count() > args.templates
@@ -88,10 +89,7 @@ fn units(embedded: &Embedded, of_person: &[Vec<usize>], at: usize) -> (Vec<Vec<f
     for person in of_person {
         let own = person.iter().filter_map(|image| embedded.vectors.get(image)?.get(at));
         let before = vectors.len();
-        vectors.extend(own.map(|v| {
-            let norm = v.iter().map(|x| x * x).sum::<f32>().sqrt();
-            v.iter().map(|x| if norm > 0.0 { x / norm } else { 0.0 }).collect::<Vec<f32>>()
-        }));
+        vectors.extend(own.cloned().map(unit));
         identities.resize(vectors.len(), number);
         // Numbers have no gaps, whoever is left out.
         number += usize::from(vectors.len() > before);

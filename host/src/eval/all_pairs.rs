@@ -3,6 +3,7 @@
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
+use super::identification::unit;
 use super::verification::allowed;
 
 /// Images whose similarities to all others are in memory at once, for each thread.
@@ -26,12 +27,7 @@ pub struct AllPairs {
 /// Compares every image with every other by the cosine of its embedding, in f32. An embedding of zeros is at right angles to all.
 pub fn all_pairs(images: &[Labelled<'_>], rates: &[f64]) -> AllPairs {
     let dimension = images.first().map_or(0, |(_, e)| e.len());
-    let unit = |(_, embedding): &Labelled<'_>| -> Vec<f32> {
-        let norm = embedding.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
-        let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
-        embedding.iter().map(|&v| (f64::from(v) * scale) as f32).collect()
-    };
-    let columns: Vec<f32> = images.iter().flat_map(unit).collect();
+    let columns: Vec<f32> = images.iter().flat_map(|(_, embedding)| unit(embedding.to_vec())).collect();
     let units = DMatrix::from_vec(dimension, images.len(), columns);
     let number = |n: usize| n as u64 * (n as u64).saturating_sub(1) / 2;
     let mut sizes = std::collections::BTreeMap::<usize, usize>::new();

@@ -87,6 +87,13 @@ pub struct Embedded {
     pub centred: Vec<usize>,
 }
 
+impl Embedded {
+    /// Whether every number of every embedding is finite.
+    pub fn is_finite(&self) -> bool {
+        self.vectors.values().flatten().flatten().all(|v| v.is_finite())
+    }
+}
+
 /// Runs crops of the engines' size through every engine: for each crop one vector an engine. `done` is called once a crop, from
 /// many threads.
 ///

@@ -35,6 +35,12 @@ struct NonMated {
     similarity: f32,
 }
 
+/// At unit length; zeros stay zeros, alike to nothing.
+pub fn unit(vector: Vec<f32>) -> Vec<f32> {
+    let norm = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt().max(1e-30);
+    vector.into_iter().map(|v| (f64::from(v) / norm) as f32).collect()
+}
+
 /// What the trials gave.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Searches {

@@ -3,7 +3,7 @@
 use super::StudyError;
 use super::config::MeasureConfig;
 use crate::data::Identity;
-use crate::eval::identification::{Searches, Trials};
+use crate::eval::identification::{Searches, Trials, unit};
 use crate::eval::{Score, Scores, pairs};
 
 /// Images of each identity of which all pairs are compared.
@@ -235,12 +235,6 @@ impl Share {
 
 fn degrees(cosine: f64) -> f64 {
     cosine.clamp(-1.0, 1.0).acos().to_degrees()
-}
-
-/// At unit length; zeros stay zeros, alike to nothing.
-fn unit(vector: Vec<f32>) -> Vec<f32> {
-    let norm = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt().max(1e-30);
-    vector.into_iter().map(|v| (f64::from(v) / norm) as f32).collect()
 }
 
 /// A crop as a vector: its pixels, their mean taken away. What a trained network must beat.

@@ -79,6 +79,15 @@ impl<'m> Reader<'m> {
         Ok(view.tensor)
     }
 
+    /// Checks that what is added to a length, or is its least, leaves a length.
+    pub(super) fn kept_from_zero(&self, node: &'m NodeProto) -> Result<(), ReadError> {
+        let (_, values) = self.some_weights(node, 1)?;
+        match values.iter().find(|v| **v < 0.0) {
+            Some(least) => Err(NodeError::new(node, format!("a length and {least}"), "0 or more").into()),
+            None => Ok(()),
+        }
+    }
+
     fn over_the_embedding(&self, node: &NodeProto, view: View, axes: &[i64]) -> Result<(), NodeError> {
         let rank = self.dims(view).len() as i64;
         let whole = matches!(axes, [1]) || matches!(axes, [axis] if *axis == 1 - rank);

@@ -168,6 +168,9 @@ impl<'m> Reader<'m> {
             // A length kept from zero, or repeated for each value, is that length.
             ("Clip" | "Max" | "Add" | "Expand" | "Identity" | "Unsqueeze", Some(Value::Length(tensor))) => {
                 let length = *tensor;
+                if matches!(node.op_type.as_str(), "Max" | "Add") {
+                    self.kept_from_zero(node)?;
+                }
                 return self.define(node, Value::Length(length));
             }
             _ => {}
