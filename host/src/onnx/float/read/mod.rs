@@ -185,7 +185,7 @@ impl<'m> Reader<'m> {
                     let constant = *constant;
                     return self.define(node, Value::Stored(constant));
                 }
-                self.map(node, 0)?
+                self.any_map(node, 0)?
             }
             "Dropout" => self.dropout(node)?,
             "Conv" => self.conv(node)?,
