@@ -170,6 +170,7 @@ mod tests {
     fn metadata() -> Metadata {
         Metadata {
             version: VERSION,
+            task: arcgate_firmware::engine::Task::Embedding,
             width: 2,
             height: 2,
             order: "rgb".into(),
