@@ -80,3 +80,55 @@ pub(super) fn product_agrees(a: Quantization, b: Quantization, output: Quantizat
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+
+    use super::super::lattice::{place_product_scale, place_sum_scale, product, sum};
+    use super::*;
+
+    /// Operands and an output of a residual sum, or of a gated product, at random.
+    fn case(rng: &mut impl rand::Rng, gate: bool) -> [Quantization; 3] {
+        let mut q = |zeros: std::ops::Range<i8>| Quantization {
+            scale: rng.random_range(0.01..0.08),
+            zero_point: rng.random_range(zeros),
+        };
+        let (a, mut b, mut y) = (q(-128..20), q(-128..20), q(-100..20));
+        if gate {
+            b = Quantization { scale: 1.0 / 255.0, zero_point: -128 };
+        }
+        y.scale = if gate { a.scale * 0.9 } else { a.scale.max(b.scale) * 1.3 };
+        [a, b, y]
+    }
+
+    #[test]
+    fn what_is_placed_agrees_and_what_is_only_proven_one_by_one_need_not() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(6);
+        let (mut sums, mut alone) = (0, 0);
+        for k in 0..60 {
+            let [a, b, y] = case(&mut rng, false);
+            if k < 4 {
+                let (scale, multipliers, moved) = place_sum_scale(a, b, y).expect("placed");
+                let y = Quantization { scale, ..y };
+                assert!(moved < 1e-2 && sum(a, b, y) == Some(multipliers), "{moved}");
+                assert!(sum_agrees(a, b, y, multipliers));
+            }
+            // The nearest scales for which the operators agree one by one.
+            for step in 0..40 {
+                let y = Quantization { scale: y.scale * (1.0 + step as f32 * 1e-6), ..y };
+                if let Some(multipliers) = sum(a, b, y) {
+                    sums += 1;
+                    alone += usize::from(!sum_agrees(a, b, y, multipliers));
+                }
+            }
+        }
+        assert!(alone > 0 && sums > alone, "{alone} of {sums} sums differ where they are fused");
+        for _ in 0..4 {
+            let [a, b, y] = case(&mut rng, true);
+            let (scale, _) = place_product_scale(a, b, y).expect("placed");
+            let y = Quantization { scale, ..y };
+            assert!(product_agrees(a, b, y, product(a, b, y).expect("proven")));
+        }
+    }
+}
