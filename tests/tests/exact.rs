@@ -241,6 +241,7 @@ impl Net {
             dimension: dimension as u16,
             embedding_id: String::new(),
             source: "random weights".into(),
+            licence: None,
             calibration: None,
             threshold: None,
         };

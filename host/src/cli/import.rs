@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use serde_json::json;
+use tract_onnx::pb::ModelProto;
 
 use super::shared;
 use crate::data::{self, ImageSet};
@@ -17,6 +18,7 @@ use crate::disk;
 use crate::onnx::file;
 use crate::onnx::float::{FloatGraph, Map, fix_input};
 use crate::onnx::metadata::{FloatInput, Metadata, VERSION, face_template, template_by_shape};
+use crate::onnx::origin::{self, Origin, OriginError};
 use crate::quantize::{self, Blame, ImportOptions, Imported, Progress};
 use crate::report::colours;
 use crate::report::curve::{Panel, stacked};
@@ -59,6 +61,12 @@ pub struct Args {
     /// 96 columns, and none otherwise: the whole picture.
     #[arg(long, value_enum)]
     template: Option<Template>,
+    /// The terms of the model's use: a name, an SPDX expression or a URL [default: the file's own model_license, if it has one].
+    #[arg(long, value_name = "TEXT", value_parser = parse_licence)]
+    licence: Option<String>,
+    /// Where the model comes from, for people [default: the file's name, its model_author and its producer].
+    #[arg(long, value_name = "TEXT", value_parser = parse_source)]
+    source: Option<String>,
     /// Images to calibrate on. More refine the ranges little and take longer.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     images: u32,
@@ -104,15 +112,18 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let graph = FloatGraph::read(&float).with_context(|| format!("in {}", args.model.display()))?;
     let input = input(&args, graph.input(), FloatInput::of(&float)?)?;
     let info = model_info(&graph, &input)?;
+    let origin = origin(&args, &float);
+    let stated =
+        || format!("what {} says of itself (--licence and --source stand above it)", args.model.display());
+    origin.check().with_context(stated)?;
 
     let calibration = crops(&args, &info, ui)?;
-    let source = args.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = ImportOptions {
         seed: args.seed,
         held_back: HELD_BACK,
         blame: args.report,
         min_cosine: args.min_cosine,
-        ..ImportOptions::new(input, source)
+        ..ImportOptions::new(input, origin)
     };
     let bars = Bars { ui, current: RefCell::new(None) };
     let imported = quantize::import(&float, &calibration.crops, &options, &|p| bars.show(p));
@@ -162,6 +173,16 @@ fn input(args: &Args, map: &Map, stored: Option<FloatInput>) -> anyhow::Result<F
     Ok(FloatInput { order, mean, std, template })
 }
 
+/// Where the model comes from: what the flags say, else what the file says.
+fn origin(args: &Args, float: &ModelProto) -> Origin {
+    let name = args.model.file_name().unwrap_or_default().to_string_lossy();
+    let stated = Origin::of(float, &name);
+    Origin {
+        licence: args.licence.clone().or(stated.licence),
+        source: args.source.clone().unwrap_or(stated.source),
+    }
+}
+
 /// What cropping must know of a model that does not exist yet.
 fn model_info(graph: &FloatGraph, input: &FloatInput) -> anyhow::Result<ModelInfo> {
     let metadata = Metadata {
@@ -175,6 +196,7 @@ fn model_info(graph: &FloatGraph, input: &FloatInput) -> anyhow::Result<ModelInf
         dimension: graph.dimension() as u16,
         embedding_id: "0".repeat(64),
         source: String::new(),
+        licence: None,
         calibration: None,
         threshold: None,
     };
@@ -274,6 +296,14 @@ fn parse_sizes(text: &str) -> Result<Sizes, String> {
     let parts: Option<Vec<i64>> = text.split('x').map(|p| p.parse().ok().filter(|&size| size > 0)).collect();
     let sizes = parts.and_then(|p| p.try_into().ok());
     sizes.map(Sizes).ok_or_else(|| "accepted: four sizes of at least 1, like 1x3x112x112".into())
+}
+
+fn parse_licence(text: &str) -> Result<String, OriginError> {
+    origin::check("licence", text).map(|()| text.to_owned())
+}
+
+fn parse_source(text: &str) -> Result<String, OriginError> {
+    origin::check("source", text).map(|()| text.to_owned())
 }
 
 fn parse_cosine(text: &str) -> Result<f64, String> {
@@ -387,12 +417,19 @@ fn say(ui: &Ui, imported: &Imported, calibration: &Calibration, output: &std::pa
         agreement.mean_cosine,
         agreement.least_cosine,
     ));
+    ui.say(format!(
+        "  licence: {}   source: {}",
+        metadata.licence.as_deref().unwrap_or("not stated"),
+        metadata.source
+    ));
     ui.say(format!("  embedding id {}", metadata.embedding_id));
     ui.say(format!("next: arcgate calibrate {} --impostors DIR", output.display()));
     ui.json(&json!({
         "model": output,
         "embedding_id": metadata.embedding_id,
         "dimension": metadata.dimension,
+        "licence": metadata.licence,
+        "source": metadata.source,
         "layers": imported.layers.len(),
         "calibration_images": imported.calibrated,
         "protocol_images_left_out": calibration.protocol,
@@ -412,7 +449,7 @@ mod tests {
     use crate::onnx::metadata::FACE_TEMPLATE_112;
     use clap::Parser;
 
-    #[derive(Parser)]
+    #[derive(Parser, Debug)]
     struct Line {
         #[command(flatten)]
         args: Args,
@@ -448,6 +485,19 @@ mod tests {
         assert_eq!(kept, stored);
         let flagged = input(&parsed(&NORMAL), &map(3, 112, 112), Some(stored)).unwrap();
         assert_eq!((flagged.mean, flagged.std), (vec![0.3, 0.2, -0.1], vec![3.0, 2.0, 1.0]));
+    }
+
+    #[test]
+    fn the_origin_is_the_files_unless_the_flags_say_otherwise() {
+        let mut float = ModelProto { producer_name: "pytorch".into(), ..Default::default() };
+        origin::set_licence(&mut float, "MIT");
+        let told = origin(&parsed(&["--source", "by hand"]), &float);
+        assert_eq!(told, Origin { licence: Some("MIT".into()), source: "by hand".into() });
+        let told = origin(&parsed(&["--licence", "CC0-1.0"]), &float);
+        assert_eq!(told, Origin { licence: Some("CC0-1.0".into()), source: "m.onnx (pytorch)".into() });
+        let words = ["import", "m.onnx", "--calibrate", "d", "--licence", "a\nb"];
+        let refused = Line::try_parse_from(words).unwrap_err().to_string();
+        assert!(refused.contains("U+000A at 2") && refused.contains("accepted: 1 to 500"), "{refused}");
     }
 
     #[test]

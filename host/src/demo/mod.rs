@@ -25,6 +25,7 @@ use crate::eval::{AngleHistogram, ThresholdError};
 use crate::lower::{self, LowerError};
 use crate::onnx::file::{self, FileError};
 use crate::onnx::metadata::{MetadataError, ThresholdRecord};
+use crate::onnx::origin::Origin;
 use crate::photo::PhotoError;
 use crate::quantize::{self, ImportError, ImportOptions, Imported};
 use crate::report::plot::PlotError;
@@ -230,7 +231,8 @@ fn quantize(
     ui: &Ui,
 ) -> Result<Imported, DemoError> {
     let bar = ui.progress("quantizing", "steps", 0);
-    let options = ImportOptions::new(input, "arcgate demo");
+    let origin = Origin { source: "arcgate demo".into(), ..Origin::of(float, "") };
+    let options = ImportOptions::new(input, origin);
     let imported = quantize::import(float, crops, &options, &|at| {
         let (quantize::Progress::Calibrating(done, of)
         | quantize::Progress::Quantizing(done, of)

@@ -179,6 +179,7 @@ mod tests {
             dimension: 2,
             embedding_id: String::new(),
             source: "a.onnx".into(),
+            licence: None,
             calibration: None,
             threshold: None,
         }
@@ -191,6 +192,7 @@ mod tests {
         let calibrated = Metadata {
             embedding_id: "ff".into(),
             source: "elsewhere".into(),
+            licence: Some("MIT".into()),
             calibration: Some(Calibration { images: 3, sha256: "00".into() }),
             threshold: Some(ThresholdRecord { millidegrees: 1, false_match_rate: 0.1, impostor_pairs: 2 }),
             ..metadata()
