@@ -78,6 +78,27 @@ fn a_licence_and_a_source_go_through_and_move_no_embedding() {
 }
 
 #[test]
+fn chips_are_told_before_anything_is_flashed() {
+    let (plan, lines) = inspected("models/synth-s/synth-s.plan");
+    let chips = plan["chips"].as_array().unwrap();
+    assert_eq!(chips, inspected(SHIPPED).0["chips"].as_array().unwrap());
+    let names: Vec<_> = chips.iter().map(|chip| chip["chip"].as_str().unwrap()).collect();
+    assert_eq!(names, ["RP2350", "STM32H743", "nRF52840", "ESP32-C6"]);
+    for chip in chips {
+        assert_eq!((&chip["flash_fits"], &chip["ram_fits"]), (&true.into(), &true.into()), "{chip}");
+        let (instructions, clock) =
+            (chip["instructions"].as_f64().unwrap(), chip["megahertz"].as_f64().unwrap());
+        for (ms, cycles) in [0, 1].map(|i| (&chip["milliseconds"][i], &chip["cycles_per_instruction"][i])) {
+            let expected = instructions * cycles.as_f64().unwrap() / clock / 1e3;
+            assert!((ms.as_f64().unwrap() / expected - 1.0).abs() < 1e-6, "{chip}");
+        }
+        assert!(lines.contains(chip["assumed_because"].as_str().unwrap()), "{lines}");
+    }
+    // The Cortex-M4 and M7 run one program; the slower clock takes longer.
+    assert_eq!(chips[1]["instructions"], chips[2]["instructions"]);
+}
+
+#[test]
 fn the_shipped_model_says_all_of_itself() {
     let (shown, _) = inspected(SHIPPED);
     let carried = &shown["metadata"];

@@ -1,6 +1,7 @@
 //! `arcgate inspect`.
 
 mod carried;
+mod chips;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,13 +12,15 @@ use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
 use serde_json::json;
 use tract_onnx::pb::ModelProto;
 
+use crate::chips::{FIRMWARE_FLASH, FIRMWARE_RAM, estimates};
 use crate::lower::{self, Summary};
 use crate::onnx::file;
 use crate::onnx::metadata::{FloatInput, Metadata, MetadataError, hex};
 use crate::onnx::origin::Origin;
 use crate::ui::{Ui, table, thousands};
 
-/// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena.
+/// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena, what it was made from, and whether and how
+/// fast it would run on which chip.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A plan, an int8 ONNX or a float ONNX.
@@ -72,6 +75,8 @@ fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui)
     if let Some(note) = off_lattice_note(&summary) {
         ui.say(note);
     }
+    let estimates = estimates(plan)?;
+    chips::lines(&estimates).into_iter().for_each(|line| ui.say(line));
     let threshold = info.threshold.as_ref().map(|t| {
         json!({
             "degrees": t.angle.degrees(),
@@ -91,6 +96,8 @@ fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui)
         "threshold": threshold,
         "metadata": metadata,
         "summary": summary,
+        "chips": estimates,
+        "chips_allow": { "flash": FIRMWARE_FLASH, "ram": FIRMWARE_RAM },
     }));
     Ok(())
 }
