@@ -244,6 +244,7 @@ impl Net {
             licence: None,
             calibration: None,
             threshold: None,
+            threshold_table: None,
         };
         metadata.embedding_id = hex(&embedding_id(&model, &metadata));
         metadata.store(&mut model);

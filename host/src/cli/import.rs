@@ -199,6 +199,7 @@ fn model_info(graph: &FloatGraph, input: &FloatInput) -> anyhow::Result<ModelInf
         licence: None,
         calibration: None,
         threshold: None,
+        threshold_table: None,
     };
     Ok(metadata.model_info()?)
 }

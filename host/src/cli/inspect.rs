@@ -12,6 +12,7 @@ use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
 use serde_json::json;
 use tract_onnx::pb::ModelProto;
 
+use super::thresholds;
 use crate::chips::{FIRMWARE_FLASH, FIRMWARE_RAM, estimates};
 use crate::lower::{self, Summary};
 use crate::onnx::file;
@@ -69,6 +70,8 @@ fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui)
         )),
         None => ui.say("  threshold: none yet; `arcgate calibrate` measures it"),
     }
+    let table = metadata.and_then(|metadata| metadata.threshold_table.as_ref());
+    table.map(thresholds::lines).into_iter().flatten().for_each(|line| ui.say(line));
     metadata.map(carried::of_int8).into_iter().flatten().for_each(|line| ui.say(line));
     ui.say(format!("  embedding id {}", hex(&info.embedding_id)));
     ui.say(format!("\n{}", layer_table(&summary).trim_end()));

@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::disk;
 use crate::engine::{EngineError, FloatEngine, InputSpec, Kind, Model};
 use crate::enroll::EnrollError;
+use crate::eval::searches::{galleries_in_all, threshold_table};
 use crate::eval::{AngleHistogram, ThresholdError};
 use crate::lower::{self, LowerError};
 use crate::onnx::file::{self, FileError};
@@ -281,6 +282,9 @@ fn calibrate(
         false_match_rate: threshold.false_match_rate,
         impostor_pairs: threshold.impostor_pairs,
     });
+    let bar = ui.progress("searching", "galleries", galleries_in_all(&labelled) as u64);
+    metadata.threshold_table = Some(threshold_table(&labelled, 1, || bar.inc(1)));
+    bar.finish_and_clear();
     metadata.store(&mut int8);
     file::write(path, &int8)?;
     ui.note(format!(

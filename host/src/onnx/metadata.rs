@@ -7,6 +7,7 @@ use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
 use super::identity::embedding_id;
 use super::origin::{self, OriginError};
+use super::thresholds::ThresholdTable;
 
 /// The `metadata_props` key that holds [`Metadata`] as JSON.
 pub const KEY: &str = "arcgate";
@@ -68,6 +69,9 @@ pub struct Metadata {
     pub calibration: Option<Calibration>,
     /// The bar for "same person".
     pub threshold: Option<ThresholdRecord>,
+    /// The bars by people enrolled and false-positive rate, where `arcgate calibrate` measured them. Devices do not use it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_table: Option<ThresholdTable>,
 }
 
 /// What a float model that `arcgate train` wrote says of its input, so that `import` needs no flags.
@@ -177,7 +181,8 @@ impl Metadata {
     /// What `model` carries.
     ///
     /// # Errors
-    /// When it carries none, or something else under [`KEY`], or another version, or strings that cannot be shown.
+    /// When it carries none, or something else under [`KEY`], or another version, or strings that cannot be shown,
+    /// or a table of thresholds with values that it cannot have.
     pub fn of(model: &ModelProto) -> Result<Self, MetadataError> {
         let text = property(model, KEY).ok_or(MetadataError::Missing)?;
         let json = |e: serde_json::Error| MetadataError::Json(e.to_string());
@@ -188,7 +193,7 @@ impl Metadata {
         }
     }
 
-    /// Itself, if what it says for people can be shown to them: a file from elsewhere may say anything.
+    /// Itself, if it can be shown and used: a file from elsewhere may say anything.
     fn checked(self) -> Result<Self, MetadataError> {
         if let Some(licence) = &self.licence {
             origin::check("licence", licence)?;
@@ -196,6 +201,7 @@ impl Metadata {
         if !self.source.is_empty() {
             origin::check("source", &self.source)?;
         }
+        self.threshold_table.iter().try_for_each(ThresholdTable::check)?;
         Ok(self)
     }
 
@@ -279,7 +285,7 @@ mod tests {
     fn models_of_before_read_as_they_were() {
         let old = read(OLD).unwrap();
         assert_eq!((old.source.as_str(), &old.licence), ("old.onnx", &None));
-        assert!(!to_json(&old).contains("licence"));
+        assert!(!to_json(&old).contains("licence") && !to_json(&old).contains("threshold_table"));
     }
 
     #[test]

@@ -7,3 +7,4 @@ pub mod identity;
 pub mod metadata;
 pub mod origin;
 pub mod tensor;
+pub mod thresholds;

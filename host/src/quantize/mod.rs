@@ -251,6 +251,7 @@ pub fn import(
         licence: options.origin.licence.clone(),
         calibration: Some(Calibration { images: calibration.len() as u32, sha256: digest(calibration) }),
         threshold: None,
+        threshold_table: None,
     };
     let mut model = quantized.model.clone();
     metadata.embedding_id = hex(&embedding_id(&model, &metadata));
