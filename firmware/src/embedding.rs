@@ -1,4 +1,4 @@
-//! Unit vectors in int8: dot product, norm, angle.
+//! Unit vectors in int8: dot product, norm, angle, and which of two templates is more alike.
 
 use serde::{Deserialize, Serialize};
 
@@ -72,9 +72,37 @@ pub fn angle_from_products(dot: i32, norm_squared_a: i32, norm_squared_b: i32) -
     Angle::from_cosine(dot as f64 / libm::sqrt(norm_squared_a as f64 * norm_squared_b as f64))
 }
 
+/// How alike a template is to a probe, comparable without a square root: `sign(dot) dot^2 / norm^2`, as a fraction.
+#[derive(Debug, Clone, Copy)]
+pub struct Likeness {
+    /// The dot product of probe and template.
+    pub dot: i32,
+    /// The squared norm of the template, not 0.
+    pub norm_squared: i32,
+}
+
+impl Likeness {
+    /// Whether this template is nearer to the probe than `other`. Exact: no rounding makes two templates equal.
+    pub fn exceeds(self, other: Likeness) -> bool {
+        let scaled = |l: Likeness, by: i32| {
+            l.dot.signum() as i128 * l.dot.unsigned_abs() as i128 * l.dot.unsigned_abs() as i128 * by as i128
+        };
+        scaled(self, other.norm_squared) > scaled(other, self.norm_squared)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn likeness_orders_as_angles_do() {
+        let l = |dot, norm_squared| Likeness { dot, norm_squared };
+        // Cosines 3/5, 1/2 and -3/5 to a probe of length 1.
+        assert!(l(3, 25).exceeds(l(1, 4)) && !l(1, 4).exceeds(l(3, 25)));
+        assert!(l(0, 4).exceeds(l(-3, 25)) && l(-3, 25).exceeds(l(-2, 4)));
+        assert!(!l(3, 25).exceeds(l(6, 100)) && !l(6, 100).exceeds(l(3, 25)));
+    }
 
     #[test]
     fn angles_of_known_vectors() {

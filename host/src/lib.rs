@@ -1,9 +1,10 @@
 //! The host side of arcgate: images to a trained embedder, a float ONNX to proven int8, photographs to templates.
 //!
 //! A model's way down: [`data`] -> [`train`] (with [`net`] and [`loss`]) -> [`onnx`] -> [`quantize`] -> [`lower`] -> a
-//! plan that a device interprets. [`study`] holds losses side by side; [`eval`] measures any model through any [`engine`];
+//! plan that a device interprets; [`chips`] says what that takes on which. [`study`] holds losses side by side; [`eval`] measures any model through any [`engine`];
 //! [`enroll`] and [`link`] speak to devices; [`report`] draws. The formats that both sides share are defined in `arcgate-firmware`.
 
+pub mod chips;
 pub mod cli;
 pub mod data;
 pub mod demo;

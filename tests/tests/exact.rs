@@ -232,6 +232,7 @@ impl Net {
         );
         let mut metadata = Metadata {
             version: VERSION,
+            task: arcgate_firmware::engine::Task::Embedding,
             width: width as u16,
             height: height as u16,
             order: if channels == 1 { "grey" } else { "bgr" }.into(),
@@ -241,8 +242,10 @@ impl Net {
             dimension: dimension as u16,
             embedding_id: String::new(),
             source: "random weights".into(),
+            licence: None,
             calibration: None,
             threshold: None,
+            threshold_table: None,
         };
         metadata.embedding_id = hex(&embedding_id(&model, &metadata));
         metadata.store(&mut model);

@@ -2,7 +2,7 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::embedding::{Angle, MAX_DIMENSION, angle_from_products, dot, norm_squared};
+use crate::embedding::{Angle, Likeness, MAX_DIMENSION, angle_from_products, dot, norm_squared};
 
 use super::layout::{Content, MAX_RECORD, Record};
 use super::{Gallery, GalleryError, PersonId};
@@ -25,22 +25,6 @@ pub struct Nearest {
     pub best: Option<Candidate>,
     /// The nearest of all other people.
     pub second: Option<Candidate>,
-}
-
-/// How alike a template is, comparable without a square root: `sign(dot) dot^2 / norm^2` of the template, as a fraction.
-#[derive(Debug, Clone, Copy)]
-struct Likeness {
-    dot: i32,
-    norm_squared: i32,
-}
-
-impl Likeness {
-    fn exceeds(self, other: Likeness) -> bool {
-        let scaled = |l: Likeness, by: i32| {
-            l.dot.signum() as i128 * l.dot.unsigned_abs() as i128 * l.dot.unsigned_abs() as i128 * by as i128
-        };
-        scaled(self, other.norm_squared) > scaled(other, self.norm_squared)
-    }
 }
 
 impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {

@@ -1,4 +1,4 @@
-//! `arcgate calibrate`: the threshold that goes into a model.
+//! `arcgate calibrate`: the thresholds that go into a model.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,20 +9,22 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use super::shared;
+use super::{shared, thresholds};
 use crate::data::ImageSet;
 use crate::engine::{Kind, Model};
 use crate::eval::AngleHistogram;
 use crate::eval::embed::{Engine, NoFace, embed_set};
 use crate::eval::interval::wilson95;
+use crate::eval::searches::{galleries_in_all, threshold_table};
 use crate::onnx::file;
 use crate::onnx::metadata::{Metadata, ThresholdRecord};
 use crate::ui::{Ui, thousands};
 
-/// The threshold that goes into the model, from impostor pairs at a stated false-match rate.
+/// The thresholds that go into the model: one from impostor pairs at a stated false-match rate, and a table from searches.
 ///
-/// Embeds the images of DIR through the plan and takes the angle of every pair of different identities. Images that a
-/// pairs.txt beside the landmarks names (LFW's test set) are not used.
+/// Embeds the images of DIR through the plan and takes the angle of every pair of different identities. For the table it draws
+/// galleries of 1, 10, 100 and 1,000 identities, one template each, and searches them with all images of the others. Images
+/// that a pairs.txt beside the landmarks names (LFW's test set) are not used.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The int8 model that `arcgate import` wrote.
@@ -36,7 +38,7 @@ pub struct Args {
     /// Images used, at most, chosen by --seed: pairs grow with their square (5,000 images: about 12 million) [default: all].
     #[arg(long, value_name = "N")]
     images: Option<usize>,
-    /// Seed of the choice of images.
+    /// Seed of the choice of images and of the galleries.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where the model with its threshold goes [default: the model itself].
@@ -112,12 +114,16 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let histogram = AngleHistogram::of_impostors(&vectors, |pairs| bar.inc(pairs));
     bar.finish_and_clear();
     let threshold = histogram.threshold(args.fmr)?;
+    let bar = ui.progress("searching", "galleries", galleries_in_all(&vectors) as u64);
+    let table = threshold_table(&vectors, args.seed, || bar.inc(1));
+    bar.finish_and_clear();
 
     metadata.threshold = Some(ThresholdRecord {
         millidegrees: threshold.angle.millidegrees(),
         false_match_rate: threshold.false_match_rate,
         impostor_pairs: threshold.impostor_pairs,
     });
+    metadata.threshold_table = Some(table.clone());
     metadata.store(&mut onnx);
     let output = args.output.as_ref().unwrap_or(&args.model);
     file::write(output, &onnx)?;
@@ -138,6 +144,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         args.impostors.display(),
         output.display()
     ));
+    thresholds::lines(&table).into_iter().for_each(|line| ui.say(line));
     ui.say(format!("next: arcgate compile {}", output.display()));
     ui.json(&json!({
         "threshold_degrees": threshold.angle.degrees(),
@@ -148,6 +155,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         "impostor_pairs": threshold.impostor_pairs,
         "images": n,
         "identities": people(&used),
+        "threshold_table": table,
         "left_out": embedded.left_out.len(),
         "model": output,
     }));

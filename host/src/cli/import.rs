@@ -10,12 +10,14 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use arcgate_firmware::engine::{ModelInfo, Task};
 use indicatif::ProgressBar;
+use tract_onnx::pb::ModelProto;
 
 use super::shared;
 use crate::eval::detection;
 use crate::onnx::file;
 use crate::onnx::float::{FloatGraph, Map, fix_input, keep_output};
 use crate::onnx::metadata::{FloatInput, Metadata, VERSION, face_template, template_by_shape};
+use crate::onnx::origin::{self, Origin, OriginError};
 use crate::photo::Detector;
 use crate::quantize::{self, ImportOptions, Progress};
 use crate::ui::Ui;
@@ -52,6 +54,12 @@ pub struct Args {
     /// 96 columns, and none otherwise: the whole picture.
     #[arg(long, value_enum)]
     template: Option<Template>,
+    /// The terms of the model's use: a name, an SPDX expression or a URL [default: the file's own model_license, if it has one].
+    #[arg(long, value_name = "TEXT", value_parser = parse_licence)]
+    licence: Option<String>,
+    /// Where the model comes from, for people [default: the file's name, its model_author and its producer].
+    #[arg(long, value_name = "TEXT", value_parser = parse_source)]
+    source: Option<String>,
     /// Images to calibrate on. More refine the ranges little and take longer.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     images: u32,
@@ -101,16 +109,19 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let stored = FloatInput::of(&float)?.or_else(|| (graph.task == Task::Detection).then(yunet_input));
     let input = input(&args, graph.input(), stored)?;
     let info = model_info(&graph, &input)?;
+    let origin = origin(&args, &float);
+    let stated =
+        || format!("what {} says of itself (--licence and --source stand above it)", args.model.display());
+    origin.check().with_context(stated)?;
 
     let asked = Asked { folder: &args.calibrate, faces: &args.faces, images: args.images, seed: args.seed };
     let calibration = Calibration::gather(&asked, &info, graph.task, ui)?;
-    let source = args.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = ImportOptions {
         seed: args.seed,
         held_back: HELD_BACK,
         blame: args.report,
         min_cosine: args.min_cosine,
-        ..ImportOptions::new(input, source)
+        ..ImportOptions::new(input, origin)
     };
     let bars = Bars { ui, current: RefCell::new(None) };
     let imported = quantize::import(&float, &calibration.crops, &options, &|p| bars.show(p));
@@ -172,6 +183,16 @@ fn yunet_input() -> FloatInput {
     FloatInput { order: "bgr".into(), mean: vec![0.0; 3], std: vec![1.0 / 255.0; 3], template: None }
 }
 
+/// Where the model comes from: what the flags say, else what the file says.
+fn origin(args: &Args, float: &ModelProto) -> Origin {
+    let name = args.model.file_name().unwrap_or_default().to_string_lossy();
+    let stated = Origin::of(float, &name);
+    Origin {
+        licence: args.licence.clone().or(stated.licence),
+        source: args.source.clone().unwrap_or(stated.source),
+    }
+}
+
 /// What cropping must know of a model that does not exist yet.
 fn model_info(graph: &FloatGraph, input: &FloatInput) -> anyhow::Result<ModelInfo> {
     let metadata = Metadata {
@@ -186,8 +207,10 @@ fn model_info(graph: &FloatGraph, input: &FloatInput) -> anyhow::Result<ModelInf
         dimension: graph.dimension() as u16,
         embedding_id: "0".repeat(64),
         source: String::new(),
+        licence: None,
         calibration: None,
         threshold: None,
+        threshold_table: None,
     };
     Ok(metadata.model_info()?)
 }
@@ -234,6 +257,14 @@ fn parse_sizes(text: &str) -> Result<Sizes, String> {
     sizes.map(Sizes).ok_or_else(|| "accepted: four sizes of at least 1, like 1x3x112x112".into())
 }
 
+fn parse_licence(text: &str) -> Result<String, OriginError> {
+    origin::check("licence", text).map(|()| text.to_owned())
+}
+
+fn parse_source(text: &str) -> Result<String, OriginError> {
+    origin::check("source", text).map(|()| text.to_owned())
+}
+
 fn parse_cosine(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().map_err(|e| e.to_string())?;
     if (-1.0..=1.0).contains(&value) { Ok(value) } else { Err("accepted: -1 to 1".into()) }
@@ -245,7 +276,7 @@ mod tests {
     use crate::onnx::metadata::FACE_TEMPLATE_112;
     use clap::Parser;
 
-    #[derive(Parser)]
+    #[derive(Parser, Debug)]
     struct Line {
         #[command(flatten)]
         args: Args,
@@ -281,6 +312,19 @@ mod tests {
         assert_eq!(kept, stored);
         let flagged = input(&parsed(&NORMAL), &map(3, 112, 112), Some(stored)).unwrap();
         assert_eq!((flagged.mean, flagged.std), (vec![0.3, 0.2, -0.1], vec![3.0, 2.0, 1.0]));
+    }
+
+    #[test]
+    fn the_origin_is_the_files_unless_the_flags_say_otherwise() {
+        let mut float = ModelProto { producer_name: "pytorch".into(), ..Default::default() };
+        origin::set_licence(&mut float, "MIT");
+        let told = origin(&parsed(&["--source", "by hand"]), &float);
+        assert_eq!(told, Origin { licence: Some("MIT".into()), source: "by hand".into() });
+        let told = origin(&parsed(&["--licence", "CC0-1.0"]), &float);
+        assert_eq!(told, Origin { licence: Some("CC0-1.0".into()), source: "m.onnx (pytorch)".into() });
+        let words = ["import", "m.onnx", "--calibrate", "d", "--licence", "a\nb"];
+        let refused = Line::try_parse_from(words).unwrap_err().to_string();
+        assert!(refused.contains("U+000A at 2") && refused.contains("accepted: 1 to 500"), "{refused}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! `arcgate inspect`.
 
+mod carried;
+mod chips;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,12 +12,16 @@ use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
 use serde_json::json;
 use tract_onnx::pb::ModelProto;
 
+use super::thresholds;
+use crate::chips::{FIRMWARE_FLASH, FIRMWARE_RAM, estimates};
 use crate::lower::{self, Summary};
 use crate::onnx::file;
 use crate::onnx::metadata::{FloatInput, Metadata, MetadataError, hex};
+use crate::onnx::origin::Origin;
 use crate::ui::{Ui, table, thousands};
 
-/// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena.
+/// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena, what it was made from, and whether and how
+/// fast it would run on which chip.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A plan, an int8 ONNX or a float ONNX.
@@ -29,7 +36,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let path = &args.file;
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     if bytes.starts_with(&MAGIC) || path.extension().is_some_and(|e| e == "plan") {
-        show(path, &bytes, None, "plan", ui).with_context(|| path.display().to_string())?;
+        show(path, &bytes, None, ui).with_context(|| path.display().to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
     let model = file::decode(&bytes).map_err(|why| {
@@ -37,16 +44,20 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     })?;
     match Metadata::of(&model) {
         Err(MetadataError::Missing) => show_float(path, &model, ui)?,
-        _ => {
-            let lowered = lower::lower_named(&model).with_context(|| format!("in {}", path.display()))?;
-            show(path, &lowered.plan, Some(&lowered.names), "int8 onnx", ui)?;
+        metadata => {
+            let named = || format!("in {}", path.display());
+            let metadata = metadata.with_context(named)?;
+            let lowered = lower::lower_named(&model).with_context(named)?;
+            show(path, &lowered.plan, Some((&metadata, &lowered.names)), ui)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(path: &Path, plan: &[u8], names: Option<&[String]>, kind: &str, ui: &Ui) -> anyhow::Result<()> {
-    let summary = Summary::of(plan, names)?;
+/// A plan; with the metadata and the names of the nodes where it was lowered from an int8 ONNX just now.
+fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui) -> anyhow::Result<()> {
+    let summary = Summary::of(plan, onnx.map(|(_, names)| names))?;
+    let metadata = onnx.map(|(metadata, _)| metadata);
     let info = Plan::parse(plan)?.info().clone();
     ui.say(headline(path, &info, &summary));
     ui.say(sizes(&summary));
@@ -59,11 +70,16 @@ fn show(path: &Path, plan: &[u8], names: Option<&[String]>, kind: &str, ui: &Ui)
         )),
         None => ui.say("  threshold: none yet; `arcgate calibrate` measures it"),
     }
+    let table = metadata.and_then(|metadata| metadata.threshold_table.as_ref());
+    table.map(thresholds::lines).into_iter().flatten().for_each(|line| ui.say(line));
+    metadata.map(carried::of_int8).into_iter().flatten().for_each(|line| ui.say(line));
     ui.say(format!("  embedding id {}", hex(&info.embedding_id)));
     ui.say(format!("\n{}", layer_table(&summary).trim_end()));
     if let Some(note) = off_lattice_note(&summary) {
         ui.say(note);
     }
+    let estimates = estimates(plan)?;
+    chips::lines(&estimates).into_iter().for_each(|line| ui.say(line));
     let threshold = info.threshold.as_ref().map(|t| {
         json!({
             "degrees": t.angle.degrees(),
@@ -73,7 +89,7 @@ fn show(path: &Path, plan: &[u8], names: Option<&[String]>, kind: &str, ui: &Ui)
     });
     ui.json(&json!({
         "file": path,
-        "kind": kind,
+        "kind": if metadata.is_some() { "int8 onnx" } else { "plan" },
         "width": info.width,
         "height": info.height,
         "channels": info.order.channels(),
@@ -81,7 +97,10 @@ fn show(path: &Path, plan: &[u8], names: Option<&[String]>, kind: &str, ui: &Ui)
         "aligned": info.template.is_some(),
         "embedding_id": hex(&info.embedding_id),
         "threshold": threshold,
+        "metadata": metadata,
         "summary": summary,
+        "chips": estimates,
+        "chips_allow": { "flash": FIRMWARE_FLASH, "ram": FIRMWARE_RAM },
     }));
     Ok(())
 }
@@ -106,18 +125,8 @@ fn show_float(path: &Path, model: &ModelProto, ui: &Ui) -> anyhow::Result<()> {
     for (operator, count) in &counts {
         ui.say(format!("  {count:>4}  {operator}"));
     }
-    match &input {
-        Some(input) => ui.say(format!(
-            "  input: {}, mean {:?}, std {:?}, {}",
-            input.order,
-            input.mean,
-            input.std,
-            if input.template.is_some() { "aligned faces" } else { "framed pictures" }
-        )),
-        None => {
-            ui.say("  it does not say how its input is normalised: `arcgate import` takes --mean and --std")
-        }
-    }
+    let origin = Origin::of(model, &path.file_name().unwrap_or_default().to_string_lossy());
+    carried::of_float(input.as_ref(), &origin).into_iter().for_each(|line| ui.say(line));
     ui.json(&json!({
         "file": path,
         "kind": "float onnx",
@@ -125,6 +134,8 @@ fn show_float(path: &Path, model: &ModelProto, ui: &Ui) -> anyhow::Result<()> {
         "constants": parameters,
         "operators": counts,
         "input": input,
+        "licence": origin.licence,
+        "source": origin.source,
     }));
     Ok(())
 }

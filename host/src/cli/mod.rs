@@ -21,6 +21,7 @@ mod shared;
 mod simulate;
 mod study;
 mod synth;
+mod thresholds;
 mod train;
 
 use std::process::ExitCode;

@@ -21,10 +21,12 @@ use serde::Serialize;
 use crate::disk;
 use crate::engine::{EngineError, FloatEngine, InputSpec, Kind, Model};
 use crate::enroll::EnrollError;
+use crate::eval::searches::{galleries_in_all, threshold_table};
 use crate::eval::{AngleHistogram, ThresholdError};
 use crate::lower::{self, LowerError};
 use crate::onnx::file::{self, FileError};
 use crate::onnx::metadata::{MetadataError, ThresholdRecord};
+use crate::onnx::origin::Origin;
 use crate::photo::PhotoError;
 use crate::quantize::{self, ImportError, ImportOptions, Imported};
 use crate::report::plot::PlotError;
@@ -230,7 +232,8 @@ fn quantize(
     ui: &Ui,
 ) -> Result<Imported, DemoError> {
     let bar = ui.progress("quantizing", "steps", 0);
-    let options = ImportOptions::new(input, "arcgate demo");
+    let origin = Origin { source: "arcgate demo".into(), ..Origin::of(float, "") };
+    let options = ImportOptions::new(input, origin);
     let imported = quantize::import(float, crops, &options, &|at| {
         let (quantize::Progress::Calibrating(done, of)
         | quantize::Progress::Quantizing(done, of)
@@ -279,6 +282,9 @@ fn calibrate(
         false_match_rate: threshold.false_match_rate,
         impostor_pairs: threshold.impostor_pairs,
     });
+    let bar = ui.progress("searching", "galleries", galleries_in_all(&labelled) as u64);
+    metadata.threshold_table = Some(threshold_table(&labelled, 1, || bar.inc(1)));
+    bar.finish_and_clear();
     metadata.store(&mut int8);
     file::write(path, &int8)?;
     ui.note(format!(

@@ -156,7 +156,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// `number` of `from`, each equally likely.
-fn choose(from: &[usize], number: usize, dice: &mut Dice) -> Vec<usize> {
+pub(super) fn choose(from: &[usize], number: usize, dice: &mut Dice) -> Vec<usize> {
     let mut all = from.to_vec();
     for i in 0..number {
         let other = i + dice.below(all.len() - i);

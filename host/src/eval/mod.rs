@@ -3,6 +3,7 @@
 //! - [`verification`]: pairs with scores -> accuracy over folds, TAR at FAR, EER;
 //! - [`all_pairs`]: every pair of a set -> TAR at the lowest FAR;
 //! - [`impostors`]: angles between different people -> the threshold at a false-match rate;
+//! - [`searches`]: strangers searching galleries -> the thresholds for each FPIR and number of people;
 //! - [`pairs`]: which pairs a set of identities has;
 //! - [`identification`]: open-set searches -> FNIR at FPIR;
 //! - [`omniglot`]: one-shot classification of characters;
@@ -21,6 +22,7 @@ pub mod impostors;
 pub mod interval;
 pub mod omniglot;
 pub mod pairs;
+pub mod searches;
 pub mod verification;
 
 pub use impostors::{AngleHistogram, ThresholdError, threshold_at};

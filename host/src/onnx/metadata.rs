@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
 use super::identity::embedding_id;
+use super::origin::{self, OriginError};
+use super::thresholds::ThresholdTable;
 
 /// The `metadata_props` key that holds [`Metadata`] as JSON.
 pub const KEY: &str = "arcgate";
@@ -61,12 +63,18 @@ pub struct Metadata {
     pub dimension: u16,
     /// SHA-256 in hexadecimal over graph, weights, scales and preprocessing.
     pub embedding_id: String,
-    /// What the float model was, for people.
+    /// What the float model was and where it came from, for people; see [`origin`](super::origin).
     pub source: String,
+    /// The terms of the model's use: a name, an SPDX expression or a URL. Absent where nobody stated them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
     /// The images that the ranges were measured on.
     pub calibration: Option<Calibration>,
     /// The bar for "same person".
     pub threshold: Option<ThresholdRecord>,
+    /// The bars by people enrolled and false-positive rate, where `arcgate calibrate` measured them. Devices do not use it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_table: Option<ThresholdTable>,
 }
 
 /// What a float model that `arcgate train` wrote says of its input, so that `import` needs no flags.
@@ -99,11 +107,11 @@ impl FloatInput {
     }
 }
 
-fn property<'m>(model: &'m ModelProto, key: &str) -> Option<&'m str> {
+pub(super) fn property<'m>(model: &'m ModelProto, key: &str) -> Option<&'m str> {
     model.metadata_props.iter().find(|p| p.key == key).map(|p| p.value.as_str())
 }
 
-fn set_property(model: &mut ModelProto, key: &str, value: String) {
+pub(super) fn set_property(model: &mut ModelProto, key: &str, value: String) {
     model.metadata_props.retain(|p| p.key != key);
     model.metadata_props.push(StringStringEntryProto { key: key.into(), value });
 }
@@ -146,6 +154,9 @@ pub enum MetadataError {
     /// Another version.
     #[error("the model's arcgate metadata is version {0}, this program reads version {VERSION}")]
     Version(u32),
+    /// Its licence or its source is not one that can be shown.
+    #[error("the model's arcgate metadata: {0}")]
+    Origin(#[from] OriginError),
     /// The graph or its constants changed after the metadata was written.
     #[error(
         "the model is damaged, or was changed after `arcgate import` wrote it: its metadata has the embedding id {stated}, its \
@@ -173,15 +184,28 @@ impl Metadata {
     /// What `model` carries.
     ///
     /// # Errors
-    /// When it carries none, or something else under [`KEY`], or another version.
+    /// When it carries none, or something else under [`KEY`], or another version, or strings that cannot be shown,
+    /// or a table of thresholds with values that it cannot have.
     pub fn of(model: &ModelProto) -> Result<Self, MetadataError> {
         let text = property(model, KEY).ok_or(MetadataError::Missing)?;
         let json = |e: serde_json::Error| MetadataError::Json(e.to_string());
         let value: serde_json::Value = serde_json::from_str(text).map_err(json)?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(v) if v != VERSION as u64 => Err(MetadataError::Version(v as u32)),
-            _ => serde_json::from_value(value).map_err(json),
+            _ => serde_json::from_value::<Self>(value).map_err(json)?.checked(),
         }
+    }
+
+    /// Itself, if it can be shown and used: a file from elsewhere may say anything.
+    fn checked(self) -> Result<Self, MetadataError> {
+        if let Some(licence) = &self.licence {
+            origin::check("licence", licence)?;
+        }
+        if !self.source.is_empty() {
+            origin::check("source", &self.source)?;
+        }
+        self.threshold_table.iter().try_for_each(ThresholdTable::check)?;
+        Ok(self)
     }
 
     /// Writes it into `model`, in the place of an earlier one.
@@ -250,4 +274,37 @@ fn decode_id(hex: &str) -> Option<[u8; 32]> {
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As programs wrote it before a licence had a place.
+    const OLD: &str = r#"{"version":1,"width":8,"height":8,"order":"grey","mean":[0.5],"std":[0.25],"template":null,
+        "dimension":4,"embedding_id":"00","source":"old.onnx","calibration":null,"threshold":null}"#;
+
+    fn read(text: &str) -> Result<Metadata, MetadataError> {
+        let mut model = ModelProto::default();
+        set_property(&mut model, KEY, text.to_owned());
+        Metadata::of(&model)
+    }
+
+    #[test]
+    fn models_of_before_read_as_they_were() {
+        let old = read(OLD).unwrap();
+        assert_eq!((old.source.as_str(), &old.licence), ("old.onnx", &None));
+        assert!(!to_json(&old).contains("licence") && !to_json(&old).contains("threshold_table"));
+    }
+
+    #[test]
+    fn strings_that_cannot_be_shown_are_refused() {
+        let with = |source: &str| read(&OLD.replace("\"old.onnx\"", source)).map_err(|e| e.to_string());
+        let licensed = with(r#""old.onnx","licence":"CC-BY-4.0""#).unwrap();
+        assert_eq!(licensed.licence.as_deref(), Some("CC-BY-4.0"));
+        let refused = with(r#""old.onnx","licence":"\u001b[2J""#).unwrap_err();
+        assert!(refused.contains("metadata: the licence has the control character U+001B at 1"), "{refused}");
+        assert!(with(r#""\u0007""#).unwrap_err().contains("the source has"));
+        assert!(with(r#""a","license":"MIT""#).unwrap_err().contains("unknown field `license`"));
+    }
 }

@@ -5,4 +5,6 @@ pub mod file;
 pub mod float;
 pub mod identity;
 pub mod metadata;
+pub mod origin;
 pub mod tensor;
+pub mod thresholds;

@@ -26,6 +26,7 @@ use tract_onnx::pb::ModelProto;
 use crate::onnx::float::{FloatGraph, ReadError};
 use crate::onnx::identity::embedding_id;
 use crate::onnx::metadata::{Calibration, FloatInput, Metadata, VERSION, hex};
+use crate::onnx::origin::{Origin, OriginError};
 pub use blame::Blame;
 use input::Picture;
 pub use range::Rule;
@@ -35,8 +36,8 @@ pub use range::Rule;
 pub struct ImportOptions {
     /// How crops become the model's input. [`FloatInput::of`] reads it from models that `arcgate train` wrote.
     pub input: FloatInput,
-    /// What the float model is, for people; it goes into the metadata.
-    pub source: String,
+    /// What the float model is and on which terms it may be used, for people; it goes into the metadata.
+    pub origin: Origin,
     /// Seed of the choice of activations that ranges are refined on.
     pub seed: u64,
     /// How many crops, the last ones given, are kept out of calibration to measure on; never more than a quarter.
@@ -49,8 +50,8 @@ pub struct ImportOptions {
 
 impl ImportOptions {
     /// Seed 0, 32 crops held back, no blame, any cosine.
-    pub fn new(input: FloatInput, source: impl Into<String>) -> Self {
-        ImportOptions { input, source: source.into(), seed: 0, held_back: 32, blame: false, min_cosine: -1.0 }
+    pub fn new(input: FloatInput, origin: impl Into<Origin>) -> Self {
+        ImportOptions { input, origin: origin.into(), seed: 0, held_back: 32, blame: false, min_cosine: -1.0 }
     }
 }
 
@@ -141,6 +142,9 @@ pub enum ImportError {
         /// What would be taken.
         accepted: String,
     },
+    /// The licence or the source is not one that is taken.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
     /// There is nothing to measure ranges on.
     #[error(
         "no image to calibrate on\n  accepted: at least one; some hundred of the kind that the device will see"
@@ -218,6 +222,7 @@ pub fn import(
 ) -> Result<Imported, ImportError> {
     let graph = FloatGraph::read(float)?;
     let picture = Picture::new(graph.input(), &options.input)?;
+    options.origin.check()?;
     if crops.is_empty() {
         return Err(ImportError::NoCrops);
     }
@@ -244,9 +249,11 @@ pub fn import(
         template: options.input.template,
         dimension: graph.dimension() as u16,
         embedding_id: String::new(),
-        source: options.source.clone(),
+        source: options.origin.source.clone(),
+        licence: options.origin.licence.clone(),
         calibration: Some(Calibration { images: calibration.len() as u32, sha256: digest(calibration) }),
         threshold: None,
+        threshold_table: None,
     };
     let mut model = quantized.model.clone();
     metadata.embedding_id = hex(&embedding_id(&model, &metadata));

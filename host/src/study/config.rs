@@ -191,6 +191,7 @@ impl Study {
         train.rate = entry.rate.unwrap_or(train.rate);
         Recipe {
             name: format!("{}-{}", self.name, entry.loss.name()),
+            licence: None,
             seed,
             net: self.net.clone(),
             input: self.input.clone(),

@@ -38,6 +38,7 @@ use tract_onnx::pb::ModelProto;
 use crate::disk;
 use crate::loss::{Head, Loss, Moment};
 use crate::net::{Net, free_buffers};
+use crate::onnx::origin;
 use crate::synth::dice::Dice;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
@@ -412,7 +413,10 @@ impl<'a> Trainer<'a> {
             let bytes = weights::to_bytes(&weights::of(&Model { net: net.clone(), ..self.model.valid() }));
             disk::replace(path, &bytes).map_err(|why| TrainError::Weights { path: path.clone(), why })?;
         }
-        let model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
+        let mut model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
+        if let Some(licence) = &recipe.licence {
+            origin::set_licence(&mut model, licence);
+        }
         let (classes, parameters, broken) = (source.classes(), net.num_params(), source.broken());
         let dimension = self.recipe.net.embedding;
         let class_weights =

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::loss::LossConfig;
 use crate::net::NetConfig;
 use crate::onnx::metadata::{FloatInput, face_template, hex};
+use crate::onnx::origin;
 
 use super::distill::DistillConfig;
 use super::optimizer::Rule;
@@ -21,6 +22,9 @@ use super::split::SplitConfig;
 pub struct Recipe {
     /// What the model is called: letters, digits, `-` and `_`.
     pub name: String,
+    /// The terms of the model's use, for the exported ONNX: a name, an SPDX expression or a URL. Decides no weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
     /// Decides the first weights, the order of the images and the augmentation.
     #[serde(default)]
     pub seed: u64,
@@ -338,6 +342,9 @@ impl Recipe {
         if self.name.is_empty() || !self.name.chars().all(plain) {
             return Err(format!("name = {:?}\n  accepted: letters, digits, - and _", self.name));
         }
+        if let Some(licence) = &self.licence {
+            origin::check("licence", licence).map_err(|why| why.to_string())?;
+        }
         let within = |name: &str, value: f64, low: f64, high: f64| {
             let ok = (low..=high).contains(&value);
             ok.then_some(()).ok_or_else(|| format!("{name} = {value}\n  accepted: {low} to {high}"))
@@ -462,8 +469,9 @@ impl Recipe {
     /// SHA-256 in hexadecimal over everything that decides the weights; checkpoints carry it.
     pub fn digest(&self) -> String {
         let mut own = self.clone();
-        // Neither the threads nor where the data lies decide the weights; checkpoints name the replicas apart.
+        // Neither the threads, the licence nor where the data lies decide the weights; checkpoints name the replicas apart.
         (own.train.threads, own.train.replicas) = (1, 1);
+        own.licence = None;
         match &mut own.data {
             DataConfig::Folder { path, leave_out, detector, .. } => {
                 for path in path.iter_mut().chain(leave_out.iter_mut()).chain(detector) {
@@ -530,6 +538,15 @@ mod tests {
     }
 
     #[test]
+    fn a_licence_is_a_line() {
+        let with = |licence: &str| format!("licence = \"{licence}\"\n{TEXT}");
+        let recipe = Recipe::parse(&with("MIT OR Apache-2.0"), Path::new("r.toml")).unwrap();
+        assert_eq!(recipe.licence.as_deref(), Some("MIT OR Apache-2.0"));
+        let refused = wrong(&with("MIT\\n"));
+        assert!(refused.contains("U+000A at 4\n  accepted: 1 to 500"), "{refused}");
+    }
+
+    #[test]
     fn losses_over_pairs_need_pairs_in_a_batch() {
         let triplet = |train: &str| {
             let text = TEXT.replace("name = \"arcface\"", "name = \"triplet\"").replace("scale = 16.0\n", "");
@@ -564,6 +581,7 @@ mod tests {
         let base = Recipe::demo();
         let mut other = base.clone();
         (other.train.threads, other.train.replicas) = (3, 2);
+        other.licence = Some("MIT".into());
         assert_eq!(base.digest(), other.digest());
         other.train.rate *= 2.0;
         assert_ne!(base.digest(), other.digest());

@@ -32,14 +32,22 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
     pub fn arena_bytes(&self) -> usize {
         self.header.arena_bytes
     }
-}
 
-impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
-    fn info(&self) -> &ModelInfo {
-        &self.header.info
+    /// Operations of the plan.
+    pub fn steps(&self) -> usize {
+        self.header.steps
     }
 
-    fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
+    /// [`Embedder::embed`] that calls `after` with the index of each operation when it has run: for whoever measures them.
+    ///
+    /// # Errors
+    /// Those of [`Embedder::embed`].
+    pub fn embed_watched(
+        &mut self,
+        crop: &[u8],
+        out: &mut [i8],
+        mut after: impl FnMut(usize),
+    ) -> Result<(), EmbedError> {
         let info = &self.header.info;
         let (expected, found) = (info.crop_bytes(), crop.len());
         if found != expected {
@@ -52,11 +60,12 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
         let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
         let arena = self.arena.as_mut();
         let mut embedding = None;
-        for step in plan.steps() {
+        for (index, step) in plan.steps().enumerate() {
             // Every step was read once before; it fails only if `bytes` changed since.
             let step = step.map_err(|_| EmbedError::Runtime)?;
             run(&step, info, crop, arena).ok_or(EmbedError::Runtime)?;
             embedding = arena.get(step.output.range());
+            after(index);
         }
         match embedding {
             Some(embedding) if embedding.len() == out.len() => {
@@ -65,6 +74,16 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
             }
             _ => Err(EmbedError::Runtime),
         }
+    }
+}
+
+impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
+    fn info(&self) -> &ModelInfo {
+        &self.header.info
+    }
+
+    fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
+        self.embed_watched(crop, out, |_| ())
     }
 }
 

@@ -130,6 +130,11 @@ pub fn say(
     if let Some(detections) = detections {
         ui.say(format!("  {detections}"));
     }
+    ui.say(format!(
+        "  licence: {}   source: {}",
+        metadata.licence.as_deref().unwrap_or("not stated"),
+        metadata.source
+    ));
     ui.say(format!("  embedding id {}", metadata.embedding_id));
     ui.say(match detections {
         Some(_) => format!("next: arcgate detect PHOTO --detector {}", output.display()),
@@ -139,6 +144,8 @@ pub fn say(
         "model": output,
         "embedding_id": metadata.embedding_id,
         "dimension": metadata.dimension,
+        "licence": metadata.licence,
+        "source": metadata.source,
         "layers": imported.layers.len(),
         "calibration_images": imported.calibrated,
         "protocol_images_left_out": calibration.protocol,

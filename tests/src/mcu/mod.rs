@@ -1,0 +1,129 @@
+//! Instructions of a plan's operations, counted on emulated cores, and the rates that `arcgate inspect` estimates with.
+
+pub mod fit;
+pub mod shapes;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use arcgate::chips::Isa;
+
+use crate::data::workspace;
+
+/// Multiply-accumulates of the largest operation that can be counted: SysTick turns over after 671 million instructions.
+pub const MOST_MACS: u64 = 40_000_000;
+
+/// A machine of QEMU's that the firmware `qemu-bench` runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Machine {
+    /// A Cortex-M4F.
+    An386,
+    /// A Cortex-M7, by the same program.
+    An500,
+    /// A Cortex-M33.
+    An505,
+    /// An RV32.
+    Virt,
+}
+
+impl Machine {
+    /// All of them.
+    pub const ALL: [Machine; 4] = [Machine::An386, Machine::An500, Machine::An505, Machine::Virt];
+
+    /// QEMU's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Machine::An386 => "mps2-an386",
+            Machine::An500 => "mps2-an500",
+            Machine::An505 => "mps2-an505",
+            Machine::Virt => "virt",
+        }
+    }
+
+    /// Whose instructions it counts.
+    pub fn isa(self) -> Isa {
+        match self {
+            Machine::An386 | Machine::An500 => Isa::Armv7em,
+            Machine::An505 => Isa::Armv8m,
+            Machine::Virt => Isa::Rv32imac,
+        }
+    }
+
+    fn target(self) -> &'static str {
+        match self {
+            Machine::An386 | Machine::An500 => "thumbv7em-none-eabihf",
+            Machine::An505 => "thumbv8m.main-none-eabihf",
+            Machine::Virt => "riscv32imac-unknown-none-elf",
+        }
+    }
+
+    fn emulator(self) -> &'static str {
+        if self == Machine::Virt { "qemu-system-riscv32" } else { "qemu-system-arm" }
+    }
+
+    /// The firmware for it, built by `tests/bare-metal.sh`.
+    ///
+    /// # Errors
+    /// What is missing: the emulator or the file.
+    pub fn firmware(self) -> Result<PathBuf, String> {
+        let emulator = self.emulator();
+        let version = Command::new(emulator).arg("--version").output();
+        if !version.is_ok_and(|o| o.status.success()) {
+            return Err(format!("{emulator} is not installed"));
+        }
+        let file = format!("firmware/boards/qemu-bench/target/{}/release/arcgate-qemu-bench", self.target());
+        let elf = workspace().join(&file);
+        if elf.is_file() { Ok(elf) } else { Err(format!("{file} is not built (tests/bare-metal.sh)")) }
+    }
+}
+
+/// Instructions of one plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Of each operation.
+    pub steps: Vec<u64>,
+    /// From crop to embedding.
+    pub whole: u64,
+}
+
+/// Runs each plan on `machine` and counts.
+///
+/// # Errors
+/// When the emulator fails; with what it said.
+pub fn count(machine: Machine, firmware: &Path, plans: &[PathBuf]) -> Result<Vec<Counts>, String> {
+    let arguments: String = plans.iter().map(|plan| format!(",arg={}", plan.display())).collect();
+    let mut command = Command::new(machine.emulator());
+    if machine == Machine::Virt {
+        command.args(["-bios", "none"]);
+    }
+    let output = command
+        .args(["-machine", machine.name(), "-icount", "shift=0", "-display", "none", "-monitor", "none"])
+        .args(["-serial", "none", "-semihosting-config"])
+        .arg(format!("enable=on,target=native,arg=bench{arguments}"))
+        .arg("-kernel")
+        .arg(firmware)
+        .output()
+        .map_err(|e| e.to_string())?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let counted = parse(&said).filter(|counts| output.status.success() && counts.len() == plans.len());
+    counted.ok_or_else(|| {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        format!("{} said:\n{said}{complaint}", machine.name())
+    })
+}
+
+fn parse(said: &str) -> Option<Vec<Counts>> {
+    let mut all = Vec::new();
+    for line in said.lines() {
+        let mut words = line.split_whitespace();
+        let word = words.next();
+        let number = |word: Option<&str>| word?.parse::<u64>().ok();
+        match word? {
+            "plan" => all.push(Counts { steps: Vec::new(), whole: 0 }),
+            "step" => all.last_mut()?.steps.push(number(words.nth(1))?),
+            "whole" => all.last_mut()?.whole = number(words.next())?,
+            _ => return None,
+        }
+    }
+    Some(all)
+}
