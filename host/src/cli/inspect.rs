@@ -61,25 +61,17 @@ fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui)
     let info = Plan::parse(plan)?.info().clone();
     ui.say(headline(path, &info, &summary));
     ui.say(sizes(&summary));
-    match &info.threshold {
-        Some(threshold) => ui.say(format!(
-            "  threshold: {} degrees, false-match rate {:.1e} over {} impostor pairs",
-            threshold.angle,
-            threshold.false_match_rate,
-            thousands(threshold.impostor_pairs)
-        )),
-        None => ui.say("  threshold: none yet; `arcgate calibrate` measures it"),
-    }
+    ui.say(threshold_line(&info));
     let table = metadata.and_then(|metadata| metadata.threshold_table.as_ref());
     table.map(thresholds::lines).into_iter().flatten().for_each(|line| ui.say(line));
     metadata.map(carried::of_int8).into_iter().flatten().for_each(|line| ui.say(line));
     ui.say(format!("  embedding id {}", hex(&info.embedding_id)));
+    let estimates = estimates(plan)?;
+    chips::lines(&estimates).into_iter().for_each(|line| ui.say(line));
     ui.say(format!("\n{}", layer_table(&summary).trim_end()));
     if let Some(note) = off_lattice_note(&summary) {
         ui.say(note);
     }
-    let estimates = estimates(plan)?;
-    chips::lines(&estimates).into_iter().for_each(|line| ui.say(line));
     let threshold = info.threshold.as_ref().map(|t| {
         json!({
             "degrees": t.angle.degrees(),
@@ -156,6 +148,19 @@ pub(super) fn headline(path: &Path, info: &ModelInfo, summary: &Summary) -> Stri
         if info.template.is_some() { "aligned faces" } else { "framed pictures" },
         summary.macs as f64 / 1e6
     )
+}
+
+/// One line: the threshold that a device uses.
+fn threshold_line(info: &ModelInfo) -> String {
+    match &info.threshold {
+        Some(threshold) => format!(
+            "  threshold: {} degrees, false-match rate {:.1e} over {} impostor pairs",
+            threshold.angle,
+            threshold.false_match_rate,
+            thousands(threshold.impostor_pairs)
+        ),
+        None => "  threshold: none yet; `arcgate calibrate` measures it".into(),
+    }
 }
 
 /// One line: flash and RAM, in bytes.

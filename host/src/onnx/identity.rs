@@ -1,8 +1,8 @@
 //! An embedding's identity: two models with the same id give the same embedding for the same photograph.
 //!
 //! The id is a SHA-256 over a canonical form of the operators with their attributes, the constants (weights, scales,
-//! zero points) and the preprocessing. Names, documentation, producer strings, thresholds, the calibration record and the
-//! source string are left out, and so is the way a constant is stored: galleries bind to this id, and none of those
+//! zero points) and the preprocessing. Names, documentation, producer strings, thresholds, the calibration record, the
+//! licence and the source are left out, and so is the way a constant is stored: galleries bind to this id, and none of those
 //! moves an embedding.
 
 use std::collections::HashMap;

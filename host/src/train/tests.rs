@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::{FloatEngine, InputSpec};
 use crate::loss::LossConfig;
 use crate::net::{ActivationKind, BlockConfig, NetConfig};
+use crate::onnx::origin::Origin;
 use crate::train::recipe::{AugmentConfig, DataConfig};
 
 /// A recipe of a few steps.
@@ -50,8 +51,10 @@ fn the_exported_model_computes_what_was_trained() {
         (ActivationKind::Prelu, [22, 18], "grey"),
     ];
     for (activation, input, order) in cases {
-        let recipe = tiny(activation, input, order);
+        let mut recipe = tiny(activation, input, order);
+        recipe.licence = Some("CC0-1.0".into());
         let trained = train(&recipe, &mut ()).unwrap();
+        assert_eq!(Origin::of(&trained.model, "").licence, recipe.licence);
         // The same training once more gives the same network to run in burn.
         let source = Source::open(&recipe).unwrap();
         let mut trainer = Trainer::new(&recipe, &source, &Device::flex());
