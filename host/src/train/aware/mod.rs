@@ -1,0 +1,284 @@
+//! Fine-tuning with simulated int8 (quantization-aware training): a network whose forward is what the exported int8 model computes.
+//!
+//! A map holds whole steps of its tensor, counted from the zero point: `q - z`, so that padding is 0. A convolution multiplies
+//! them with whole steps of its weights; such sums are exact in f32 up to 2^24. [`requantize`] brings the sums to steps of the
+//! output, in the order of operations that the lattice is proved for. Each tensor's step is learnt, each output channel's step of a
+//! convolution's weights, and the weights, biases and slopes themselves; zero points and the input's step stay as calibration
+//! chose them. The model that comes out carries its steps, and `import` rounds it by them.
+
+mod begin;
+mod conv;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor, TensorData};
+use tract_onnx::pb::ModelProto;
+
+use super::Recipe;
+use super::backbone::Backbone;
+use super::state::floats;
+use crate::net::requantize::requantize;
+use crate::onnx::build::{int, value};
+use crate::onnx::float::{Clamp, Curve, FloatGraph, Layer, Op, TensorId};
+use crate::quantize::Ranges;
+use crate::quantize::lattice::Quantization;
+pub use begin::QuantizationConfig;
+pub(super) use begin::{Float, begin};
+use conv::IntegerConv;
+
+/// The least step; none is learnt down to nothing.
+const LEAST_STEP: f32 = 1e-9;
+
+/// The positive end of int8, by which a step's gradient is measured.
+const GREATEST_LEVEL: f32 = 127.0;
+
+/// A network in simulated int8.
+#[derive(Module, Debug)]
+pub(super) struct Simulated {
+    layers: Vec<Parts>,
+    /// Of every tensor, in the order of the graph; the first, the input's, is not read.
+    steps: Param<Tensor<1>>,
+    #[module(skip)]
+    form: Arc<Form>,
+}
+
+/// What a layer learns.
+#[derive(Module, Debug)]
+struct Parts {
+    conv: Option<IntegerConv>,
+    /// Of values below 0, one a channel. One for all channels is a constant.
+    slopes: Option<Param<Tensor<1>>>,
+}
+
+/// What is not learnt.
+#[derive(Debug)]
+struct Form {
+    /// The layers; their weights are those of the beginning.
+    graph: FloatGraph,
+    tensors: Vec<Quantization>,
+    /// The greatest steps, so that int8 ends where a layer is cut.
+    caps: Vec<f32>,
+}
+
+/// Values on their way to whole steps: `x` times `up`, below 0 times `down`.
+struct Unrounded {
+    x: Tensor<4>,
+    up: Tensor<1>,
+    down: Tensor<1>,
+}
+
+impl Simulated {
+    /// `graph` in steps of `ranges`.
+    pub fn new(graph: &FloatGraph, ranges: &Ranges, device: &Device) -> Self {
+        let vector = |values: Vec<f32>| {
+            let shape = [values.len()];
+            Param::from_tensor(Tensor::<1>::from_data(TensorData::new(values, shape), device))
+        };
+        let parts = |layer: &Layer| Parts {
+            conv: match &layer.op {
+                Op::Conv(conv) => Some(IntegerConv::new(conv, &ranges.weights[layer.output], device)),
+                _ => None,
+            },
+            slopes: match &layer.op {
+                Op::Slope(slopes) if slopes.len() > 1 => Some(vector(slopes.clone())),
+                _ => None,
+            },
+        };
+        let mut caps = vec![f32::MAX; graph.tensors.len()];
+        for layer in &graph.layers {
+            let steps = ranges.tensors[layer.output];
+            caps[layer.output] = cap(layer.clamp, steps).max(steps.scale);
+        }
+        Simulated {
+            layers: graph.layers.iter().map(parts).collect(),
+            steps: vector(ranges.tensors.iter().map(|q| q.scale).collect()),
+            form: Arc::new(Form { graph: graph.clone(), tensors: ranges.tensors.clone(), caps }),
+        }
+    }
+
+    /// The network as a float graph: what it computes without rounding.
+    pub fn graph(&self) -> FloatGraph {
+        let mut graph = self.form.graph.clone();
+        for (layer, parts) in graph.layers.iter_mut().zip(&self.layers) {
+            match (&mut layer.op, &parts.conv, &parts.slopes) {
+                (Op::Conv(conv), Some(own), _) => own.store(conv),
+                (Op::Slope(slopes), _, Some(own)) => *slopes = floats(&own.val()),
+                _ => {}
+            }
+        }
+        graph
+    }
+
+    /// The steps as they are now.
+    pub fn ranges(&self) -> Ranges {
+        let steps = floats(&self.steps());
+        let mut tensors = self.form.tensors.clone();
+        tensors.iter_mut().zip(steps).skip(1).for_each(|(tensor, scale)| tensor.scale = scale);
+        let mut weights = vec![Vec::new(); tensors.len()];
+        for (layer, parts) in self.form.graph.layers.iter().zip(&self.layers) {
+            weights[layer.output] = parts.conv.as_ref().map_or_else(Vec::new, |conv| floats(&conv.scales()));
+        }
+        Ranges { tensors, weights }
+    }
+
+    /// Every tensor's step.
+    fn steps(&self) -> Tensor<1> {
+        let graph = &self.form.graph;
+        let rates = graph.tensors.iter().map(|map| step_rate(map.volume())).collect();
+        let caps = vector(self.form.caps.clone(), &self.steps.val().device());
+        slowed(self.steps.val(), rates).clamp_min(LEAST_STEP).min_pair(caps)
+    }
+
+    /// The embedding [b, 1, 1, d] in its steps, before these are rounded; and their size.
+    fn unrounded(&self, pixels: Tensor<4>) -> (Unrounded, Tensor<1>) {
+        let Form { graph, tensors, .. } = &*self.form;
+        let steps = self.steps();
+        let step = |tensor: TensorId| steps.clone().slice([tensor..tensor + 1]);
+        let input = vector(vec![tensors[0].scale], &pixels.device());
+        let mut maps: Vec<Option<Tensor<4>>> = vec![None; graph.tensors.len()];
+        let planes = input.clone().recip().expand([graph.input().channels]);
+        let pixels = pixels.permute([0, 2, 3, 1]);
+        maps[0] = Some(requantize(pixels, planes.clone(), planes, ends(tensors[0])));
+        let mut last = None;
+        for (layer, parts) in graph.layers.iter().zip(&self.layers) {
+            if let Some((output, Unrounded { x, up, down })) = last.take() {
+                maps[output] = Some(requantize(x, up, down, ends(tensors[output])));
+            }
+            let read = |at: usize| {
+                let tensor = layer.inputs[at];
+                let map = maps[tensor].clone().expect("layers stand in an order in which inputs are made");
+                (map, if tensor == 0 { input.clone() } else { step(tensor) })
+            };
+            last = Some((layer.output, self.layer(layer, parts, read, step(layer.output))));
+        }
+        let (output, unrounded) = last.expect("a graph that was read has layers");
+        (unrounded, step(output))
+    }
+
+    /// What `layer` makes of the maps and steps that `read` gives, in steps of `made`.
+    fn layer(
+        &self,
+        layer: &Layer,
+        parts: &Parts,
+        read: impl Fn(usize) -> (Tensor<4>, Tensor<1>),
+        made: Tensor<1>,
+    ) -> Unrounded {
+        let graph = &self.form.graph;
+        let channels = graph.tensors[layer.output].channels;
+        let evenly = |m: Tensor<1>| m.expand([channels]);
+        let real = |(x, step): (Tensor<4>, Tensor<1>)| x * step.reshape([1, 1, 1, 1]);
+        let ((x, step), per_step) = (read(0), made.clone().recip());
+        match (&layer.op, &parts.conv) {
+            (Op::Conv(conv), Some(own)) => {
+                let tensor = layer.inputs[0];
+                let (sums, unit) = own.sums(conv, (&graph.tensors[tensor], tensor == 0), x, step);
+                let up = unit * per_step;
+                Unrounded { x: sums, up: up.clone(), down: up }
+            }
+            (Op::Slope(slopes), _) => {
+                let up = evenly(step / made);
+                let slopes = match &parts.slopes {
+                    Some(own) => own.val(),
+                    None => vector(slopes.clone(), &x.device()),
+                };
+                Unrounded { x, down: up.clone() * slopes, up }
+            }
+            (Op::Curve(curve), _) => {
+                let up = evenly(per_step);
+                Unrounded { x: bent(*curve, real((x, step))), up: up.clone(), down: up }
+            }
+            (Op::Add | Op::Conv(_), _) => {
+                let up = evenly(per_step);
+                Unrounded { x: real((x, step)) + real(read(1)), up: up.clone(), down: up }
+            }
+        }
+    }
+}
+
+impl Backbone for Simulated {
+    fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
+        let (Unrounded { x, up, down }, step) = self.unrounded(pixels);
+        let whole = requantize(x, up, down, ends(self.form.tensors[self.form.graph.embedding()]));
+        whole.flatten::<2>(1, 3) * step.reshape([1, 1])
+    }
+
+    fn learn(&self, pixels: Tensor<4>) -> (Tensor<2>, Vec<Tensor<2>>) {
+        (self.forward(pixels), Vec::new())
+    }
+
+    /// Batch normalisation is folded; nothing runs along.
+    fn run_on(&self, _: &[Tensor<2>]) {}
+
+    /// The float ONNX, with the learnt ranges for `import`.
+    fn export(&self, recipe: &Recipe) -> ModelProto {
+        let graph = self.graph();
+        let mut model = graph.to_onnx(&[graph.embedding()]);
+        if let Some(onnx) = &mut model.graph {
+            onnx.name = recipe.name.clone();
+            flatten(onnx, graph.dimension());
+        }
+        recipe.float_input().store(&mut model);
+        let read = FloatGraph::read(&model).expect("what was read once is read again");
+        assert_eq!(read.layers.len(), graph.layers.len(), "every layer comes back as itself");
+        self.ranges().store(&mut model, &read);
+        model
+    }
+}
+
+/// Ends `onnx` with the embedding as [1, d].
+fn flatten(onnx: &mut tract_onnx::pb::GraphProto, dimension: usize) {
+    use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
+    let embedding = value("embedding", DataType::Float, &[1, dimension]);
+    let last = std::mem::replace(&mut onnx.output, vec![embedding]);
+    onnx.node.push(NodeProto {
+        op_type: "Flatten".into(),
+        name: "embedding".into(),
+        input: last.into_iter().map(|value| value.name).collect(),
+        output: vec!["embedding".into()],
+        attribute: vec![int("axis", 1)],
+        ..Default::default()
+    });
+}
+
+fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let shape = [values.len()];
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The least and the greatest whole step of a tensor, counted from its zero point.
+fn ends(tensor: Quantization) -> [f32; 2] {
+    [-128.0, 127.0].map(|end| end - f32::from(tensor.zero_point))
+}
+
+/// The greatest step with which int8 reaches no further than `clamp`.
+fn cap(clamp: Clamp, tensor: Quantization) -> f32 {
+    let [lo, hi] = ends(tensor);
+    let least = |end: f32, steps: f32| if steps == 0.0 { f32::MAX } else { (end / steps).min(f32::MAX) };
+    least(clamp.lo, lo).min(least(clamp.hi, hi))
+}
+
+/// How fast a step that so many values share is learnt beside the weights: 1 / sqrt(values levels), as in "Learned Step Size
+/// Quantization" (Esser et al., 2020).
+fn step_rate(values: usize) -> f32 {
+    1.0 / (values as f32 * GREATEST_LEVEL).sqrt()
+}
+
+/// `steps` to the bit, their gradients multiplied by `rates`.
+fn slowed(steps: Tensor<1>, rates: Vec<f32>) -> Tensor<1> {
+    let still = steps.clone().detach();
+    let rates = vector(rates, &steps.device());
+    (steps - still.clone()) * rates + still
+}
+
+/// `x` through a curve.
+fn bent(curve: Curve, x: Tensor<4>) -> Tensor<4> {
+    match curve {
+        Curve::Sigmoid => sigmoid(x),
+        Curve::HardSigmoid { alpha, beta } => x.mul_scalar(alpha).add_scalar(beta).clamp(0.0, 1.0),
+        Curve::HardSwish => x.clone() * x.div_scalar(6.0).add_scalar(0.5).clamp(0.0, 1.0),
+    }
+}
