@@ -363,10 +363,13 @@ fn say(ui: &Ui, imported: &Imported, calibration: &Calibration, output: &std::pa
         metadata.order,
         if metadata.template.is_some() { "faces aligned by five points" } else { "whole pictures" },
     ));
+    let images = thousands(calibration.images as u64);
+    let ranges = match imported.calibrated {
+        0 => format!("ranges as training learnt them, none chosen on the {images} images"),
+        calibrated => format!("calibrated on {} of {images} images", thousands(calibrated as u64)),
+    };
     ui.say(format!(
-        "  calibrated on {} of {} images; {} of the test protocol left out, {} without a crop",
-        thousands(imported.calibrated as u64),
-        thousands(calibration.images as u64),
+        "  {ranges}; {} of the test protocol left out, {} without a crop",
         thousands(calibration.protocol as u64),
         thousands(calibration.broken as u64),
     ));
@@ -394,6 +397,7 @@ fn say(ui: &Ui, imported: &Imported, calibration: &Calibration, output: &std::pa
         "embedding_id": metadata.embedding_id,
         "dimension": metadata.dimension,
         "layers": imported.layers.len(),
+        "ranges": if imported.calibrated == 0 { "learnt" } else { "calibrated" },
         "calibration_images": imported.calibrated,
         "protocol_images_left_out": calibration.protocol,
         "images_without_crop": calibration.broken,

@@ -55,12 +55,16 @@ pub struct Operands<T> {
 pub fn requantize(x: Tensor<4>, up: Tensor<1>, down: Tensor<1>, ends: [f32; 2]) -> Tensor<4> {
     let [lo, hi] = ends;
     if !has_kernels(&x.device()) {
-        let (above, below) = (x.clone().clamp_min(0.0), x.clamp_max(0.0));
-        let [up, down] = [up, down].map(|m| m.unsqueeze());
-        return straight(above * up + below * down).clamp(lo, hi);
+        return stock(x, up, down, ends);
     }
     let [up, down] = [up, down].map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::requantize(x.into_dispatch(), up, down, lo, hi))
+}
+
+/// [`requantize`] in burn's own operations.
+fn stock(x: Tensor<4>, up: Tensor<1>, down: Tensor<1>, [lo, hi]: [f32; 2]) -> Tensor<4> {
+    let (above, below) = (x.clone().clamp_min(0.0), x.clamp_max(0.0));
+    straight(above * up.unsqueeze() + below * down.unsqueeze()).clamp(lo, hi)
 }
 
 /// `x` rounded, halves to the even number, the gradient going straight through.
@@ -222,5 +226,87 @@ impl<B: RequantizeOps + RequantizeKernels, C: CheckpointStrategy> RequantizeOps 
             }
             OpsKind::UnTracked(prep) => prep.finish(B::requantize(x, up, down, lo, hi)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::synth::dice::Dice;
+    use crate::train::state::floats;
+
+    fn leaf<const D: usize>(values: &[f32], shape: [usize; D]) -> Tensor<D> {
+        let data = TensorData::new(values.to_vec(), shape);
+        Tensor::from_data(data, &Device::flex().autodiff()).require_grad()
+    }
+
+    /// Output and gradients of the sum of squares of the output.
+    fn both(
+        how: impl Fn(Tensor<4>, Tensor<1>, Tensor<1>, [f32; 2]) -> Tensor<4>,
+        x: &Tensor<4>,
+        m: &[Tensor<1>; 2],
+    ) -> [Vec<f32>; 4] {
+        let y = how(x.clone(), m[0].clone(), m[1].clone(), [-28.0, 21.0]);
+        let gradients = y.clone().powi_scalar(2).sum().backward();
+        let of = |m: &Tensor<1>| floats(&m.grad(&gradients).unwrap());
+        [floats(&y), floats(&x.grad(&gradients).unwrap()), of(&m[0]), of(&m[1])]
+    }
+
+    #[test]
+    fn kernels_and_burns_own_operations_agree() {
+        let mut dice = Dice::new(1, 2, 3, 4);
+        let (shape, channels) = ([3, 19, 17, 5], 5);
+        let mut values = |n: usize, std: f32| (0..n).map(|_| std * dice.bell()).collect::<Vec<_>>();
+        let x = leaf(&values(shape.iter().product(), 40.0), shape);
+        let m = [leaf(&values(channels, 0.5), [channels]), leaf(&values(channels, 0.5), [channels])];
+        let (kernels, own) = (both(requantize, &x, &m), both(stock, &x, &m));
+        assert_eq!(kernels[0], own[0]);
+        assert!(kernels[0].contains(&-28.0) && kernels[0].contains(&21.0), "nothing is cut");
+        for (kernels, own) in kernels.iter().zip(&own).skip(1) {
+            for (k, o) in kernels.iter().zip(own) {
+                assert!((k - o).abs() <= 1e-4 * o.abs().max(1.0), "{k} is not {o}");
+            }
+        }
+        // What views and unequal strides hold is the same.
+        let turned = x.clone().permute([0, 2, 1, 3]);
+        let plain = leaf(&floats(&turned), turned.dims());
+        let rounded = |x| floats(&requantize(x, m[0].clone(), m[1].clone(), [-28.0, 21.0]));
+        assert_eq!(rounded(turned), rounded(plain));
+    }
+
+    #[test]
+    fn halves_are_even_and_a_clamp_blocks() {
+        let x = leaf(&[0.5, 1.5, 2.5, -0.5, -1.5, 3.5, 3.4, -9.0], [1, 1, 8, 1]);
+        let one = leaf(&[1.0], [1]);
+        let y = requantize(x.clone(), one.clone(), one, [-4.0, 3.0]);
+        assert_eq!(floats(&y), [0.0, 2.0, 2.0, 0.0, -2.0, 3.0, 3.0, -4.0]);
+        let gradients = y.sum().backward();
+        assert_eq!(floats(&x.grad(&gradients).unwrap()), [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_steps_gradient_is_the_difference_with_rounding_errors_held_still() {
+        // 255 steps of `s` from zero point 0: inside, on both sides, beyond both ends.
+        let (values, ends) = ([0.31_f32, -0.77, 1.26, 9.0, -11.0], [-8.0_f32, 7.0]);
+        let pull = [1.0_f32, -2.0, 0.5, 3.0, 0.25];
+        let step = 0.4_f32;
+        let s = leaf(&[step], [1]);
+        let m = s.clone().recip();
+        let steps = requantize(leaf(&values, [1, 1, 5, 1]), m.clone(), m, ends);
+        let real = steps * s.clone().reshape([1, 1, 1, 1]);
+        let loss = (real * leaf(&pull, [1, 1, 5, 1])).sum();
+        let found = floats(&s.grad(&loss.backward()).unwrap())[0];
+        let errors = values.map(|v| (v / step).round_ties_even() - v / step);
+        let held = |s: f64| {
+            let real = |at: usize| {
+                let steps = f64::from(values[at]) / s + f64::from(errors[at]);
+                steps.clamp(f64::from(ends[0]), f64::from(ends[1])) * s
+            };
+            (0..values.len()).map(|at| f64::from(pull[at]) * real(at)).sum::<f64>()
+        };
+        let difference = (held(f64::from(step) + 1e-4) - held(f64::from(step) - 1e-4)) / 2e-4;
+        assert!((f64::from(found) - difference).abs() < 1e-3, "{found} is not {difference}");
     }
 }

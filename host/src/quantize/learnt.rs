@@ -97,3 +97,69 @@ impl Ranges {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::float::{Clamp, Conv, ConvKind, Layer, Map};
+
+    /// A picture of one pixel, a convolution to two channels.
+    fn graph() -> FloatGraph {
+        let map = |name: &str, channels| Map { name: name.into(), channels, height: 1, width: 1 };
+        let conv = Conv {
+            kind: ConvKind::Conv,
+            outputs: 2,
+            inputs_per_group: 1,
+            group: 1,
+            kernel: [1, 1],
+            strides: [1, 1],
+            pads: [0; 4],
+            weights: vec![1.0, -1.0],
+            bias: vec![0.0; 2],
+        };
+        let (name, kind) = ("conv".into(), "Conv".into());
+        let layer = Layer { name, kind, op: Op::Conv(conv), clamp: Clamp::NONE, inputs: vec![0], output: 1 };
+        FloatGraph { tensors: vec![map("x", 1), map("y", 2)], layers: vec![layer] }
+    }
+
+    fn ranges() -> Ranges {
+        let steps = |scale, zero_point| Quantization { scale, zero_point };
+        Ranges { tensors: vec![steps(0.1, -3), steps(0.3, 0)], weights: vec![vec![], vec![0.01, 1.0 / 3.0]] }
+    }
+
+    fn told(change: impl FnOnce(&mut Ranges, &mut FloatGraph)) -> String {
+        let (mut ranges, mut other, mut model) = (ranges(), graph(), ModelProto::default());
+        change(&mut ranges, &mut other);
+        ranges.store(&mut model, &other);
+        Ranges::of(&model, &graph()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn come_back_to_the_bit_and_only_to_their_graph() {
+        let mut model = ModelProto::default();
+        assert_eq!(Ranges::of(&model, &graph()).unwrap(), None);
+        ranges().store(&mut model, &graph());
+        ranges().store(&mut model, &graph());
+        assert_eq!(Ranges::of(&model, &graph()).unwrap(), Some(ranges()));
+        assert_eq!(model.metadata_props.len(), 1);
+
+        let other = told(|_, graph| graph.tensors[1].name = "z".into());
+        assert!(other.contains("none for tensor \"y\"") && other.contains("accepted: "), "{other}");
+        let more = told(|ranges, graph| {
+            ranges.tensors.push(ranges.tensors[0]);
+            graph.tensors.push(Map { name: "z".into(), ..graph.tensors[0].clone() });
+        });
+        assert!(more.contains("tensor \"z\" that the graph lacks"), "{more}");
+        let fewer = told(|ranges, _| _ = ranges.weights[1].pop());
+        assert!(fewer.contains("tensor \"y\" has 1 scales of weights, not 2"), "{fewer}");
+        let negative = told(|ranges, _| ranges.weights[1][0] = -0.5);
+        assert!(negative.contains("tensor \"y\" has the scale -0.5"), "{negative}");
+        let nothing = told(|ranges, _| ranges.tensors[0].scale = 0.0);
+        assert!(nothing.contains("tensor \"x\" has the scale 0"), "{nothing}");
+        // JSON has no word for it.
+        let strange = told(|ranges, _| ranges.tensors[0].scale = f32::NAN);
+        assert!(strange.contains("learnt ranges: "), "{strange}");
+        let off_zero = told(|ranges, _| ranges.tensors[1].zero_point = 3);
+        assert!(off_zero.contains("the zero point 3") && off_zero.contains("accepted: 0"), "{off_zero}");
+    }
+}

@@ -151,7 +151,7 @@ pub enum TrainError {
     /// Nothing was named to fine-tune.
     #[error(
         "the recipe's [quantization] table fine-tunes a trained network, and none was named\n  \
-         accepted: --init with its float .onnx or its .safetensors, or a recipe without the table"
+         accepted: --init with its float .onnx or its .safetensors (also with --resume), or a recipe without the table"
     )]
     NothingToTune,
     /// The network has no int8 form to simulate.

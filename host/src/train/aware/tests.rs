@@ -2,14 +2,19 @@
 
 use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, IntoTValue, Tensor as Tract, tvec};
 
+use std::ops::ControlFlow;
+use std::path::Path;
+
 use super::*;
 use crate::net::ActivationKind;
 use crate::onnx::build::{GraphBuilder, float, ints};
+use crate::onnx::file;
 use crate::onnx::tensor::{Tensor as Constant, Values};
 use crate::quantize::{self, ImportOptions};
 use crate::synth::dice::Dice;
+use crate::train::optimizer::Rule;
 use crate::train::tests::tiny;
-use crate::train::{Recipe, train};
+use crate::train::{Options, Recipe, Status, TrainError, train, train_with};
 
 /// Crops of the recipe's size: noise over a few grey levels of light.
 fn crops(recipe: &Recipe, count: usize) -> Vec<Vec<u8>> {
@@ -153,4 +158,89 @@ fn the_forward_is_the_exported_models() {
         same_as_exported(&trained.model, &recipe, &format!("{activation:?} {order}"));
     }
     same_as_exported(&odd(), &tiny(ActivationKind::Relu, [24, 24], "rgb"), "odd");
+}
+
+/// A recipe that fine-tunes on a teacher's word alone.
+fn tuning(folder: &Path, teacher: &ModelProto) -> (Recipe, Options) {
+    let mut recipe = tiny(ActivationKind::Prelu, [24, 24], "rgb");
+    let path = folder.join("float.onnx");
+    file::write(&path, teacher).unwrap();
+    let distill = serde_json::json!({ "teacher": path, "weight": 1.0 });
+    recipe.distill = Some(serde_json::from_value(distill).unwrap());
+    recipe.quantization = Some(QuantizationConfig { calibrate: 2 });
+    recipe.train.optimizer = Rule::Adamw;
+    recipe.train.rate = 2e-3;
+    recipe.train.weight_decay = 0.0;
+    recipe.train.images = 400;
+    let checkpoint = Some(folder.join("tiny.checkpoint"));
+    (recipe, Options { init: Some(path), checkpoint, ..Default::default() })
+}
+
+/// A float network of a few steps.
+fn trained() -> ModelProto {
+    train(&tiny(ActivationKind::Prelu, [24, 24], "rgb"), &mut ()).unwrap().model
+}
+
+#[test]
+fn fine_tuning_brings_int8_nearer_to_float_and_its_export_is_what_it_computes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipe, options) = tuning(folder.path(), &trained());
+    let mut cosines = Vec::new();
+    let mut watch = |s: &Status| {
+        cosines.extend(s.validation.and_then(|v| v.cosine_to_teacher));
+        ControlFlow::Continue(())
+    };
+    let tuned = train_with(&recipe, &options, &mut watch).unwrap();
+    let (first, last) = (cosines[0], *cosines.last().unwrap());
+    assert!(
+        last > first && 1.0 - last < 0.5 * (1.0 - first),
+        "1 - cosine went from {} to {}",
+        1.0 - first,
+        1.0 - last
+    );
+    same_as_exported(&tuned.model, &recipe, "tuned");
+}
+
+#[test]
+fn stopped_and_resumed_is_bit_for_bit_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut recipe, options) = tuning(folder.path(), &trained());
+    recipe.train.images = 80;
+    recipe.train.ema = 0.9;
+    let whole = train_with(&recipe, &Options { checkpoint: None, ..options.clone() }, &mut ()).unwrap();
+    let mut stop =
+        |s: &Status| if s.images == 32 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let stopped = train_with(&recipe, &options, &mut stop).unwrap_err();
+    assert!(matches!(stopped, TrainError::Stopped { images: 32, .. }), "{stopped}");
+    let again = Options { resume: true, ..options };
+    let alone = train_with(&recipe, &Options { init: None, ..again.clone() }, &mut ()).unwrap_err();
+    assert!(alone.to_string().contains("accepted: --init"), "{alone}");
+    let resumed = train_with(&recipe, &again, &mut ()).unwrap();
+    assert!(resumed.model == whole.model, "the weights differ");
+}
+
+#[test]
+fn begins_with_a_safetensors_and_its_head_or_says_what_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = tiny(ActivationKind::Relu, [20, 28], "bgr");
+    let weights = folder.path().join("float.safetensors");
+    let float = Options { weights: Some(weights.clone()), ..Default::default() };
+    let float = train_with(&recipe, &float, &mut ()).unwrap();
+    recipe.quantization = Some(QuantizationConfig { calibrate: 24 });
+    recipe.train.rate = 1e-6;
+    recipe.train.images = 8;
+    let tuned =
+        train_with(&recipe, &Options { init: Some(weights.clone()), ..Default::default() }, &mut ()).unwrap();
+    let lengths = |classes: Option<Vec<Vec<f32>>>| classes.unwrap().concat();
+    let (before, after) = (lengths(float.class_weights), lengths(tuned.class_weights));
+    let moved = before.iter().zip(&after).map(|(b, a)| (b - a).abs()).fold(0.0_f32, f32::max);
+    assert!(moved < 1e-3, "the head moved by {moved}");
+    recipe.net.embedding = 16;
+    let refused = train_with(&recipe, &Options { init: Some(weights), ..Default::default() }, &mut ());
+    assert!(refused.unwrap_err().to_string().contains("embedding"));
+    let path = folder.path().join("float.onnx");
+    file::write(&path, &float.model).unwrap();
+    let refused = train_with(&recipe, &Options { init: Some(path), ..Default::default() }, &mut ());
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("an embedding of 12; the recipe has") && refused.contains("of 16"), "{refused}");
 }
