@@ -12,7 +12,7 @@ mod read;
 mod shape;
 mod windows;
 
-pub use emit::{conv_attributes, curve_node};
+pub use emit::{conv_attributes, curve_node, tensor_name};
 pub use error::{NodeError, ReadError};
 pub use read::fix_input;
 

@@ -8,6 +8,7 @@
 
 mod begin;
 mod conv;
+mod export;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,6 @@ use super::Recipe;
 use super::backbone::Backbone;
 use super::state::floats;
 use crate::net::requantize::requantize;
-use crate::onnx::build::{int, value};
 use crate::onnx::float::{Clamp, Curve, FloatGraph, Layer, Op, TensorId};
 use crate::quantize::Ranges;
 use crate::quantize::lattice::Quantization;
@@ -137,7 +137,7 @@ impl Simulated {
     fn unrounded(&self, pixels: Tensor<4>) -> (Unrounded, Tensor<1>) {
         let Form { graph, tensors, .. } = &*self.form;
         let steps = self.steps();
-        let step = |tensor: TensorId| steps.clone().slice([tensor..tensor + 1]);
+        let step = |tensor: TensorId| steps.clone().slice(tensor..tensor + 1);
         let input = vector(vec![tensors[0].scale], &pixels.device());
         let mut maps: Vec<Option<Tensor<4>>> = vec![None; graph.tensors.len()];
         let planes = input.clone().recip().expand([graph.input().channels]);
@@ -213,35 +213,9 @@ impl Backbone for Simulated {
     /// Batch normalisation is folded; nothing runs along.
     fn run_on(&self, _: &[Tensor<2>]) {}
 
-    /// The float ONNX, with the learnt ranges for `import`.
     fn export(&self, recipe: &Recipe) -> ModelProto {
-        let graph = self.graph();
-        let mut model = graph.to_onnx(&[graph.embedding()]);
-        if let Some(onnx) = &mut model.graph {
-            onnx.name = recipe.name.clone();
-            flatten(onnx, graph.dimension());
-        }
-        recipe.float_input().store(&mut model);
-        let read = FloatGraph::read(&model).expect("what was read once is read again");
-        assert_eq!(read.layers.len(), graph.layers.len(), "every layer comes back as itself");
-        self.ranges().store(&mut model, &read);
-        model
+        export::export(&self.graph(), &self.ranges(), recipe)
     }
-}
-
-/// Ends `onnx` with the embedding as [1, d].
-fn flatten(onnx: &mut tract_onnx::pb::GraphProto, dimension: usize) {
-    use tract_onnx::pb::{NodeProto, tensor_proto::DataType};
-    let embedding = value("embedding", DataType::Float, &[1, dimension]);
-    let last = std::mem::replace(&mut onnx.output, vec![embedding]);
-    onnx.node.push(NodeProto {
-        op_type: "Flatten".into(),
-        name: "embedding".into(),
-        input: last.into_iter().map(|value| value.name).collect(),
-        output: vec!["embedding".into()],
-        attribute: vec![int("axis", 1)],
-        ..Default::default()
-    });
 }
 
 fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {

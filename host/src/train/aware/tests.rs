@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::*;
 use crate::net::ActivationKind;
-use crate::onnx::build::{GraphBuilder, float, ints};
+use crate::onnx::build::{GraphBuilder, float, int, ints, value};
 use crate::onnx::file;
 use crate::onnx::tensor::{Tensor as Constant, Values};
 use crate::quantize::{self, ImportOptions};
@@ -184,7 +184,8 @@ fn trained() -> ModelProto {
 #[test]
 fn fine_tuning_brings_int8_nearer_to_float_and_its_export_is_what_it_computes() {
     let folder = tempfile::tempdir().unwrap();
-    let (recipe, options) = tuning(folder.path(), &trained());
+    let float = trained();
+    let (recipe, options) = tuning(folder.path(), &float);
     let mut cosines = Vec::new();
     let mut watch = |s: &Status| {
         cosines.extend(s.validation.and_then(|v| v.cosine_to_teacher));
@@ -199,6 +200,9 @@ fn fine_tuning_brings_int8_nearer_to_float_and_its_export_is_what_it_computes() 
         1.0 - last
     );
     same_as_exported(&tuned.model, &recipe, "tuned");
+    let names =
+        |model| FloatGraph::read(model).unwrap().layers.into_iter().map(|l| l.name).collect::<Vec<_>>();
+    assert_eq!(names(&tuned.model), names(&float));
 }
 
 #[test]
