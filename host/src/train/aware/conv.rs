@@ -1,51 +1,81 @@
 //! A convolution over whole steps, its weights and its bias in whole steps too.
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{LEAST_STEP, slowed, step_rate, vector};
+use super::{GREATEST_LEVEL, slowed, step_rate, vector};
 use crate::net::fused::{Convolution, layer};
 use crate::net::patches::patches;
 use crate::net::requantize::straight;
 use crate::onnx::float::{Conv, ConvKind, Map};
 use crate::train::state::floats;
 
-/// What a convolution learns, as real numbers.
+/// What a convolution learns.
 #[derive(Module, Debug)]
 pub(super) struct IntegerConv {
-    /// [outputs, inputs of a group, rows, columns].
+    /// [outputs, inputs of a group, rows, columns], 1 being 127 of the first steps of its output.
     weight: Param<Tensor<4>>,
+    /// 1 being the range of the output, 127 of its first steps.
     bias: Param<Tensor<1>>,
-    /// The step of each output's weights.
-    scales: Param<Tensor<1>>,
+    /// How much the step of each output's weights has grown: its logarithm.
+    growth: Param<Tensor<1>>,
+    #[module(skip)]
+    first: Arc<First>,
+}
+
+/// The steps of the beginning.
+#[derive(Debug)]
+struct First {
+    /// Of each output's weights.
+    scales: Vec<f32>,
+    /// Of the output.
+    output: f32,
 }
 
 impl IntegerConv {
-    /// `conv` with weights in steps of `scales`. An average learns nothing but its bias: its weights are one step each.
-    pub fn new(conv: &Conv, scales: &[f32], device: &Device) -> Self {
+    /// `conv` with weights in steps of `scales` and an output in steps of `output`. An average learns nothing but its bias: its
+    /// weights are one step each.
+    pub fn new(conv: &Conv, scales: &[f32], output: f32, device: &Device) -> Self {
         let shape = [conv.outputs, conv.inputs_per_group, conv.kernel[0], conv.kernel[1]];
-        let weight = Tensor::from_data(TensorData::new(conv.weights.clone(), shape), device);
+        let rows = conv.weights.chunks_exact(conv.taps()).zip(scales);
+        let fractions = rows.flat_map(|(row, &scale)| row.iter().map(move |w| w / (GREATEST_LEVEL * scale)));
+        let weight = Tensor::from_data(TensorData::new(fractions.collect::<Vec<f32>>(), shape), device);
+        let bias = conv.bias.iter().map(|b| b / (GREATEST_LEVEL * output)).collect();
         let learns = conv.kind != ConvKind::Average;
-        let vector = |values: &[f32]| Param::from_tensor(vector(values.to_vec(), device));
+        let vector = |values: Vec<f32>| Param::from_tensor(vector(values, device));
         IntegerConv {
             weight: Param::from_tensor(weight).set_require_grad(learns),
-            bias: vector(&conv.bias),
-            scales: vector(scales).set_require_grad(learns),
+            bias: vector(bias),
+            growth: vector(vec![0.0; scales.len()]).set_require_grad(learns),
+            first: Arc::new(First { scales: scales.to_vec(), output }),
         }
     }
 
     /// Gives `conv` the real weights and biases.
     pub fn store(&self, conv: &mut Conv) {
-        (conv.weights, conv.bias) = (floats(&self.weight.val()), floats(&self.bias.val()));
+        let taps = conv.taps();
+        let scale = |at: usize| GREATEST_LEVEL * self.first.scales[at / taps];
+        conv.weights = floats(&self.weight.val());
+        conv.weights.iter_mut().enumerate().for_each(|(at, w)| *w *= scale(at));
+        conv.bias = floats(&self.bias.val());
+        conv.bias.iter_mut().for_each(|b| *b *= GREATEST_LEVEL * self.first.output);
     }
 
     /// The step of each output's weights.
     pub fn scales(&self) -> Tensor<1> {
-        let [outputs, taps @ ..] = self.weight.dims();
-        let rates = vec![step_rate(taps.iter().product()); outputs];
-        slowed(self.scales.val(), rates).clamp_min(LEAST_STEP)
+        vector(self.first.scales.clone(), &self.growth.val().device()) * self.growth().exp()
+    }
+
+    fn growth(&self) -> Tensor<1> {
+        let [_, taps @ ..] = self.weight.dims();
+        slowed(
+            self.growth.val(),
+            self.first.scales.iter().map(|&s| step_rate(taps.iter().product(), s)).collect(),
+        )
     }
 
     /// The sums [b, h', w', outputs] for `x` [b, h, w, inputs], a map of the shape of `map` in steps of `step`, and what a unit of
@@ -57,11 +87,11 @@ impl IntegerConv {
         x: Tensor<4>,
         step: Tensor<1>,
     ) -> (Tensor<4>, Tensor<1>) {
-        let scales = self.scales();
-        let each = scales.clone().reshape([conv.outputs, 1, 1, 1]);
-        let levels = straight(self.weight.val() / each).clamp(-127.0, 127.0);
-        let unit = scales * step;
-        let bias = straight(self.bias.val() / unit.clone());
+        let shrunk = self.growth().neg().exp().mul_scalar(GREATEST_LEVEL).reshape([conv.outputs, 1, 1, 1]);
+        let levels = straight(self.weight.val() * shrunk).clamp(-GREATEST_LEVEL, GREATEST_LEVEL);
+        let unit = self.scales() * step;
+        let bias = self.bias.val().mul_scalar(GREATEST_LEVEL * self.first.output);
+        let bias = straight(bias / unit.clone());
         (convolve(conv, (map, data), x, levels, bias), unit)
     }
 }

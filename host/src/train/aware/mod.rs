@@ -30,18 +30,15 @@ pub use begin::QuantizationConfig;
 pub(super) use begin::{Float, begin};
 use conv::IntegerConv;
 
-/// The least step; none is learnt down to nothing.
-const LEAST_STEP: f32 = 1e-9;
-
-/// The positive end of int8, by which a step's gradient is measured.
+/// The positive end of int8: what weights and biases are fractions of, and what a step's gradient is measured by.
 const GREATEST_LEVEL: f32 = 127.0;
 
 /// A network in simulated int8.
 #[derive(Module, Debug)]
 pub(super) struct Simulated {
     layers: Vec<Parts>,
-    /// Of every tensor, in the order of the graph; the first, the input's, is not read.
-    steps: Param<Tensor<1>>,
+    /// How much the step of every tensor has grown, in the order of the graph: its logarithm. The first, the input's, is not read.
+    growth: Param<Tensor<1>>,
     #[module(skip)]
     form: Arc<Form>,
 }
@@ -59,6 +56,7 @@ struct Parts {
 struct Form {
     /// The layers; their weights are those of the beginning.
     graph: FloatGraph,
+    /// The steps of the beginning.
     tensors: Vec<Quantization>,
     /// The greatest steps, so that int8 ends where a layer is cut.
     caps: Vec<f32>,
@@ -80,7 +78,11 @@ impl Simulated {
         };
         let parts = |layer: &Layer| Parts {
             conv: match &layer.op {
-                Op::Conv(conv) => Some(IntegerConv::new(conv, &ranges.weights[layer.output], device)),
+                Op::Conv(conv) => {
+                    let (scales, output) =
+                        (&ranges.weights[layer.output], ranges.tensors[layer.output].scale);
+                    Some(IntegerConv::new(conv, scales, output, device))
+                }
                 _ => None,
             },
             slopes: match &layer.op {
@@ -95,7 +97,7 @@ impl Simulated {
         }
         Simulated {
             layers: graph.layers.iter().map(parts).collect(),
-            steps: vector(ranges.tensors.iter().map(|q| q.scale).collect()),
+            growth: vector(vec![0.0; graph.tensors.len()]),
             form: Arc::new(Form { graph: graph.clone(), tensors: ranges.tensors.clone(), caps }),
         }
     }
@@ -127,10 +129,12 @@ impl Simulated {
 
     /// Every tensor's step.
     fn steps(&self) -> Tensor<1> {
-        let graph = &self.form.graph;
-        let rates = graph.tensors.iter().map(|map| step_rate(map.volume())).collect();
-        let caps = vector(self.form.caps.clone(), &self.steps.val().device());
-        slowed(self.steps.val(), rates).clamp_min(LEAST_STEP).min_pair(caps)
+        let Form { graph, tensors, caps } = &*self.form;
+        let device = self.growth.val().device();
+        let rates = graph.tensors.iter().zip(tensors).map(|(map, q)| step_rate(map.volume(), q.scale));
+        let growth = slowed(self.growth.val(), rates.collect()).exp();
+        let first = vector(tensors.iter().map(|q| q.scale).collect(), &device);
+        (first * growth).min_pair(vector(caps.clone(), &device))
     }
 
     /// The embedding [b, 1, 1, d] in its steps, before these are rounded; and their size.
@@ -235,17 +239,18 @@ fn cap(clamp: Clamp, tensor: Quantization) -> f32 {
     least(clamp.lo, lo).min(least(clamp.hi, hi))
 }
 
-/// How fast a step that so many values share is learnt beside the weights: 1 / sqrt(values levels), as in "Learned Step Size
-/// Quantization" (Esser et al., 2020).
-fn step_rate(values: usize) -> f32 {
-    1.0 / (values as f32 * GREATEST_LEVEL).sqrt()
+/// What the gradient of the logarithm of a step that so many values share is multiplied by, so that plain gradient descent moves
+/// it, as a share of itself, about as fast as weights: 1 / sqrt(values levels) as in "Learned Step Size Quantization" (Esser et al.,
+/// 2020), there of the gradient of the step itself.
+fn step_rate(values: usize, step: f32) -> f32 {
+    1.0 / ((values as f32 * GREATEST_LEVEL).sqrt() * step * step)
 }
 
-/// `steps` to the bit, their gradients multiplied by `rates`.
-fn slowed(steps: Tensor<1>, rates: Vec<f32>) -> Tensor<1> {
-    let still = steps.clone().detach();
-    let rates = vector(rates, &steps.device());
-    (steps - still.clone()) * rates + still
+/// `values` to the bit, their gradients multiplied by `rates`.
+fn slowed(values: Tensor<1>, rates: Vec<f32>) -> Tensor<1> {
+    let still = values.clone().detach();
+    let rates = vector(rates, &values.device());
+    (values - still.clone()) * rates + still
 }
 
 /// `x` through a curve.
