@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use arcgate_firmware::engine::plan::{Plan, PlanEngine, PlanError};
 use arcgate_firmware::engine::tract::{TractEngine, TractError};
-use arcgate_firmware::engine::{ChannelOrder, Embedder, ModelInfo};
+use arcgate_firmware::engine::{ChannelOrder, Embedder, ModelInfo, Task};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
@@ -112,6 +112,10 @@ impl Model {
     /// When it is no valid plan.
     pub fn from_plan(path: &Path, plan: Vec<u8>) -> Result<Self, EngineError> {
         let parsed = Plan::parse(&plan).map_err(|source| EngineError::Plan { path: path.into(), source })?;
+        parsed
+            .header()
+            .expect(Task::Embedding)
+            .map_err(|source| EngineError::Plan { path: path.into(), source })?;
         let info = parsed.info().clone();
         Ok(Model { path: path.into(), plan: plan.into(), info, onnx: None, tract: OnceLock::new() })
     }

@@ -2,6 +2,8 @@
 
     compare.py MODEL.onnx CROPS EMBEDDINGS.json
 
+A detector's maps, real values, stand in the place of the embeddings, one after the other.
+
 Under every level of onnxruntime's optimizations, with and without its fusions of quantized islands. The last line of standard
 output is JSON: `onnxruntime`, `crops`, and `sessions`, each with `options` and `differing`, the crops whose bytes are not the same.
 """
@@ -37,10 +39,12 @@ def main():
             order = json.loads(session.get_modelmeta().custom_metadata_map["arcgate"])["order"]
             inputs = inputs or {crop: pixels(pathlib.Path(crops) / crop, order) for crop in expected}
             name = session.get_inputs()[0].name
-            found = {crop: session.run(None, {name: planes})[0] for crop, planes in inputs.items()}
-            if any(f.dtype != np.int8 for f in found.values()):
-                sys.exit("the model's output is no int8")
-            differing = [crop for crop in expected if found[crop].ravel().tolist() != expected[crop]]
+            found = {crop: session.run(None, {name: planes}) for crop, planes in inputs.items()}
+            wanted = [np.int8] if len(session.get_outputs()) == 1 else [np.float32] * len(session.get_outputs())
+            if any([output.dtype for output in outputs] != wanted for outputs in found.values()):
+                sys.exit("the model's output is neither one int8 nor several float")
+            values = {crop: np.concatenate([output.ravel() for output in outputs]) for crop, outputs in found.items()}
+            differing = [crop for crop in expected if values[crop].tolist() != expected[crop]]
             sessions.append({"options": f"{level.name}, disable_quant_qdq={unfused}", "differing": differing})
     print(json.dumps({"onnxruntime": onnxruntime.__version__, "crops": len(expected), "sessions": sessions}))
 

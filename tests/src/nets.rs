@@ -1,6 +1,6 @@
 //! Float models with random weights, of the forms that exporters write.
 
-use arcgate::onnx::build::{GraphBuilder, float, int, ints, value};
+use arcgate::onnx::build::{GraphBuilder, float, int, ints, text, value};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tract_onnx::pb::{AttributeProto, ModelProto, tensor_proto::DataType};
@@ -96,6 +96,20 @@ impl Net {
         self.node("Gemm", &[w, b], vec![int("transB", 1)])
     }
 
+    /// The last tensor times an operator of itself.
+    pub fn gated(&mut self, gate: &str, attributes: Vec<AttributeProto>) -> &mut Self {
+        let x = self.at.clone();
+        self.node(gate, &[], attributes).node("Mul", &[x], vec![])
+    }
+
+    /// A squeeze-and-excite block: each channel times a gate that comes of the means of all.
+    pub fn excite(&mut self, squeezed: usize, gate: &str, attributes: Vec<AttributeProto>) -> &mut Self {
+        let (x, channels) = (self.at.clone(), self.channels);
+        self.node("GlobalAveragePool", &[], vec![]).conv(squeezed, [1, 1], 1, [0; 4], 1);
+        self.node("Relu", &[], vec![]).conv(channels, [1, 1], 1, [0; 4], 1).node(gate, &[], attributes);
+        self.node("Mul", &[x], vec![])
+    }
+
     /// The sum with another tensor.
     pub fn add(&mut self, other: &str) -> &mut Self {
         self.node("Add", &[other.to_owned()], vec![])
@@ -189,6 +203,82 @@ pub fn curved_net() -> ModelProto {
     n.node("HardSigmoid", &[], vec![float("alpha", 0.25)]).conv(16, [1, 1], 1, [0; 4], 1).add(&skip);
     n.conv(24, [3, 3], 2, [1; 4], 1).node("HardSwish", &[], vec![]).node("GlobalAveragePool", &[], vec![]);
     n.node("Flatten", &[], vec![]).gemm(24, 32).finish()
+}
+
+/// Squeeze-and-excite blocks, one of them with HardSigmoid, a product of two maps, and activations written as products.
+pub fn excited_net() -> ModelProto {
+    let mut n = Net::new(8, [3, 28, 20]);
+    n.conv(16, [3, 3], 2, [1; 4], 1).norm().gated("Sigmoid", vec![]);
+    n.excite(4, "Sigmoid", vec![]).depthwise([3, 3], 1, 1);
+    n.gated("HardSigmoid", vec![float("alpha", 1.0 / 6.0)]).conv(16, [1, 1], 1, [0; 4], 1);
+    let left = n.at.clone();
+    n.conv(16, [3, 3], 1, [1; 4], 1).node("Relu", &[], vec![]).node("Mul", &[left], vec![]);
+    n.excite(8, "HardSigmoid", vec![]).conv(24, [3, 3], 2, [1; 4], 1).prelu();
+    n.node("GlobalAveragePool", &[], vec![]).node("Flatten", &[], vec![]).gemm(24, 32).finish()
+}
+
+/// The greatest of windows with and without pads, pixels repeated two ways, channels of four maps put side by side, one of them
+/// twice.
+pub fn joined_net() -> ModelProto {
+    let mut n = Net::new(9, [3, 24, 32]);
+    let window = |kernel: i64, pads: [i64; 4], stride: i64| {
+        vec![ints("kernel_shape", &[kernel; 2]), ints("pads", &pads), ints("strides", &[stride; 2])]
+    };
+    n.conv(8, [3, 3], 1, [1; 4], 1).node("Relu", &[], vec![]).node("MaxPool", &[], window(2, [0; 4], 2));
+    let fine = n.at.clone();
+    n.conv(12, [3, 3], 1, [1; 4], 1).prelu().node("MaxPool", &[], window(3, [1, 1, 0, 1], 2));
+    let coarse = n.at.clone();
+    let scales = n.g.f32s("scales", &[4], &[1.0, 1.0, 2.0, 2.0]);
+    let floor = vec![text("coordinate_transformation_mode", "asymmetric"), text("nearest_mode", "floor")];
+    n.node("Resize", &[String::new(), scales.clone()], floor);
+    let wide = n.at.clone();
+    n.at = coarse;
+    n.conv(8, [1, 1], 1, [0; 4], 1).node("Resize", &[String::new(), scales], vec![]).add(&fine);
+    let sum = n.at.clone();
+    n.node("Concat", &[wide, fine, sum], vec![int("axis", 1)]);
+    n.channels = 8 + 12 + 8 + 8;
+    n.node("MaxPool", &[], window(2, [0; 4], 2)).conv(24, [3, 3], 2, [1; 4], 1).node("Relu", &[], vec![]);
+    n.node("GlobalAveragePool", &[], vec![]).node("Flatten", &[], vec![]).gemm(24, 32).finish()
+}
+
+/// A detector as YuNet is one, of 64 rows by 96 columns: separable convolutions, three strides, the coarser ones added to the finer,
+/// and twelve outputs with their cells in one row.
+pub fn detector_net() -> ModelProto {
+    let mut n = Net::new(10, [3, 64, 96]);
+    let pool = || vec![ints("kernel_shape", &[2; 2]), ints("strides", &[2; 2])];
+    let halved = |n: &mut Net, channels| {
+        n.conv(channels, [1, 1], 1, [0; 4], 1).depthwise([3, 3], 1, 1).node("Relu", &[], vec![]);
+        n.node("MaxPool", &[], pool());
+        n.at.clone()
+    };
+    n.conv(8, [3, 3], 2, [1; 4], 1).node("Relu", &[], vec![]);
+    halved(&mut n, 12);
+    let mut maps = [halved(&mut n, 16), halved(&mut n, 16), halved(&mut n, 16)];
+    let scales = n.g.f32s("scales", &[4], &[1.0, 1.0, 2.0, 2.0]);
+    let floor = || vec![text("coordinate_transformation_mode", "asymmetric"), text("nearest_mode", "floor")];
+    for finer in [1, 0] {
+        n.node("Resize", &[String::new(), scales.clone()], floor());
+        let coarse = std::mem::replace(&mut n.at, maps[finer].clone());
+        n.add(&coarse).conv(16, [1, 1], 1, [0; 4], 1).depthwise([3, 3], 1, 1).node("Relu", &[], vec![]);
+        maps[finer] = n.at.clone();
+    }
+    let mut outputs = Vec::new();
+    for (map, stride) in maps.into_iter().zip([8, 16, 32]) {
+        for (name, values) in [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)] {
+            (n.at, n.channels) = (map.clone(), 16);
+            n.conv(values, [1, 1], 1, [0; 4], 1).depthwise([3, 3], 1, 1);
+            let name = format!("{name}_{stride}");
+            let shape = n.g.i64s(&format!("{name}_shape"), &[3], &[1, -1, values as i64]);
+            n.node("Transpose", &[], vec![ints("perm", &[0, 2, 3, 1])]).node("Reshape", &[shape], vec![]);
+            let last = if values == 1 { "Sigmoid" } else { "Identity" };
+            n.g.node(last, &[&n.at], &name, vec![]);
+            outputs.push(value(&name, DataType::Float, &[1, 64 / stride * (96 / stride), values]));
+        }
+    }
+    // In the order of YuNet's own file: by map, then by stride.
+    let by_map = (0..4).flat_map(|map| [0, 1, 2].map(|stride| 4 * stride + map));
+    let outputs = by_map.map(|at| outputs[at].clone()).collect();
+    n.g.finish("detector", vec![value("x", DataType::Float, &[1, 3, 64, 96])], outputs)
 }
 
 /// Smooth pictures with light of their own in every channel.

@@ -5,14 +5,16 @@ use std::collections::HashMap;
 
 use arcgate::lower;
 use arcgate::onnx::build::{int, ints, value};
-use arcgate::onnx::float::FloatGraph;
+use arcgate::onnx::float::{FloatGraph, keep_output};
 use arcgate::onnx::metadata::{FloatInput, Metadata};
 use arcgate::onnx::tensor::{Tensor as Constant, Values};
 use arcgate::quantize::lattice::{self, Quantization, Steps};
 use arcgate::quantize::{self, ImportOptions, Imported};
 use arcgate_firmware::embedding::Angle;
+use arcgate_firmware::engine::Task;
 use arcgate_tests::nets::{
-    Net, crops, curved_net, exported_net, grey_net, pre_activation_net, prelu_net, residual_net,
+    Net, crops, curved_net, detector_net, excited_net, exported_net, grey_net, joined_net,
+    pre_activation_net, prelu_net, residual_net,
 };
 use prost::Message;
 use tract_onnx::pb::{
@@ -67,7 +69,7 @@ fn degrees(a: &[f32], b: &[f32]) -> f32 {
     Angle::from_cosine(dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).degrees()
 }
 
-/// Proves every scale of an int8 model again from the ONNX alone; gives how many channels, sums and tables it proved.
+/// Proves every scale of an int8 model again from the ONNX alone; gives how many channels, sums and products, and tables it proved.
 fn prove_lattice(model: &ModelProto) -> [usize; 3] {
     let graph = model.graph.as_ref().unwrap();
     let constants: HashMap<&str, Constant> =
@@ -79,6 +81,7 @@ fn prove_lattice(model: &ModelProto) -> [usize; 3] {
         other => panic!("{name}: {other:?}"),
     };
     let q = |scale: &str, zero: &str| Quantization { scale: f32s(scale)[0], zero_point: i8s(zero)[0] };
+    let reals = |q: Quantization| (-128..=127).map(move |v| (v - i32::from(q.zero_point)) as f32 * q.scale);
     let mut proved = [0; 3];
     for node in &graph.node {
         let input = |i: usize| node.input[i].as_str();
@@ -110,6 +113,33 @@ fn prove_lattice(model: &ModelProto) -> [usize; 3] {
                         assert!(lattice::sum(a, b, y).is_some(), "{} is off the lattice", node.name);
                         proved[1] += 1;
                     }
+                    // The input's table, or x times its sigmoid, which is a table.
+                    "Mul" if source.input.iter().any(|i| !makers.contains_key(i.as_str())) => {}
+                    "Mul" if source.input.iter().any(|i| makers[i.as_str()].op_type == "Sigmoid") => {
+                        let x = dequantized(&source.input[0]);
+                        let silu = |v: f32| v / (1.0 + (-v).exp());
+                        let table: Vec<f32> = reals(x).map(silu).collect();
+                        assert!(
+                            lattice::table_margin(&table, y.scale) >= lattice::TABLE_MARGIN,
+                            "{}",
+                            node.name
+                        );
+                        proved[2] += 1;
+                    }
+                    "Mul" => {
+                        let (a, b) = (dequantized(&source.input[0]), dequantized(&source.input[1]));
+                        assert!(lattice::product(a, b, y).is_some(), "{} is off the lattice", node.name);
+                        proved[1] += 1;
+                    }
+                    "DequantizeLinear" => {
+                        let table: Vec<f32> = reals(dequantized(input(0))).collect();
+                        assert!(
+                            lattice::table_margin(&table, y.scale) >= lattice::TABLE_MARGIN,
+                            "{}",
+                            node.name
+                        );
+                        proved[2] += 1;
+                    }
                     "LeakyRelu" | "PRelu" => {
                         let x = dequantized(&source.input[0]);
                         let slopes = match source.op_type.as_str() {
@@ -139,8 +169,7 @@ fn prove_lattice(model: &ModelProto) -> [usize; 3] {
                             "HardSigmoid" => (attribute("alpha") * v + attribute("beta")).clamp(0.0, 1.0),
                             _ => v * (v / 6.0 + 0.5).clamp(0.0, 1.0),
                         };
-                        let real = |v: i32| (v - x.zero_point as i32) as f32 * x.scale;
-                        let table: Vec<f32> = (-128..=127).map(|v| curve(real(v))).collect();
+                        let table: Vec<f32> = reals(x).map(curve).collect();
                         assert!(
                             lattice::table_margin(&table, y.scale) >= lattice::TABLE_MARGIN,
                             "{}",
@@ -148,7 +177,7 @@ fn prove_lattice(model: &ModelProto) -> [usize; 3] {
                         );
                         proved[2] += 1;
                     }
-                    other => assert_eq!(other, "Mul", "only the input's table besides"),
+                    other => panic!("{}: {other}", node.name),
                 }
             }
             _ => {}
@@ -207,6 +236,60 @@ fn what_exporters_leave_in_a_graph() {
 #[test]
 fn curves_are_tables() {
     check(curved_net(), [3, 28, 20], 8.0, [16 + 32 + 32 + 16 + 24 + 24 + 32, 1, 4]);
+}
+
+#[test]
+fn squeezed_and_excited() {
+    // Of each block the means, the squeezed and the gate's layer; two gates and two activations are tables; three products.
+    let blocks = (16 + 4 + 16) + (16 + 8 + 16);
+    check(excited_net(), [3, 28, 20], 8.0, [16 + 16 + 16 + 16 + blocks + 24 + 24 + 32, 3, 4 + 24]);
+}
+
+#[test]
+fn pooled_repeated_and_joined() {
+    check(joined_net(), [3, 24, 32], 6.0, [8 + 12 + 8 + 24 + 24 + 32, 1, 12 + 4]);
+}
+
+/// What tests/tests/detector.rs does with a real detector.
+#[test]
+fn a_detectors_twelve_maps() {
+    let float = detector_net();
+    let graph = FloatGraph::read(&float).unwrap();
+    assert_eq!((graph.task, graph.outputs.len(), graph.dimension()), (Task::Detection, 12, 0));
+    let crops = crops([3, 64, 96], 24);
+    let imported = quantize::import(&float, &crops, &options(3), &|_| ()).unwrap();
+    assert!(imported.agreement.greatest_degrees < 6.0, "{:?}", imported.agreement);
+    // Six sigmoids; the stem, four halvings, two sums' convolutions, twelve heads.
+    assert_eq!(prove_lattice(&imported.model), [8 + 2 * (12 + 16 * 3 + 16 * 2 + 16 * 3), 2, 6]);
+    let plan = lower::lower(&imported.model).unwrap();
+    let proof = lower::prove(&imported.model, &plan, &crops[..6]).unwrap();
+    assert_eq!(proof.bytes, 6 * 16 * (8 * 12 + 4 * 6 + 2 * 3));
+    let metadata = Metadata::of(&imported.model).unwrap();
+    assert_eq!((metadata.task, metadata.dimension), (Task::Detection, 0));
+
+    // Without one of them it is a model of eleven outputs, of which one may be the embedding.
+    let mut fewer = float.clone();
+    fewer.graph.as_mut().unwrap().output.remove(3);
+    let told = FloatGraph::read(&fewer).unwrap_err().to_string();
+    assert!(
+        told.contains("has 11 outputs: \"cls_8\", \"cls_16\"") && told.contains("--embedding NAME"),
+        "{told}"
+    );
+}
+
+#[test]
+fn one_of_several_outputs() {
+    let mut model = prelu_net();
+    let graph = model.graph.as_mut().unwrap();
+    let hidden = graph.node.iter().find(|n| n.op_type == "Flatten").unwrap().output[0].clone();
+    let last = graph.output[0].clone();
+    graph.output.push(tract_onnx::pb::ValueInfoProto { name: hidden.clone(), ..last });
+    let told = keep_output(&mut model.clone(), "logits").unwrap_err().to_string();
+    assert!(told.contains("no output is named \"logits\"") && told.contains(&hidden), "{told}");
+    let mut first = model.clone();
+    keep_output(&mut first, &hidden).unwrap();
+    assert_eq!(FloatGraph::read(&first).unwrap().dimension(), 24, "what the last layer reads");
+    assert!(FloatGraph::read(&model).is_err());
 }
 
 #[test]
@@ -331,9 +414,10 @@ fn what_is_not_taken_is_named() {
         told(|g| g.node[2].op_type = "Softplus".into()),
         "node \"PRelu10\" (Softplus): an operator without an integer form here\n  between tensors \
          \"BatchNormalization8\", \"k9\" and \"PRelu10\"\n  accepted: Conv, BatchNormalization, Relu, Clip, LeakyRelu, \
-         PRelu, Sigmoid, HardSigmoid, HardSwish, Add, Sub, Mul and Div by constants, Gemm, MatMul, Flatten, Reshape, \
-         Squeeze, Unsqueeze, Transpose at the ends, Pad before a Conv, AveragePool, GlobalAveragePool, ReduceMean over the map, ReduceL2 and Div or \
-         LpNormalization of the embedding, Identity, Dropout, Constant"
+         PRelu, Sigmoid, HardSigmoid, HardSwish, Add, Mul, Sub and Div by constants, Concat of channels, Gemm, MatMul, Flatten, \
+         Reshape, Squeeze, Unsqueeze, Transpose at the ends, Pad before a Conv, MaxPool, AveragePool, GlobalAveragePool, \
+         Resize and Upsample that repeat pixels, ReduceMean over the map, ReduceL2 and Div or LpNormalization of the \
+         embedding, Identity, Dropout, Constant"
     );
     assert_eq!(
         told(|g| first(g, ints("dilations", &[2, 2]))),
@@ -383,7 +467,6 @@ fn what_exporters_leave_is_taken_only_where_it_means_something() {
         "(AveragePool): pads [1, 1, 1, 1] that are left out of the average",
     );
     ends(told("AveragePool", &|n| n.attribute.push(int("ceil_mode", 1))), "attribute ceil_mode = 1");
-    ends(told("Mul", &|n| n.input[1] = "x".into()), "(Mul): of two feature maps");
     ends(told("Sub", &|n| n.input[1] = "nothing".into()), "no earlier node makes \"nothing\"");
     ends(
         told("ReduceL2", &|n| n.attribute = vec![ints("axes", &[0])]),
@@ -408,10 +491,46 @@ fn what_exporters_leave_is_taken_only_where_it_means_something() {
     assert!(error.contains("layers follow the unit length"), "{error}");
 }
 
+#[test]
+fn what_moves_values_is_taken_only_where_it_moves_them() {
+    let told = |op: &str, change: &dyn Fn(&mut NodeProto)| {
+        let mut model = joined_net();
+        change(model.graph.as_mut().unwrap().node.iter_mut().find(|n| n.op_type == op).unwrap());
+        let error = FloatGraph::read(&model).map(|_| String::new()).unwrap_or_else(|e| e.to_string());
+        error.lines().next().unwrap_or_default().to_owned()
+    };
+    let ends = |told: String, wanted: &str| assert!(told.ends_with(wanted), "{told}");
+    ends(told("MaxPool", &|n| n.attribute.push(int("ceil_mode", 1))), "attribute ceil_mode = 1");
+    ends(told("MaxPool", &|n| n.attribute.remove(0).i = 0), "attribute kernel_shape = []");
+    ends(told("Concat", &|n| n.attribute = vec![int("axis", 2)]), "(Concat): attribute axis = 2");
+    ends(
+        told("Concat", &|n| n.input[1] = "x".into()),
+        "[1, 8, 12, 16] with [1, 3, 24, 32] with [1, 8, 12, 16] with [1, 8, 12, 16]",
+    );
+    let linear =
+        |n: &mut NodeProto| n.attribute.push(AttributeProto { s: b"linear".to_vec(), ..text("mode") });
+    ends(
+        told("Resize", &linear),
+        "(Resize): mode \"linear\" by \"asymmetric\" and \"floor\" to [1.0, 1.0, 2.0, 2.0]",
+    );
+    let aligned = |n: &mut NodeProto| n.attribute[0].s = b"align_corners".to_vec();
+    ends(told("Resize", &aligned), "by \"align_corners\" and \"floor\" to [1.0, 1.0, 2.0, 2.0]");
+    let mut model = excited_net();
+    let graph = model.graph.as_mut().unwrap();
+    let last = graph.node.iter_mut().rfind(|n| n.op_type == "Mul").unwrap();
+    last.input[0] = "x".into();
+    let error = FloatGraph::read(&model).unwrap_err().to_string();
+    assert!(error.contains("(Mul): a product of [1, 3, 28, 20] and [1, 16, 14, 10]"), "{error}");
+}
+
 /// A text attribute without its text.
 fn text(name: &str) -> AttributeProto {
     AttributeProto { name: name.into(), r#type: 3, ..Default::default() }
 }
+
+/// What is damaged.
+const DAMAGED: [fn() -> ModelProto; 7] =
+    [prelu_net, residual_net, grey_net, pre_activation_net, excited_net, joined_net, detector_net];
 
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
@@ -419,11 +538,11 @@ proptest::proptest! {
     /// A cut or bit-flipped file is an error in words or still a graph of arcgate's form, never a panic.
     #[test]
     fn damage_is_an_error(
-        which in 0..4usize,
+        which in 0..7usize,
         cut in proptest::option::of(0.0..1.0f64),
         flips in proptest::collection::vec((0.0..1.0f64, 0..8u8), 0..6),
     ) {
-        let model = [prelu_net, residual_net, grey_net, pre_activation_net][which]();
+        let model = DAMAGED[which]();
         let mut bytes = model.encode_to_vec();
         for (at, bit) in flips {
             let at = (at * bytes.len() as f64) as usize;
@@ -434,7 +553,10 @@ proptest::proptest! {
         }
         if let Ok(model) = arcgate::onnx::file::decode(&bytes) {
             match FloatGraph::read(&model) {
-                Ok(graph) => proptest::prop_assert!(graph.dimension() > 0 && !graph.layers.is_empty()),
+                Ok(graph) => {
+                    let gives = graph.dimension() > 0 || graph.outputs.len() == 12;
+                    proptest::prop_assert!(gives && !graph.layers.is_empty());
+                }
                 Err(error) => proptest::prop_assert!(!error.to_string().is_empty()),
             }
         }
@@ -467,12 +589,12 @@ proptest::proptest! {
 
     #[test]
     fn damaged_structure_is_an_error(
-        which in 0..4usize,
+        which in 0..7usize,
         kind in 0..6u8,
         pick in 0..1000usize,
         number in proptest::sample::select(vec![i64::MIN, -1, 0, 1, 2, 3, 7, 1 << 20, i64::MAX]),
     ) {
-        let mut model = [prelu_net, residual_net, grey_net, pre_activation_net][which]();
+        let mut model = DAMAGED[which]();
         let graph = model.graph.as_mut().unwrap();
         let (nodes, constants) = (graph.node.len(), graph.initializer.len());
         let node = pick % nodes;

@@ -9,17 +9,67 @@ use super::{Face, Settings, overlap};
 /// Pixels of the picture under one cell of each of the three maps.
 pub const STRIDES: [u16; 3] = [8, 16, 32];
 
+/// The values of one output map.
+#[derive(Debug, Clone, Copy)]
+pub enum Values<'a> {
+    /// As they are.
+    Float(&'a [f32]),
+    /// In steps of int8.
+    Int8 {
+        /// The steps.
+        steps: &'a [i8],
+        /// The real value of one step.
+        scale: f32,
+        /// The step that stands for zero.
+        zero_point: i8,
+    },
+}
+
+impl Values<'_> {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Values::Float(values) => values.len(),
+            Values::Int8 { steps, .. } => steps.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The real value at `index`; `None` behind the last.
+    pub fn get(&self, index: usize) -> Option<f32> {
+        match *self {
+            Values::Float(values) => values.get(index).copied(),
+            Values::Int8 { steps, scale, zero_point } => {
+                steps.get(index).map(|&step| (step as i32 - zero_point as i32) as f32 * scale)
+            }
+        }
+    }
+
+    /// The `N` values of a cell.
+    fn cell<const N: usize>(&self, cell: usize) -> Option<[f32; N]> {
+        let mut values = [0.0; N];
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = self.get(cell * N + i)?;
+        }
+        Some(values)
+    }
+}
+
 /// What the detector computed at one stride, cells in rows from the picture's upper left.
 #[derive(Debug, Clone, Copy)]
 pub struct Map<'a> {
     /// Class score of each cell, after the sigmoid.
-    pub cls: &'a [f32],
+    pub cls: Values<'a>,
     /// Objectness of each cell, after the sigmoid.
-    pub obj: &'a [f32],
+    pub obj: Values<'a>,
     /// Four values a cell: the box's centre relative to the cell, and the logarithms of its sides, in strides.
-    pub bbox: &'a [f32],
+    pub bbox: Values<'a>,
     /// Ten values a cell: five points x, y relative to the cell, in strides.
-    pub kps: &'a [f32],
+    pub kps: Values<'a>,
 }
 
 /// Why maps were not decoded.
@@ -111,7 +161,8 @@ fn best_apart(maps: &[Map<'_>; 3], width: u16, settings: &Settings, taken: &[Fac
     let mut best: Option<Face> = None;
     for (map, stride) in maps.iter().zip(STRIDES) {
         let columns = (width / stride) as usize;
-        for (cell, (&cls, &obj)) in map.cls.iter().zip(map.obj).enumerate() {
+        for cell in 0..map.cls.len() {
+            let (Some(cls), Some(obj)) = (map.cls.get(cell), map.obj.get(cell)) else { break };
             // A NaN fails the comparison.
             let product = cls.clamp(0.0, 1.0) * obj.clamp(0.0, 1.0);
             let bar = best.map_or(0.0, |b| b.score);
@@ -133,8 +184,8 @@ fn best_apart(maps: &[Map<'_>; 3], width: u16, settings: &Settings, taken: &[Fac
 
 /// The face of one cell; `None` when a value is missing or not finite.
 fn face_at(map: &Map<'_>, stride: u16, cell: usize, columns: usize, score: f32) -> Option<Face> {
-    let bbox = map.bbox.get(cell * 4..cell * 4 + 4)?;
-    let kps = map.kps.get(cell * 10..cell * 10 + 10)?;
+    let bbox: [f32; 4] = map.bbox.cell(cell)?;
+    let kps: [f32; 10] = map.kps.cell(cell)?;
     let (column, row, stride) = ((cell % columns) as f32, (cell / columns) as f32, stride as f32);
     let (width, height) = (libm::expf(bbox[2]) * stride, libm::expf(bbox[3]) * stride);
     let face = Face {
@@ -184,7 +235,7 @@ mod tests {
 
         fn views(&self) -> [Map<'_>; 3] {
             [0, 1, 2].map(|i| {
-                let [cls, obj, bbox, kps] = &self.0[i];
+                let [cls, obj, bbox, kps] = self.0[i].each_ref().map(|values| Values::Float(values));
                 Map { cls, obj, bbox, kps }
             })
         }

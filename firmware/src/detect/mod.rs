@@ -7,7 +7,7 @@
 mod decode;
 mod suppress;
 
-pub use decode::{DetectError, Map, STRIDES, decode};
+pub use decode::{DetectError, Map, STRIDES, Values, decode};
 pub use suppress::overlap;
 
 use crate::frame::Landmarks;

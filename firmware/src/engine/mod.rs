@@ -35,6 +35,18 @@ impl ChannelOrder {
     }
 }
 
+/// What a model is for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Task {
+    /// A crop to an embedding.
+    #[default]
+    Embedding,
+    /// A picture to faces with landmarks.
+    Detection,
+}
+
 /// The bar for "same person", measured by `arcgate calibrate` and stored with the model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
@@ -57,7 +69,7 @@ pub struct ModelInfo {
     pub order: ChannelOrder,
     /// Where the five landmarks lie in the input, in pixels; `None` when the model takes a framed picture unaligned.
     pub template: Option<Landmarks>,
-    /// Length of the embedding.
+    /// Length of the embedding; 0 for a detector.
     pub dimension: u16,
     /// SHA-256 over graph, weights, scales and preprocessing; galleries bind to it.
     pub embedding_id: [u8; 32],

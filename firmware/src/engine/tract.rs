@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
+use super::kernels::Shape;
+use super::plan::{MAPS, map_shape};
 use super::{ChannelOrder, EmbedError, Embedder, ModelInfo};
 
 /// An int8 model in tract's optimized form. Cloning shares the graph.
@@ -16,7 +18,7 @@ pub struct TractEngine {
     planes: Vec<u8>,
 }
 
-/// Why tract cannot run a model as an embedder.
+/// Why tract cannot run a model.
 #[derive(Debug)]
 pub enum TractError {
     /// tract refused the graph; in its words.
@@ -52,18 +54,81 @@ impl TractEngine {
     /// # Errors
     /// When tract refuses the graph, or its input and output are not those of `info`.
     pub fn from_model(model: &ModelProto, info: ModelInfo) -> Result<Self, TractError> {
-        let graph = |e: tract_onnx::prelude::TractError| TractError::Graph(format!("{e:#}"));
-        let typed = tract_onnx::onnx().model_for_proto_model(model).map_err(graph)?;
-        let optimized = typed.into_optimized().map_err(graph)?;
-        let shape = [1, info.order.channels(), info.height as usize, info.width as usize];
-        let fact = optimized.input_fact(0).map_err(graph)?;
-        check("input", fact, u8::datum_type(), &shape)?;
-        let fact = optimized.output_fact(0).map_err(graph)?;
-        check("output", fact, i8::datum_type(), &[1, info.dimension as usize])?;
-        let graph = optimized.into_runnable().map_err(graph)?;
+        let embedding = vec![1, info.dimension as usize];
+        let graph = load(model, &info, i8::datum_type(), &[embedding])?;
         let planes = vec![0; info.crop_bytes()];
         Ok(TractEngine { graph, info, planes })
     }
+}
+
+/// An int8 detector in tract's optimized form. Cloning shares the graph.
+#[derive(Debug, Clone)]
+pub struct TractDetector {
+    graph: Arc<TypedRunnableModel>,
+    info: ModelInfo,
+    /// The picture in planes, kept from one to the next.
+    planes: Vec<u8>,
+}
+
+impl TractDetector {
+    /// Loads, types and optimizes an int8 detector: u8 planes `[1, C, H, W]` in the model's channel order in, the dequantized maps
+    /// `[1, values, rows, columns]` out, in the order of [`super::plan::map_shape`].
+    ///
+    /// # Errors
+    /// When tract refuses the graph, or its input and outputs are not those of a detector for the pictures of `info`.
+    pub fn from_model(model: &ModelProto, info: ModelInfo) -> Result<Self, TractError> {
+        let shape = |map| {
+            let Shape { height, width, channels } = map_shape(map, info.width, info.height);
+            vec![1, channels, height, width]
+        };
+        let shapes: Vec<Vec<usize>> = (0..MAPS).map(shape).collect();
+        let graph = load(model, &info, f32::datum_type(), &shapes)?;
+        let planes = vec![0; info.crop_bytes()];
+        Ok(TractDetector { graph, info, planes })
+    }
+
+    /// The maps of a picture, the values of a cell side by side, as a plan has them.
+    ///
+    /// # Errors
+    /// When `picture` has the wrong length, or tract fails.
+    pub fn maps(&mut self, picture: &[u8]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let outputs = run(&self.graph, &self.info, picture, &mut self.planes)?;
+        let cells = |(map, tensor): (usize, &TValue)| {
+            let plain = tensor.try_as_plain_ram().map_err(|_| EmbedError::Runtime)?;
+            let values = plain.as_slice::<f32>().map_err(|_| EmbedError::Runtime)?;
+            let Shape { height, width, channels } = map_shape(map, self.info.width, self.info.height);
+            let (area, mut cells) = (height * width, vec![0.0; values.len()]);
+            for (at, &value) in values.iter().enumerate() {
+                cells[at % area * channels + at / area] = value;
+            }
+            Ok(cells)
+        };
+        outputs.iter().enumerate().map(cells).collect()
+    }
+}
+
+/// A model ready to run, its input and outputs checked.
+fn load(
+    model: &ModelProto,
+    info: &ModelInfo,
+    datum_type: DatumType,
+    outputs: &[Vec<usize>],
+) -> Result<Arc<TypedRunnableModel>, TractError> {
+    let graph = |e: tract_onnx::prelude::TractError| TractError::Graph(format!("{e:#}"));
+    let typed = tract_onnx::onnx().model_for_proto_model(model).map_err(graph)?;
+    let optimized = typed.into_optimized().map_err(graph)?;
+    let shape = [1, info.order.channels(), info.height as usize, info.width as usize];
+    let fact = optimized.input_fact(0).map_err(graph)?;
+    check("input", fact, u8::datum_type(), &shape)?;
+    let found = optimized.output_outlets().map_err(graph)?.len();
+    if found != outputs.len() {
+        let (found, expected) = (format!("{found} tensors"), format!("{} tensors", outputs.len()));
+        return Err(TractError::Fact { which: "output", found, expected });
+    }
+    for (output, shape) in outputs.iter().enumerate() {
+        check("output", optimized.output_fact(output).map_err(graph)?, datum_type, shape)?;
+    }
+    optimized.into_runnable().map_err(graph)
 }
 
 fn check(
@@ -76,6 +141,23 @@ fn check(
         return Ok(());
     }
     Err(TractError::Fact { which, found: format!("{fact:?}"), expected: format!("{datum_type:?} {shape:?}") })
+}
+
+/// What a graph makes of a crop.
+fn run(
+    graph: &Arc<TypedRunnableModel>,
+    info: &ModelInfo,
+    crop: &[u8],
+    planes: &mut [u8],
+) -> Result<TVec<TValue>, EmbedError> {
+    let (expected, found) = (info.crop_bytes(), crop.len());
+    if found != expected {
+        return Err(EmbedError::CropLength { expected, found });
+    }
+    to_planes(info.order, crop, planes);
+    let shape = [1, info.order.channels(), info.height as usize, info.width as usize];
+    let input = Tensor::from_shape(&shape, planes).map_err(|_| EmbedError::Runtime)?;
+    graph.run(tvec!(input.into_tvalue())).map_err(|_| EmbedError::Runtime)
 }
 
 /// A crop's interleaved pixels as planes in the order of the model.
@@ -96,18 +178,11 @@ impl Embedder for TractEngine {
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
-        let (expected, found) = (self.info.crop_bytes(), crop.len());
-        if found != expected {
-            return Err(EmbedError::CropLength { expected, found });
-        }
         let (expected, found) = (self.info.dimension as usize, out.len());
         if found != expected {
             return Err(EmbedError::OutputLength { expected, found });
         }
-        to_planes(self.info.order, crop, &mut self.planes);
-        let shape = [1, self.info.order.channels(), self.info.height as usize, self.info.width as usize];
-        let input = Tensor::from_shape(&shape, &self.planes).map_err(|_| EmbedError::Runtime)?;
-        let outputs = self.graph.run(tvec!(input.into_tvalue())).map_err(|_| EmbedError::Runtime)?;
+        let outputs = run(&self.graph, &self.info, crop, &mut self.planes)?;
         let plain = outputs[0].try_as_plain_ram().map_err(|_| EmbedError::Runtime)?;
         let embedding = plain.as_slice::<i8>().map_err(|_| EmbedError::Runtime)?;
         out.copy_from_slice(embedding);

@@ -46,6 +46,8 @@ enum What {
     Bin(BinArgs),
     /// Open-set identification on a folder with a folder an identity: FNIR at FPIR, strangers among the searches.
     Openset(super::eval_openset::Args),
+    /// A face detector beside another on the same pictures: faces missed, distance of the landmarks.
+    Detector(super::eval_detector::Args),
     /// Omniglot: one-shot classification of handwritten characters, 20 runs of 20 classes.
     Omniglot(super::eval_omniglot::Args),
 }
@@ -97,6 +99,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         What::Pairs(args) => run_pairs(&args, ui)?,
         What::Bin(args) => run_bin(&args, ui)?,
         What::Openset(args) => super::eval_openset::run(&args, ui)?,
+        What::Detector(args) => super::eval_detector::run(&args, ui)?,
         What::Omniglot(args) => super::eval_omniglot::run(&args, ui)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,40 +1,30 @@
 //! `arcgate import`.
 
+mod calibration;
+mod report;
+
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::engine::{ModelInfo, Task};
 use indicatif::ProgressBar;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use serde_json::json;
 
 use super::shared;
-use crate::data::{self, ImageSet};
-use crate::disk;
+use crate::eval::detection;
 use crate::onnx::file;
-use crate::onnx::float::{FloatGraph, Map, fix_input};
+use crate::onnx::float::{FloatGraph, Map, fix_input, keep_output};
 use crate::onnx::metadata::{FloatInput, Metadata, VERSION, face_template, template_by_shape};
-use crate::quantize::{self, Blame, ImportOptions, Imported, Progress};
-use crate::report::colours;
-use crate::report::curve::{Panel, stacked};
-use crate::ui::{Ui, table, thousands};
-
-/// Images that the embeddings are compared on, besides those that ranges are measured on.
-const HELD_BACK: usize = 32;
-
-/// Images that are tried at a time, at least.
-const LEAST_BATCH: usize = 32;
-
-/// Images without a crop, when there is none with one, after which the search ends.
-const HOPELESS: usize = 300;
+use crate::photo::Detector;
+use crate::quantize::{self, ImportOptions, Progress};
+use crate::ui::Ui;
+use calibration::{Asked, Calibration, HELD_BACK};
 
 /// Float ONNX -> int8 ONNX.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The float ONNX of an embedder.
+    /// The float ONNX of an embedder, or of a face detector (YuNet, known by its twelve outputs).
     model: PathBuf,
     /// Photographs like those that the device will see. Images named by a pairs.txt beside the landmarks are left out.
     #[arg(long, value_name = "DIR")]
@@ -44,6 +34,9 @@ pub struct Args {
     /// The sizes of the model's input, where the file leaves them open.
     #[arg(long, value_name = "1xCxHxW", value_parser = parse_sizes)]
     input: Option<Sizes>,
+    /// The output that is the embedding, of a model with several.
+    #[arg(long, value_name = "NAME")]
+    embedding: Option<String>,
     /// What is subtracted from red, green and blue, in units of 0..1 (a grey model takes one value). A model written by
     /// `arcgate train` knows its own.
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', allow_hyphen_values = true)]
@@ -98,14 +91,19 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("int8.onnx"));
     shared::keep(&output, [&args.model])?;
     let mut float = file::read(&args.model)?;
+    if let Some(name) = &args.embedding {
+        keep_output(&mut float, name).with_context(|| format!("in {}", args.model.display()))?;
+    }
     if let Some(Sizes(sizes)) = &args.input {
         fix_input(&mut float, sizes).with_context(|| format!("in {}", args.model.display()))?;
     }
     let graph = FloatGraph::read(&float).with_context(|| format!("in {}", args.model.display()))?;
-    let input = input(&args, graph.input(), FloatInput::of(&float)?)?;
+    let stored = FloatInput::of(&float)?.or_else(|| (graph.task == Task::Detection).then(yunet_input));
+    let input = input(&args, graph.input(), stored)?;
     let info = model_info(&graph, &input)?;
 
-    let calibration = crops(&args, &info, ui)?;
+    let asked = Asked { folder: &args.calibrate, faces: &args.faces, images: args.images, seed: args.seed };
+    let calibration = Calibration::gather(&asked, &info, graph.task, ui)?;
     let source = args.model.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let options = ImportOptions {
         seed: args.seed,
@@ -121,9 +119,16 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 
     file::write(&output, &imported.model)?;
     if args.report {
-        report(ui, &imported.blame, &output)?;
+        report::layers(ui, &imported.blame, &output)?;
     }
-    say(ui, &imported, &calibration, &output);
+    let detections = match graph.task {
+        Task::Embedding => None,
+        Task::Detection => {
+            let (float, int8) = (Detector::open(&args.model)?, Detector::open(&output)?);
+            Some(detection::compare(&float, &int8, &calibration.pictures(&info), || ())?)
+        }
+    };
+    report::say(ui, &imported, &calibration, detections.as_ref(), &output);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -162,10 +167,16 @@ fn input(args: &Args, map: &Map, stored: Option<FloatInput>) -> anyhow::Result<F
     Ok(FloatInput { order, mean, std, template })
 }
 
+/// A YuNet takes blue, green and red as they are, 0 to 255.
+fn yunet_input() -> FloatInput {
+    FloatInput { order: "bgr".into(), mean: vec![0.0; 3], std: vec![1.0 / 255.0; 3], template: None }
+}
+
 /// What cropping must know of a model that does not exist yet.
 fn model_info(graph: &FloatGraph, input: &FloatInput) -> anyhow::Result<ModelInfo> {
     let metadata = Metadata {
         version: VERSION,
+        task: graph.task,
         width: graph.input().width as u16,
         height: graph.input().height as u16,
         order: input.order.clone(),
@@ -179,59 +190,6 @@ fn model_info(graph: &FloatGraph, input: &FloatInput) -> anyhow::Result<ModelInf
         threshold: None,
     };
     Ok(metadata.model_info()?)
-}
-
-/// Crops to calibrate and to measure on.
-struct Calibration {
-    crops: Vec<Vec<u8>>,
-    /// Images in the folder.
-    images: usize,
-    /// Of these, images of the test protocol, which are not calibrated on.
-    protocol: usize,
-    /// Images tried that gave no crop.
-    broken: usize,
-}
-
-fn crops(args: &Args, info: &ModelInfo, ui: &Ui) -> anyhow::Result<Calibration> {
-    let mut set = ImageSet::open(&args.calibrate)?;
-    args.faces.hold_out(&mut set)?;
-    let finder = args.faces.finder(set.landmarks.clone())?;
-    let mut indices: Vec<usize> =
-        (0..set.images.len()).filter(|&i| !set.held_out.contains(&set.images[i])).collect();
-    let protocol = set.images.len() - indices.len();
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(args.seed);
-    indices.shuffle(&mut rng);
-
-    let wanted = args.images as usize + HELD_BACK.min(args.images as usize / 3);
-    let mut found = Calibration { crops: Vec::new(), images: set.images.len(), protocol, broken: 0 };
-    let mut first_reason = None;
-    let bar = ui.progress("aligning", "images", wanted.min(indices.len()) as u64);
-    let mut rest = indices.as_slice();
-    while found.crops.len() < wanted && !rest.is_empty() {
-        let missing = (wanted - found.crops.len()).max(LEAST_BATCH);
-        let (batch, later) = rest.split_at(rest.len().min(missing));
-        let cropped = data::crops(&set, batch, &finder, info, || bar.inc(1));
-        found.broken += cropped.left_out.len();
-        first_reason = first_reason.or(cropped.left_out.into_iter().next().map(|l| l.why));
-        // A folder whose first hundreds give nothing gives nothing.
-        rest = if found.crops.is_empty() && cropped.crops.is_empty() && found.broken >= HOPELESS {
-            &[]
-        } else {
-            later
-        };
-        found.crops.extend(cropped.crops.into_iter().map(|(_, crop)| crop));
-    }
-    bar.finish_and_clear();
-    found.crops.truncate(wanted);
-    if let Some(why) = &first_reason {
-        ui.note(format!("{} of the images tried gave no crop; the first: {why}", found.broken));
-    }
-    if found.crops.is_empty() {
-        let why =
-            first_reason.map_or("all its images belong to the test protocol".into(), |why| why.to_string());
-        bail!("no image in {} can be calibrated on: {why}", args.calibrate.display());
-    }
-    Ok(found)
 }
 
 /// One progress bar after the other.
@@ -279,135 +237,6 @@ fn parse_sizes(text: &str) -> Result<Sizes, String> {
 fn parse_cosine(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().map_err(|e| e.to_string())?;
     if (-1.0..=1.0).contains(&value) { Ok(value) } else { Err("accepted: -1 to 1".into()) }
-}
-
-/// What each layer does by itself: a table, and beside the model as JSON and as a plot.
-fn report(ui: &Ui, blame: &[Blame], output: &std::path::Path) -> anyhow::Result<()> {
-    let head =
-        ["layer", "op", "output", "degrees", "worst", "SQNR dB", "range", "by", "saturated", "moved", "dead"];
-    let mut rows = vec![head.map(String::from).to_vec()];
-    rows.extend(blame.iter().map(|b| {
-        let [channels, height, width] = b.shape;
-        vec![
-            b.layer.clone(),
-            b.op.clone(),
-            format!("{channels}x{height}x{width}"),
-            format!("{:.3}", b.mean_degrees),
-            format!("{:.3}", b.greatest_degrees),
-            b.sqnr_db.map_or("exact".into(), |db| format!("{db:.1}")),
-            format!("{:.3} ... {:.3}", b.range[0], b.range[1]),
-            b.rule.name().into(),
-            format!("{:.3} %", 100.0 * b.saturated),
-            format!("{:.0e}", b.moved),
-            if b.dead == 0 { String::new() } else { b.dead.to_string() },
-        ]
-    }));
-    ui.say(table(&rows).trim_end());
-    let [json_path, plot_path] = ["report.json", "report.svg"].map(|ending| output.with_extension(ending));
-    let cannot = |path: &std::path::Path| format!("cannot write {}", path.display());
-    let text = serde_json::to_string_pretty(blame).context("plain fields serialize")?;
-    disk::replace(&json_path, text.as_bytes()).with_context(|| cannot(&json_path))?;
-    let points = |of: fn(&Blame) -> f64| (1..).zip(blame).map(|(i, b)| (f64::from(i), of(b))).collect();
-    let panels = [
-        Panel {
-            name: "mean angle, degrees",
-            top: None,
-            points: points(|b| b.mean_degrees),
-            colour: colours::NON_MATED,
-        },
-        Panel {
-            name: "SQNR, dB",
-            top: None,
-            points: points(|b| b.sqnr_db.unwrap_or(0.0)),
-            colour: colours::MATED,
-        },
-    ];
-    let plot = stacked("layers, each alone in int8, the worst first", &panels)?;
-    disk::replace(&plot_path, plot.as_bytes()).with_context(|| cannot(&plot_path))?;
-    ui.note(format!("report: {} and {}", json_path.display(), plot_path.display()));
-    Ok(())
-}
-
-fn say(ui: &Ui, imported: &Imported, calibration: &Calibration, output: &std::path::Path) {
-    let mut rows = vec![
-        ["layer", "op", "output", "scale", "zero", "range by", "moved", "dead"].map(String::from).to_vec(),
-    ];
-    rows.extend(imported.layers.iter().map(|row| {
-        let [channels, height, width] = row.shape;
-        let dead = if row.dead == 0 { String::new() } else { row.dead.to_string() };
-        let (scale, zero, moved) = (row.scale, row.zero_point, row.moved);
-        let shape = format!("{channels}x{height}x{width}");
-        vec![
-            row.name.clone(),
-            row.op.clone(),
-            shape,
-            format!("{scale:.5}"),
-            zero.to_string(),
-            row.rule.name().into(),
-            format!("{moved:.0e}"),
-            dead,
-        ]
-    }));
-    ui.say(table(&rows).trim_end());
-
-    let agreement = imported.agreement;
-    let dead: usize = imported.layers.iter().map(|r| r.dead).sum();
-    let channels: usize = imported.layers.iter().map(|r| r.shape[0]).sum();
-    let metadata = &imported.metadata;
-    ui.say(format!(
-        "{}: {}-dimensional int8 embedding, input {}x{} {}, {}",
-        output.display(),
-        metadata.dimension,
-        metadata.width,
-        metadata.height,
-        metadata.order,
-        if metadata.template.is_some() { "faces aligned by five points" } else { "whole pictures" },
-    ));
-    let images = thousands(calibration.images as u64);
-    let ranges = match imported.calibrated {
-        0 => format!("ranges as training learnt them, none chosen on the {images} images"),
-        calibrated => format!("calibrated on {} of {images} images", thousands(calibrated as u64)),
-    };
-    ui.say(format!(
-        "  {ranges}; {} of the test protocol left out, {} without a crop",
-        thousands(calibration.protocol as u64),
-        thousands(calibration.broken as u64),
-    ));
-    if let Some(row) = imported.largest_move() {
-        ui.say(format!(
-            "  scales on the lattice: largest move {:.1e} ({}); {} of {} channels dead",
-            row.moved,
-            row.name,
-            thousands(dead as u64),
-            thousands(channels as u64)
-        ));
-    }
-    ui.say(format!(
-        "  float and int8 embeddings on {} images: mean angle {:.1} degrees, worst {:.1} (cosine {:.4}, least {:.4})",
-        agreement.images,
-        agreement.mean_degrees,
-        agreement.greatest_degrees,
-        agreement.mean_cosine,
-        agreement.least_cosine,
-    ));
-    ui.say(format!("  embedding id {}", metadata.embedding_id));
-    ui.say(format!("next: arcgate calibrate {} --impostors DIR", output.display()));
-    ui.json(&json!({
-        "model": output,
-        "embedding_id": metadata.embedding_id,
-        "dimension": metadata.dimension,
-        "layers": imported.layers.len(),
-        "ranges": if imported.calibrated == 0 { "learnt" } else { "calibrated" },
-        "calibration_images": imported.calibrated,
-        "protocol_images_left_out": calibration.protocol,
-        "images_without_crop": calibration.broken,
-        "largest_move": imported.largest_move().map(|r| r.moved),
-        "dead_channels": dead,
-        "cosine_to_float": { "mean": agreement.mean_cosine, "min": agreement.least_cosine },
-        "degrees_to_float": { "mean": agreement.mean_degrees, "max": agreement.greatest_degrees },
-        "measured_images": agreement.images,
-        "report": imported.blame,
-    }));
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod detect;
 mod device;
 mod enroll;
 mod eval;
+mod eval_detector;
 mod eval_omniglot;
 mod eval_openset;
 mod gallery;

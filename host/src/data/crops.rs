@@ -34,8 +34,18 @@ pub fn crops(
     info: &ModelInfo,
     done: impl Fn() + Sync,
 ) -> Crops {
+    crops_by(set, indices, |photo| finder.crop(photo, info), done)
+}
+
+/// What `crop` makes of the images with the given `indices`, as [`crops`].
+pub fn crops_by(
+    set: &ImageSet,
+    indices: &[usize],
+    crop: impl Fn(&Photo) -> Result<Vec<u8>, PhotoError> + Sync,
+    done: impl Fn() + Sync,
+) -> Crops {
     let each = |&index: &usize| {
-        let crop = Photo::open(set.path(index)).and_then(|photo| finder.crop(&photo, info));
+        let crop = Photo::open(set.path(index)).and_then(|photo| crop(&photo));
         done();
         (index, crop)
     };

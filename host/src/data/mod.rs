@@ -17,7 +17,7 @@ pub mod verification;
 
 use std::path::PathBuf;
 
-pub use crops::{Crops, LeftOut, crops};
+pub use crops::{Crops, LeftOut, crops, crops_by};
 pub use folder::{EXTENSIONS, Identity, ImageSet};
 pub use landmarks::LandmarksCsv;
 

@@ -6,12 +6,14 @@
 //! - [`pairs`]: which pairs a set of identities has;
 //! - [`identification`]: open-set searches -> FNIR at FPIR;
 //! - [`omniglot`]: one-shot classification of characters;
+//! - [`detection`]: two face detectors on the same pictures;
 //! - [`embed`]: a set of images through one or several engines, each image loaded once;
 //! - [`float`]: what a float ONNX takes;
 //! - [`interval`], [`bootstrap`]: how far a measured rate can be trusted.
 
 pub mod all_pairs;
 pub mod bootstrap;
+pub mod detection;
 pub mod embed;
 pub mod float;
 pub mod identification;

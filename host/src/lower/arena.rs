@@ -38,8 +38,8 @@ pub fn place(network: &Network) -> Arena {
             last_read[*id] = at;
         }
     }
-    if let Some(last) = layers.last() {
-        last_read[last.output] = layers.len();
+    for output in network.outputs() {
+        last_read[output] = layers.len();
     }
     let bytes = |id: TensorId| network.tensors[id].bytes();
     let mut blocks: Vec<Block> = Vec::new();
@@ -47,6 +47,10 @@ pub fn place(network: &Network) -> Arena {
     let mut scratch_of = vec![usize::MAX; layers.len()];
     for (at, layer) in layers.iter().enumerate() {
         let end = last_read[layer.output].max(at) + 1;
+        // What several layers fill is there already.
+        if block_of[layer.output] != usize::MAX {
+            continue;
+        }
         let dies_here = |id: &TensorId| last_read[*id] == at && bytes(*id) == bytes(layer.output);
         let reused = layer.input.iter().chain(&layer.second).copied().find(dies_here);
         match reused.filter(|_| layer.work.is_element_wise()) {

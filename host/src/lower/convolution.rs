@@ -85,7 +85,12 @@ impl Walk<'_> {
         };
         let (kept, summed): (Vec<_>, Vec<_>) = w.chars().enumerate().partition(|(_, c)| y.contains(*c));
         let (kept, summed) = (real(kept), real(summed));
-        let [(n_axis, n)] = kept[..] else { return Err(form(self)) };
+        // A single output channel may have no axis in the weights.
+        let (n_axis, n) = match kept[..] {
+            [] => (w.len(), y.chars().find(|c| !x.contains(*c)).unwrap_or_default()),
+            [one] => one,
+            _ => return Err(form(self)),
+        };
         let places: Option<Vec<usize>> = summed.iter().map(|&(_, c)| x.find(c)).collect();
         let (Some(places), Some(to)) = (places.filter(|p| !p.is_empty()), y.find(n)) else {
             return Err(form(self));
@@ -99,7 +104,8 @@ impl Walk<'_> {
         let n_last = n_axis > summed[summed.len() - 1].0;
         let out_shape = self.shape(node, node.id.into())?;
         let outer = shape[..from].iter().chain(&out_shape[..to]).product::<usize>();
-        if !one_run || outer != 1 || !(n_first || n_last) {
+        let whole = !kept.is_empty() || out_shape[to] == 1;
+        if !one_run || outer != 1 || !(n_first || n_last) || !whole {
             return Err(form(self));
         }
         let inputs: usize = shape[from..until].iter().product();

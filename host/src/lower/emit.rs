@@ -1,7 +1,7 @@
 //! A lowered network to the bytes of a plan.
 
 use arcgate_firmware::engine::kernels::{Shape, Window};
-use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, RECORD_BYTES, Record, Rule};
+use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, MapRecord, RECORD_BYTES, Record, Rule};
 
 use super::LowerError;
 use super::arena::Arena;
@@ -42,14 +42,29 @@ pub fn emit(network: &Network, arena: &Arena) -> Result<Vec<u8>, LowerError> {
         let bytes = record.to_bytes();
         plan.extend(bytes.ok_or(LowerError::TooLarge("a shape, kernel, stride or pad exceeds its field"))?);
     }
+    let maps = maps(network, arena, &mut sections)?;
     plan.append(&mut sections.bytes);
     plan.resize(plan.len().next_multiple_of(4), 0);
-    let header = Header { info: network.info.clone(), arena_bytes: arena.bytes, steps: layers.len() };
+    let (info, task) = (network.info.clone(), network.task);
+    let header = Header { info, task, maps, arena_bytes: arena.bytes, steps: layers.len() };
     if header.write(&mut plan) {
         Ok(plan)
     } else {
         Err(LowerError::TooLarge("more than 65535 layers or 4 GiB"))
     }
+}
+
+/// The list of a detector's maps; 0 for an embedder.
+fn maps(network: &Network, arena: &Arena, sections: &mut Sections) -> Result<u32, LowerError> {
+    let mut list = Vec::new();
+    for &(id, affine) in &network.maps {
+        let offset = u32::try_from(arena.tensors[id]);
+        let offset = offset.map_err(|_| LowerError::TooLarge("its activations take more than 4 GiB"))?;
+        // Zero points of int8 tensors were checked by tract.
+        let map = MapRecord { offset, scale: affine.scale, zero_point: affine.zero as i8 };
+        list.extend(map.to_bytes());
+    }
+    if list.is_empty() { Ok(0) } else { sections.add(list) }
 }
 
 fn record(
@@ -91,6 +106,19 @@ fn record(
             (record.kind, record.a) = (Kind::LookupChannels, sections.int8s(tables)?);
         }
         Work::Planes => {}
+        Work::MaxPool(window) => (record.kind, record.window) = (Kind::MaxPool, *window),
+        Work::Upsample => record.kind = Kind::Upsample,
+        Work::Place { table, first } => {
+            (record.kind, record.a, record.groups) = (Kind::Place, sections.int8s(table)?, *first as u32);
+        }
+        Work::Product(product) => {
+            record.kind = Kind::Product;
+            [record.input_zero, record.second_zero] = product.zeros;
+            (record.a, record.bits) = (product.scale.mult as u32, product.scale.shift);
+            (record.output_zero, record.lo, record.hi) = (product.output_zero, product.lo, product.hi);
+            let second = layer.second.map(|id| network.tensors[id]);
+            record.groups = u32::from(second != Some(output_shape));
+        }
         Work::Sum(sum) => {
             record.kind = Kind::Sum;
             [record.input_zero, record.second_zero] = sum.zeros;

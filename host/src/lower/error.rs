@@ -55,6 +55,14 @@ pub enum LowerError {
         /// Why.
         source: arcgate_firmware::engine::EmbedError,
     },
+    /// A detector's plan failed during the proof.
+    #[error("cannot run picture {crop}: {source}")]
+    Look {
+        /// Which picture, from 0.
+        crop: usize,
+        /// Why.
+        source: arcgate_firmware::engine::plan::LookError,
+    },
     /// tract and the plan differ.
     #[error(
         "tract's optimized graph and the plan differ on crop {crop}: byte {byte} is {tract} in tract, {plan} in the plan ({differing} of {length} bytes differ)"

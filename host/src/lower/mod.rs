@@ -1,7 +1,7 @@
 //! Int8 ONNX to plan: tract loads, types and declutters the graph, and every node becomes integer operations that equal
 //! tract's optimized graph to the byte, or is refused by name.
 //!
-//! `walk` goes through the graph (`value` says what a wire holds, `convolution` and `slope` find the integer forms) and
+//! `walk` goes through the graph (`value` says what a wire holds, `convolution`, `slope`, `pairs` and `spatial` find the integer forms) and
 //! builds a `network`; `arena` places its activations; `emit` writes the bytes. [`prove`] runs both engines on crops.
 
 mod arena;
@@ -9,8 +9,10 @@ mod convolution;
 mod emit;
 mod error;
 mod network;
+mod pairs;
 mod prove;
 mod slope;
+mod spatial;
 mod summary;
 mod value;
 mod walk;
@@ -19,8 +21,8 @@ pub use error::LowerError;
 pub use prove::{ProofReport, prove, prove_with, synthetic_crops};
 pub use summary::{LayerSummary, Summary};
 
-use arcgate_firmware::engine::Threshold;
-use arcgate_firmware::engine::plan::{Header, Plan, PlanError};
+use arcgate_firmware::engine::plan::{Plan, PlanError};
+use arcgate_firmware::engine::{Task, Threshold};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
@@ -53,7 +55,7 @@ pub fn lower_named(model: &ModelProto) -> Result<Lowered, LowerError> {
     metadata.check_identity(model)?;
     let declutter = || tract_onnx::onnx().model_for_proto_model(model)?.into_typed()?.into_decluttered();
     let graph = declutter().map_err(|e| LowerError::Graph(format!("{e:#}")))?;
-    let network = walk::walk(&graph, &info)?;
+    let network = walk::walk(&graph, &info, metadata.task)?;
     let plan = emit::emit(&network, &arena::place(&network))?;
     Plan::parse(&plan)?;
     let names = network.layers.into_iter().map(|layer| layer.name).collect();
@@ -66,9 +68,9 @@ pub fn lower_named(model: &ModelProto) -> Result<Lowered, LowerError> {
 /// When `plan` is no valid plan.
 pub fn with_threshold(plan: &[u8], threshold: Option<Threshold>) -> Result<Vec<u8>, PlanError> {
     let parsed = Plan::parse(plan)?;
-    let mut info = parsed.info().clone();
-    info.threshold = threshold;
-    let header = Header { info, arena_bytes: parsed.arena_bytes(), steps: parsed.len() };
+    parsed.header().expect(Task::Embedding)?;
+    let mut header = parsed.header().clone();
+    header.info.threshold = threshold;
     let mut changed = plan.to_vec();
     if !header.write(&mut changed) {
         return Err(PlanError::Short {

@@ -1,9 +1,11 @@
 //! The lowered network between the graph and the bytes: layers over numbered activations, nothing placed yet.
 
-use arcgate_firmware::engine::ModelInfo;
 use arcgate_firmware::engine::kernels::requant::HighMul;
-use arcgate_firmware::engine::kernels::scalar::{FloatSum, Sum};
+use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum};
 use arcgate_firmware::engine::kernels::{Shape, Window};
+use arcgate_firmware::engine::{ModelInfo, Task};
+
+use super::value::Affine;
 
 /// The number of an activation.
 pub type TensorId = usize;
@@ -13,10 +15,14 @@ pub type TensorId = usize;
 pub struct Network {
     /// What the model says of itself.
     pub info: ModelInfo,
+    /// What it is for.
+    pub task: Task,
     /// The shapes of all activations.
     pub tensors: Vec<Shape>,
     /// The layers in order; the last one's output is the embedding.
     pub layers: Vec<Layer>,
+    /// A detector's maps with their quantization, for each stride cls, obj, bbox and kps.
+    pub maps: Vec<(TensorId, Affine)>,
 }
 
 /// One layer.
@@ -28,7 +34,7 @@ pub struct Layer {
     pub work: Work,
     /// What it reads; `None` for the input tables, which read the crop.
     pub input: Option<TensorId>,
-    /// The second operand of an add.
+    /// The second operand of an add or a product.
     pub second: Option<TensorId>,
     /// What it writes.
     pub output: TensorId,
@@ -53,6 +59,19 @@ pub enum Work {
     Slope(Slopes),
     /// HWC to planes.
     Planes,
+    /// The greatest of each window.
+    MaxPool(Window),
+    /// Every pixel as a block of pixels.
+    Upsample,
+    /// Channels through a table into some of the output's. The layers that fill one output follow one another.
+    Place {
+        /// 256 entries.
+        table: Vec<i8>,
+        /// The first channel of the output that they become.
+        first: usize,
+    },
+    /// Product of two tensors.
+    Product(Product),
 }
 
 /// A convolution.
@@ -111,10 +130,18 @@ impl Work {
     /// Whether the output may be written over an input of the same size.
     pub fn is_element_wise(&self) -> bool {
         match self {
-            Work::Input(_) | Work::Conv(_) | Work::Planes => false,
-            Work::Sum(_) | Work::FloatSum(_) | Work::Lookup(_) | Work::LookupChannels(_) | Work::Slope(_) => {
-                true
-            }
+            Work::Input(_)
+            | Work::Conv(_)
+            | Work::Planes
+            | Work::MaxPool(_)
+            | Work::Upsample
+            | Work::Place { .. } => false,
+            Work::Sum(_)
+            | Work::FloatSum(_)
+            | Work::Product(_)
+            | Work::Lookup(_)
+            | Work::LookupChannels(_)
+            | Work::Slope(_) => true,
         }
     }
 
@@ -124,6 +151,7 @@ impl Work {
             Work::Conv(conv) => Some((&mut conv.lo, &mut conv.hi)),
             Work::Sum(sum) => Some((&mut sum.lo, &mut sum.hi)),
             Work::FloatSum(sum) => Some((&mut sum.lo, &mut sum.hi)),
+            Work::Product(product) => Some((&mut product.lo, &mut product.hi)),
             _ => None,
         }
     }
@@ -139,10 +167,28 @@ impl Network {
         second: Option<TensorId>,
         shape: Shape,
     ) -> TensorId {
-        let output = self.tensors.len();
-        self.tensors.push(shape);
+        let output = self.tensor(shape);
         self.layers.push(Layer { name: name.into(), work, input, second, output });
         output
+    }
+
+    /// A new activation that nothing writes yet.
+    pub fn tensor(&mut self, shape: Shape) -> TensorId {
+        self.tensors.push(shape);
+        self.tensors.len() - 1
+    }
+
+    /// Adds a layer that writes a part of `output`.
+    pub fn push_into(&mut self, name: &str, work: Work, input: TensorId, output: TensorId) {
+        self.layers.push(Layer { name: name.into(), work, input: Some(input), second: None, output });
+    }
+
+    /// The activations that are read when all layers are done.
+    pub fn outputs(&self) -> Vec<TensorId> {
+        match self.task {
+            Task::Embedding => self.layers.last().map(|last| last.output).into_iter().collect(),
+            Task::Detection => self.maps.iter().map(|&(id, _)| id).collect(),
+        }
     }
 
     /// Folds tables that only clamp (a Clip on int8) into the layer before them, where nobody else reads that.
@@ -175,7 +221,8 @@ impl Network {
         let readers =
             self.layers.iter().filter(|l| l.input == Some(input) || l.second == Some(input)).count();
         let producer = self.layers.iter().position(|l| l.output == input)?;
-        let folds = readers == 1 && self.layers[producer].work.clamp().is_some();
+        let read_at_the_end = self.outputs().contains(&input);
+        let folds = readers == 1 && !read_at_the_end && self.layers[producer].work.clamp().is_some();
         folds.then_some((producer, lo, hi))
     }
 }

@@ -1,8 +1,8 @@
 //! The proof that a plan and tract's optimized graph are the same function, on crops.
 
-use arcgate_firmware::engine::plan::{Plan, PlanEngine};
-use arcgate_firmware::engine::tract::TractEngine;
-use arcgate_firmware::engine::{Embedder, ModelInfo};
+use arcgate_firmware::engine::plan::{Plan, PlanDetector, PlanEngine};
+use arcgate_firmware::engine::tract::{TractDetector, TractEngine};
+use arcgate_firmware::engine::{Embedder, ModelInfo, Task};
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 use tract_onnx::pb::ModelProto;
@@ -56,20 +56,70 @@ pub fn prove_with(
     done: impl Fn() + Sync,
 ) -> Result<ProofReport, LowerError> {
     let parsed = Plan::parse(plan)?;
-    let dimension = parsed.info().dimension as usize;
-    let tract = TractEngine::from_model(model, parsed.info().clone())?;
-    let engine = PlanEngine::new(plan, vec![0u8; parsed.arena_bytes()])?;
-    let engines = || (tract.clone(), engine.clone());
-    crops.par_iter().enumerate().try_for_each_init(engines, |(tract, plan), (crop, pixels)| {
-        let run = |source| LowerError::Run { crop, source };
-        let (mut expected, mut found) = (vec![0i8; dimension], vec![0i8; dimension]);
-        tract.embed(pixels, &mut expected).map_err(run)?;
-        plan.embed(pixels, &mut found).map_err(run)?;
-        compare(crop, &expected, &found)?;
-        done();
-        Ok::<(), LowerError>(())
-    })?;
-    Ok(ProofReport { crops: crops.len(), bytes: crops.len() * dimension })
+    let (info, arena) = (parsed.info().clone(), vec![0u8; parsed.arena_bytes()]);
+    let bytes: usize = match parsed.task() {
+        Task::Embedding => {
+            let engines = (TractEngine::from_model(model, info)?, PlanEngine::new(plan, arena)?);
+            prove_each(crops, &engines, |(tract, plan), crop, pixels| {
+                let bytes = embeddings(tract, plan, crop, pixels)?;
+                done();
+                Ok(bytes)
+            })?
+        }
+        Task::Detection => {
+            let engines = (TractDetector::from_model(model, info)?, PlanDetector::new(plan, arena)?);
+            prove_each(crops, &engines, |(tract, plan), crop, pixels| {
+                let bytes = maps(tract, plan, crop, pixels)?;
+                done();
+                Ok(bytes)
+            })?
+        }
+    };
+    Ok(ProofReport { crops: crops.len(), bytes })
+}
+
+/// The bytes that `compare` found equal on all crops, each thread with its own `engines`.
+fn prove_each<E: Clone + Sync + Send>(
+    crops: &[Vec<u8>],
+    engines: &E,
+    compare: impl Fn(&mut E, usize, &[u8]) -> Result<usize, LowerError> + Sync,
+) -> Result<usize, LowerError> {
+    let each = |engines: &mut E, (crop, pixels): (usize, &Vec<u8>)| compare(engines, crop, pixels);
+    let counts: Result<Vec<usize>, _> =
+        crops.par_iter().enumerate().map_init(|| engines.clone(), each).collect();
+    Ok(counts?.iter().sum())
+}
+
+fn embeddings<B: AsRef<[u8]>, A: AsMut<[u8]>>(
+    tract: &mut TractEngine,
+    plan: &mut PlanEngine<B, A>,
+    crop: usize,
+    pixels: &[u8],
+) -> Result<usize, LowerError> {
+    let run = |source| LowerError::Run { crop, source };
+    let dimension = plan.info().dimension as usize;
+    let (mut expected, mut found) = (vec![0i8; dimension], vec![0i8; dimension]);
+    tract.embed(pixels, &mut expected).map_err(run)?;
+    plan.embed(pixels, &mut found).map_err(run)?;
+    compare(crop, &expected, &found)
+}
+
+/// All maps of a detector one after the other. tract gives real values, which are whole steps.
+fn maps<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>>(
+    tract: &mut TractDetector,
+    plan: &mut PlanDetector<B, A>,
+    crop: usize,
+    pixels: &[u8],
+) -> Result<usize, LowerError> {
+    let by_tract = tract.maps(pixels).map_err(|source| LowerError::Run { crop, source })?;
+    let by_plan = plan.maps(pixels).map_err(|source| LowerError::Look { crop, source })?;
+    let mut bytes = 0;
+    for (reals, (map, steps)) in by_tract.iter().zip(by_plan) {
+        let step = |&real: &f32| (real / map.scale).round() as i32 + i32::from(map.zero_point);
+        let expected: Vec<i8> = reals.iter().map(|real| step(real) as i8).collect();
+        bytes += compare(crop, &expected, steps)?;
+    }
+    Ok(bytes)
 }
 
 /// [`prove_with`] without news of its progress.
@@ -80,11 +130,12 @@ pub fn prove(model: &ModelProto, plan: &[u8], crops: &[Vec<u8>]) -> Result<Proof
     prove_with(model, plan, crops, || ())
 }
 
-fn compare(crop: usize, tract: &[i8], plan: &[i8]) -> Result<(), LowerError> {
+/// How many bytes are equal, if all are.
+fn compare(crop: usize, tract: &[i8], plan: &[i8]) -> Result<usize, LowerError> {
     let differs = |byte: &usize| tract[*byte] != plan[*byte];
     let differing = (0..tract.len()).filter(differs).count();
     match (0..tract.len()).find(differs) {
-        None => Ok(()),
+        None => Ok(tract.len()),
         Some(byte) => Err(LowerError::Difference {
             crop,
             byte,

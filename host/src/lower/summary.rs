@@ -97,6 +97,10 @@ fn layer(name: String, step: &Step<'_>) -> LayerSummary {
         Op::LookupChannels { .. } => ("table per channel".into(), 0, ("", false)),
         Op::Slope(_) => ("prelu".into(), 0, ("integer", false)),
         Op::Planes => ("to planes".into(), 0, ("", false)),
+        Op::MaxPool(pool) => (format!("max pool {}", size(pool.window)), 0, ("", false)),
+        Op::Upsample => ("upsample".into(), 0, ("", false)),
+        Op::Place { .. } => ("concat".into(), 0, ("", false)),
+        Op::Product(_) => ("product".into(), 0, ("integer", false)),
     };
     let Shape { height, width, channels } = step.output.shape;
     LayerSummary {

@@ -3,7 +3,8 @@
 //! Quantized graphs do their non-linear work in float islands between DequantizeLinear and QuantizeLinear. Whatever an
 //! island computes from one int8 tensor, element by element, is a function of 256 values (for each channel): so a wire
 //! carries that function as a table, computed by tract's own operators on the 256 values, and no rule of floating-point
-//! arithmetic has to be written a second time. A sum of two tensors is kept as such until it is quantized.
+//! arithmetic has to be written a second time. A sum or product of two tensors is kept as such until it is
+//! quantized.
 
 use std::sync::Arc;
 
@@ -58,9 +59,20 @@ impl Map {
     }
 }
 
-/// The sum of two dequantized tensors, perhaps clamped.
+/// How two tensors become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// `a + b`.
+    Sum,
+    /// `a * b`.
+    Product,
+}
+
+/// Two dequantized tensors as one, perhaps clamped.
 #[derive(Debug, Clone)]
-pub struct Addends {
+pub struct Pair {
+    /// How.
+    pub operation: Operation,
     /// The two tensors with their quantization.
     pub operands: [(View, Affine); 2],
     /// Least value, if a Relu, Max or Clip follows.
@@ -74,6 +86,6 @@ pub struct Addends {
 pub enum Value {
     /// A function of one tensor.
     Map(Map),
-    /// A sum of two.
-    Sum(Addends),
+    /// A sum or a product of two.
+    Pair(Pair),
 }

@@ -3,31 +3,32 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arcgate_firmware::engine::ModelInfo;
 use arcgate_firmware::engine::kernels::Shape;
-use arcgate_firmware::engine::kernels::scalar::{FloatSum, Sum};
+use arcgate_firmware::engine::plan::{MAPS, map_shape};
+use arcgate_firmware::engine::{ModelInfo, Task};
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::array::TypedConcat;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cast::Cast;
-use tract_onnx::tract_core::ops::cnn::Conv;
+use tract_onnx::tract_core::ops::cnn::{Conv, MaxPool};
 use tract_onnx::tract_core::ops::downsample::Downsample;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::logic::Iff;
-use tract_onnx::tract_core::ops::math::{Add, Max, Min};
-use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8};
+use tract_onnx::tract_core::ops::nn::resize::NearestUpsample;
+use tract_onnx::tract_core::ops::quant::DequantizeLinearF32;
 use tract_onnx::tract_core::ops::source::TypedSource;
 
 use super::network::{Network, Slopes, TensorId, Work};
-use super::value::{Addends, Affine, Map, Source, Value, View};
+use super::value::{Affine, Map, Source, Value, View};
 use super::{LowerError, slope};
-use crate::quantize::lattice::{self, Quantization, SUM_BITS};
 
 /// Lowers a decluttered graph.
-pub fn walk(model: &TypedModel, info: &ModelInfo) -> Result<Network, LowerError> {
-    let network = Network { info: info.clone(), tensors: Vec::new(), layers: Vec::new() };
+pub fn walk(model: &TypedModel, info: &ModelInfo, task: Task) -> Result<Network, LowerError> {
+    let network =
+        Network { info: info.clone(), task, tensors: Vec::new(), layers: Vec::new(), maps: Vec::new() };
     let mut walk = Walk { model, network, values: HashMap::new() };
-    check_interface(model, info)?;
+    check_interface(model, info, task)?;
     let order = model.eval_order().map_err(|e| LowerError::Graph(format!("{e:#}")))?;
     for id in order {
         let node = model.node(id);
@@ -40,23 +41,45 @@ pub fn walk(model: &TypedModel, info: &ModelInfo) -> Result<Network, LowerError>
 }
 
 /// The input and output that every arcgate model has.
-fn check_interface(model: &TypedModel, info: &ModelInfo) -> Result<(), LowerError> {
-    let graph = |e: TractError| LowerError::Graph(format!("{e:#}"));
+fn check_interface(model: &TypedModel, info: &ModelInfo, task: Task) -> Result<(), LowerError> {
     let input = [1, info.order.channels(), info.height as usize, info.width as usize];
-    let output = [1, info.dimension as usize];
-    for (which, facts, datum_type, shape) in [
-        ("input", &model.inputs, u8::datum_type(), &input[..]),
-        ("output", &model.outputs, i8::datum_type(), &output[..]),
-    ] {
-        let accepted = format!("one {datum_type:?} tensor of shape {shape:?}");
-        let [outlet] = facts[..] else {
-            let found = format!("{} tensors", facts.len());
-            return Err(LowerError::Interface { which, found, accepted });
-        };
-        let fact = model.outlet_fact(outlet).map_err(graph)?;
-        if fact.datum_type != datum_type || fact.shape.as_concrete() != Some(shape) {
+    check_facts(model, "input", &model.inputs, u8::datum_type(), vec![input.to_vec()])?;
+    match task {
+        Task::Embedding => {
+            let output = vec![1, info.dimension as usize];
+            check_facts(model, "output", &model.outputs, i8::datum_type(), vec![output])
+        }
+        Task::Detection => {
+            let map = |at| {
+                let Shape { height, width, channels } = map_shape(at, info.width, info.height);
+                vec![1, channels, height, width]
+            };
+            check_facts(model, "output", &model.outputs, f32::datum_type(), (0..MAPS).map(map).collect())
+        }
+    }
+}
+
+/// Checks that a graph's ends are tensors of one type and these shapes.
+fn check_facts(
+    model: &TypedModel,
+    which: &'static str,
+    outlets: &[OutletId],
+    datum_type: DatumType,
+    shapes: Vec<Vec<usize>>,
+) -> Result<(), LowerError> {
+    let accepted = || match &shapes[..] {
+        [shape] => format!("one {datum_type:?} tensor of shape {shape:?}"),
+        all => format!("{} {datum_type:?} tensors, the first of shape {:?}", all.len(), all[0]),
+    };
+    if outlets.len() != shapes.len() {
+        let found = format!("{} tensors", outlets.len());
+        return Err(LowerError::Interface { which, found, accepted: accepted() });
+    }
+    for (&outlet, shape) in outlets.iter().zip(&shapes) {
+        let fact = model.outlet_fact(outlet).map_err(|e| LowerError::Graph(format!("{e:#}")))?;
+        if fact.datum_type != datum_type || fact.shape.as_concrete() != Some(&shape[..]) {
             let found = format!("{:?} of shape {:?}", fact.datum_type, fact.shape);
-            return Err(LowerError::Interface { which, found, accepted });
+            return Err(LowerError::Interface { which, found, accepted: accepted() });
         }
     }
     Ok(())
@@ -66,7 +89,7 @@ fn check_interface(model: &TypedModel, info: &ModelInfo) -> Result<(), LowerErro
 pub(super) struct Walk<'m> {
     pub(super) model: &'m TypedModel,
     pub(super) network: Network,
-    values: HashMap<OutletId, Value>,
+    pub(super) values: HashMap<OutletId, Value>,
 }
 
 impl Walk<'_> {
@@ -103,7 +126,7 @@ impl Walk<'_> {
         })
     }
 
-    fn value(&self, node: &TypedNode, slot: usize) -> Result<&Value, LowerError> {
+    pub(super) fn value(&self, node: &TypedNode, slot: usize) -> Result<&Value, LowerError> {
         self.values.get(&node.inputs[slot]).ok_or_else(|| {
             self.refuse(
                 node,
@@ -129,7 +152,16 @@ impl Walk<'_> {
         if let Some(op) = node.op_as::<Downsample>() {
             return self.downsample(node, op);
         }
-        if let Some(value) = self.sum(node)? {
+        if let Some(pool) = node.op_as::<MaxPool>() {
+            return self.max_pool(node, pool);
+        }
+        if let Some(op) = node.op_as::<NearestUpsample>() {
+            return self.upsample(node, op);
+        }
+        if let Some(op) = node.op_as::<TypedConcat>() {
+            return self.concat(node, op);
+        }
+        if let Some(value) = self.pair(node)? {
             return Ok(value);
         }
         let element_wise = node.op_is::<ElementWiseOp>()
@@ -175,7 +207,7 @@ impl Walk<'_> {
     }
 
     /// Rows, columns and channels of what a view shows.
-    fn seen(&self, view: View) -> Shape {
+    pub(super) fn seen(&self, view: View) -> Shape {
         let info = &self.network.info;
         let shape = match view.source {
             Source::Pixels => Shape {
@@ -201,11 +233,12 @@ impl Walk<'_> {
             match self.value(node, slot)? {
                 Value::Map(map) if of.as_ref().is_none_or(|of| of.view == map.view) => of = Some(map.clone()),
                 Value::Map(_) => {
-                    return Err(self.refuse(node, "it combines two tensors", "the sum of two tensors"));
+                    let accepted = "the sum or the product of two tensors";
+                    return Err(self.refuse(node, "it combines two tensors", accepted));
                 }
-                Value::Sum(_) => {
-                    let accepted = "Relu, Clip or QuantizeLinear after the sum of two tensors";
-                    return Err(self.refuse(node, "it follows a sum", accepted));
+                Value::Pair(_) => {
+                    let accepted = "Relu, Clip or QuantizeLinear after the sum or product of two tensors";
+                    return Err(self.refuse(node, "it follows a sum or a product", accepted));
                 }
             }
         }
@@ -273,94 +306,6 @@ impl Walk<'_> {
         Ok(tensor.into_tvalue())
     }
 
-    /// The sum of two tensors, what clamps it, and what quantizes it; `None` for every other node.
-    fn sum(&mut self, node: &TypedNode) -> Result<Option<Value>, LowerError> {
-        let constant = node.inputs.iter().find_map(|&outlet| self.constant(outlet));
-        let slot = node.inputs.iter().position(|&outlet| self.constant(outlet).is_none()).unwrap_or(0);
-        if let Some(Value::Sum(sum)) = self.values.get(&node.inputs[slot]) {
-            let mut sum = sum.clone();
-            if let Some(quantize) = node.op_as::<ElementWiseOp>().and_then(|op| op.0.downcast_ref()) {
-                return self.quantize_sum(node, &sum, quantize).map(Some);
-            }
-            let bound =
-                constant.and_then(|c| c.cast_to_scalar::<f32>().ok()).filter(|bound| bound.is_finite());
-            match (node.op_as::<TypedBinOp>(), bound) {
-                (Some(op), Some(bound)) if op.0.is::<Max>() => {
-                    (sum.lo, sum.hi) = (sum.lo.max(bound), sum.hi.max(bound));
-                }
-                (Some(op), Some(bound)) if op.0.is::<Min>() => {
-                    (sum.lo, sum.hi) = (sum.lo.min(bound), sum.hi.min(bound));
-                }
-                _ => return Ok(None),
-            }
-            return Ok(Some(Value::Sum(sum)));
-        }
-        if constant.is_some() || !node.op_as::<TypedBinOp>().is_some_and(|op| op.0.is::<Add>()) {
-            return Ok(None);
-        }
-        let (Value::Map(a), Value::Map(b)) = (self.value(node, 0)?, self.value(node, 1)?) else {
-            return Err(self.refuse(
-                node,
-                "it adds to a sum that was not quantized",
-                "the sum of two int8 tensors",
-            ));
-        };
-        let operand = |map: &Map| map.affine.filter(|_| map.is_affine).map(|affine| (map.view, affine));
-        match (operand(a), operand(b)) {
-            _ if a.view == b.view => Ok(None),
-            (Some(a), Some(b)) => {
-                let (lo, hi) = (f32::NEG_INFINITY, f32::INFINITY);
-                Ok(Some(Value::Sum(Addends { operands: [a, b], lo, hi })))
-            }
-            _ => {
-                let accepted = "the sum of two int8 tensors, each straight from its DequantizeLinear";
-                Err(self.refuse(node, "an operand is not a dequantized tensor", accepted))
-            }
-        }
-    }
-
-    /// A residual add: integers where the lattice proves them, tract's own f32 rule elsewhere.
-    fn quantize_sum(
-        &mut self,
-        node: &TypedNode,
-        sum: &Addends,
-        quantize: &QuantizeLinearI8,
-    ) -> Result<Value, LowerError> {
-        let accepted = "the sum of two different int8 tensors of the same shape";
-        let [(a, qa), (b, qb)] = sum.operands;
-        let (Source::Tensor(first), Source::Tensor(second)) = (a.source, b.source) else {
-            return Err(self.refuse(node, "it adds pixels", accepted));
-        };
-        let shape = self.network.tensors[first];
-        if a.stride != [1, 1] || b.stride != [1, 1] || self.network.tensors[second] != shape {
-            return Err(self.refuse(node, "its operands differ in shape", accepted));
-        }
-        let zero = |affine: Affine| {
-            i8::try_from(affine.zero).map_err(|_| self.refuse(node, "a zero point is outside int8", accepted))
-        };
-        let zeros = [zero(qa)?, zero(qb)?];
-        let output_zero = quantize.zero_point;
-        // Rounding is monotone, so a clamp of the real value is a clamp of its step.
-        let step = |bound: f32| {
-            let steps = (bound * quantize.scale).round_ties_even() + output_zero as f32;
-            steps.clamp(-128.0, 127.0) as i8
-        };
-        let (lo, hi) = (step(sum.lo), step(sum.hi));
-        let operand = |affine: Affine, zero_point| Quantization { scale: affine.scale, zero_point };
-        let operands = [operand(qa, zeros[0]), operand(qb, zeros[1])];
-        let work = match integer_sum(operands, quantize) {
-            Some(mults) => {
-                Work::Sum(Sum { zeros, mults: [mults.a, mults.b], bits: SUM_BITS as u8, output_zero, lo, hi })
-            }
-            None => {
-                let (scales, reciprocal) = ([qa.scale, qb.scale], quantize.scale);
-                Work::FloatSum(FloatSum { zeros, scales, reciprocal, output_zero, lo, hi })
-            }
-        };
-        let id = self.network.push(&node.name, work, Some(first), Some(second), shape);
-        Ok(Value::Map(Map::identity(View { source: Source::Tensor(id), stride: [1, 1] })))
-    }
-
     /// The activation behind an int8 wire, through a table layer if the wire is a function of another activation.
     pub(super) fn activation(
         &mut self,
@@ -370,7 +315,11 @@ impl Walk<'_> {
         let outlet = node.inputs[slot];
         let name = self.model.node(outlet.node).name.clone();
         let Some(Value::Map(map)) = self.values.get(&outlet).cloned() else {
-            return Err(self.refuse(node, "it reads a sum that was not quantized", "int8 tensors"));
+            return Err(self.refuse(
+                node,
+                "it reads a sum or product that was not quantized",
+                "int8 tensors",
+            ));
         };
         let view = self.materialize(node, &name, &map)?;
         self.values.insert(outlet, Value::Map(Map::identity(view)));
@@ -422,8 +371,15 @@ impl Walk<'_> {
         Ok(View { source: Source::Tensor(id), ..map.view })
     }
 
-    /// The output: what the graph's last wire holds, in plane order, with zero point 0.
-    fn finish(mut self) -> Result<Network, LowerError> {
+    fn finish(self) -> Result<Network, LowerError> {
+        match self.network.task {
+            Task::Embedding => self.finish_embedding(),
+            Task::Detection => self.finish_detection(),
+        }
+    }
+
+    /// The embedding: what the graph's last wire holds, in plane order, with zero point 0.
+    fn finish_embedding(mut self) -> Result<Network, LowerError> {
         let outlet = self.model.outputs[0];
         let node = self.model.node(outlet.node);
         let Some(Value::Map(map)) = self.values.get(&outlet).cloned() else {
@@ -447,6 +403,7 @@ impl Walk<'_> {
             Some(Work::Conv(conv)) => conv.output_zero,
             Some(Work::Sum(sum)) => sum.output_zero,
             Some(Work::FloatSum(sum)) => sum.output_zero,
+            Some(Work::Product(product)) => product.output_zero,
             Some(Work::Slope(Slopes { output_zero, .. })) => *output_zero,
             _ => 0,
         };
@@ -459,6 +416,29 @@ impl Walk<'_> {
         }
         Ok(self.network)
     }
+
+    /// A detector's maps: each a dequantized activation of the shape that its place among the outputs asks for.
+    fn finish_detection(mut self) -> Result<Network, LowerError> {
+        let (width, height) = (self.network.info.width, self.network.info.height);
+        for (at, outlet) in self.model.outputs.iter().enumerate() {
+            let node = self.model.node(outlet.node);
+            let accepted = "the DequantizeLinear of an int8 tensor";
+            let map = match self.values.get(outlet) {
+                Some(Value::Map(map @ Map { is_affine: true, .. })) if map.view.stride == [1, 1] => map,
+                _ => return Err(self.refuse(node, "an output is no dequantized tensor", accepted)),
+            };
+            let (Source::Tensor(id), Some(affine)) = (map.view.source, map.affine) else {
+                return Err(self.refuse(node, "an output is the input", accepted));
+            };
+            if self.network.tensors[id] != map_shape(at, width, height) {
+                let why = format!("map {at} has another shape than its stride asks for");
+                return Err(self.refuse(node, why, "cls, obj, bbox and kps for the strides 8, 16 and 32"));
+            }
+            self.network.maps.push((id, affine));
+        }
+        self.network.fold_clamps();
+        Ok(self.network)
+    }
 }
 
 /// The 256 values of a source: all bytes, as u8 pixels or as int8 steps.
@@ -469,17 +449,4 @@ fn identity_table(source: Source) -> Tensor {
         Source::Tensor(_) => tensor1(&bytes.iter().map(|&b| b as i8).collect::<Vec<i8>>()),
     };
     table.into_shape(&[1, 256]).expect("256 values are one row of 256")
-}
-
-/// The integer multipliers that equal tract's f32 rule on all pairs.
-///
-/// tract keeps only the reciprocal of the output's scale; every scale with that reciprocal stands for it.
-fn integer_sum(operands: [Quantization; 2], quantize: &QuantizeLinearI8) -> Option<lattice::SumMultipliers> {
-    let [a, b] = operands;
-    let nearest = 1.0 / quantize.scale;
-    let candidates = [nearest, nearest.next_up(), nearest.next_down()];
-    candidates
-        .into_iter()
-        .filter(|scale| 1.0 / scale == quantize.scale)
-        .find_map(|scale| lattice::sum(a, b, Quantization { scale, zero_point: quantize.zero_point }))
 }

@@ -1,7 +1,7 @@
 //! What an int8 ONNX carries beside its graph: one JSON object under the key `arcgate`.
 
 use arcgate_firmware::embedding::Angle;
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Threshold};
+use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task, Threshold};
 use serde::{Deserialize, Serialize};
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
 
@@ -42,6 +42,9 @@ pub fn template_by_shape(channels: usize, width: usize, height: usize) -> Option
 pub struct Metadata {
     /// [`VERSION`].
     pub version: u32,
+    /// What the model is for; an embedder's may leave it out.
+    #[serde(default)]
+    pub task: Task,
     /// Columns of the input.
     pub width: u16,
     /// Rows of the input.
@@ -54,7 +57,7 @@ pub struct Metadata {
     pub std: Vec<f32>,
     /// Where the five landmarks lie in the input, in pixels; absent for a model of framed pictures.
     pub template: Option<[[f32; 2]; 5]>,
-    /// Length of the embedding.
+    /// Length of the embedding; 0 for a detector.
     pub dimension: u16,
     /// SHA-256 in hexadecimal over graph, weights, scales and preprocessing.
     pub embedding_id: String,
@@ -217,8 +220,14 @@ impl Metadata {
             return Err(field("width, height", format!("{}x{}", self.width, self.height), "at least 1x1"));
         }
         let longest = arcgate_firmware::embedding::MAX_DIMENSION;
-        if self.dimension == 0 || self.dimension as usize > longest {
-            return Err(field("dimension", self.dimension.to_string(), "1 to 512"));
+        match self.task {
+            Task::Embedding if self.dimension == 0 || self.dimension as usize > longest => {
+                return Err(field("dimension", self.dimension.to_string(), "1 to 512"));
+            }
+            Task::Detection if self.dimension != 0 => {
+                return Err(field("dimension", self.dimension.to_string(), "0 for a detector"));
+            }
+            _ => {}
         }
         let embedding_id = decode_id(&self.embedding_id)
             .ok_or_else(|| field("embedding_id", self.embedding_id.clone(), "64 hexadecimal digits"))?;

@@ -1,88 +1,112 @@
-//! A float YuNet through tract.
-//!
-//! The model takes `[1, 3, height, width]`, blue, green, red, values 0..=255 as they are, both sides multiples of 32, and
-//! gives `cls_S`, `obj_S`, `bbox_S` and `kps_S` for the strides S = 8, 16 and 32.
+//! A face detector: a float YuNet through tract, or an int8 one as a plan, as a device runs it.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arcgate_firmware::detect::{self, Face, Map, STRIDES, Settings};
+use arcgate_firmware::detect::{Face, Settings};
+use arcgate_firmware::engine::plan::{MAGIC, Plan, PlanDetector};
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 use nalgebra::Point2;
-use tract_onnx::pb::ModelProto;
-use tract_onnx::prelude::*;
 
+use super::yunet::FloatYunet;
 use super::{Photo, PhotoError};
+use crate::lower;
 use crate::onnx::file;
+use crate::onnx::metadata::{Metadata, MetadataError};
 
-/// The longer side that a photograph is scaled down to before the detector sees it, in pixels, in the order in which they
+/// The longer side that a photograph is scaled down to before a float detector sees it, in pixels, in the order in which they
 /// are tried until a face is found: the usual distance, small faces in a crowd, a face that fills the picture.
 pub const BOUNDS: [u32; 3] = [640, 1280, 320];
 
 /// The most faces in one picture.
 pub const MOST_FACES: usize = 128;
 
-/// Prepared sizes that are kept; photographs of one camera need one or two.
-const MOST_SIZES: usize = 16;
-
-const MAPS: [&str; 4] = ["cls", "obj", "bbox", "kps"];
-
-type Runnable = Arc<TypedRunnableModel>;
-
 /// Finds faces. Usable from many threads at once.
 #[derive(Debug)]
 pub struct Detector {
     path: PathBuf,
-    model: ModelProto,
-    /// For each stride the places of cls, obj, bbox and kps among the model's outputs.
-    outputs: [[usize; 4]; 3],
-    settings: Settings,
-    prepared: Mutex<HashMap<(u32, u32), Runnable>>,
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Float(Box<FloatYunet>),
+    Plan(PlanYunet),
+}
+
+/// A plan for pictures of one size; threads take engines and give them back.
+#[derive(Debug)]
+struct PlanYunet {
+    plan: Arc<[u8]>,
+    width: u32,
+    height: u32,
+    free: Mutex<Vec<PlanDetector<Arc<[u8]>, Vec<u8>>>>,
 }
 
 impl Detector {
-    /// Reads the detector at `path` and tries it on an empty picture.
+    /// Reads the detector at `path` and tries it on an empty picture: a plan, an int8 ONNX that is lowered in memory, or a float
+    /// ONNX.
     ///
     /// # Errors
-    /// When the file is no ONNX model, lacks an output of a YuNet, or does not run.
+    /// When the file is none of them, lacks an output of a YuNet, or does not run.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PhotoError> {
         let path = path.as_ref();
         let wrong = |why: String| PhotoError::Detector { path: path.into(), why };
-        let model = file::read(path).map_err(|e| wrong(e.to_string()))?;
-        let names: Vec<&str> =
-            model.graph.iter().flat_map(|g| &g.output).map(|output| output.name.as_str()).collect();
-        let mut outputs = [[0; 4]; 3];
-        for (stride, places) in STRIDES.iter().zip(&mut outputs) {
-            for (map, place) in MAPS.iter().zip(places) {
-                let name = format!("{map}_{stride}");
-                *place = names.iter().position(|n| *n == name).ok_or_else(|| {
-                    wrong(format!("it has no output {name:?}\n  accepted: a YuNet with outputs cls_S, obj_S, bbox_S and kps_S for the strides 8, 16 and 32"))
-                })?;
-            }
+        let bytes = std::fs::read(path).map_err(|e| wrong(format!("cannot read it: {e}")))?;
+        if bytes.starts_with(&MAGIC) || path.extension().is_some_and(|e| e == "plan") {
+            return Self::from_plan(path, bytes);
         }
-        let detector = Detector {
-            path: path.into(),
-            model,
-            outputs,
-            settings: Settings::default(),
-            prepared: Mutex::default(),
-        };
+        let model = file::decode(&bytes).map_err(|why| wrong(format!("it is no ONNX model: {why}")))?;
+        if Metadata::of(&model) != Err(MetadataError::Missing) {
+            return Self::from_plan(path, lower::lower(&model).map_err(|e| wrong(e.to_string()))?);
+        }
+        let engine = Engine::Float(Box::new(FloatYunet::new(model).map_err(wrong)?));
+        let detector = Detector { path: path.into(), engine };
         detector.look(&RgbImage::new(32, 32))?;
         Ok(detector)
     }
 
-    /// Every face in `photo`, the surest first, in the photograph's own pixels. A large photograph is scaled down to the first
-    /// of [`BOUNDS`]; when no face is seen there, to the others.
+    /// A detector from a plan in memory; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// When it is no valid plan, or an embedder's.
+    pub fn from_plan(path: &Path, plan: Vec<u8>) -> Result<Self, PhotoError> {
+        let wrong = |why: String| PhotoError::Detector { path: path.into(), why };
+        let plan: Arc<[u8]> = plan.into();
+        let arena = Plan::parse(&plan).map_err(|e| wrong(e.to_string()))?.arena_bytes();
+        let first = PlanDetector::new(Arc::clone(&plan), vec![0; arena]).map_err(|e| wrong(e.to_string()))?;
+        let (width, height) = (u32::from(first.info().width), u32::from(first.info().height));
+        let engine = Engine::Plan(PlanYunet { plan, width, height, free: Mutex::new(vec![first]) });
+        Ok(Detector { path: path.into(), engine })
+    }
+
+    /// Columns and rows of the pictures that a plan takes; `None` of a float detector, which takes any.
+    pub fn picture(&self) -> Option<(u16, u16)> {
+        match &self.engine {
+            Engine::Float(_) => None,
+            Engine::Plan(plan) => Some((plan.width as u16, plan.height as u16)),
+        }
+    }
+
+    /// Every face in `photo`, the surest first, in the photograph's own pixels. A large photograph is scaled down: for a float
+    /// detector to the first of [`BOUNDS`], for a plan until it fits the plan's pictures; when no face is seen there, to the
+    /// other bounds, or to half of that.
     ///
     /// # Errors
     /// When the detector does not run.
     pub fn faces(&self, photo: &Photo) -> Result<Vec<Face>, PhotoError> {
         let whole = photo.to_rgb();
         let longest = whole.width().max(whole.height());
+        let bounds = match &self.engine {
+            Engine::Float(_) => BOUNDS.to_vec(),
+            Engine::Plan(plan) => {
+                let fits = fitting(whole.dimensions(), (plan.width, plan.height));
+                vec![fits, (fits / 2).max(1)]
+            }
+        };
         let mut tried = Vec::new();
-        for bound in BOUNDS.map(|b| b.min(longest)) {
+        for bound in bounds.into_iter().map(|b| b.min(longest)) {
             if tried.contains(&bound) {
                 continue;
             }
@@ -97,11 +121,9 @@ impl Detector {
 
     /// The faces of a picture scaled down until its longer side is `bound`, in the pixels of the whole picture.
     fn look_scaled(&self, whole: &RgbImage, bound: u32) -> Result<Vec<Face>, PhotoError> {
-        let (width, height) = whole.dimensions();
-        let longest = width.max(height) as u64;
-        let side = |s: u32| ((s as u64 * bound as u64 + longest / 2) / longest).max(1) as u32;
-        let small = imageops::resize(whole, side(width), side(height), FilterType::Triangle);
-        let (sx, sy) = (width as f32 / small.width() as f32, height as f32 / small.height() as f32);
+        let small = scaled(whole, bound);
+        let (sx, sy) =
+            (whole.width() as f32 / small.width() as f32, whole.height() as f32 / small.height() as f32);
         // Pixel centres are whole numbers: the picture's left edge is at -1/2 in both.
         let x_of = |x: f32| (x + 0.5) * sx - 0.5;
         let y_of = |y: f32| (y + 0.5) * sy - 0.5;
@@ -116,56 +138,68 @@ impl Detector {
         Ok(faces.collect())
     }
 
-    /// The faces of a picture as it is, padded with black to multiples of 32 at its right and lower edges.
-    fn look(&self, picture: &RgbImage) -> Result<Vec<Face>, PhotoError> {
-        let width = picture.width().next_multiple_of(STRIDES[2] as u32);
-        let height = picture.height().next_multiple_of(STRIDES[2] as u32);
-        let plane = width as usize * height as usize;
-        let mut planes = vec![0f32; 3 * plane];
-        for (y, row) in picture.rows().enumerate() {
-            for (x, pixel) in row.enumerate() {
-                for (channel, value) in pixel.0.iter().rev().enumerate() {
-                    planes[channel * plane + y * width as usize + x] = *value as f32;
-                }
-            }
-        }
-        let wrong = |e: TractError| PhotoError::Detector { path: self.path.clone(), why: format!("{e:#}") };
-        let input = Tensor::from_shape(&[1, 3, height as usize, width as usize], &planes).map_err(wrong)?;
-        let outputs = self.prepare(width, height).map_err(wrong)?.run(tvec![input.into()]).map_err(wrong)?;
-        let values = |at: usize| match outputs.get(at) {
-            Some(tensor) => tensor.try_as_plain_ram()?.as_slice::<f32>(),
-            None => Ok(&[][..]),
+    /// The faces of a picture as it is, padded with black at its right and lower edges, the surest first. What a plan's pictures
+    /// have no room for is not seen.
+    ///
+    /// # Errors
+    /// When the detector does not run.
+    pub fn look(&self, picture: &RgbImage) -> Result<Vec<Face>, PhotoError> {
+        let found = match &self.engine {
+            Engine::Float(yunet) => yunet.look(picture),
+            Engine::Plan(yunet) => yunet.look(picture),
         };
-        let map = |places: [usize; 4]| -> TractResult<Map<'_>> {
-            let [cls, obj, bbox, kps] = places;
-            Ok(Map { cls: values(cls)?, obj: values(obj)?, bbox: values(bbox)?, kps: values(kps)? })
-        };
-        let [small, middle, large] = self.outputs;
-        let maps = [map(small).map_err(wrong)?, map(middle).map_err(wrong)?, map(large).map_err(wrong)?];
-        let faces = detect::decode::<MOST_FACES>(&maps, width as u16, height as u16, &self.settings)
-            .map_err(|e| PhotoError::Detector { path: self.path.clone(), why: e.to_string() })?;
-        Ok(faces.into_iter().collect())
+        found.map_err(|why| PhotoError::Detector { path: self.path.clone(), why })
     }
+}
 
-    /// The model for pictures of one size; optimizing it takes longer than running it, so it is kept.
-    fn prepare(&self, width: u32, height: u32) -> TractResult<Runnable> {
-        let lock = || self.prepared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(ready) = lock().get(&(width, height)) {
-            return Ok(ready.clone());
-        }
-        let shape = [1, 3, height as usize, width as usize];
-        let mut model = tract_onnx::onnx()
-            .model_for_proto_model(&self.model)?
-            .with_input_fact(0, f32::fact(shape).into())?;
-        for output in 0..model.outputs.len() {
-            model.set_output_fact(output, Default::default())?;
-        }
-        let ready = model.into_optimized()?.into_runnable()?;
-        let mut prepared = lock();
-        if prepared.len() >= MOST_SIZES {
-            prepared.clear();
-        }
-        prepared.insert((width, height), ready.clone());
-        Ok(ready)
+impl PlanYunet {
+    fn look(&self, picture: &RgbImage) -> Result<Vec<Face>, String> {
+        let free = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = free().pop();
+        let mut engine = match taken {
+            Some(engine) => engine,
+            None => {
+                let arena = Plan::parse(&self.plan).map_err(|e| e.to_string())?.arena_bytes();
+                PlanDetector::new(Arc::clone(&self.plan), vec![0; arena]).map_err(|e| e.to_string())?
+            }
+        };
+        let padded = padded(picture, self.width, self.height);
+        let faces = engine.faces::<MOST_FACES>(&padded, &Settings::default());
+        free().push(engine);
+        Ok(faces.map_err(|e| e.to_string())?.into_iter().collect())
     }
+}
+
+/// What a detector for pictures of `width` x `height` pixels sees of a photograph: scaled down until it fits, never up, and padded
+/// with black at its right and lower edges. Interleaved R, G, B.
+pub fn detector_picture(photo: &Photo, width: u16, height: u16) -> Vec<u8> {
+    let whole = photo.to_rgb();
+    let (width, height) = (u32::from(width), u32::from(height));
+    let bound = fitting(whole.dimensions(), (width, height));
+    match bound < whole.width().max(whole.height()) {
+        true => padded(&scaled(&whole, bound), width, height),
+        false => padded(&whole, width, height),
+    }
+}
+
+/// The longer side of a picture that is scaled down until it fits into another.
+fn fitting((width, height): (u32, u32), (most_width, most_height): (u32, u32)) -> u32 {
+    let longest = u64::from(width.max(height));
+    let limit = |side: u32, most: u32| u64::from(most) * longest / u64::from(side.max(1));
+    limit(width, most_width).min(limit(height, most_height)).clamp(1, longest) as u32
+}
+
+/// A picture scaled down until its longer side is `bound`.
+fn scaled(whole: &RgbImage, bound: u32) -> RgbImage {
+    let (width, height) = whole.dimensions();
+    let longest = width.max(height) as u64;
+    let side = |s: u32| ((s as u64 * bound as u64 + longest / 2) / longest).max(1) as u32;
+    imageops::resize(whole, side(width), side(height), FilterType::Triangle)
+}
+
+/// The upper left `width` x `height` pixels of a picture, black where there are none.
+fn padded(picture: &RgbImage, width: u32, height: u32) -> Vec<u8> {
+    let mut canvas = RgbImage::new(width, height);
+    imageops::replace(&mut canvas, picture, 0, 0);
+    canvas.into_raw()
 }

@@ -1,11 +1,12 @@
 //! A photograph as people have it: decoded, turned upright, its faces found, the right one aligned.
 //!
 //! - [`Photo`]: the pixels, EXIF orientation applied;
-//! - [`Detector`]: a float YuNet through tract;
+//! - [`Detector`]: a YuNet, float through tract or int8 as a plan;
 //! - [`Finder`]: from a photograph to the crop of a model.
 
 mod detector;
 mod finder;
+mod yunet;
 
 use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use arcgate_firmware::align::AlignError;
 use arcgate_firmware::frame::{Frame, FrameError, PixelFormat};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
-pub use detector::Detector;
+pub use detector::{Detector, detector_picture};
 pub use finder::{Finder, Found, crop, crop_aligned};
 
 /// Bytes of decoded pixels: photographs of 170 megapixels.

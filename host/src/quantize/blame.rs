@@ -52,7 +52,6 @@ pub(super) fn blame(
     progress: &dyn Fn(Progress),
 ) -> Result<Vec<Blame>, ImportError> {
     let pixels: Vec<Vec<f32>> = crops.iter().map(|crop| picture.reals(crop)).collect();
-    let embedding = graph.embedding();
     let count = graph.layers.len() + 1;
     progress(Progress::Blaming(0, count));
     let mut found = Vec::with_capacity(count);
@@ -64,9 +63,11 @@ pub(super) fn blame(
             alone.layers[layer].op = quantized.meant[layer].clone();
             rounded.insert(tensor, steps);
         }
-        // The embedding, and before it what the layer makes where that is another tensor.
-        let outputs: Vec<TensorId> =
-            if [0, embedding].contains(&tensor) { vec![embedding] } else { vec![tensor, embedding] };
+        // What the graph gives, and behind it what the layer makes.
+        let outputs: Vec<TensorId> = match tensor {
+            0 => graph.outputs.clone(),
+            made => graph.outputs.iter().copied().chain([made]).collect(),
+        };
         let float = FloatRunner::new(graph, &outputs)?;
         let int8 = FloatRunner::rounding(&alone, &outputs, &rounded)?;
         let compare = |reals: &Vec<f32>| -> Result<(f64, [f64; 2]), ImportError> {
@@ -75,12 +76,13 @@ pub(super) fn blame(
                 _ => reals.clone(),
             };
             let (exact, with) = (float.run(reals)?, int8.run(&input)?);
-            let (own, rounded) = if tensor == 0 { (reals, &input) } else { (&exact[0], &with[0]) };
+            let given = graph.outputs.len();
+            let (own, rounded) = if tensor == 0 { (reals, &input) } else { (&exact[given], &with[given]) };
             let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
             let signal = squares(&mut own.iter().map(|&v| f64::from(v)));
             let noise = squares(&mut own.iter().zip(rounded).map(|(&a, &b)| f64::from(a) - f64::from(b)));
-            let last = outputs.len() - 1;
-            let angle = f64::from(Angle::from_cosine(cosine(&exact[last], &with[last])).degrees());
+            let cosine = cosine(&exact[..given].concat(), &with[..given].concat());
+            let angle = f64::from(Angle::from_cosine(cosine).degrees());
             Ok((angle, [signal, noise]))
         };
         let compared: Vec<(f64, [f64; 2])> = pixels.par_iter().map(compare).collect::<Result<_, _>>()?;

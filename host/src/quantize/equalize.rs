@@ -2,7 +2,7 @@
 //!
 //! Where a channel reaches only a tenth of its tensor's range, nine tenths of the 256 steps never say anything about it. A
 //! channel may be multiplied by any positive factor where convolutions make it and divided by it where convolutions read it:
-//! what lies between, slopes, cuts at zero and sums, commutes with the factor (Nagel et al., "Data-Free Quantization Through
+//! what lies between, slopes, cuts at zero, sums and pixels moved about, commutes with the factor (Nagel et al., "Data-Free Quantization Through
 //! Weight Equalization and Bias Correction", 2019, there to even out weights; here weights have a scale a channel, and it is
 //! activations that are evened out). All the tensors between such convolutions, a whole residual stream, take one factor a
 //! channel.
@@ -12,7 +12,7 @@
 //! coarser, and the one with the least error of both together is taken.
 
 use super::calibrate::Observed;
-use crate::onnx::float::{Clamp, Conv, FloatGraph, Op, TensorId};
+use crate::onnx::float::{Clamp, Conv, FloatGraph, Layer, Op, TensorId};
 
 /// Most that a channel is enlarged: what calibration hardly saw move may move on other pictures, and would be cut off.
 const GREATEST: f64 = 16.0;
@@ -32,7 +32,7 @@ struct Stream {
     producers: Vec<usize>,
     /// Convolutions that read one of them.
     consumers: Vec<usize>,
-    /// The graph's ends, and what a curve makes or reads: these values are what they are.
+    /// The graph's ends, what a curve or Concat makes or reads, and factors: these values are what they are.
     fixed: bool,
 }
 
@@ -66,11 +66,20 @@ pub(super) fn importance(graph: &FloatGraph, observed: &[Observed]) -> Vec<Vec<f
     importance
 }
 
+/// The inputs of a layer that a factor a channel goes through, to its output.
+fn bound(layer: &Layer) -> &[TensorId] {
+    match layer.op {
+        Op::Slope(_) | Op::Add | Op::MaxPool(_) | Op::Upsample(_) => &layer.inputs,
+        Op::Product => &layer.inputs[..1],
+        Op::Conv(_) | Op::Curve(_) | Op::Concat => &[],
+    }
+}
+
 /// The graph's tensors by what slopes and sums bind together.
 fn streams(graph: &FloatGraph) -> Vec<Stream> {
     let mut of: Vec<TensorId> = (0..graph.tensors.len()).collect();
-    for layer in graph.layers.iter().filter(|l| matches!(l.op, Op::Slope(_) | Op::Add)) {
-        for &input in &layer.inputs {
+    for layer in &graph.layers {
+        for &input in bound(layer) {
             let (from, to) = (of[input], of[layer.output]);
             of.iter_mut().filter(|s| **s == from).for_each(|s| *s = to);
         }
@@ -86,11 +95,15 @@ fn streams(graph: &FloatGraph) -> Vec<Stream> {
                 streams[made].producers.push(at);
                 streams[read].consumers.push(at);
             }
-            Op::Curve(_) => [read, made].iter().for_each(|&stream| streams[stream].fixed = true),
-            Op::Slope(_) | Op::Add => {}
+            Op::Curve(_) | Op::Concat => {
+                let ends = layer.inputs.iter().chain([&layer.output]);
+                ends.for_each(|&tensor| streams[of[tensor]].fixed = true);
+            }
+            Op::Product => streams[of[layer.inputs[1]]].fixed = true,
+            Op::Slope(_) | Op::Add | Op::MaxPool(_) | Op::Upsample(_) => {}
         }
     }
-    [0, graph.embedding()].iter().for_each(|&end| streams[of[end]].fixed = true);
+    graph.outputs.iter().chain([&0]).for_each(|&end| streams[of[end]].fixed = true);
     streams.retain(|stream| !stream.tensors.is_empty());
     streams
 }
@@ -162,7 +175,8 @@ impl Errors {
 mod tests {
     use super::super::calibrate::{FloatRunner, ObservedChannel};
     use super::*;
-    use crate::onnx::float::{ConvKind, Layer, Map};
+    use crate::onnx::float::{ConvKind, Map};
+    use arcgate_firmware::engine::Task;
 
     fn conv(outputs: usize, inputs_per_group: usize, group: usize, weights: Vec<f32>) -> Op {
         let (kind, bias) = (ConvKind::Conv, vec![0.1; outputs]);
@@ -189,6 +203,8 @@ mod tests {
         FloatGraph {
             tensors: [1, 2, 2, 2, 2, 2, 2].iter().enumerate().map(|(t, &c)| map(t, c)).collect(),
             layers,
+            task: Task::Embedding,
+            outputs: vec![6],
         }
     }
 

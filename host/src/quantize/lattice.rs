@@ -235,6 +235,36 @@ pub fn place_sum_scale(
     })
 }
 
+/// Proves that tract, onnxruntime and one high multiply of a product agree on all pairs of operands.
+pub fn product(a: Quantization, b: Quantization, output: Quantization) -> Option<HighMul> {
+    let scale = f64::from(a.scale) * f64::from(b.scale) / f64::from(output.scale);
+    let high = multiplier_near(scale).filter(|_| scale.is_normal())?;
+    let reciprocal = 1.0 / output.scale;
+    let zero = i64::from(output.zero_point);
+    let clamp = |step: i64| (step + zero).clamp(-128, 127);
+    let agree = (-128..=127i32).all(|x| {
+        let x = x - i32::from(a.zero_point);
+        let real_x = x as f32 * a.scale;
+        (-128..=127i32).all(|y| {
+            let y = y - i32::from(b.zero_point);
+            let real = real_x * (y as f32 * b.scale);
+            let integer = clamp(i64::from(high.apply(x * y)));
+            integer == clamp((real * reciprocal).round_ties_even() as i64)
+                && integer == clamp((real / output.scale).round_ties_even() as i64)
+        })
+    });
+    agree.then_some(high)
+}
+
+/// The output scale nearest to `output.scale` for which [`product`] holds, with its relative move.
+pub fn place_product_scale(a: Quantization, b: Quantization, output: Quantization) -> Option<(f32, f64)> {
+    (0..TRIES).find_map(|k| {
+        let moved = zigzag(k) as f64 * 1e-6;
+        let scale = (output.scale as f64 * (1.0 + moved)) as f32;
+        product(a, b, Quantization { scale, ..output }).map(|_| (scale, moved.abs()))
+    })
+}
+
 /// The least distance, in steps, of `values / scale` from a rounding boundary.
 pub fn table_margin(values: &[f32], scale: f32) -> f64 {
     let distance = |&v: &f32| {
@@ -317,6 +347,30 @@ mod tests {
             assert!(moved < 1e-3);
             assert_eq!(sum(a, b, Quantization { scale, ..y }), Some(multipliers));
         }
+    }
+
+    #[test]
+    fn products_are_placed_within_some_moves() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(4);
+        for k in 0..6 {
+            let mut q = |lo| Quantization {
+                scale: rng.random_range(0.01..0.08),
+                zero_point: rng.random_range(lo..20),
+            };
+            // Half of them as a gate, between 0 and 1.
+            let gate = Quantization { scale: 1.0 / 255.0, zero_point: -128 };
+            let (a, b, mut y) = (q(-128), if k % 2 == 0 { gate } else { q(-20) }, q(-128));
+            y.scale = a.scale * b.scale * if k % 2 == 0 { 200.0 } else { 70.0 };
+            let (scale, moved) = place_product_scale(a, b, y).expect("placed");
+            assert!(moved < 1e-3, "{moved}");
+            assert!(product(a, b, Quantization { scale, ..y }).is_some());
+        }
+        let wide = Quantization { scale: 1.0, zero_point: 0 };
+        assert_eq!(
+            product(wide, wide, Quantization { scale: 1e-3, zero_point: 0 }),
+            None,
+            "a factor of 1,000"
+        );
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Ranges {
             if let Some(strange) = weights.iter().chain([&scale]).find(|s| !s.is_normal() || **s < 0.0) {
                 return Err((format!("tensor {:?} has the scale {strange}", map.name), "scales above 0"));
             }
-            if id == graph.embedding() && zero_point != 0 {
+            if graph.is_embedding(id) && zero_point != 0 {
                 let found = format!("the embedding {:?} has the zero point {zero_point}", map.name);
                 return Err((found, "0, so that angles are integer products"));
             }
@@ -100,6 +100,8 @@ impl Ranges {
 
 #[cfg(test)]
 mod tests {
+    use arcgate_firmware::engine::Task;
+
     use super::*;
     use crate::onnx::float::{Clamp, Conv, ConvKind, Layer, Map};
 
@@ -119,7 +121,12 @@ mod tests {
         };
         let (name, kind) = ("conv".into(), "Conv".into());
         let layer = Layer { name, kind, op: Op::Conv(conv), clamp: Clamp::NONE, inputs: vec![0], output: 1 };
-        FloatGraph { tensors: vec![map("x", 1), map("y", 2)], layers: vec![layer] }
+        FloatGraph {
+            tensors: vec![map("x", 1), map("y", 2)],
+            layers: vec![layer],
+            task: Task::Embedding,
+            outputs: vec![1],
+        }
     }
 
     fn ranges() -> Ranges {

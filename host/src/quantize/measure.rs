@@ -10,7 +10,8 @@ use super::input::Picture;
 use super::{Agreement, ImportError, Progress};
 use crate::onnx::float::FloatGraph;
 
-/// Runs `crops` through the float graph and the int8 model and compares the embeddings by angle.
+/// Runs `crops` through the float graph and the int8 model and compares the embeddings by angle; of a detector all its maps as one
+/// vector.
 pub(super) fn agreement(
     graph: &FloatGraph,
     model: &ModelProto,
@@ -18,7 +19,7 @@ pub(super) fn agreement(
     crops: &[Vec<u8>],
     progress: &dyn Fn(Progress),
 ) -> Result<Agreement, ImportError> {
-    let float = FloatRunner::new(graph, &[graph.embedding()])?;
+    let float = FloatRunner::new(graph, &graph.outputs)?;
     let int8 = tract_onnx::onnx()
         .model_for_proto_model(model)
         .and_then(|m| m.into_optimized())
@@ -28,7 +29,11 @@ pub(super) fn agreement(
     let embed = |crop: &Vec<u8>| -> TractResult<Vec<f32>> {
         let input = Tensor::from_shape(&shape, &picture.bytes(crop))?;
         let output = int8.run(tvec!(input.into_tvalue()))?;
-        Ok(output[0].cast_to::<f32>()?.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
+        let mut values = Vec::new();
+        for tensor in &output {
+            values.extend_from_slice(tensor.cast_to::<f32>()?.try_as_plain_ram()?.as_slice::<f32>()?);
+        }
+        Ok(values)
     };
     let compare = |crop: &Vec<u8>| -> Result<f64, ImportError> {
         let real = float.run(&picture.reals(crop))?.concat();

@@ -238,6 +238,7 @@ pub fn import(
 
     let mut metadata = Metadata {
         version: VERSION,
+        task: graph.task,
         width: graph.input().width as u16,
         height: graph.input().height as u16,
         order: options.input.order.clone(),

@@ -24,6 +24,8 @@ const BINS: usize = 2048;
 pub enum Rule {
     /// The pixels' own range.
     Pixels,
+    /// That of the layer's input, whose values it moves.
+    Kept,
     /// All that was seen.
     MinMax,
     /// All but one value in ten thousand at each end.
@@ -41,6 +43,7 @@ impl Rule {
     pub fn name(self) -> &'static str {
         match self {
             Rule::Pixels => "pixels",
+            Rule::Kept => "as its input",
             Rule::MinMax => "min-max",
             Rule::Percentile => "percentile",
             Rule::SquaredError => "squared error",

@@ -8,7 +8,7 @@ use super::ImportError;
 use super::calibrate::FloatRunner;
 use super::input::Picture;
 use super::lattice::Quantization;
-use crate::onnx::float::{Clamp, Conv, FloatGraph, Layer, Op, TensorId};
+use crate::onnx::float::{Clamp, Conv, FloatGraph, Layer, Map, Op, TensorId};
 
 /// Bytes that the larger tensors' activations may take, both of them together.
 const BUDGET: usize = 256 << 20;
@@ -112,31 +112,23 @@ impl<'g> Twin<'g> {
         &self,
         layer: &Layer,
         op: &Op,
-        side: impl Fn(&Both) -> &Values,
+        side: impl Fn(&Both) -> &Values + Sync,
     ) -> Result<Values, ImportError> {
-        let input = side(self.both(layer.inputs[0])?);
-        match op {
-            Op::Conv(conv) => {
-                let runner = self.runner(layer, conv)?;
-                input.par_iter().map(|values| run(&runner, values)).collect()
-            }
-            Op::Add => {
-                let other = side(self.both(layer.inputs[1])?);
-                let add = |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).map(|(a, b)| a + b).collect();
-                Ok(input.par_iter().zip(other).map(add).collect())
-            }
-            Op::Curve(curve) => {
-                let bend = |values: &Vec<f32>| values.iter().map(|&v| curve.at(v)).collect();
-                Ok(input.par_iter().map(bend).collect())
-            }
-            Op::Slope(slopes) => {
-                let area = self.graph.tensors[layer.output].area();
-                let bend = |(at, &v): (usize, &f32)| {
-                    if v < 0.0 { v * slopes[(at / area).min(slopes.len() - 1)] } else { v }
-                };
-                Ok(input.par_iter().map(|values| values.iter().enumerate().map(bend).collect()).collect())
-            }
+        let held: Vec<&Both> = layer.inputs.iter().map(|&t| self.both(t)).collect::<Result<_, _>>()?;
+        if let Op::Conv(conv) = op {
+            let runner = self.runner(layer, conv)?;
+            return side(held[0]).par_iter().map(|values| run(&runner, values)).collect();
         }
+        let shapes: Vec<&Map> = layer.inputs.iter().map(|&t| &self.graph.tensors[t]).collect();
+        let output = &self.graph.tensors[layer.output];
+        let crop = |at: usize| {
+            let inputs: Vec<&[f32]> = held.iter().map(|both| side(both)[at].as_slice()).collect();
+            op.apply(&inputs, &shapes, output).ok_or_else(|| ImportError::Runtime {
+                graph: "float",
+                why: format!("layer {:?} has inputs that it cannot have", layer.name),
+            })
+        };
+        (0..side(held[0]).len()).into_par_iter().map(crop).collect()
     }
 
     /// `conv` alone, cut nowhere.
@@ -144,7 +136,8 @@ impl<'g> Twin<'g> {
         let tensors = [layer.inputs[0], layer.output].map(|t| self.graph.tensors[t].clone()).to_vec();
         let (op, clamp) = (Op::Conv(conv.clone()), Clamp::NONE);
         let alone = Layer { op, clamp, inputs: vec![0], output: 1, ..layer.clone() };
-        FloatRunner::new(&FloatGraph { tensors, layers: vec![alone] }, &[1])
+        let (layers, outputs, task) = (vec![alone], vec![1], self.graph.task);
+        FloatRunner::new(&FloatGraph { tensors, layers, outputs, task }, &[1])
     }
 }
 

@@ -2,19 +2,22 @@
 
 use std::collections::HashSet;
 
+use arcgate_firmware::engine::Task;
 use tract_onnx::pb::{ModelProto, tensor_proto::DataType};
 
 use super::calibrate::Observed;
 use super::conv::{self, QuantizedConv};
 use super::input::Picture;
-use super::lattice::{Quantization, TABLE_MARGIN, place_sum_scale, place_table_scale, table_margin};
+use super::lattice::{
+    Quantization, TABLE_MARGIN, place_product_scale, place_sum_scale, place_table_scale, table_margin,
+};
 use super::range::{self, Rule, Seen};
 use super::rounding::Rounding;
 use super::twin::{Residual, Twin};
 use super::{ImportError, LayerRow, Progress, Ranges, equalize};
-use crate::onnx::build::{GraphBuilder, float, int, value};
+use crate::onnx::build::{self, GraphBuilder, int, value};
 use crate::onnx::float::{
-    Clamp, Conv, Curve, FloatGraph, Layer, Map, Op, TensorId, conv_attributes, curve_node,
+    self, Clamp, Conv, Curve, FloatGraph, Layer, Map, Op, Pool, TensorId, conv_attributes,
 };
 
 /// What is known of a layer once it is written.
@@ -66,10 +69,14 @@ pub(super) fn quantize(
     learnt: Option<&Ranges>,
     progress: &dyn Fn(Progress),
 ) -> Result<Quantized, ImportError> {
+    let outputs: Vec<String> = match graph.task {
+        Task::Embedding => vec!["embedding".into()],
+        Task::Detection => float::map_names().collect(),
+    };
     let mut walk = Walk {
         graph,
         builder: GraphBuilder::new(),
-        names: HashSet::from(["pixels".into(), "embedding".into()]),
+        names: outputs.iter().cloned().chain(["pixels".into()]).collect(),
         made: vec![None; graph.tensors.len()],
         rows: Vec::new(),
         meant: Vec::new(),
@@ -84,14 +91,14 @@ pub(super) fn quantize(
     for (done, layer) in graph.layers.iter().enumerate() {
         progress(Progress::Quantizing(done, graph.layers.len()));
         let exact = twin.exact(layer)?;
-        let (rule, wanted) = match learnt {
+        let choose = || match learnt {
             Some(ranges) => (Rule::Learnt, ranges.tensors[layer.output]),
             None => range::choose(&Seen {
                 observed: &observed[layer.output],
                 clamp: layer.clamp,
                 values: &exact,
                 importance: &importance[layer.output],
-                symmetric: layer.output == graph.embedding(),
+                symmetric: graph.is_embedding(layer.output),
             }),
         };
         let meant = match &layer.op {
@@ -103,26 +110,32 @@ pub(super) fn quantize(
                         Weights::calibrated(conv, &graph.tensors[layer.inputs[0]], &residual)
                     }
                 };
-                walk.conv(layer, conv, (rule, wanted), &weights)
+                walk.conv(layer, conv, choose(), &weights)
             }
-            Op::Add => walk.sum(layer, (rule, wanted)),
-            Op::Slope(slopes) => walk.slope(layer, slopes, (rule, wanted)),
-            Op::Curve(curve) => walk.curve(layer, *curve, (rule, wanted)),
+            Op::Add => walk.sum(layer, choose()),
+            Op::Slope(slopes) => walk.slope(layer, slopes, choose()),
+            Op::Curve(curve) => walk.curve(layer, *curve, choose()),
+            Op::Product => walk.product(layer, choose()),
+            Op::Concat => walk.concat(layer, choose()),
+            Op::MaxPool(pool) => walk.max_pool(layer, pool),
+            Op::Upsample(factors) => walk.upsample(layer, *factors),
         }?;
         twin.advance(layer, exact, &meant, walk.tensor(layer.output)?.quantization)?;
         walk.meant.push(meant);
     }
     progress(Progress::Quantizing(graph.layers.len(), graph.layers.len()));
-    let last = walk.tensor(graph.embedding())?.name;
     let steps = (0..graph.tensors.len()).map(|id| Ok(walk.tensor(id)?.quantization));
     let steps = steps.collect::<Result<_, ImportError>>()?;
-    let shape = walk.name("embedding/shape");
-    let mut g = walk.builder;
-    g.i64s(&shape, &[2], &[1, -1]);
-    g.node("Reshape", &[&last, &shape], "embedding", vec![]);
+    walk.outputs(&outputs)?;
     let pixels = value("pixels", DataType::Uint8, &[1, picture.channels, picture.height, picture.width]);
-    let embedding = value("embedding", DataType::Int8, &[1, graph.dimension()]);
-    let model = g.finish("arcgate", vec![pixels], vec![embedding]);
+    let given = outputs.iter().zip(&graph.outputs).map(|(name, &output)| {
+        let map = &graph.tensors[output];
+        match graph.task {
+            Task::Embedding => value(name, DataType::Int8, &[1, map.channels]),
+            Task::Detection => value(name, DataType::Float, &[1, map.channels, map.height, map.width]),
+        }
+    });
+    let model = walk.builder.finish("arcgate", vec![pixels], given.collect());
     Ok(Quantized { model, rows: walk.rows, meant: walk.meant, steps, weights: walk.weights })
 }
 
@@ -280,16 +293,7 @@ impl Walk<'_> {
         output.scale = scale;
         fits(layer, output)?;
         let name = self.name(&layer.name);
-        let mut operands = Vec::new();
-        for (operand, x) in [("a", &a), ("b", &b)] {
-            let [s, z] = self.scalars(&format!("{name}/{operand}"), x.quantization);
-            let real = self.name(&format!("{name}/{operand}"));
-            operands.push(self.builder.node("DequantizeLinear", &[&x.name, &s, &z], &real, vec![]));
-        }
-        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
-        let real = self.name(&format!("{name}/sum"));
-        self.builder.node("Add", &[&operands[0], &operands[1]], &real, vec![]);
-        self.builder.node("QuantizeLinear", &[&real, &ys, &yz], &name, vec![]);
+        self.combine(&name, "Add", [&a, &b], output);
         self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
         Ok(Op::Add)
     }
@@ -325,7 +329,7 @@ impl Walk<'_> {
         let [before, after] = ["x", "sloped"].map(|n| self.name(&format!("{name}/{n}")));
         self.builder.node("DequantizeLinear", &[&input.name, &xs, &xz], &before, vec![]);
         let meant = if shared {
-            self.builder.node("LeakyRelu", &[&before], &after, vec![float("alpha", slopes[0])]);
+            self.builder.node("LeakyRelu", &[&before], &after, vec![build::float("alpha", slopes[0])]);
             Op::Slope(slopes.to_vec())
         } else {
             // With the scale settled for the half that all channels share, each channel's slope is placed by itself.
@@ -368,12 +372,115 @@ impl Walk<'_> {
         let [xs, xz] = self.scalars(&format!("{name}/x"), input.quantization);
         let [ys, yz] = self.scalars(&format!("{name}/y"), output);
         let [before, after] = ["x", "bent"].map(|n| self.name(&format!("{name}/{n}")));
-        let (operator, attributes) = curve_node(curve);
         self.builder.node("DequantizeLinear", &[&input.name, &xs, &xz], &before, vec![]);
-        self.builder.node(operator, &[&before], &after, attributes);
+        float::curve(&mut self.builder, curve, &before, &after);
         self.builder.node("QuantizeLinear", &[&after, &ys, &yz], &name, vec![]);
         self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
         Ok(Op::Curve(curve))
+    }
+
+    fn product(
+        &mut self,
+        layer: &Layer,
+        (rule, mut output): (Rule, Quantization),
+    ) -> Result<Op, ImportError> {
+        let (a, b) = (self.tensor(layer.inputs[0])?, self.tensor(layer.inputs[1])?);
+        let placed = place_product_scale(a.quantization, b.quantization, output);
+        let (scale, moved) = placed.ok_or_else(|| {
+            let (a, b, y) = (a.quantization.scale, b.quantization.scale, output.scale);
+            let problem = format!("no output scale near {y} suits a product of steps of {a} and {b}");
+            lattice(layer, problem, "activations of ordinary sizes")
+        })?;
+        output.scale = scale;
+        fits(layer, output)?;
+        let name = self.name(&layer.name);
+        self.combine(&name, "Mul", [&a, &b], output);
+        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
+        Ok(Op::Product)
+    }
+
+    /// Two tensors dequantized, an operator, and its output `name` quantized.
+    fn combine(&mut self, name: &str, operator: &str, operands: [&Int8; 2], output: Quantization) {
+        let mut reals = Vec::new();
+        for (operand, x) in ["a", "b"].into_iter().zip(operands) {
+            let [s, z] = self.scalars(&format!("{name}/{operand}"), x.quantization);
+            let real = self.name(&format!("{name}/{operand}"));
+            reals.push(self.builder.node("DequantizeLinear", &[&x.name, &s, &z], &real, vec![]));
+        }
+        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
+        let exact = if operator == "Add" { "sum" } else { "product" };
+        let real = self.name(&format!("{name}/{exact}"));
+        self.builder.node(operator, &[&reals[0], &reals[1]], &real, vec![]);
+        self.builder.node("QuantizeLinear", &[&real, &ys, &yz], name, vec![]);
+    }
+
+    /// Every operand in the output's steps: each a table that stays off the rounding boundaries.
+    fn concat(&mut self, layer: &Layer, (rule, mut output): (Rule, Quantization)) -> Result<Op, ImportError> {
+        let inputs: Vec<Int8> = layer.inputs.iter().map(|&t| self.tensor(t)).collect::<Result<_, _>>()?;
+        let reals =
+            |q: Quantization| (-128..=127).map(move |x| (x - i32::from(q.zero_point)) as f32 * q.scale);
+        let values: Vec<f32> = inputs.iter().flat_map(|input| reals(input.quantization)).collect();
+        let (scale, moved) = place_table_scale(output.scale, &values).ok_or_else(|| {
+            let problem =
+                format!("no scale near {} keeps its tables off the rounding boundaries", output.scale);
+            lattice(layer, problem, "operands of like ranges")
+        })?;
+        output.scale = scale;
+        let name = self.name(&layer.name);
+        let mut operands = Vec::new();
+        for (at, x) in inputs.iter().enumerate() {
+            let [xs, xz] = self.scalars(&format!("{name}/{at}/x"), x.quantization);
+            let [ys, yz] = self.scalars(&format!("{name}/{at}/y"), output);
+            let [real, rounded] = ["real", "rounded"].map(|n| self.name(&format!("{name}/{at}/{n}")));
+            self.builder.node("DequantizeLinear", &[&x.name, &xs, &xz], &real, vec![]);
+            operands.push(self.builder.node("QuantizeLinear", &[&real, &ys, &yz], &rounded, vec![]));
+        }
+        let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+        self.builder.node("Concat", &operands, &name, vec![int("axis", 1)]);
+        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
+        Ok(Op::Concat)
+    }
+
+    fn max_pool(&mut self, layer: &Layer, pool: &Pool) -> Result<Op, ImportError> {
+        let input = self.tensor(layer.inputs[0])?;
+        let name = self.name(&layer.name);
+        self.builder.node("MaxPool", &[&input.name], &name, float::pool_attributes(pool));
+        self.keep(layer, name, input.quantization);
+        Ok(layer.op.clone())
+    }
+
+    fn upsample(&mut self, layer: &Layer, factors: [usize; 2]) -> Result<Op, ImportError> {
+        let input = self.tensor(layer.inputs[0])?;
+        let name = self.name(&layer.name);
+        let scales = self.name(&format!("{name}/scales"));
+        float::upsample_factors(&mut self.builder, &scales, factors);
+        self.builder.node("Resize", &[&input.name, "", &scales], &name, float::upsample_attributes());
+        self.keep(layer, name, input.quantization);
+        Ok(layer.op.clone())
+    }
+
+    /// A layer that moves values as they are.
+    fn keep(&mut self, layer: &Layer, name: String, quantization: Quantization) {
+        self.finish(layer.output, &layer.kind, Rule::Kept, Done { name, quantization, moved: 0.0, dead: 0 });
+    }
+
+    /// The embedding in one row; a detector's maps as the real values that they stand for.
+    fn outputs(&mut self, names: &[String]) -> Result<(), ImportError> {
+        for (name, &output) in names.iter().zip(&self.graph.outputs) {
+            let Int8 { name: last, quantization } = self.tensor(output)?;
+            match self.graph.task {
+                Task::Embedding => {
+                    let shape = self.name("embedding/shape");
+                    self.builder.i64s(&shape, &[2], &[1, -1]);
+                    self.builder.node("Reshape", &[&last, &shape], name, vec![]);
+                }
+                Task::Detection => {
+                    let [scale, zero_point] = self.scalars(name, quantization);
+                    self.builder.node("DequantizeLinear", &[&last, &scale, &zero_point], name, vec![]);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

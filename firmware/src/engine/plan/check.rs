@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::step::{Op, Step};
-use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES};
+use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES, Task};
 use crate::engine::kernels::requant::{Output, Requant};
 use crate::engine::kernels::{Words, requant};
 
@@ -30,13 +30,22 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
         {
             return wrong("second operand", second.offset, "exactly what an earlier operation wrote");
         }
+        if let Op::Place { first, .. } = step.op
+            && first != filled(plan, index, &step.output.range())?
+        {
+            return wrong("first channel", first, "the one behind those that the operation before it filled");
+        }
         if let Some(channel) = overflowing_channel(&step) {
             return wrong("weights of channel", channel, "sums that stay inside 32 bits");
         }
-        macs = macs.saturating_add(step.macs());
+        let compared = if let Op::MaxPool(pool) = step.op { pool.comparisons() } else { 0 };
+        macs = macs.saturating_add(step.macs()).saturating_add(compared);
         if macs > MAX_MACS {
             return wrong("multiply-accumulates", usize::MAX, "2^36 in the whole plan");
         }
+    }
+    if plan.task() == Task::Detection {
+        return maps(plan);
     }
     let last = plan.len() - 1;
     let output = plan.step(last)?.output;
@@ -48,13 +57,42 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Whether `range` holds exactly the output of the latest operation before `index` that touched any of it.
+/// Checks that a detector's maps hold what operations wrote when the last one is done.
+fn maps(plan: &Plan<'_>) -> Result<(), PlanError> {
+    for (index, map) in plan.maps().enumerate() {
+        let tensor = map?.tensor;
+        if !is_written(plan, plan.len(), &tensor.range())? {
+            let value = u32::try_from(tensor.offset).unwrap_or(u32::MAX);
+            let accepted = "exactly what an operation wrote and none wrote over";
+            return Err(PlanError::Map { map: index, field: "offset", value, accepted });
+        }
+    }
+    Ok(())
+}
+
+/// How many channels of the output at `range` the operations just before `index` have filled.
+fn filled(plan: &Plan<'_>, index: usize, range: &Range<usize>) -> Result<usize, PlanError> {
+    let Some(before) = index.checked_sub(1) else { return Ok(0) };
+    let step = plan.step(before)?;
+    match step.op {
+        Op::Place { first, .. } if step.output.range() == *range => {
+            let end = first + step.input.shape.channels;
+            Ok(if end == step.output.shape.channels { 0 } else { end })
+        }
+        _ => Ok(0),
+    }
+}
+
+/// Whether `range` holds exactly the whole output of the latest operation before `index` that touched any of it.
 fn is_written(plan: &Plan<'_>, index: usize, range: &Range<usize>) -> Result<bool, PlanError> {
     let touches = |other: &Range<usize>| other.start < range.end && range.start < other.end;
     for earlier in (0..index).rev() {
         let step = plan.step(earlier)?;
         if touches(&step.output.range()) {
-            return Ok(step.output.range() == *range);
+            let end = step.output.shape.channels;
+            let whole =
+                !matches!(step.op, Op::Place { first, .. } if first + step.input.shape.channels != end);
+            return Ok(whole && step.output.range() == *range);
         }
         if touches(&step.scratch) {
             return Ok(false);

@@ -3,7 +3,7 @@
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError};
 use crate::engine::kernels::{as_i8, as_i8_mut, scalar};
-use crate::engine::{EmbedError, Embedder, ModelInfo};
+use crate::engine::{EmbedError, Embedder, ModelInfo, Task};
 
 /// Runs a plan over one arena: a static buffer on a device, a vector on the host.
 #[derive(Debug, Clone)]
@@ -20,6 +20,7 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
     /// When the plan is no valid one, or the arena has fewer than [`Plan::arena_bytes`] bytes.
     pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
         let header = Plan::parse(bytes.as_ref())?.header;
+        header.expect(Task::Embedding)?;
         let (needed, found) = (header.arena_bytes, arena.as_mut().len());
         if found < needed {
             return Err(PlanError::Arena { needed, found });
@@ -68,7 +69,7 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
 }
 
 /// Runs one step; `None` if a tensor lies outside the arena or overlaps another, which validation excludes.
-fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Option<()> {
+pub(super) fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Option<()> {
     let (input, output) = (step.input.range(), step.output.range());
     match step.op {
         Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),
@@ -84,8 +85,8 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             depthwise.run(as_i8(x), as_i8_mut(y));
         }
-        Op::Sum(sum) => add(step, arena, |a, b| sum.value(a, b))?,
-        Op::FloatSum(sum) => add(step, arena, |a, b| sum.value(a, b))?,
+        Op::Sum(sum) => combine(step, arena, |a, b| sum.value(a, b))?,
+        Op::FloatSum(sum) => combine(step, arena, |a, b| sum.value(a, b))?,
         Op::Lookup { table } => scalar::lookup(table, moved(step, arena)?),
         Op::LookupChannels { tables } => {
             scalar::lookup_channels(step.input.shape.channels, tables, moved(step, arena)?);
@@ -94,6 +95,28 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         Op::Planes => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             scalar::planes(step.input.shape, as_i8(x), as_i8_mut(y));
+        }
+        Op::MaxPool(pool) => {
+            let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
+            pool.run(as_i8(x), as_i8_mut(y));
+        }
+        Op::Upsample => {
+            let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
+            scalar::upsample(step.input.shape, step.output.shape, as_i8(x), as_i8_mut(y));
+        }
+        Op::Place { table, first } => {
+            let (channels, of) = (step.input.shape.channels, step.output.shape.channels);
+            let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
+            scalar::place(table, first, channels, of, as_i8(x), as_i8_mut(y));
+        }
+        Op::Product(product) if step.second?.shape == step.output.shape => {
+            combine(step, arena, |a, b| product.value(a, b))?;
+        }
+        Op::Product(product) => {
+            let second = step.second?.range();
+            moved(step, arena)?;
+            let [factors, y] = arena.get_disjoint_mut([second, output]).ok()?;
+            product.by_channel(as_i8(factors), as_i8_mut(y));
         }
     }
     Some(())
@@ -109,8 +132,8 @@ fn moved<'a>(step: &Step<'_>, arena: &'a mut [u8]) -> Option<&'a mut [i8]> {
     arena.get_mut(output).map(as_i8_mut)
 }
 
-/// Adds two tensors into a third, which may be one of the two.
-fn add(step: &Step<'_>, arena: &mut [u8], value: impl Fn(i8, i8) -> i8) -> Option<()> {
+/// Combines two tensors of one shape into a third, which may be one of the two.
+fn combine(step: &Step<'_>, arena: &mut [u8], value: impl Fn(i8, i8) -> i8) -> Option<()> {
     let (a, b, y) = (step.input.range(), step.second?.range(), step.output.range());
     if y == b {
         let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;

@@ -49,6 +49,17 @@ pub enum PlanError {
         /// What it could hold.
         accepted: &'static str,
     },
+    /// A detector's map has a field with a value that it cannot have.
+    Map {
+        /// Which map, from 0.
+        map: usize,
+        /// Which field.
+        field: &'static str,
+        /// What it holds, saturated.
+        value: u32,
+        /// What it could hold.
+        accepted: &'static str,
+    },
     /// The arena given is too small.
     Arena {
         /// Bytes that the plan takes.
@@ -86,6 +97,9 @@ impl core::fmt::Display for PlanError {
             }
             PlanError::Step { step, field, value, accepted } => {
                 write!(f, "operation {step} of the plan has {field} = {value}; accepted: {accepted}")
+            }
+            PlanError::Map { map, field, value, accepted } => {
+                write!(f, "map {map} of the plan has {field} = {value}; accepted: {accepted}")
             }
             PlanError::Arena { needed, found } => {
                 write!(f, "the plan runs in an arena of {needed} bytes, {found} were given")

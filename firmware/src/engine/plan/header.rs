@@ -5,7 +5,7 @@ use nalgebra::Point2;
 use super::{MAX_STEPS, PlanError, RECORD_BYTES};
 use crate::align::Similarity;
 use crate::embedding::{Angle, MAX_DIMENSION};
-use crate::engine::{ChannelOrder, ModelInfo, Threshold};
+use crate::engine::{ChannelOrder, ModelInfo, Task, Threshold};
 use crate::frame::Landmarks;
 
 /// What a plan begins with.
@@ -34,6 +34,10 @@ pub fn checksum(plan: &[u8]) -> u32 {
 pub struct Header {
     /// What the model says of itself.
     pub info: ModelInfo,
+    /// What it is for.
+    pub task: Task,
+    /// Where the list of a detector's maps begins; 0 for an embedder.
+    pub maps: u32,
     /// Bytes of the arena.
     pub arena_bytes: usize,
     /// How many operations follow.
@@ -99,14 +103,22 @@ impl Header {
         if h[31] > 3 {
             return wrong("presence bits", h[31] as u32, "0 to 3");
         }
-        let dimension = half(h, 32);
-        if dimension == 0 || dimension as usize > MAX_DIMENSION {
-            return wrong("dimension", dimension as u32, "1 to 512");
-        }
-        for at in [34, 124, 126] {
-            if half(h, at) != 0 {
-                return wrong("reserved bytes", half(h, at) as u32, "0");
+        let task = match half(h, 34) {
+            0 => Task::Embedding,
+            1 => Task::Detection,
+            other => return wrong("task", other as u32, "0 (embedding) or 1 (detection)"),
+        };
+        let (dimension, maps) = (half(h, 32), word(h, 124));
+        match task {
+            Task::Embedding if dimension == 0 || dimension as usize > MAX_DIMENSION => {
+                return wrong("dimension", dimension as u32, "1 to 512");
             }
+            Task::Embedding if maps != 0 => return wrong("maps", maps, "0 for an embedder"),
+            Task::Detection if dimension != 0 => {
+                return wrong("dimension", dimension as u32, "0 for a detector");
+            }
+            Task::Detection if h[31] != 0 => return wrong("presence bits", h[31] as u32, "0 for a detector"),
+            _ => {}
         }
         let float = |at| f32::from_bits(word(h, at));
         let template = (h[31] & 1 != 0)
@@ -130,7 +142,20 @@ impl Header {
         }
         let embedding_id = bytes(h, 36);
         let info = ModelInfo { width, height, order, template, dimension, embedding_id, threshold };
-        Ok(Header { info, arena_bytes: word(h, 20) as usize, steps })
+        Ok(Header { info, task, maps, arena_bytes: word(h, 20) as usize, steps })
+    }
+
+    /// Checks that the plan is for `task`.
+    ///
+    /// # Errors
+    /// When it is for another.
+    pub fn expect(&self, task: Task) -> Result<(), PlanError> {
+        let accepted = match task {
+            _ if self.task == task => return Ok(()),
+            Task::Embedding => "0, a plan that embeds; this one detects faces",
+            Task::Detection => "1, a plan that detects faces; this one embeds",
+        };
+        Err(PlanError::Header { field: "task", value: self.task as u32, accepted })
     }
 
     /// Writes the header into the beginning of a plan that is complete but for it; `false` when there is no room, or a
@@ -158,6 +183,7 @@ impl Header {
         };
         put(30, &[order, info.template.is_some() as u8 | (info.threshold.is_some() as u8) << 1]);
         put(32, &info.dimension.to_le_bytes());
+        put(34, &(self.task as u16).to_le_bytes());
         put(36, &info.embedding_id);
         for (i, point) in info.template.iter().flatten().enumerate() {
             put(68 + 8 * i, &point.x.to_le_bytes());
@@ -168,6 +194,7 @@ impl Header {
             put(112, &threshold.false_match_rate.to_le_bytes());
             put(116, &threshold.impostor_pairs.to_le_bytes());
         }
+        put(124, &self.maps.to_le_bytes());
         let sum = checksum(plan);
         plan[16..20].copy_from_slice(&sum.to_le_bytes());
         true

@@ -16,36 +16,41 @@
 //!     28      2  input height
 //!     30      1  channel order: 0 grey, 1 R G B, 2 B G R
 //!     31      1  bit 0: the template is there; bit 1: the threshold is there
-//!     32      2  dimension of the embedding
-//!     34      2  0
+//!     32      2  dimension of the embedding; 0 for a detector
+//!     34      2  task: 0 embedding, 1 detection
 //!     36     32  embedding id
 //!     68     40  template: five points, x and y in f32 (0 when absent)
 //!    108      4  threshold: thousandths of a degree (0 when absent, as the next two)
 //!    112      4  threshold: false-match rate, f32
 //!    116      8  threshold: impostor pairs
-//!    124      4  0
+//!    124      4  where a detector's list of maps begins, see [`MapRecord`]; 0 for an embedder
 //!    128  64 n  operations, see [`Record`]
 //!      :     :  sections that operations point at (tables, weights, biases, requantization), each aligned to 4
 //! ```
 //!
-//! Activations lie in the arena in HWC order at offsets that the host chose; the last operation's output is the embedding.
+//! Activations lie in the arena in HWC order at offsets that the host chose; the last operation's output is the embedding. A
+//! detector's maps stay where its list says until the last operation is done.
 
 mod check;
+mod detector;
 mod engine;
 mod error;
 mod header;
+mod maps;
 mod record;
 mod step;
 #[cfg(test)]
 mod tests;
 
+pub use detector::{LookError, PlanDetector};
 pub use engine::PlanEngine;
 pub use error::PlanError;
 pub use header::{HEADER_BYTES, Header, MAGIC, VERSION, checksum};
+pub use maps::{MAPS, MapRecord, OutputMap, map_shape};
 pub use record::{Kind, RECORD_BYTES, Record, Rule};
 pub use step::{Op, Step, Tensor};
 
-use super::ModelInfo;
+use super::{ModelInfo, Task};
 
 /// The most operations that a plan may have.
 pub const MAX_STEPS: usize = 1024;
@@ -77,9 +82,25 @@ impl<'p> Plan<'p> {
         Plan { bytes, header: header.clone() }
     }
 
+    /// Its first 128 bytes.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
     /// What the model says of itself.
     pub fn info(&self) -> &ModelInfo {
         &self.header.info
+    }
+
+    /// What the model is for.
+    pub fn task(&self) -> Task {
+        self.header.task
+    }
+
+    /// A detector's maps, for each stride cls, obj, bbox and kps; none of an embedder.
+    pub fn maps(&self) -> impl Iterator<Item = Result<OutputMap, PlanError>> + '_ {
+        let count = if self.header.task == Task::Detection { MAPS } else { 0 };
+        (0..count).map(|index| maps::read(self.bytes, &self.header, index))
     }
 
     /// Bytes of the arena that running the plan takes.

@@ -29,6 +29,16 @@ pub enum Kind {
     Slope = 7,
     /// HWC to planes.
     Planes = 8,
+    /// The greatest value of each window.
+    MaxPool = 9,
+    /// Every pixel as a block of pixels; how large follows from the shapes.
+    Upsample = 10,
+    /// Channels through a table (`a`: the table) into some of the output's (`groups`: the first of them). The operations that
+    /// fill one output follow one another, from its first channel to its last.
+    Place = 11,
+    /// Product in integers (`a`: the multiplier, fraction bits: its shift) with a second operand of the same shape (`groups`: 0)
+    /// or of one pixel (`groups`: 1).
+    Product = 12,
 }
 
 /// How a convolution requantizes.
@@ -117,7 +127,11 @@ impl Record {
             6 => Kind::LookupChannels,
             7 => Kind::Slope,
             8 => Kind::Planes,
-            other => return Err(wrong("kind", other as u32, "0 to 8")),
+            9 => Kind::MaxPool,
+            10 => Kind::Upsample,
+            11 => Kind::Place,
+            12 => Kind::Product,
+            other => return Err(wrong("kind", other as u32, "0 to 12")),
         };
         let rule = match bytes[1] {
             0 => Rule::HighMul,

@@ -4,8 +4,10 @@ use core::ops::Range;
 
 use super::record::{Kind, RECORD_BYTES, Record, Rule};
 use super::{HEADER_BYTES, Header, PlanError};
-use crate::engine::kernels::requant::{Output, Requant, UniformScale};
-use crate::engine::kernels::scalar::{Conv, Depthwise, FloatSum, Slope, Sum, scratch_bytes};
+use crate::engine::kernels::requant::{HighMul, MAX_SHIFT, Output, Requant, UniformScale};
+use crate::engine::kernels::scalar::{
+    Conv, Depthwise, FloatSum, MaxPool, Product, Slope, Sum, scratch_bytes,
+};
 use crate::engine::kernels::{Shape, Words, as_i8};
 
 /// Rows or columns that an activation may have.
@@ -60,6 +62,19 @@ pub enum Op<'p> {
     Slope(Slope<'p>),
     /// HWC to planes.
     Planes,
+    /// The greatest value of each window.
+    MaxPool(MaxPool),
+    /// Every pixel as a block of pixels.
+    Upsample,
+    /// Channels through a table into some of the output's.
+    Place {
+        /// 256 entries.
+        table: &'p [i8],
+        /// The first channel of the output that they become.
+        first: usize,
+    },
+    /// Product of two activations.
+    Product(Product),
 }
 
 /// One operation of a plan. Everything lies inside the arena and inside the plan.
@@ -69,7 +84,7 @@ pub struct Step<'p> {
     pub op: Op<'p>,
     /// What it reads. Of [`Op::Input`] only the shape counts: it reads the crop.
     pub input: Tensor,
-    /// The second operand of an add.
+    /// The second operand of an add or a product.
     pub second: Option<Tensor>,
     /// What it writes.
     pub output: Tensor,
@@ -181,6 +196,35 @@ impl<'p> Step<'p> {
                 )?;
                 Op::Planes
             }
+            Kind::MaxPool => Op::MaxPool(max_pool(&fault, &record)?),
+            Kind::Upsample => {
+                upsample(&fault, &record)?;
+                Op::Upsample
+            }
+            Kind::Place => {
+                let (shape, first) = (record.output_shape, record.groups as usize);
+                let fits = first.checked_add(input.shape.channels).is_some_and(|end| end <= shape.channels);
+                fault.require(fits, "first channel", first, "room for the input's channels in the output")?;
+                let pixels = (shape.height, shape.width) == (input.shape.height, input.shape.width);
+                fault.require(
+                    pixels,
+                    "output shape",
+                    shape.bytes(),
+                    "as many rows and columns as the input",
+                )?;
+                Op::Place { table: sections.int8s("table", record.a, 256)?, first }
+            }
+            Kind::Product => {
+                same_shape()?;
+                let pixel = Shape { height: 1, width: 1, ..input.shape };
+                let shape = match record.groups {
+                    0 => input.shape,
+                    1 => pixel,
+                    other => return fault.wrong("groups", other as usize, "0 (one shape) or 1 (one pixel)"),
+                };
+                step.second = Some(tensor("second operand", record.second, shape)?);
+                Op::Product(product(&fault, &record)?)
+            }
         };
         step.check_overlaps(&fault)?;
         Ok(step)
@@ -203,13 +247,19 @@ impl<'p> Step<'p> {
         let (input, output) = (self.input.range(), self.output.range());
         let in_place = matches!(
             self.op,
-            Op::Sum(_) | Op::FloatSum(_) | Op::Lookup { .. } | Op::LookupChannels { .. } | Op::Slope(_)
+            Op::Sum(_)
+                | Op::FloatSum(_)
+                | Op::Product(_)
+                | Op::Lookup { .. }
+                | Op::LookupChannels { .. }
+                | Op::Slope(_)
         );
         let reads_arena = !matches!(self.op, Op::Input { .. });
         let output_fits = !reads_arena || apart(&input, &output) || in_place && input == output;
         fault.require(output_fits, "output", output.start, "a place that does not overlap the input")?;
         if let Some(second) = self.second.map(|second| second.range()) {
-            let fits = apart(&input, &second) && (apart(&second, &output) || second == output);
+            let in_place = second == output && self.second.is_some_and(|s| s.shape == self.output.shape);
+            let fits = apart(&input, &second) && (apart(&second, &output) || in_place);
             fault.require(
                 fits,
                 "second operand",
@@ -236,10 +286,14 @@ fn tensor(
     }
     let channels = shape.channels;
     fault.require((1..=MAX_CHANNELS).contains(&channels), field, channels, "1 to 1048576 channels")?;
-    let bytes = (shape.height * shape.width) as u64 * channels as u64;
-    let inside = offset as u64 + bytes <= arena as u64;
-    fault.require(inside, field, offset as usize, "a place inside the arena")?;
+    fault.require(inside(offset, shape, arena), field, offset as usize, "a place inside the arena")?;
     Ok(Tensor { offset: offset as usize, shape })
+}
+
+/// Whether an activation of at most 4096 x 4096 pixels ends inside the arena.
+pub(super) fn inside(offset: u32, shape: Shape, arena: usize) -> bool {
+    let bytes = (shape.height * shape.width) as u64 * shape.channels as u64;
+    offset as u64 + bytes <= arena as u64
 }
 
 /// Where operations find their constants.
@@ -288,8 +342,7 @@ impl<'p> Sections<'_, 'p> {
                 all_positive(mults)?;
                 let shifts =
                     self.bytes("shifts", record.c, 5 * channels)?.get(4 * channels..).unwrap_or_default();
-                let most = crate::engine::kernels::requant::MAX_SHIFT;
-                let wrong = shifts.iter().copied().find(|&shift| shift > most);
+                let wrong = shifts.iter().copied().find(|&shift| shift > MAX_SHIFT);
                 self.fault.require(wrong.is_none(), "shift", wrong.unwrap_or(0) as usize, "0 to 8")?;
                 Requant::ShiftedHighMul { mults, shifts }
             }
@@ -370,6 +423,31 @@ fn depthwise<'p>(
         bias: sections.words("bias", record.b, channels)?,
         finish: sections.finish(record)?,
     })
+}
+
+fn max_pool(fault: &Fault, record: &Record) -> Result<MaxPool, PlanError> {
+    window(fault, record)?;
+    let Record { input_shape: input, output_shape: output, window, .. } = *record;
+    let channels = output.channels;
+    fault.require(channels == input.channels, "output channels", channels, "those of the input")?;
+    Ok(MaxPool { input, output, window })
+}
+
+/// Checks that the output is the input with every pixel repeated.
+fn upsample(fault: &Fault, record: &Record) -> Result<(), PlanError> {
+    let Record { input_shape: input, output_shape: output, .. } = *record;
+    let whole = output.height.is_multiple_of(input.height) && output.width.is_multiple_of(input.width);
+    let fits = whole && output.channels == input.channels;
+    fault.require(fits, "output shape", output.bytes(), "multiples of the input's rows and columns")
+}
+
+fn product(fault: &Fault, record: &Record) -> Result<Product, PlanError> {
+    let (mult, shift) = (record.a as i32, record.bits);
+    fault.require(mult > 0, "multiplier", record.a as usize, "a positive one")?;
+    fault.require(shift <= MAX_SHIFT, "shift", shift as usize, "0 to 8")?;
+    let zeros = [record.input_zero, record.second_zero];
+    let (output_zero, lo, hi) = (record.output_zero, record.lo, record.hi);
+    Ok(Product { zeros, scale: HighMul { mult, shift }, output_zero, lo, hi })
 }
 
 fn sum<'p>(fault: &Fault, record: &Record) -> Result<Op<'p>, PlanError> {

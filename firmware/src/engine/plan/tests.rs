@@ -1,5 +1,7 @@
 //! A small plan by hand, what it computes, and random damage to it.
 
+mod maps;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -31,15 +33,20 @@ fn info() -> ModelInfo {
 struct Builder {
     records: Vec<Record>,
     sections: Vec<u8>,
+    /// Operations in all; sections begin behind them.
+    steps: usize,
     seed: u32,
 }
 
 impl Builder {
-    /// Operations in all; sections begin behind them.
     const STEPS: usize = 8;
 
+    fn new(steps: usize) -> Self {
+        Builder { records: Vec::new(), sections: Vec::new(), steps, seed: 1 }
+    }
+
     fn section(&mut self, bytes: impl IntoIterator<Item = u8>) -> u32 {
-        let at = HEADER_BYTES + Self::STEPS * RECORD_BYTES + self.sections.len();
+        let at = HEADER_BYTES + self.steps * RECORD_BYTES + self.sections.len();
         self.sections.extend(bytes);
         self.sections.resize(self.sections.len().next_multiple_of(4), 0);
         at as u32
@@ -88,7 +95,7 @@ impl Builder {
 
     /// Input, convolution with gathered windows, depthwise, PReLU, sum, table, planes, fully connected.
     fn plan() -> Vec<u8> {
-        let mut b = Builder { records: Vec::new(), sections: Vec::new(), seed: 1 };
+        let mut b = Builder::new(Self::STEPS);
         let (crop, map) = (shape(6, 5, 3), shape(3, 3, 4));
         let mut input = Self::record(Kind::Input, (0, crop), (0, crop));
         let tables = b.noise(768);
@@ -112,10 +119,16 @@ impl Builder {
         let product = Self::record(Kind::Conv, (0, flat), (64, shape(1, 1, 12)));
         let product = b.conv(product, window, 1, 36 * 12);
         b.records = vec![input, conv, depthwise, slope, sum, lookup, planes, product];
+        let (task, maps, steps) = (Task::Embedding, 0, Self::STEPS);
+        b.finish(Header { info: info(), task, maps, arena_bytes: 256, steps })
+    }
+
+    fn finish(&self, header: Header) -> Vec<u8> {
+        assert_eq!(self.records.len(), self.steps);
         let mut plan = vec![0; HEADER_BYTES];
-        b.records.iter().for_each(|record| plan.extend(record.to_bytes().unwrap()));
-        plan.extend(&b.sections);
-        assert!(Header { info: info(), arena_bytes: 256, steps: Self::STEPS }.write(&mut plan));
+        self.records.iter().for_each(|record| plan.extend(record.to_bytes().unwrap()));
+        plan.extend(&self.sections);
+        assert!(header.write(&mut plan));
         plan
     }
 }

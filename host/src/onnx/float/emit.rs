@@ -4,8 +4,8 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto, tensor_proto::DataType};
 
 use std::collections::HashMap;
 
-use super::{Clamp, Conv, Curve, FloatGraph, Layer, Op, TensorId};
-use crate::onnx::build::{GraphBuilder, float, int, ints, value};
+use super::{Clamp, Conv, Curve, FloatGraph, Layer, Op, Pool, TensorId};
+use crate::onnx::build::{GraphBuilder, float, int, ints, text, value};
 use crate::quantize::lattice::Quantization;
 
 impl FloatGraph {
@@ -60,14 +60,25 @@ fn emit(g: &mut GraphBuilder, layer: &Layer, graph: &FloatGraph, rounded: Option
         Op::Slope(slopes) if slopes.len() == 1 => {
             g.node("LeakyRelu", &[&inputs[0]], &raw, vec![float("alpha", slopes[0])]);
         }
-        Op::Curve(curve) => {
-            let (operator, attributes) = curve_node(*curve);
-            g.node(operator, &[&inputs[0]], &raw, attributes);
-        }
+        Op::Curve(shape) => curve(g, *shape, &inputs[0], &raw),
         Op::Slope(slopes) => {
             let channels = graph.tensors[layer.output].channels;
             let s = g.f32s(&format!("{output}_s"), &[channels, 1, 1], slopes);
             g.node("PRelu", &[&inputs[0], &s], &raw, vec![]);
+        }
+        Op::MaxPool(pool) => {
+            g.node("MaxPool", &[&inputs[0]], &raw, pool_attributes(pool));
+        }
+        Op::Upsample(factors) => {
+            let scales = upsample_factors(g, &format!("{output}_scales"), *factors);
+            g.node("Resize", &[&inputs[0], "", &scales], &raw, upsample_attributes());
+        }
+        Op::Concat => {
+            let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+            g.node("Concat", &inputs, &raw, vec![int("axis", 1)]);
+        }
+        Op::Product => {
+            g.node("Mul", &[&inputs[0], &inputs[1]], &raw, vec![]);
         }
     }
     if cut {
@@ -93,20 +104,48 @@ fn round(g: &mut GraphBuilder, exact: &str, output: &str, q: &Quantization) {
     g.node("Mul", &[&cut, &scale], output, vec![]);
 }
 
-/// The operator and the attributes of a curve.
-pub fn curve_node(curve: Curve) -> (&'static str, Vec<tract_onnx::pb::AttributeProto>) {
+/// Adds the operators of a curve; those between are named after `output`.
+pub fn curve(g: &mut GraphBuilder, curve: Curve, input: &str, output: &str) {
     match curve {
-        Curve::Sigmoid => ("Sigmoid", vec![]),
+        Curve::Sigmoid => g.node("Sigmoid", &[input], output, vec![]),
         Curve::HardSigmoid { alpha, beta } => {
-            ("HardSigmoid", vec![float("alpha", alpha), float("beta", beta)])
+            g.node("HardSigmoid", &[input], output, vec![float("alpha", alpha), float("beta", beta)])
         }
-        Curve::HardSwish => ("HardSwish", vec![]),
-    }
+        Curve::HardSwish => g.node("HardSwish", &[input], output, vec![]),
+        Curve::Silu => {
+            let gate = g.node("Sigmoid", &[input], &format!("{output}/gate"), vec![]);
+            g.node("Mul", &[input, &gate], output, vec![])
+        }
+    };
+}
+
+/// Adds the factors of a Resize over [1, channels, rows, columns].
+pub fn upsample_factors(g: &mut GraphBuilder, name: &str, [rows, columns]: [usize; 2]) -> String {
+    g.f32s(name, &[4], &[1.0, 1.0, rows as f32, columns as f32])
+}
+
+/// The attributes of a Resize that repeats pixels.
+pub fn upsample_attributes() -> Vec<tract_onnx::pb::AttributeProto> {
+    let texts =
+        [("coordinate_transformation_mode", "asymmetric"), ("mode", "nearest"), ("nearest_mode", "floor")];
+    texts.map(|(name, value)| text(name, value)).to_vec()
+}
+
+fn wide(values: &[usize]) -> Vec<i64> {
+    values.iter().map(|&v| v as i64).collect()
+}
+
+/// The attributes of a MaxPool.
+pub fn pool_attributes(pool: &Pool) -> Vec<tract_onnx::pb::AttributeProto> {
+    vec![
+        ints("kernel_shape", &wide(&pool.kernel)),
+        ints("pads", &wide(&pool.pads)),
+        ints("strides", &wide(&pool.strides)),
+    ]
 }
 
 /// The attributes that a Conv and a QLinearConv share.
 pub fn conv_attributes(conv: &Conv) -> Vec<tract_onnx::pb::AttributeProto> {
-    let wide = |values: &[usize]| -> Vec<i64> { values.iter().map(|&v| v as i64).collect() };
     vec![
         ints("dilations", &[1, 1]),
         int("group", conv.group as i64),

@@ -1,20 +1,23 @@
-//! A float embedder as a small typed graph.
+//! A float embedder or detector as a small typed graph.
 //!
 //! Whatever the ONNX file says in its many ways (batch normalisation, Gemm, MatMul and Add, Flatten, global pooling)
-//! comes out as four operators over feature maps, every one of them checked: sizes agree, weights are finite, the
+//! comes out as a few operators over feature maps, every one of them checked: sizes agree, weights are finite, the
 //! order is topological. A fully connected layer is a convolution whose kernel covers the whole map, an average a
 //! depthwise one, batch normalisation and arithmetic with constants are folded into the convolution before them or are a
 //! depthwise 1x1 convolution. That an embedding is brought to unit length is left out: only its direction is compared.
 
+mod apply;
 mod emit;
 mod error;
 mod read;
 mod shape;
 mod windows;
 
-pub use emit::{conv_attributes, curve_node, tensor_name};
+use arcgate_firmware::engine::Task;
+
+pub use emit::{conv_attributes, curve, pool_attributes, tensor_name, upsample_attributes, upsample_factors};
 pub use error::{NodeError, ReadError};
-pub use read::fix_input;
+pub use read::{fix_input, keep_output};
 
 /// The index of a tensor in [`FloatGraph::tensors`].
 pub type TensorId = usize;
@@ -130,6 +133,25 @@ pub enum Op {
     Slope(Vec<f32>),
     /// One input, each value by itself through a curve.
     Curve(Curve),
+    /// One input, the greatest of each window.
+    MaxPool(Pool),
+    /// One input, every pixel as a block of so many rows and columns.
+    Upsample([usize; 2]),
+    /// Any number of inputs, their channels one after the other.
+    Concat,
+    /// Two inputs, the second of the first's shape or of one pixel: a factor for each channel.
+    Product,
+}
+
+/// How windows slide over a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Rows and columns.
+    pub kernel: [usize; 2],
+    /// Down and right.
+    pub strides: [usize; 2],
+    /// What lies around and is in no window: top, left, bottom, right.
+    pub pads: [usize; 4],
 }
 
 /// A smooth or bent function of one value.
@@ -146,6 +168,8 @@ pub enum Curve {
     },
     /// `x` times `x / 6 + 1 / 2` cut to 0 ... 1.
     HardSwish,
+    /// `x` times its sigmoid.
+    Silu,
 }
 
 impl Curve {
@@ -155,6 +179,7 @@ impl Curve {
             Curve::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             Curve::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
             Curve::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+            Curve::Silu => x * Curve::Sigmoid.at(x),
         }
     }
 }
@@ -184,19 +209,23 @@ pub struct Layer {
     pub op: Op,
     /// The cut after it.
     pub clamp: Clamp,
-    /// One tensor, or two for [`Op::Add`].
+    /// One tensor, two for [`Op::Add`] and [`Op::Product`], or more for [`Op::Concat`].
     pub inputs: Vec<TensorId>,
     /// What it makes.
     pub output: TensorId,
 }
 
-/// A float embedder: tensor 0 is the input, the last layer makes the embedding, a map of one pixel.
+/// A float model: tensor 0 is the input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FloatGraph {
     /// Every tensor between layers.
     pub tensors: Vec<Map>,
     /// Layers in an order in which each finds its inputs made.
     pub layers: Vec<Layer>,
+    /// What it is for.
+    pub task: Task,
+    /// What it gives: the embedding, a map of one pixel; or a detector's maps, for each stride cls, obj, bbox and kps.
+    pub outputs: Vec<TensorId>,
 }
 
 impl FloatGraph {
@@ -205,13 +234,22 @@ impl FloatGraph {
         &self.tensors[0]
     }
 
-    /// The tensor that is the embedding.
-    pub fn embedding(&self) -> TensorId {
-        self.layers.last().map_or(0, |l| l.output)
+    /// Whether `tensor` is an embedding, whose zero point is 0.
+    pub fn is_embedding(&self, tensor: TensorId) -> bool {
+        self.task == Task::Embedding && self.outputs.contains(&tensor)
     }
 
-    /// Length of the embedding.
+    /// Length of the embedding; 0 for a detector.
     pub fn dimension(&self) -> usize {
-        self.tensors[self.embedding()].channels
+        match (self.task, self.outputs.as_slice()) {
+            (Task::Embedding, &[embedding]) => self.tensors[embedding].channels,
+            _ => 0,
+        }
     }
+}
+
+/// The names of a detector's maps, in the order of [`FloatGraph::outputs`]: "cls_8", "obj_8" ... "kps_32".
+pub fn map_names() -> impl Iterator<Item = String> {
+    let strides = arcgate_firmware::detect::STRIDES.into_iter();
+    strides.flat_map(|stride| ["cls", "obj", "bbox", "kps"].map(|map| format!("{map}_{stride}")))
 }

@@ -11,7 +11,7 @@ use crate::train::Recipe;
 ///
 /// Input [1, planes, rows, columns], normalised as the recipe says; output "embedding" [1, d], not of unit length.
 pub(super) fn export(graph: &FloatGraph, ranges: &Ranges, recipe: &Recipe) -> ModelProto {
-    let mut model = graph.to_onnx(&[graph.embedding()]);
+    let mut model = graph.to_onnx(&graph.outputs);
     if let Some(onnx) = &mut model.graph {
         onnx.name.clone_from(&recipe.name);
         name_layers(onnx, graph);

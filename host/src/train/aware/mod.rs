@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::sigmoid;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use tract_onnx::pb::ModelProto;
 
@@ -23,7 +25,7 @@ use super::Recipe;
 use super::backbone::Backbone;
 use super::state::floats;
 use crate::net::requantize::requantize;
-use crate::onnx::float::{Clamp, Curve, FloatGraph, Layer, Op, TensorId};
+use crate::onnx::float::{Clamp, Curve, FloatGraph, Layer, Op, Pool, TensorId};
 use crate::quantize::Ranges;
 use crate::quantize::lattice::Quantization;
 pub use begin::QuantizationConfig;
@@ -60,6 +62,8 @@ struct Form {
     tensors: Vec<Quantization>,
     /// The greatest steps, so that int8 ends where a layer is cut.
     caps: Vec<f32>,
+    /// Whose step each tensor has: its own, or that of the tensor whose values a layer moves as they are.
+    owners: Vec<TensorId>,
 }
 
 /// Values on their way to whole steps: `x` times `up`, below 0 times `down`.
@@ -91,14 +95,18 @@ impl Simulated {
             },
         };
         let mut caps = vec![f32::MAX; graph.tensors.len()];
+        let mut owners: Vec<TensorId> = (0..graph.tensors.len()).collect();
         for layer in &graph.layers {
+            if let Op::MaxPool(_) | Op::Upsample(_) = layer.op {
+                owners[layer.output] = owners[layer.inputs[0]];
+            }
             let steps = ranges.tensors[layer.output];
             caps[layer.output] = cap(layer.clamp, steps).max(steps.scale);
         }
         Simulated {
             layers: graph.layers.iter().map(parts).collect(),
             growth: vector(vec![0.0; graph.tensors.len()]),
-            form: Arc::new(Form { graph: graph.clone(), tensors: ranges.tensors.clone(), caps }),
+            form: Arc::new(Form { graph: graph.clone(), tensors: ranges.tensors.clone(), caps, owners }),
         }
     }
 
@@ -119,7 +127,8 @@ impl Simulated {
     pub fn ranges(&self) -> Ranges {
         let steps = floats(&self.steps());
         let mut tensors = self.form.tensors.clone();
-        tensors.iter_mut().zip(steps).skip(1).for_each(|(tensor, scale)| tensor.scale = scale);
+        let learnt = tensors.iter_mut().zip(&self.form.owners).filter(|(_, owner)| **owner != 0);
+        learnt.for_each(|(tensor, &owner)| tensor.scale = steps[owner]);
         let mut weights = vec![Vec::new(); tensors.len()];
         for (layer, parts) in self.form.graph.layers.iter().zip(&self.layers) {
             weights[layer.output] = parts.conv.as_ref().map_or_else(Vec::new, |conv| floats(&conv.scales()));
@@ -129,7 +138,7 @@ impl Simulated {
 
     /// Every tensor's step.
     fn steps(&self) -> Tensor<1> {
-        let Form { graph, tensors, caps } = &*self.form;
+        let Form { graph, tensors, caps, .. } = &*self.form;
         let device = self.growth.val().device();
         let rates = graph.tensors.iter().zip(tensors).map(|(map, q)| step_rate(map.volume(), q.scale));
         let growth = slowed(self.growth.val(), rates.collect()).exp();
@@ -139,10 +148,13 @@ impl Simulated {
 
     /// The embedding [b, 1, 1, d] in its steps, before these are rounded; and their size.
     fn unrounded(&self, pixels: Tensor<4>) -> (Unrounded, Tensor<1>) {
-        let Form { graph, tensors, .. } = &*self.form;
+        let Form { graph, tensors, owners, .. } = &*self.form;
         let steps = self.steps();
-        let step = |tensor: TensorId| steps.clone().slice(tensor..tensor + 1);
         let input = vector(vec![tensors[0].scale], &pixels.device());
+        let step = |tensor: TensorId| match owners[tensor] {
+            0 => input.clone(),
+            owner => steps.clone().slice(owner..owner + 1),
+        };
         let mut maps: Vec<Option<Tensor<4>>> = vec![None; graph.tensors.len()];
         let planes = input.clone().recip().expand([graph.input().channels]);
         let pixels = pixels.permute([0, 2, 3, 1]);
@@ -155,7 +167,7 @@ impl Simulated {
             let read = |at: usize| {
                 let tensor = layer.inputs[at];
                 let map = maps[tensor].clone().expect("layers stand in an order in which inputs are made");
-                (map, if tensor == 0 { input.clone() } else { step(tensor) })
+                (map, step(tensor))
             };
             last = Some((layer.output, self.layer(layer, parts, read, step(layer.output))));
         }
@@ -173,32 +185,40 @@ impl Simulated {
     ) -> Unrounded {
         let graph = &self.form.graph;
         let channels = graph.tensors[layer.output].channels;
-        let evenly = |m: Tensor<1>| m.expand([channels]);
-        let real = |(x, step): (Tensor<4>, Tensor<1>)| x * step.reshape([1, 1, 1, 1]);
-        let ((x, step), per_step) = (read(0), made.clone().recip());
-        match (&layer.op, &parts.conv) {
-            (Op::Conv(conv), Some(own)) => {
-                let tensor = layer.inputs[0];
-                let (sums, unit) = own.sums(conv, (&graph.tensors[tensor], tensor == 0), x, step);
-                let up = unit * per_step;
-                Unrounded { x: sums, up: up.clone(), down: up }
+        let evenly = |x: Tensor<4>, m: Tensor<1>| {
+            let up = m.expand([channels]);
+            Unrounded { x, down: up.clone(), up }
+        };
+        let real = |at: usize| {
+            let (x, step) = read(at);
+            x * step.reshape([1, 1, 1, 1])
+        };
+        match &layer.op {
+            Op::Conv(conv) => {
+                let own = parts.conv.as_ref().expect("every convolution has its weights");
+                let ((x, step), tensor) = (read(0), layer.inputs[0]);
+                let (x, unit) = own.sums(conv, (&graph.tensors[tensor], tensor == 0), x, step);
+                evenly(x, unit * made.recip())
             }
-            (Op::Slope(slopes), _) => {
-                let up = evenly(step / made);
+            Op::Slope(slopes) => {
+                let (x, step) = read(0);
                 let slopes = match &parts.slopes {
                     Some(own) => own.val(),
                     None => vector(slopes.clone(), &x.device()),
                 };
-                Unrounded { x, down: up.clone() * slopes, up }
+                let Unrounded { x, up, down } = evenly(x, step / made);
+                Unrounded { x, up, down: down * slopes }
             }
-            (Op::Curve(curve), _) => {
-                let up = evenly(per_step);
-                Unrounded { x: bent(*curve, real((x, step))), up: up.clone(), down: up }
+            Op::Curve(curve) => evenly(bent(*curve, real(0)), made.recip()),
+            Op::Add => evenly(real(0) + real(1), made.recip()),
+            Op::Product => evenly(real(0) * real(1), made.recip()),
+            Op::Concat => {
+                let all = (0..layer.inputs.len()).map(real).collect();
+                evenly(Tensor::cat(all, 3), made.recip())
             }
-            (Op::Add | Op::Conv(_), _) => {
-                let up = evenly(per_step);
-                Unrounded { x: real((x, step)) + real(read(1)), up: up.clone(), down: up }
-            }
+            // Whole steps of the same size before and after.
+            Op::MaxPool(pool) => evenly(greatest(pool, read(0).0), made.ones_like()),
+            Op::Upsample(factors) => evenly(blocks(*factors, read(0).0), made.ones_like()),
         }
     }
 }
@@ -206,7 +226,7 @@ impl Simulated {
 impl Backbone for Simulated {
     fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
         let (Unrounded { x, up, down }, step) = self.unrounded(pixels);
-        let whole = requantize(x, up, down, ends(self.form.tensors[self.form.graph.embedding()]));
+        let whole = requantize(x, up, down, ends(self.form.tensors[self.form.graph.outputs[0]]));
         whole.flatten::<2>(1, 3) * step.reshape([1, 1])
     }
 
@@ -259,5 +279,21 @@ fn bent(curve: Curve, x: Tensor<4>) -> Tensor<4> {
         Curve::Sigmoid => sigmoid(x),
         Curve::HardSigmoid { alpha, beta } => x.mul_scalar(alpha).add_scalar(beta).clamp(0.0, 1.0),
         Curve::HardSwish => x.clone() * x.div_scalar(6.0).add_scalar(0.5).clamp(0.0, 1.0),
+        Curve::Silu => x.clone() * sigmoid(x),
     }
+}
+
+/// The greatest of each window of `x` [b, h, w, c].
+fn greatest(pool: &Pool, x: Tensor<4>) -> Tensor<4> {
+    let Pool { kernel, strides, pads: [top, left, bottom, right] } = *pool;
+    let options = MaxPoolOptions::new(kernel).with_stride(strides);
+    let options = options.with_padding_pairs([(top, bottom), (left, right)]);
+    max_pool2d(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1])
+}
+
+/// Every pixel of `x` [b, h, w, c] as a block of so many rows and columns.
+fn blocks([rows, columns]: [usize; 2], x: Tensor<4>) -> Tensor<4> {
+    let [b, h, w, c] = x.dims();
+    let each: Tensor<6> = x.reshape([b, h, 1, w, 1, c]).expand([b, h, rows, w, columns, c]);
+    each.reshape([b, h * rows, w * columns, c])
 }

@@ -29,7 +29,7 @@ fn crops(recipe: &Recipe, count: usize) -> Vec<Vec<u8>> {
 }
 
 /// A network of what the trained ones lack: a wide kernel with uneven pads, groups, a shared slope, cuts on both sides, sums that
-/// are cut, curves, an average, and a connected layer over a map.
+/// are cut, curves, products, a greatest, maps side by side, averages, and a connected layer over a map.
 fn odd() -> ModelProto {
     let mut g = GraphBuilder::new();
     let mut dice = Dice::new(5, 6, 7, 8);
@@ -54,6 +54,17 @@ fn odd() -> ModelProto {
     let x = conv(&mut g, &x, "uneven", [12, 8, 3, 3], window(2, [0, 1, 1, 0], 1));
     let x = g.node("HardSwish", &[&x], "swish", vec![]);
     let x = conv(&mut g, &x, "next", [12, 12, 1, 1], window(1, [0; 4], 1));
+    let squeezed = g.node("GlobalAveragePool", &[&x], "squeezed", vec![]);
+    let excited = conv(&mut g, &squeezed, "excited", [12, 12, 1, 1], window(1, [0; 4], 1));
+    let gate = g.node("Sigmoid", &[&excited], "gate", vec![]);
+    let x = g.node("Mul", &[&x, &gate], "gated", vec![]);
+    let inner = conv(&mut g, &x, "inner", [8, 12, 1, 1], window(1, [0; 4], 1));
+    let bend = g.node("Sigmoid", &[&inner], "bend", vec![]);
+    let silu = g.node("Mul", &[&inner, &bend], "silu", vec![]);
+    let pool = vec![ints("kernel_shape", &[3, 3]), ints("strides", &[1; 2]), ints("pads", &[1; 4])];
+    let pooled = g.node("MaxPool", &[&inner], "pooled", pool);
+    let x = g.node("Concat", &[&silu, &pooled], "joined", vec![int("axis", 1)]);
+    let x = conv(&mut g, &x, "after", [12, 16, 1, 1], window(1, [0; 4], 1));
     let left = g.node("Sigmoid", &[&x], "sigmoid", vec![]);
     let x = g.node("HardSigmoid", &[&x], "hard", vec![float("alpha", 0.25)]);
     let x = g.node("Add", &[&left, &x], "curves", vec![]);

@@ -140,7 +140,7 @@ fn described(layer: Option<&Layer>) -> String {
     let Some(Layer { name, kind, op, clamp, .. }) = layer else { return "it ends".into() };
     let what = match op {
         Op::Conv(conv) => format!(" is {}", Form::of_conv(conv)),
-        Op::Add | Op::Slope(_) | Op::Curve(_) => String::new(),
+        _ => String::new(),
     };
     let cut =
         if *clamp == Clamp::NONE { String::new() } else { format!(" cut to {} ... {}", clamp.lo, clamp.hi) };

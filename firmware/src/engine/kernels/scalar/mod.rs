@@ -10,12 +10,14 @@
 mod conv;
 mod depthwise;
 mod pointwise;
+mod spatial;
 #[cfg(test)]
 mod tests;
 
 pub use conv::{Conv, scratch_bytes};
 pub use depthwise::Depthwise;
-pub use pointwise::{FloatSum, Slope, Sum, lookup, lookup_channels, pixels, planes, zip};
+pub use pointwise::{FloatSum, Product, Slope, Sum, lookup, lookup_channels, pixels, planes, zip};
+pub use spatial::{MaxPool, place, upsample};
 
 /// Channels whose accumulators are kept at once.
 const BLOCK: usize = 32;

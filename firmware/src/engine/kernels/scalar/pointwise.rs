@@ -1,6 +1,7 @@
-//! Operations on one value at a time: input tables, lookup tables, sums, slopes, and the change to plane order.
+//! Operations on one value at a time: input tables, lookup tables, sums, products, slopes, and the change to plane order.
 
 use crate::engine::ChannelOrder;
+use crate::engine::kernels::requant::HighMul;
 use crate::engine::kernels::{Shape, Words};
 
 /// A crop's pixels through a table for each plane of the model: u8 interleaved R, G, B (or grey) to int8 HWC.
@@ -154,6 +155,42 @@ impl FloatSum {
         let steps = ((a + b) * self.reciprocal).clamp(-1024.0, 1024.0);
         let steps = ((steps + ROUND) - ROUND) as i32;
         (steps + self.output_zero as i32).clamp(self.lo as i32, self.hi as i32) as i8
+    }
+}
+
+/// A product in integers, of two activations of one shape or of an activation and a factor for each of its channels:
+/// `y = (a - a_zero) * (b - b_zero)` times the scale, rounded, plus the output's zero point, clamped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Product {
+    /// Zero points of the operands.
+    pub zeros: [i8; 2],
+    /// `a_scale * b_scale / y_scale`.
+    pub scale: HighMul,
+    /// The int8 that stands for real zero in the output.
+    pub output_zero: i8,
+    /// Least output.
+    pub lo: i8,
+    /// Greatest output, not less than `lo`.
+    pub hi: i8,
+}
+
+impl Product {
+    /// One pair.
+    #[inline(always)]
+    pub fn value(&self, a: i8, b: i8) -> i8 {
+        let a = a as i32 - self.zeros[0] as i32;
+        let b = b as i32 - self.zeros[1] as i32;
+        // At most 255^2 * 2^7 in magnitude: far inside an i32.
+        (self.scale.apply(a * b) + self.output_zero as i32).clamp(self.lo as i32, self.hi as i32) as i8
+    }
+
+    /// Replaces every value of an activation by its product with the factor of its channel.
+    pub fn by_channel(&self, factors: &[i8], values: &mut [i8]) {
+        for pixel in values.chunks_exact_mut(factors.len().max(1)) {
+            for (value, &factor) in pixel.iter_mut().zip(factors) {
+                *value = self.value(*value, factor);
+            }
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::{Conv, Depthwise, scratch_bytes};
-use crate::engine::kernels::requant::{Output, Requant, UniformScale};
+use super::{Conv, Depthwise, MaxPool, Product, place, scratch_bytes, upsample};
+use crate::engine::kernels::requant::{HighMul, Output, Requant, UniformScale};
 use crate::engine::kernels::{Shape, Window, Words};
 
 /// A random convolution with its constants as bytes.
@@ -207,6 +207,77 @@ proptest! {
         let [wide, portable] = case.depthwise();
         prop_assert_eq!(&portable, &wanted);
         prop_assert_eq!(&wide, &wanted);
+    }
+
+    #[test]
+    fn max_pools_equal_their_formula(case in case(true)) {
+        let Case { input, output, window, x, .. } = case;
+        let mut found = vec![0; output.bytes()];
+        MaxPool { input, output, window }.run(&x, &mut found);
+        for (at, &found) in found.iter().enumerate() {
+            let (pixel, channel) = (at / output.channels, at % output.channels);
+            let place = [pixel / output.width, pixel % output.width];
+            let mut greatest = None;
+            for tap in 0..window.kernel[0] * window.kernel[1] {
+                let tap = [tap / window.kernel[1], tap % window.kernel[1]];
+                let [row, column] = [0, 1].map(|i| (place[i] * window.stride[i] + tap[i]).wrapping_sub(window.pad[i]));
+                if row < input.height && column < input.width {
+                    greatest = greatest.max(Some(x[(row * input.width + column) * input.channels + channel]));
+                }
+            }
+            prop_assert_eq!(Some(found), greatest);
+        }
+    }
+
+    #[test]
+    fn moves_equal_their_formulas(
+        (height, width, channels, more) in (1..6usize, 1..6usize, 1..9usize, 0..9usize),
+        (down, right, first) in (1..4usize, 1..4usize, 0..9usize),
+        seed: u64,
+    ) {
+        let mut next = numbers(seed);
+        let input = Shape { height, width, channels };
+        let x: Vec<i8> = (0..input.bytes()).map(|_| next() as i8).collect();
+        let output = Shape { height: height * down, width: width * right, channels };
+        let mut y = vec![0; output.bytes()];
+        upsample(input, output, &x, &mut y);
+        for (at, &y) in y.iter().enumerate() {
+            let (pixel, channel) = (at / channels, at % channels);
+            let (row, column) = (pixel / output.width / down, pixel % output.width / right);
+            prop_assert_eq!(y, x[(row * width + column) * channels + channel]);
+        }
+        let first = first.min(more);
+        let of = channels + more;
+        let table: Vec<i8> = (0..256).map(|_| next() as i8).collect();
+        let before: Vec<i8> = (0..height * width * of).map(|_| next() as i8).collect();
+        let mut y = before.clone();
+        place(&table, first, channels, of, &x, &mut y);
+        for (at, &y) in y.iter().enumerate() {
+            let (pixel, channel) = (at / of, at % of);
+            let wanted = match channel.checked_sub(first).filter(|c| *c < channels) {
+                Some(from) => table[x[pixel * channels + from] as u8 as usize],
+                None => before[at],
+            };
+            prop_assert_eq!(y, wanted);
+        }
+    }
+
+    #[test]
+    fn products_equal_their_formula(zeros: [i8; 2], mult in 1..=i32::MAX, shift in 0..=8u8, output_zero: i8, clamp: [i8; 2]) {
+        let (lo, hi) = (clamp[0].min(clamp[1]), clamp[0].max(clamp[1]));
+        let product = Product { zeros, scale: HighMul { mult, shift }, output_zero, lo, hi };
+        for a in i8::MIN..=i8::MAX {
+            for b in [i8::MIN, -77, zeros[1], 0, 3, i8::MAX] {
+                let exact = (a as i128 - zeros[0] as i128) * (b as i128 - zeros[1] as i128) * mult as i128;
+                let half = 1i128 << (31 - shift);
+                let steps = (exact + half) >> (32 - shift);
+                let wanted = (steps + output_zero as i128).clamp(lo as i128, hi as i128) as i8;
+                prop_assert_eq!(product.value(a, b), wanted);
+            }
+        }
+        let mut values = [1i8, 2, 3, 4];
+        product.by_channel(&[5, -6], &mut values);
+        prop_assert_eq!(values, [product.value(1, 5), product.value(2, -6), product.value(3, 5), product.value(4, -6)]);
     }
 }
 

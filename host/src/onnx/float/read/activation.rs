@@ -85,10 +85,13 @@ impl<'m> Reader<'m> {
                 if name == "Sigmoid" { Curve::Sigmoid } else { Curve::HardSwish }
             }
         };
-        let view = self.map(node, 0)?;
+        // It does not matter to a curve in which order values come: a detector's stands behind its Transpose and Reshape.
+        let view = self.any_map(node, 0)?;
+        let view = if view.channels_last && view.tensor != 0 { view } else { self.map(node, 0)? };
         let map = &self.graph.tensors[view.tensor];
         let shape = [map.channels, map.height, map.width];
-        self.layer(node, Op::Curve(curve), vec![view.tensor], shape, view.flat)
+        let made = self.layer(node, Op::Curve(curve), vec![view.tensor], shape, view.flat)?;
+        Ok(View { channels_last: view.channels_last, ..made })
     }
 
     pub(super) fn prelu(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {

@@ -1,11 +1,11 @@
-//! Arithmetic with constants, and the embedding brought to unit length at the end.
+//! Arithmetic with constants, products of maps, and the embedding brought to unit length at the end.
 
 use tract_onnx::pb::NodeProto;
 
 use super::{Reader, Value, View};
-use crate::onnx::float::TensorId;
 use crate::onnx::float::error::{NodeError, ReadError};
 use crate::onnx::float::windows::Attributes;
+use crate::onnx::float::{Clamp, Curve, Map, Op, TensorId};
 
 impl<'m> Reader<'m> {
     /// Which input is a map and which a constant, in that order.
@@ -34,10 +34,57 @@ impl<'m> Reader<'m> {
 
     pub(super) fn multiply(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {
         Attributes::of(node, &[])?;
+        let is_map = |index| Ok::<_, NodeError>(matches!(self.value(node, index)?, Value::Map(_)));
+        if is_map(0)? && is_map(1)? {
+            return self.product(node);
+        }
         let (map, constant) = self.map_and_constant(node)?;
         let view = self.map(node, map)?;
         let scale = self.channel_values(node, constant, view)?;
         self.affine(node, view, &scale, &vec![0.0; scale.len()])
+    }
+
+    /// A map by a map: of the same shape, or of one pixel, as in a squeeze-and-excite block. A map by its own sigmoid is a curve.
+    fn product(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {
+        let [first, second] = [self.map(node, 0)?, self.map(node, 1)?];
+        let (of, by) = match (self.multiplies(second, first), self.multiplies(first, second)) {
+            (true, _) => (first, second),
+            (false, true) => (second, first),
+            (false, false) => {
+                let problem = format!("a product of {:?} and {:?}", self.dims(first), self.dims(second));
+                let accepted = "two maps of one shape, or one of them of one pixel";
+                return Err(NodeError::new(node, problem, accepted).into());
+            }
+        };
+        for (x, gate) in [(first, second), (second, first)] {
+            if let Some(curve) = self.gated(x, gate) {
+                if let Some(layer) = self.open_layer(gate) {
+                    layer.op = Op::Curve(curve);
+                }
+                return Ok(self.folded(node, gate));
+            }
+        }
+        let Map { channels, height, width, .. } = self.graph.tensors[of.tensor];
+        self.layer(node, Op::Product, vec![of.tensor, by.tensor], [channels, height, width], of.flat)
+    }
+
+    /// Whether `by` has a factor for each value or for each channel of `of`.
+    fn multiplies(&self, by: View, of: View) -> bool {
+        let [factors, map] = [by, of].map(|view| &self.graph.tensors[view.tensor]);
+        let same = (factors.height, factors.width) == (map.height, map.width);
+        factors.channels == map.channels && by.flat == of.flat && (same || (factors.area() == 1 && !by.flat))
+    }
+
+    /// The curve that `x` times `gate` is, if nothing else reads the gate and it is a sigmoid of `x`.
+    fn gated(&mut self, x: View, gate: View) -> Option<Curve> {
+        let layer = self.open_layer(gate).filter(|l| l.inputs == [x.tensor] && l.clamp == Clamp::NONE)?;
+        match layer.op {
+            Op::Curve(Curve::Sigmoid) => Some(Curve::Silu),
+            Op::Curve(Curve::HardSigmoid { alpha, beta: 0.5 }) if (alpha - 1.0 / 6.0).abs() < 1e-6 => {
+                Some(Curve::HardSwish)
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn divide(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {

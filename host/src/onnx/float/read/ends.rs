@@ -2,13 +2,17 @@
 
 use std::collections::HashSet;
 
+use arcgate_firmware::detect::STRIDES;
+use arcgate_firmware::engine::Task;
+use arcgate_firmware::engine::kernels::Shape;
+use arcgate_firmware::engine::plan::map_shape;
 use tract_onnx::pb::{
     GraphProto, ModelProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
 };
 
-use super::{Reader, Value, refuse};
+use super::{Reader, Value, View, refuse};
 use crate::onnx::float::error::ReadError;
-use crate::onnx::float::{Clamp, FloatGraph, Layer, Map, Op, TensorId};
+use crate::onnx::float::{Clamp, FloatGraph, Layer, Map, Op, TensorId, map_names};
 
 /// Rows or columns of an input.
 const LARGEST_SIDE: usize = 4096;
@@ -78,20 +82,96 @@ pub fn fix_input(model: &mut ModelProto, dims: &[i64]) -> Result<(), ReadError> 
     Ok(())
 }
 
+/// Leaves `model` with the one of its outputs that is named.
+///
+/// # Errors
+/// When it has none of that name; the error lists those that it has.
+pub fn keep_output(model: &mut ModelProto, name: &str) -> Result<(), ReadError> {
+    let outputs = model.graph.as_mut().map(|g| &mut g.output);
+    let Some(outputs) = outputs.filter(|o| o.iter().any(|o| o.name == name)) else {
+        let listed = model.graph.iter().flat_map(|g| &g.output).map(|o| format!("{:?}", o.name));
+        let listed: Vec<String> = listed.collect();
+        let problem = format!("no output is named {name:?}; there are {}", listed.join(", "));
+        return Err(refuse(problem, "the name of an output"));
+    };
+    outputs.retain(|o| o.name == name);
+    Ok(())
+}
+
 impl<'m> Reader<'m> {
-    /// The graph without what its output does not need.
+    /// The graph without what its outputs do not need.
     pub(super) fn finish(mut self, proto: &GraphProto) -> Result<FloatGraph, ReadError> {
-        let [output] = proto.output.as_slice() else {
-            let problem = format!("the graph has {} outputs", proto.output.len());
-            return Err(refuse(problem, "one output, the embedding"));
-        };
-        let Some(Value::Map(view)) = self.values.get(output.name.as_str()) else {
+        let named = |name: &String| proto.output.iter().find(|o| o.name == *name);
+        let detector: Option<Vec<_>> = map_names().map(|name| named(&name)).collect();
+        match (proto.output.as_slice(), detector) {
+            ([output], _) => {
+                let embedding = self.embedding(output)?;
+                self.graph.outputs = vec![embedding];
+            }
+            (all, Some(maps)) if all.len() == maps.len() => {
+                self.graph.task = Task::Detection;
+                self.graph.outputs = maps
+                    .iter()
+                    .enumerate()
+                    .map(|(at, map)| self.map_of(at, map))
+                    .collect::<Result<_, _>>()?;
+            }
+            (all, _) => {
+                let listed: Vec<String> = all.iter().map(|o| format!("{:?}", o.name)).collect();
+                let problem = format!("the graph has {} outputs: {}", all.len(), listed.join(", "));
+                let accepted = "one output, the embedding (`arcgate import --embedding NAME` keeps one of several), or the twelve of a \
+                                YuNet detector: cls_S, obj_S, bbox_S and kps_S for the strides 8, 16 and 32";
+                return Err(refuse(problem, accepted));
+            }
+        }
+        let mut needed: HashSet<TensorId> = self.graph.outputs.iter().copied().collect();
+        for layer in self.graph.layers.iter().rev() {
+            if needed.contains(&layer.output) {
+                needed.extend(&layer.inputs);
+            }
+        }
+        if !needed.contains(&0) {
             return Err(refuse(
-                format!("no node computes the output {:?}", output.name),
-                "an output of a node",
+                "the output does not depend on the picture".into(),
+                "a network of the picture",
             ));
-        };
-        let (view, embedding) = (*view, &self.graph.tensors[view.tensor]);
+        }
+        Ok(prune(self.graph, &needed))
+    }
+
+    /// What an output holds.
+    fn given(&self, output: &ValueInfoProto) -> Result<View, ReadError> {
+        match self.values.get(output.name.as_str()) {
+            Some(Value::Map(view)) => Ok(*view),
+            _ => Err(refuse(format!("no node computes the output {:?}", output.name), "an output of a node")),
+        }
+    }
+
+    /// Map `at` of a detector, in the order of [`FloatGraph::outputs`].
+    fn map_of(&self, at: usize, output: &ValueInfoProto) -> Result<TensorId, ReadError> {
+        let view = self.given(output)?;
+        let (input, map) = (&self.graph.tensors[0], &self.graph.tensors[view.tensor]);
+        let (width, height) = (input.width as u16, input.height as u16);
+        let stride = usize::from(STRIDES[STRIDES.len() - 1]);
+        if input.width % stride != 0 || input.height % stride != 0 {
+            let problem = format!("the picture of a detector has {}x{} pixels", input.width, input.height);
+            return Err(refuse(problem, "multiples of 32"));
+        }
+        let Shape { height, width, channels } = map_shape(at, width, height);
+        if [map.height, map.width, map.channels] != [height, width, channels] || view.tensor == 0 {
+            let problem = format!("the output {:?} has the shape {:?}", output.name, self.dims(view));
+            return Err(refuse(
+                problem,
+                "a cell for each stride of rows and columns, with 1, 1, 4 and 10 values",
+            ));
+        }
+        Ok(view.tensor)
+    }
+
+    /// The embedding, cut nowhere.
+    fn embedding(&mut self, output: &ValueInfoProto) -> Result<TensorId, ReadError> {
+        let view = self.given(output)?;
+        let embedding = &self.graph.tensors[view.tensor];
         if embedding.area() != 1 || view.tensor == 0 {
             let problem = format!("the output {:?} has the shape {:?}", output.name, self.dims(view));
             return Err(refuse(problem, "an embedding [1, D] or [1, D, 1, 1]"));
@@ -111,33 +191,20 @@ impl<'m> Reader<'m> {
                 "the embedding brought to unit length as the last step, or not at all",
             ));
         }
-        let mut needed: HashSet<TensorId> = HashSet::from([view.tensor]);
-        for layer in self.graph.layers.iter().rev() {
-            if needed.contains(&layer.output) {
-                needed.extend(&layer.inputs);
-            }
-        }
-        if !needed.contains(&0) {
-            return Err(refuse(
-                "the output does not depend on the picture".into(),
-                "a network of the picture",
-            ));
-        }
-        // The embedding is cut nowhere: its zero point is 0. A layer that copies it out of a cut one keeps that exact.
-        let last =
-            self.makers[view.tensor].map(|l| (self.graph.layers[l].name.clone(), self.graph.layers[l].clamp));
-        if let Some((name, clamp)) = last
-            && clamp != Clamp::NONE
-        {
-            let map = self.graph.tensors[view.tensor].clone();
-            let output = self.graph.tensors.len();
-            self.graph.tensors.push(Map { name: format!("{}/embedding", map.name), ..map });
-            let (name, kind) = (format!("{name}/embedding"), "Identity".into());
-            let (op, inputs) = (Op::Slope(vec![1.0]), vec![view.tensor]);
-            self.graph.layers.push(Layer { name, kind, op, clamp: Clamp::NONE, inputs, output });
-            needed.insert(output);
-        }
-        Ok(prune(self.graph, &needed))
+        // Its zero point is 0, which a cut or what keeps the steps of its input might not have: a layer that copies the embedding
+        // out of such a one keeps that exact.
+        let maker = self.makers[view.tensor].map(|l| &self.graph.layers[l]);
+        let open = |l: &&Layer| {
+            l.clamp == Clamp::NONE && !matches!(l.op, Op::MaxPool(_) | Op::Upsample(_) | Op::Concat)
+        };
+        let Some(maker) = maker.filter(|l| !open(l)) else { return Ok(view.tensor) };
+        let (name, kind) = (format!("{}/embedding", maker.name), "Identity".into());
+        let map = self.graph.tensors[view.tensor].clone();
+        let output = self.graph.tensors.len();
+        self.graph.tensors.push(Map { name: format!("{}/embedding", map.name), ..map });
+        let (op, inputs) = (Op::Slope(vec![1.0]), vec![view.tensor]);
+        self.graph.layers.push(Layer { name, kind, op, clamp: Clamp::NONE, inputs, output });
+        Ok(output)
     }
 }
 
@@ -156,5 +223,6 @@ fn prune(graph: FloatGraph, needed: &HashSet<TensorId>) -> FloatGraph {
         layer.output = numbers[layer.output];
         layer.inputs.iter_mut().for_each(|i| *i = numbers[*i]);
     }
-    FloatGraph { tensors, layers }
+    let outputs = graph.outputs.iter().map(|&o| numbers[o]).collect();
+    FloatGraph { tensors, layers, task: graph.task, outputs }
 }

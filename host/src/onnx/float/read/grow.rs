@@ -40,10 +40,11 @@ impl<'m> Reader<'m> {
         Ok(View::plain(output, flat, true))
     }
 
-    /// The layer that made `view`, if what follows may be folded into it.
+    /// The layer that made `view`, if what follows may be folded into it. What only moves values keeps the steps of what it reads,
+    /// and takes nothing in.
     pub(super) fn open_layer(&mut self, view: View) -> Option<&mut Layer> {
         let layer = &mut self.graph.layers[self.makers[view.tensor].filter(|_| view.sole)?];
-        Some(layer)
+        (!matches!(layer.op, Op::MaxPool(_) | Op::Upsample(_) | Op::Concat)).then_some(layer)
     }
 
     /// Says that `node` was folded into the layer that made `view`.
@@ -59,6 +60,7 @@ impl<'m> Reader<'m> {
     pub(super) fn dims(&self, view: View) -> Vec<usize> {
         let map = &self.graph.tensors[view.tensor];
         match view {
+            View { flat: true, channels_last: true, .. } => vec![1, map.area(), map.channels],
             View { flat: true, .. } => vec![1, map.volume()],
             View { channels_last: true, .. } => vec![1, map.height, map.width, map.channels],
             _ => vec![1, map.channels, map.height, map.width],

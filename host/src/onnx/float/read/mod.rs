@@ -8,25 +8,27 @@ mod linear;
 mod operands;
 mod pool;
 mod reshape;
+mod resize;
 
 use std::collections::HashMap;
 
+use arcgate_firmware::engine::Task;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 use super::error::{NodeError, ReadError};
 use super::windows::Attributes;
 use super::{FloatGraph, TensorId, shape};
 use crate::onnx::tensor::{Tensor, Values};
-pub use ends::fix_input;
 use ends::input_map;
+pub use ends::{fix_input, keep_output};
 
 /// What the reader takes, for the error about an operator that it does not.
-const OPERATORS: &str = "Conv, BatchNormalization, Relu, Clip, LeakyRelu, PRelu, Sigmoid, HardSigmoid, HardSwish, Add, Sub, Mul and Div by constants, Gemm, MatMul, \
-    Flatten, Reshape, Squeeze, Unsqueeze, Transpose at the ends, Pad before a Conv, AveragePool, GlobalAveragePool, ReduceMean over \
-    the map, ReduceL2 and Div or LpNormalization of the embedding, Identity, Dropout, Constant";
+const OPERATORS: &str = "Conv, BatchNormalization, Relu, Clip, LeakyRelu, PRelu, Sigmoid, HardSigmoid, HardSwish, Add, Mul, Sub and Div by \
+    constants, Concat of channels, Gemm, MatMul, Flatten, Reshape, Squeeze, Unsqueeze, Transpose at the ends, Pad before a Conv, MaxPool, \
+    AveragePool, GlobalAveragePool, Resize and Upsample that repeat pixels, ReduceMean over the map, ReduceL2 and Div or LpNormalization of the embedding, Identity, Dropout, Constant";
 
 impl FloatGraph {
-    /// Reads a float embedder.
+    /// Reads a float embedder or detector.
     ///
     /// # Errors
     /// When an operator, an attribute, a shape or a constant is not taken; the error names the node and what would be.
@@ -67,11 +69,11 @@ fn opset(model: &ModelProto) -> Result<i64, ReadError> {
 #[derive(Clone, Copy)]
 struct View {
     tensor: TensorId,
-    /// [1, volume] instead of [1, channels, height, width].
+    /// [1, volume] instead of [1, channels, height, width]; with the channels last [1, height x width, channels].
     flat: bool,
     /// Nothing else reads the layer that made it, so what follows may be folded into that layer.
     sole: bool,
-    /// [1, height, width, channels], the picture before its Transpose.
+    /// [1, height, width, channels]: the picture before its Transpose, an output after its own.
     channels_last: bool,
     /// Zeros around it that the convolution which reads it takes into its own: top, left, bottom, right.
     pads: [usize; 4],
@@ -131,7 +133,8 @@ impl<'m> Reader<'m> {
         let (map, channels_last) = input_map(input)?;
         let picture = View { channels_last, ..View::plain(0, false, false) };
         values.insert(&input.name, Value::Map(picture));
-        let graph = FloatGraph { tensors: vec![map], layers: Vec::new() };
+        let (tensors, layers) = (vec![map], Vec::new());
+        let graph = FloatGraph { tensors, layers, task: Task::Embedding, outputs: Vec::new() };
         Ok(Reader { values, uses, makers: vec![None], graph, normalised: None, opset })
     }
 
@@ -182,7 +185,7 @@ impl<'m> Reader<'m> {
                     let constant = *constant;
                     return self.define(node, Value::Stored(constant));
                 }
-                self.map(node, 0)?
+                self.any_map(node, 0)?
             }
             "Dropout" => self.dropout(node)?,
             "Conv" => self.conv(node)?,
@@ -195,6 +198,10 @@ impl<'m> Reader<'m> {
             }
             "ReduceMean" => self.reduce_mean(node)?,
             "AveragePool" => self.average_pool(node)?,
+            "MaxPool" => self.max_pool(node)?,
+            "Resize" => self.resize(node)?,
+            "Upsample" => self.upsample(node)?,
+            "Concat" => self.concat(node)?,
             "Pad" => self.pad(node)?,
             "Add" => self.add(node)?,
             "Sub" => self.subtract(node)?,

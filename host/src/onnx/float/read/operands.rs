@@ -36,6 +36,9 @@ impl<'m> Reader<'m> {
         if view.pads != [0; 4] {
             return Err(NodeError::new(node, "its input was padded", "a Conv right after Pad"));
         }
+        if view.channels_last && self.graph.tensors[view.tensor].area() == 1 {
+            return Ok(View { flat: true, channels_last: false, ..view });
+        }
         if view.channels_last {
             let accepted =
                 "the picture as [1, channels, height, width], or a Transpose with perm = [0, 3, 1, 2] first";

@@ -1,11 +1,11 @@
-//! Averages over windows, and the zeros around a map.
+//! Averages and the greatest of windows, and the zeros around a map.
 
 use tract_onnx::pb::NodeProto;
 
 use super::{Reader, View};
 use crate::onnx::float::error::{NodeError, ReadError};
 use crate::onnx::float::windows::{Attributes, Windows};
-use crate::onnx::float::{Conv, ConvKind, Op};
+use crate::onnx::float::{Conv, ConvKind, Op, Pool};
 use crate::onnx::tensor::Tensor;
 
 impl<'m> Reader<'m> {
@@ -15,22 +15,9 @@ impl<'m> Reader<'m> {
             ["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"];
         let attributes = Attributes::of(node, &allowed)?;
         attributes.must_be("ceil_mode", 0)?;
-        let view = self.map(node, 0)?;
-        if view.flat {
-            return Err(
-                NodeError::new(node, "its input is flat", "a map [1, channels, height, width]").into()
-            );
-        }
+        let view = self.unflat(node)?;
         let map = &self.graph.tensors[view.tensor];
-        let kernel = match attributes.ints("kernel_shape")? {
-            Some(&[rows, columns]) if (1..=4096).contains(&rows) && (1..=4096).contains(&columns) => {
-                [rows as usize, columns as usize]
-            }
-            other => {
-                let problem = format!("attribute kernel_shape = {:?}", other.unwrap_or_default());
-                return Err(NodeError::new(node, problem, "two sides of 1 to 4096").into());
-            }
-        };
+        let kernel = kernel_shape(node, &attributes)?;
         let Windows { strides, pads, output: [height, width] } =
             Windows::of(node, &attributes, kernel, [map.height, map.width])?;
         if pads != [0; 4] && attributes.int("count_include_pad")?.unwrap_or(0) == 0 {
@@ -50,6 +37,32 @@ impl<'m> Reader<'m> {
             bias: vec![0.0; channels],
         };
         self.layer(node, Op::Conv(conv), vec![view.tensor], [channels, height, width], false)
+    }
+
+    /// The greatest of each window; what lies around the map is in none.
+    pub(super) fn max_pool(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {
+        let allowed =
+            ["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
+        let attributes = Attributes::of(node, &allowed)?;
+        attributes.must_be("ceil_mode", 0)?;
+        attributes.must_be("storage_order", 0)?;
+        let view = self.unflat(node)?;
+        let map = &self.graph.tensors[view.tensor];
+        let kernel = kernel_shape(node, &attributes)?;
+        let Windows { strides, pads, output: [height, width] } =
+            Windows::of(node, &attributes, kernel, [map.height, map.width])?;
+        let pool = Op::MaxPool(Pool { kernel, strides, pads });
+        let shape = [map.channels, height, width];
+        self.layer(node, pool, vec![view.tensor], shape, false)
+    }
+
+    /// Input 0 as a map with rows and columns.
+    pub(super) fn unflat(&self, node: &'m NodeProto) -> Result<View, NodeError> {
+        let view = self.map(node, 0)?;
+        if view.flat {
+            return Err(NodeError::new(node, "its input is flat", "a map [1, channels, height, width]"));
+        }
+        Ok(view)
     }
 
     /// Zeros around a map, for the convolution that reads it.
@@ -87,5 +100,18 @@ impl<'m> Reader<'m> {
             return Err(NodeError::new(node, format!("pads {sides:?}"), "0 to 64 at each side").into());
         }
         Ok(View { pads: sides.map(|side| side as usize), ..view })
+    }
+}
+
+/// Rows and columns of a pool's windows.
+fn kernel_shape(node: &NodeProto, attributes: &Attributes<'_>) -> Result<[usize; 2], NodeError> {
+    match attributes.ints("kernel_shape")? {
+        Some(&[rows, columns]) if (1..=4096).contains(&rows) && (1..=4096).contains(&columns) => {
+            Ok([rows as usize, columns as usize])
+        }
+        other => {
+            let problem = format!("attribute kernel_shape = {:?}", other.unwrap_or_default());
+            Err(NodeError::new(node, problem, "two sides of 1 to 4096"))
+        }
     }
 }

@@ -31,7 +31,8 @@ impl<'m> Reader<'m> {
     pub(super) fn reshape(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {
         let attributes = Attributes::of(node, &["allowzero"])?;
         let copies_zero = attributes.int("allowzero")?.unwrap_or(0) == 0;
-        let view = self.map(node, 0)?;
+        let view = self.any_map(node, 0)?;
+        let view = if view.channels_last && view.pads == [0; 4] { view } else { self.map(node, 0)? };
         let dims = self.dims(view);
         let volume = self.graph.tensors[view.tensor].volume();
         let target = self.constant(node, 1)?;
@@ -54,12 +55,20 @@ impl<'m> Reader<'m> {
         }
         self.reshaped(view, &wanted).ok_or_else(|| {
             let problem = format!("from {dims:?} to {target:?}");
-            NodeError::new(node, problem, format!("[1, {volume}] or the shape that it has")).into()
+            let accepted = match view.channels_last {
+                true => "the pixels of a transposed output in one row",
+                false => "[1, volume] or the shape that it has",
+            };
+            NodeError::new(node, problem, accepted).into()
         })
     }
 
     /// `view` with the shape `wanted`, if only the flatness changes.
     pub(super) fn reshaped(&self, view: View, wanted: &[i64]) -> Option<View> {
+        // One pixel has no order of values.
+        if view.channels_last && wanted.len() == 2 && self.graph.tensors[view.tensor].area() == 1 {
+            return self.reshaped(View { channels_last: false, ..view }, wanted);
+        }
         let is = |flat: bool| {
             self.dims(View { flat, ..view }).iter().map(|&d| d as i64).eq(wanted.iter().copied())
         };
@@ -97,17 +106,17 @@ impl<'m> Reader<'m> {
         Ok(View { flat: false, ..view })
     }
 
-    /// A picture's channels to the front; or an embedding's, of one pixel, anywhere.
+    /// A picture's channels to the front, or an output's to the end.
     pub(super) fn transpose(&mut self, node: &'m NodeProto) -> Result<View, ReadError> {
         let perm = Attributes::of(node, &["perm"])?.ints("perm")?.unwrap_or_default();
         let view = self.any_map(node, 0)?;
-        let one_pixel = self.graph.tensors[view.tensor].area() == 1 && view.pads == [0; 4];
+        let plain = !view.flat && view.pads == [0; 4];
         match (view.channels_last, perm) {
-            (true, [0, 3, 1, 2]) => Ok(View { channels_last: false, ..view }),
-            (false, [0, 2, 3, 1]) if one_pixel && !view.flat => Ok(View { flat: true, ..view }),
+            (true, [0, 3, 1, 2]) if plain => Ok(View { channels_last: false, ..view }),
+            (false, [0, 2, 3, 1]) if plain => Ok(View { channels_last: true, ..view }),
             _ => {
                 let problem = format!("perm = {perm:?} of {:?}", self.dims(view));
-                let accepted = "[0, 3, 1, 2] of a picture [1, height, width, channels], or [0, 2, 3, 1] of [1, channels, 1, 1]";
+                let accepted = "[0, 3, 1, 2] of a picture [1, height, width, channels], or [0, 2, 3, 1] of an output [1, channels, height, width]";
                 Err(NodeError::new(node, problem, accepted).into())
             }
         }

@@ -1,0 +1,119 @@
+//! A detector's plan: a picture to faces.
+
+use super::engine::run;
+use super::{Header, OutputMap, Plan, PlanError};
+use crate::detect::{self, DetectError, Face, Map, Settings, Values};
+use crate::engine::kernels::as_i8;
+use crate::engine::{ModelInfo, Task};
+
+/// Runs a detector's plan over one arena: a static buffer on a device, a vector on the host.
+#[derive(Debug, Clone)]
+pub struct PlanDetector<B, A> {
+    bytes: B,
+    arena: A,
+    header: Header,
+}
+
+/// Why a detector looked at nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum LookError {
+    /// The picture is not `height * width * channels` bytes.
+    PictureLength {
+        /// Bytes of a picture for this model.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// The plan's bytes changed since it was validated.
+    Changed,
+    /// The maps are not those of the picture, which validation excludes.
+    Maps(DetectError),
+}
+
+impl core::fmt::Display for LookError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            LookError::PictureLength { expected, found } => {
+                write!(f, "the detector takes pictures of {expected} bytes, {found} were given")
+            }
+            LookError::Changed => write!(f, "the detector's plan has changed since it was read"),
+            LookError::Maps(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for LookError {}
+
+impl<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>> PlanDetector<B, A> {
+    /// Validates the plan and takes the arena that it will run in.
+    ///
+    /// # Errors
+    /// When the plan is no valid one or an embedder's, or the arena has fewer than [`Plan::arena_bytes`] bytes.
+    pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
+        let header = Plan::parse(bytes.as_ref())?.header;
+        header.expect(Task::Detection)?;
+        let (needed, found) = (header.arena_bytes, arena.as_mut().len());
+        if found < needed {
+            return Err(PlanError::Arena { needed, found });
+        }
+        Ok(PlanDetector { bytes, arena, header })
+    }
+
+    /// What the model says of itself: the size of its pictures, the order of its planes.
+    pub fn info(&self) -> &ModelInfo {
+        &self.header.info
+    }
+
+    /// The faces in a picture, best first, at most `N`: `height * width` pixels, rows from top to bottom, interleaved R, G, B
+    /// whatever the model's channel order (one byte a pixel for a grey model).
+    ///
+    /// # Errors
+    /// When `picture` has the wrong length; nothing else can fail on a device.
+    pub fn faces<const N: usize>(
+        &mut self,
+        picture: &[u8],
+        settings: &Settings,
+    ) -> Result<heapless::Vec<Face, N>, LookError> {
+        self.look(picture)?;
+        let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
+        let mut maps = plan.maps();
+        let mut next = || -> Option<Values<'_>> {
+            let OutputMap { tensor, scale, zero_point } = maps.next()?.ok()?;
+            let steps = as_i8(self.arena.as_ref().get(tensor.range())?);
+            Some(Values::Int8 { steps, scale, zero_point })
+        };
+        let mut map = || Some(Map { cls: next()?, obj: next()?, bbox: next()?, kps: next()? });
+        let maps = [map(), map(), map()];
+        let [Some(small), Some(middle), Some(large)] = maps else { return Err(LookError::Changed) };
+        let ModelInfo { width, height, .. } = self.header.info;
+        detect::decode(&[small, middle, large], width, height, settings).map_err(LookError::Maps)
+    }
+
+    /// Runs the plan on a picture and gives the maps as they come out: for each stride cls, obj, bbox and kps, cells in rows.
+    ///
+    /// # Errors
+    /// As [`PlanDetector::faces`].
+    pub fn maps(&mut self, picture: &[u8]) -> Result<impl Iterator<Item = (OutputMap, &[i8])>, LookError> {
+        self.look(picture)?;
+        let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
+        let arena = self.arena.as_ref();
+        let places: heapless::Vec<OutputMap, { super::MAPS }> = plan.maps().flatten().collect();
+        Ok(places.into_iter().filter_map(move |map| Some((map, as_i8(arena.get(map.tensor.range())?)))))
+    }
+
+    fn look(&mut self, picture: &[u8]) -> Result<(), LookError> {
+        let info = &self.header.info;
+        let (expected, found) = (info.crop_bytes(), picture.len());
+        if found != expected {
+            return Err(LookError::PictureLength { expected, found });
+        }
+        let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
+        let arena = self.arena.as_mut();
+        for step in plan.steps() {
+            let step = step.map_err(|_| LookError::Changed)?;
+            run(&step, info, picture, arena).ok_or(LookError::Changed)?;
+        }
+        Ok(())
+    }
+}
