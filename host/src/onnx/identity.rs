@@ -152,8 +152,6 @@ impl Canonical {
 
 #[cfg(test)]
 mod tests {
-    use arcgate_firmware::engine::Task;
-
     use super::*;
     use crate::onnx::build::{GraphBuilder, ints, value};
     use crate::onnx::metadata::{Calibration, FACE_TEMPLATE_112, ThresholdRecord, VERSION};
@@ -172,7 +170,7 @@ mod tests {
     fn metadata() -> Metadata {
         Metadata {
             version: VERSION,
-            task: Task::Embedding,
+            task: arcgate_firmware::engine::Task::Embedding,
             width: 2,
             height: 2,
             order: "rgb".into(),

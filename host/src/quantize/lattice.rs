@@ -10,6 +10,8 @@
 
 use arcgate_firmware::engine::kernels::requant::{HighMul, MAX_SHIFT};
 
+use super::fused;
+
 /// The smallest requantization scale that is placed; smaller ones are raised to it (dead channels).
 pub const LEAST_SCALE: f64 = 1.0 / 32768.0;
 
@@ -222,7 +224,8 @@ pub fn sum(a: Quantization, b: Quantization, output: Quantization) -> Option<Sum
     agree.then_some(SumMultipliers { a: ma, b: mb })
 }
 
-/// The output scale nearest to `output.scale` for which [`sum`] holds, with its multipliers and relative move.
+/// The output scale nearest to `output.scale` for which [`sum`] holds, also where onnxruntime fuses it, with its multipliers and
+/// relative move.
 pub fn place_sum_scale(
     a: Quantization,
     b: Quantization,
@@ -231,7 +234,9 @@ pub fn place_sum_scale(
     (0..TRIES).find_map(|k| {
         let moved = zigzag(k) as f64 * 1e-6;
         let scale = (output.scale as f64 * (1.0 + moved)) as f32;
-        sum(a, b, Quantization { scale, ..output }).map(|multipliers| (scale, multipliers, moved.abs()))
+        let output = Quantization { scale, ..output };
+        let multipliers = sum(a, b, output).filter(|&m| fused::sum_agrees(a, b, output, m))?;
+        Some((scale, multipliers, moved.abs()))
     })
 }
 
@@ -256,12 +261,14 @@ pub fn product(a: Quantization, b: Quantization, output: Quantization) -> Option
     agree.then_some(high)
 }
 
-/// The output scale nearest to `output.scale` for which [`product`] holds, with its relative move.
+/// The output scale nearest to `output.scale` for which [`product`] holds, also where onnxruntime fuses it, with its relative move.
 pub fn place_product_scale(a: Quantization, b: Quantization, output: Quantization) -> Option<(f32, f64)> {
     (0..TRIES).find_map(|k| {
         let moved = zigzag(k) as f64 * 1e-6;
         let scale = (output.scale as f64 * (1.0 + moved)) as f32;
-        product(a, b, Quantization { scale, ..output }).map(|_| (scale, moved.abs()))
+        let output = Quantization { scale, ..output };
+        product(a, b, output).filter(|&high| fused::product_agrees(a, b, output, high))?;
+        Some((scale, moved.abs()))
     })
 }
 

@@ -10,6 +10,7 @@ mod blame;
 mod calibrate;
 mod conv;
 mod equalize;
+mod fused;
 mod input;
 pub mod lattice;
 mod learnt;
