@@ -11,6 +11,7 @@ use anyhow::Context;
 use super::shared;
 use crate::disk;
 use crate::onnx::file;
+use crate::quantize;
 use crate::report::colours;
 use crate::report::curve::{Panel, stacked};
 use crate::report::plot::PlotError;
@@ -37,7 +38,8 @@ pub struct Args {
     restart: bool,
     /// Begin with this file's weights instead of random ones: a float .onnx with the layers of the recipe's network, or a
     /// .safetensors of --weights. The head begins with the .safetensors' where its shapes are the same, else with random ones.
-    /// With --resume it must be the file that the checkpoint began from; it may be left out then.
+    /// With --resume it must be the file that the checkpoint began from; it may be left out then. A recipe with [quantization]
+    /// fine-tunes this file with simulated int8, any float .onnx that import takes, and needs it also with --resume.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// Also write the weights as they are, with the head's, for --init.
@@ -61,6 +63,16 @@ impl Progress for Watcher {
     fn begin(&mut self, source: &Source) {
         let ui = self.ui;
         self.bar.suspend(|| shared::name_left_out(&ui, source.left_out()));
+    }
+
+    fn calibrate(&mut self, progress: quantize::Progress) {
+        use quantize::Progress as At;
+        let (what, done, total) = match progress {
+            At::Calibrating(done, total) => ("calibrating, images", done, total),
+            At::Quantizing(done, total) => ("choosing ranges, layers", done, total),
+            At::Measuring(..) | At::Blaming(..) => return,
+        };
+        self.bar.set_message(format!("{what} {done} of {total}"));
     }
 
     fn step(&mut self, status: &Status) -> ControlFlow<()> {

@@ -11,6 +11,7 @@ mod layer;
 mod normalise;
 pub mod patches;
 mod product;
+pub mod requantize;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};

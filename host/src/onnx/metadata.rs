@@ -107,11 +107,13 @@ impl FloatInput {
     }
 }
 
-pub(super) fn property<'m>(model: &'m ModelProto, key: &str) -> Option<&'m str> {
+/// What `model` carries under `key`.
+pub(crate) fn property<'m>(model: &'m ModelProto, key: &str) -> Option<&'m str> {
     model.metadata_props.iter().find(|p| p.key == key).map(|p| p.value.as_str())
 }
 
-pub(super) fn set_property(model: &mut ModelProto, key: &str, value: String) {
+/// Writes `value` under `key`, in the place of an earlier one.
+pub(crate) fn set_property(model: &mut ModelProto, key: &str, value: String) {
     model.metadata_props.retain(|p| p.key != key);
     model.metadata_props.push(StringStringEntryProto { key: key.into(), value });
 }

@@ -28,7 +28,7 @@ struct Channel {
 const COARSER: f64 = 65.0 / 64.0;
 
 /// The weight scale that uses all of int8, for each output.
-fn wanted_scales(conv: &Conv) -> Vec<f64> {
+pub(super) fn wanted_scales(conv: &Conv) -> Vec<f64> {
     let largest = |w: &[f32]| w.iter().fold(0f32, |m, v| m.max(v.abs())) as f64;
     // A global average is a convolution of ones.
     let levels = if conv.kind == ConvKind::Average { 1.0 } else { 127.0 };
@@ -36,22 +36,22 @@ fn wanted_scales(conv: &Conv) -> Vec<f64> {
 }
 
 /// The least output scale whose requantization scales can all be placed with room for the accumulators.
-pub(super) fn least_output_scale(conv: &Conv, input: f32) -> f32 {
-    wanted_scales(conv).into_iter().fold(0.0, f64::max) as f32 * input / 16.0
+pub(super) fn least_output_scale(weight_scales: &[f64], input: f32) -> f32 {
+    weight_scales.iter().copied().fold(0.0, f64::max) as f32 * input / 16.0
 }
 
-/// Quantizes `conv` between two tensors.
+/// Quantizes `conv` between two tensors, its weights in steps of about `wanted`, one an output.
 ///
 /// # Errors
 /// The channel whose scale cannot be placed, and the requantization scale that it wants.
 pub(super) fn quantize(
     conv: &Conv,
+    wanted: &[f64],
     rounding: &Rounding,
     input: Quantization,
     output: Quantization,
 ) -> Result<QuantizedConv, (usize, f64)> {
     let steps = Steps::of_zero_point(output.zero_point);
-    let wanted = wanted_scales(conv);
     let channel = |c: usize| {
         let requant = wanted[c] * input.scale as f64 / output.scale as f64;
         let mut raised = wanted[c];
@@ -121,7 +121,8 @@ mod tests {
         let map = Map { name: "x".into(), channels: 1, height: 4, width: 4 };
         let residual = Residual { inputs: &[vec![0.5; 16]], missing: vec![0.0] };
         let rounding = Rounding::learn(&wide, &map, &residual);
-        let done = quantize(&wide, &rounding, q, Quantization { scale: 1e-2, zero_point: 0 }).unwrap();
+        let output = Quantization { scale: 1e-2, zero_point: 0 };
+        let done = quantize(&wide, &wanted_scales(&wide), &rounding, q, output).unwrap();
         assert!(done.scales[0] as f64 * 1e-3 * i32::MAX as f64 > 5e5);
         let real = done.bias[0] as f64 * done.scales[0] as f64 * 1e-3;
         assert!((real / 5e5 - 1.0).abs() < 1e-6, "{real}");

@@ -13,6 +13,7 @@ mod equalize;
 mod fused;
 mod input;
 pub mod lattice;
+mod learnt;
 mod measure;
 mod range;
 mod rounding;
@@ -28,8 +29,11 @@ use crate::onnx::identity::embedding_id;
 use crate::onnx::metadata::{Calibration, FloatInput, Metadata, VERSION, hex};
 use crate::onnx::origin::{Origin, OriginError};
 pub use blame::Blame;
+use calibrate::Observed;
 use input::Picture;
+pub use learnt::Ranges;
 pub use range::Rule;
+use walk::Quantized;
 
 /// What [`import`] must know besides the model and the crops.
 #[derive(Debug, Clone)]
@@ -113,7 +117,7 @@ pub struct Imported {
     pub metadata: Metadata,
     /// One row a layer, in the order of the graph; the first is the input's table.
     pub layers: Vec<LayerRow>,
-    /// Crops that ranges were measured on.
+    /// Crops that ranges were measured on; 0 where a training had learnt them.
     pub calibrated: usize,
     /// On the held-back crops (on the calibration crops when there were fewer than four).
     pub agreement: Agreement,
@@ -170,6 +174,14 @@ pub enum ImportError {
         /// On which crop.
         index: usize,
     },
+    /// The ranges that the model carries are none of its own.
+    #[error("learnt ranges: {problem}\n  accepted: {accepted}")]
+    Ranges {
+        /// What is the matter, with the name or value.
+        problem: String,
+        /// What would be taken.
+        accepted: &'static str,
+    },
     /// No scale near the wanted one makes all runtimes agree.
     #[error("layer {layer:?} ({op}): {problem}\n  accepted: {accepted}")]
     Lattice {
@@ -220,23 +232,15 @@ pub fn import(
     options: &ImportOptions,
     progress: &dyn Fn(Progress),
 ) -> Result<Imported, ImportError> {
-    let graph = FloatGraph::read(float)?;
-    let picture = Picture::new(graph.input(), &options.input)?;
+    let original = FloatGraph::read(float)?;
+    let picture = Picture::new(original.input(), &options.input)?;
     options.origin.check()?;
-    if crops.is_empty() {
-        return Err(ImportError::NoCrops);
-    }
-    if let Some(index) = crops.iter().position(|c| c.len() != picture.crop_bytes()) {
-        let (expected, found) = (picture.crop_bytes(), crops[index].len());
-        return Err(ImportError::CropLength { index, expected, found });
-    }
+    fit(crops, &picture)?;
     let held_back = options.held_back.min(crops.len() / 4);
     let (calibration, held) = crops.split_at(crops.len() - held_back);
-    let observed = calibrate::observe(&graph, calibration, &picture, options.seed, progress)?;
-    let original = graph;
-    let graph = equalize::equalize(&original, &observed);
-    let observed = calibrate::observe(&graph, calibration, &picture, options.seed, progress)?;
-    let quantized = walk::quantize(&graph, &observed, &picture, calibration, progress)?;
+    let learnt = Ranges::of(float, &original)?;
+    let Calibrated { graph, observed, quantized } =
+        calibrate(&original, learnt.as_ref(), calibration, &picture, options.seed, progress)?;
 
     let mut metadata = Metadata {
         version: VERSION,
@@ -251,7 +255,9 @@ pub fn import(
         embedding_id: String::new(),
         source: options.origin.source.clone(),
         licence: options.origin.licence.clone(),
-        calibration: Some(Calibration { images: calibration.len() as u32, sha256: digest(calibration) }),
+        calibration: learnt
+            .is_none()
+            .then(|| Calibration { images: calibration.len() as u32, sha256: digest(calibration) }),
         threshold: None,
         threshold_table: None,
     };
@@ -272,7 +278,70 @@ pub fn import(
         return Err(ImportError::FarFromFloat { least, agreement, blame });
     }
     let layers = quantized.rows;
-    Ok(Imported { model, metadata, layers, calibrated: calibration.len(), agreement, blame })
+    let calibrated = if learnt.is_some() { 0 } else { calibration.len() };
+    Ok(Imported { model, metadata, layers, calibrated, agreement, blame })
+}
+
+/// What the integers of an int8 model stand for: the graph as real numbers, and its ranges. It is the model that [`import`] makes
+/// of `float` and `crops`, none of them held back; a training with simulated int8 begins there.
+///
+/// # Errors
+/// As [`import`].
+pub fn meant(
+    float: &ModelProto,
+    crops: &[Vec<u8>],
+    input: &FloatInput,
+    seed: u64,
+    progress: &dyn Fn(Progress),
+) -> Result<(FloatGraph, Ranges), ImportError> {
+    let original = FloatGraph::read(float)?;
+    let picture = Picture::new(original.input(), input)?;
+    fit(crops, &picture)?;
+    let learnt = Ranges::of(float, &original)?;
+    let Calibrated { mut graph, quantized, .. } =
+        calibrate(&original, learnt.as_ref(), crops, &picture, seed, progress)?;
+    let Quantized { meant, steps, weights, .. } = quantized;
+    graph.layers.iter_mut().zip(meant).for_each(|(layer, meant)| layer.op = meant);
+    Ok((graph, Ranges { tensors: steps, weights }))
+}
+
+/// A graph that was quantized, and what was seen of it.
+struct Calibrated {
+    graph: FloatGraph,
+    observed: Vec<Observed>,
+    quantized: Quantized,
+}
+
+/// Quantizes the graph in its `learnt` ranges; without any, equalized and in ranges chosen by what crops make of it.
+fn calibrate(
+    original: &FloatGraph,
+    learnt: Option<&Ranges>,
+    crops: &[Vec<u8>],
+    picture: &Picture,
+    seed: u64,
+    progress: &dyn Fn(Progress),
+) -> Result<Calibrated, ImportError> {
+    let observe = |graph: &FloatGraph| calibrate::observe(graph, crops, picture, seed, progress);
+    let mut observed = observe(original)?;
+    let mut graph = original.clone();
+    if learnt.is_none() {
+        graph = equalize::equalize(original, &observed);
+        observed = observe(&graph)?;
+    }
+    let quantized = walk::quantize(&graph, &observed, picture, crops, learnt, progress)?;
+    Ok(Calibrated { graph, observed, quantized })
+}
+
+/// Checks that there are crops, all of the picture's size.
+fn fit(crops: &[Vec<u8>], picture: &Picture) -> Result<(), ImportError> {
+    if crops.is_empty() {
+        return Err(ImportError::NoCrops);
+    }
+    let expected = picture.crop_bytes();
+    match crops.iter().position(|c| c.len() != expected) {
+        Some(index) => Err(ImportError::CropLength { index, expected, found: crops[index].len() }),
+        None => Ok(()),
+    }
 }
 
 /// Layers that an error names.

@@ -34,6 +34,8 @@ pub enum Rule {
     SquaredError,
     /// The least Kullback-Leibler divergence of the values' distribution from the rounded ones'.
     Entropy,
+    /// Learnt in training.
+    Learnt,
 }
 
 impl Rule {
@@ -46,6 +48,7 @@ impl Rule {
             Rule::Percentile => "percentile",
             Rule::SquaredError => "squared error",
             Rule::Entropy => "entropy",
+            Rule::Learnt => "training",
         }
     }
 }

@@ -41,6 +41,12 @@ impl Rounding {
         Rounding { groups, missing: residual.missing.clone() }
     }
 
+    /// Each weight to the nearest level, the bias as it is.
+    pub fn nearest(conv: &Conv) -> Self {
+        let size = conv.taps() + 1;
+        Rounding { groups: vec![DMatrix::identity(size, size); conv.group], missing: vec![0.0; conv.outputs] }
+    }
+
     /// The levels of output `c` in steps of `scale`, and its bias.
     pub fn round(&self, conv: &Conv, c: usize, scale: f32) -> (Vec<i8>, f64) {
         let taps = conv.taps();

@@ -14,9 +14,11 @@ use super::lattice::{
 use super::range::{self, Rule, Seen};
 use super::rounding::Rounding;
 use super::twin::{Residual, Twin};
-use super::{ImportError, LayerRow, Progress, equalize};
+use super::{ImportError, LayerRow, Progress, Ranges, equalize};
 use crate::onnx::build::{self, GraphBuilder, int, value};
-use crate::onnx::float::{self, Clamp, Conv, Curve, FloatGraph, Layer, Op, Pool, TensorId, conv_attributes};
+use crate::onnx::float::{
+    self, Clamp, Conv, Curve, FloatGraph, Layer, Map, Op, Pool, TensorId, conv_attributes,
+};
 
 /// What is known of a layer once it is written.
 struct Done {
@@ -40,6 +42,8 @@ struct Walk<'a> {
     made: Vec<Option<Int8>>,
     rows: Vec<LayerRow>,
     meant: Vec<Op>,
+    /// The scales of the weights that make each tensor.
+    weights: Vec<Vec<f32>>,
 }
 
 /// What the walk writes.
@@ -52,14 +56,17 @@ pub(super) struct Quantized {
     pub meant: Vec<Op>,
     /// The steps of every tensor.
     pub steps: Vec<Quantization>,
+    /// The scales of the weights that make each tensor, one an output; none where no convolution does.
+    pub weights: Vec<Vec<f32>>,
 }
 
-/// The int8 graph of `graph`.
+/// The int8 graph of `graph`, in `learnt` ranges where there are any: then weights go to the nearest level.
 pub(super) fn quantize(
     graph: &FloatGraph,
     observed: &[Observed],
     picture: &Picture,
     crops: &[Vec<u8>],
+    learnt: Option<&Ranges>,
     progress: &dyn Fn(Progress),
 ) -> Result<Quantized, ImportError> {
     let outputs: Vec<String> = match graph.task {
@@ -73,24 +80,38 @@ pub(super) fn quantize(
         made: vec![None; graph.tensors.len()],
         rows: Vec::new(),
         meant: Vec::new(),
+        weights: vec![Vec::new(); graph.tensors.len()],
     };
     walk.input(picture)?;
+    if let Some(ranges) = learnt {
+        walk.same_input(ranges.tensors[0])?;
+    }
     let mut twin = Twin::new(graph, crops, picture, walk.tensor(0)?.quantization);
     let importance = equalize::importance(graph, observed);
     for (done, layer) in graph.layers.iter().enumerate() {
         progress(Progress::Quantizing(done, graph.layers.len()));
         let exact = twin.exact(layer)?;
-        let choose = || {
-            range::choose(&Seen {
+        let choose = || match learnt {
+            Some(ranges) => (Rule::Learnt, ranges.tensors[layer.output]),
+            None => range::choose(&Seen {
                 observed: &observed[layer.output],
                 clamp: layer.clamp,
                 values: &exact,
                 importance: &importance[layer.output],
                 symmetric: graph.is_embedding(layer.output),
-            })
+            }),
         };
         let meant = match &layer.op {
-            Op::Conv(conv) => walk.conv(layer, conv, choose(), &twin.residual(layer, &exact)?),
+            Op::Conv(conv) => {
+                let weights = match learnt {
+                    Some(ranges) => Weights::learnt(conv, &ranges.weights[layer.output]),
+                    None => {
+                        let residual = twin.residual(layer, &exact)?;
+                        Weights::calibrated(conv, &graph.tensors[layer.inputs[0]], &residual)
+                    }
+                };
+                walk.conv(layer, conv, choose(), &weights)
+            }
             Op::Add => walk.sum(layer, choose()),
             Op::Slope(slopes) => walk.slope(layer, slopes, choose()),
             Op::Curve(curve) => walk.curve(layer, *curve, choose()),
@@ -115,7 +136,24 @@ pub(super) fn quantize(
         }
     });
     let model = walk.builder.finish("arcgate", vec![pixels], given.collect());
-    Ok(Quantized { model, rows: walk.rows, meant: walk.meant, steps })
+    Ok(Quantized { model, rows: walk.rows, meant: walk.meant, steps, weights: walk.weights })
+}
+
+/// How a convolution's weights become levels.
+struct Weights {
+    /// Wanted, one an output.
+    scales: Vec<f64>,
+    rounding: Rounding,
+}
+
+impl Weights {
+    fn learnt(conv: &Conv, scales: &[f32]) -> Self {
+        Weights { scales: scales.iter().map(|&s| f64::from(s)).collect(), rounding: Rounding::nearest(conv) }
+    }
+
+    fn calibrated(conv: &Conv, map: &Map, residual: &Residual<'_>) -> Self {
+        Weights { scales: conv::wanted_scales(conv), rounding: Rounding::learn(conv, map, residual) }
+    }
 }
 
 impl Walk<'_> {
@@ -194,18 +232,29 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Checks that ranges were learnt on pixels that mean what these do.
+    fn same_input(&self, learnt: Quantization) -> Result<(), ImportError> {
+        let own = self.tensor(0)?.quantization;
+        if own == learnt {
+            return Ok(());
+        }
+        let problem = format!("the pixels' steps are {learnt:?}, those of this mean and std {own:?}");
+        Err(ImportError::Ranges { problem, accepted: "the mean and std that the model was trained with" })
+    }
+
     fn conv(
         &mut self,
         layer: &Layer,
         conv: &Conv,
         (rule, mut output): (Rule, Quantization),
-        residual: &Residual<'_>,
+        weights: &Weights,
     ) -> Result<Op, ImportError> {
         let input = self.tensor(layer.inputs[0])?;
-        output.scale = output.scale.max(conv::least_output_scale(conv, input.quantization.scale));
+        let least = conv::least_output_scale(&weights.scales, input.quantization.scale);
+        output.scale = output.scale.max(least);
         fits(layer, output)?;
-        let rounding = Rounding::learn(conv, &self.graph.tensors[layer.inputs[0]], residual);
-        let quantized = conv::quantize(conv, &rounding, input.quantization, output);
+        let Weights { scales, rounding } = weights;
+        let quantized = conv::quantize(conv, scales, rounding, input.quantization, output);
         let QuantizedConv { weights, scales, bias, moved, dead } =
             quantized.map_err(|(channel, requant)| {
                 let problem = format!(
@@ -227,6 +276,7 @@ impl Walk<'_> {
         g.i32s(&b, &[outputs], &bias);
         let inputs = [&input.name, &xs, &xz, &w, &ws, &wz, &ys, &yz, &b].map(String::as_str);
         g.node("QLinearConv", &inputs, &name, conv_attributes(conv));
+        self.weights[layer.output] = scales;
         self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead });
         Ok(meant)
     }

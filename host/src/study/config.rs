@@ -197,6 +197,7 @@ impl Study {
             input: self.input.clone(),
             loss: entry.loss.clone(),
             distill: None,
+            quantization: None,
             data: self.data.clone(),
             split: self.split.clone(),
             augment: self.augment.clone(),

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use arcgate_firmware::align::luma;
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -207,7 +207,7 @@ pub(super) fn projection(teacher: &Teacher, recipe: &Recipe, device: &Device) ->
 /// The key that sets the matrix's random numbers apart.
 const PROJECTION: u64 = 14;
 
-impl Model {
+impl<N: Module> Model<N> {
     /// Cosines [b, 1] between `embeddings` [b, d] and the teacher's, which are of unit length and lie one after the other.
     pub(super) fn cosines(&self, embeddings: Tensor<2>, targets: Vec<f32>) -> Tensor<2> {
         let images = embeddings.dims()[0];

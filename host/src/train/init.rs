@@ -14,6 +14,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use sha2::{Digest, Sha256};
 
+use super::backbone::Backbone;
 use super::state::{self, Values};
 use super::weights::{self, Weights};
 use super::{Recipe, TrainError, Trainer, load};
@@ -30,9 +31,9 @@ const MEASURED: usize = 256;
 /// First weights of a backbone, and of its head where the file has them.
 #[derive(Debug, Clone)]
 pub(super) struct Initial {
-    net: Values,
+    pub net: Values,
     /// The head's tensors, by their path in the model.
-    head: Weights,
+    pub head: Weights,
     /// From an ONNX: the moments must be measured.
     folded: bool,
     /// Of the file, in hexadecimal.
@@ -121,7 +122,20 @@ impl Initial {
     }
 }
 
-impl Trainer<'_> {
+impl<N: Backbone> Trainer<'_, N> {
+    /// Begins with `head`. One that has other shapes (another loss, other classes) stays fresh.
+    pub(super) fn take_head(&mut self, head: &Weights) {
+        let own = weights::of(&self.model.valid());
+        let mut heads = own.iter().filter(|(name, _)| name.starts_with("head."));
+        if heads.all(|(name, (shape, _))| head.get(name).is_some_and(|(s, _)| s == shape)) {
+            let mut values: Values = own.into_iter().map(|(name, (_, v))| (name, v)).collect();
+            values.extend(head.iter().map(|(name, (_, v))| (name.clone(), v.clone())));
+            self.model = state::with_values(self.model.clone(), &values).expect("the shapes were compared");
+        }
+    }
+}
+
+impl Trainer<'_, Net> {
     /// Begins with `initial` in the place of fresh weights. A head that has other shapes (another loss, other classes) stays fresh.
     pub(super) fn begin_from(&mut self, initial: &Initial) -> Result<(), TrainError> {
         let put =
@@ -142,20 +156,14 @@ impl Trainer<'_> {
             moments.set(&net, &mut values);
             self.model.net = put(self.model.net.clone(), &values);
         }
-        let own = weights::of(&self.model.valid());
-        let mut heads = own.iter().filter(|(name, _)| name.starts_with("head."));
-        if heads.all(|(name, (shape, _))| initial.head.get(name).is_some_and(|(s, _)| s == shape)) {
-            let mut values: Values = own.into_iter().map(|(name, (_, v))| (name, v)).collect();
-            values.extend(initial.head.iter().map(|(name, (_, v))| (name.clone(), v.clone())));
-            self.model = state::with_values(self.model.clone(), &values).expect("the shapes were compared");
-        }
+        self.take_head(&initial.head);
         self.files.insert("init".into(), initial.sha256.clone());
         Ok(())
     }
 }
 
 /// That a model's crops are the recipe's: the same planes, normalised alike.
-fn same_pixels(said: &FloatInput, own: &FloatInput) -> Result<(), Misfit> {
+pub(super) fn same_pixels(said: &FloatInput, own: &FloatInput) -> Result<(), Misfit> {
     let told =
         |i: &FloatInput| format!("input of the order {:?}, mean {:?}, std {:?}", i.order, i.mean, i.std);
     let same = (&said.order, &said.mean, &said.std) == (&own.order, &own.mean, &own.std);

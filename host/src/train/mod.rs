@@ -4,6 +4,8 @@
 //! so a training that was stopped and resumed gives the same weights, bit for bit, as one that was not.
 
 pub mod augment;
+mod aware;
+mod backbone;
 pub mod bench;
 pub mod checkpoint;
 mod degrade;
@@ -24,9 +26,10 @@ pub(crate) mod state;
 pub mod validate;
 pub mod weights;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
@@ -39,8 +42,10 @@ use crate::disk;
 use crate::loss::{Head, Loss, Moment};
 use crate::net::{Net, free_buffers};
 use crate::onnx::origin;
+use crate::quantize::{self, ImportError};
 use crate::synth::dice::Dice;
 
+pub use aware::QuantizationConfig;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use init::InitError;
 pub use place::{Place, PlaceError};
@@ -48,6 +53,8 @@ pub use recipe::{Recipe, RecipeError};
 pub use source::{Source, SourceError, UNSEEN_FIRST};
 pub use validate::Validation;
 
+use aware::Float;
+use backbone::Backbone;
 use init::Initial;
 use keep::Kept;
 use metrics::{Metrics, MetricsError};
@@ -57,8 +64,8 @@ use state::Values;
 
 /// What is trained: the backbone, and the head that is left behind at the end.
 #[derive(Module, Debug)]
-struct Model {
-    net: Net,
+struct Model<N: Module> {
+    net: N,
     head: Head,
     /// From the student's embedding to the teacher's, where their lengths differ.
     projection: Option<Param<Tensor<2>>>,
@@ -85,6 +92,8 @@ pub struct Status {
 pub trait Progress {
     /// Called once, when the images are found and before the first step.
     fn begin(&mut self, _source: &Source) {}
+    /// Called while a fine-tuning with simulated int8 chooses its first ranges.
+    fn calibrate(&mut self, _progress: quantize::Progress) {}
     /// Called after every step; `Break` stops after writing a checkpoint.
     fn step(&mut self, status: &Status) -> ControlFlow<()>;
 }
@@ -140,6 +149,15 @@ pub enum TrainError {
         /// What the file system said.
         why: std::io::Error,
     },
+    /// Nothing was named to fine-tune.
+    #[error(
+        "the recipe's [quantization] table fine-tunes a trained network, and none was named\n  \
+         accepted: --init with its float .onnx or its .safetensors (also with --resume), or a recipe without the table"
+    )]
+    NothingToTune,
+    /// The network has no int8 form to simulate.
+    #[error(transparent)]
+    Quantize(#[from] ImportError),
     /// The metrics cannot be kept.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -222,22 +240,36 @@ pub fn train_with(
     // process's own pool; one that has been started already keeps its size. Replicas divide that pool's size.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     let init = options.init.as_deref();
-    let initial = init.map(|path| Ok::<_, InitError>((path, Initial::read(path, recipe)?))).transpose()?;
     let checkpoint = options.checkpoint.as_deref().filter(|_| options.resume);
-    let from = checkpoint.map(|path| Ok::<_, TrainError>((path, Checkpoint::read(path, &recipe.digest())?)));
-    let from = from.transpose()?;
+    let read = |path| Ok::<_, TrainError>((path, Checkpoint::read(path, &recipe.digest())?));
+    let from = || checkpoint.map(read).transpose();
+    if let Some(config) = &recipe.quantization {
+        let given = init.ok_or(TrainError::NothingToTune)?;
+        let (float, from) = (Float::read(given, recipe)?, from()?);
+        let source = Source::open(recipe)?;
+        progress.begin(&source);
+        let watcher = RefCell::new(&mut *progress);
+        let watch = |at| watcher.borrow_mut().calibrate(at);
+        let net = aware::begin(&float, recipe, config, &source, &device.clone().autodiff(), &watch)?;
+        let mut trainer =
+            Trainer::around(net, &mut Dice::new(recipe.seed, 0, WEIGHTS, 0), recipe, &source, &device);
+        match from {
+            Some((path, from)) => trainer.go_on(from, path, Some((given, &float.sha256)))?,
+            None => {
+                trainer.take_head(&float.head);
+                trainer.files.insert("init".into(), float.sha256);
+            }
+        }
+        return trainer.run(options, progress);
+    }
+    let initial = init.map(|path| Ok::<_, InitError>((path, Initial::read(path, recipe)?))).transpose()?;
+    let from = from()?;
     let source = Source::open(recipe)?;
     progress.begin(&source);
     let mut trainer = Trainer::new(recipe, &source, &device);
     match (from, initial) {
         (Some((path, from)), initial) => {
-            if let Some((given, initial)) = initial {
-                from.check_file("init", given, &initial.sha256, path)?;
-            }
-            if let Some(teacher) = source.teacher() {
-                from.check_file("teacher", teacher.path(), teacher.sha256(), path)?;
-            }
-            trainer.restore(from, path)?;
+            trainer.go_on(from, path, initial.as_ref().map(|(given, i)| (*given, i.sha256.as_str())))?;
         }
         (None, Some((_, initial))) => trainer.begin_from(&initial)?,
         (None, None) => {}
@@ -254,11 +286,11 @@ struct Batch {
     targets: Vec<f32>,
 }
 
-struct Trainer<'a> {
+struct Trainer<'a, N: Backbone = Net> {
     recipe: &'a Recipe,
     source: &'a Source,
     device: Device,
-    model: Model,
+    model: Model<N>,
     replicas: Replicas,
     optimizer: Optimizer,
     kept: Kept,
@@ -270,20 +302,27 @@ struct Trainer<'a> {
     still: usize,
 }
 
-impl Drop for Trainer<'_> {
+impl<N: Backbone> Drop for Trainer<'_, N> {
     fn drop(&mut self) {
         free_buffers();
     }
 }
 
-impl<'a> Trainer<'a> {
+impl<'a> Trainer<'a, Net> {
     fn new(recipe: &'a Recipe, source: &'a Source, device: &Device) -> Self {
-        let device = device.clone().autodiff();
         let mut dice = Dice::new(recipe.seed, 0, WEIGHTS, 0);
-        let net = Net::new(&recipe.net, &mut dice, &device);
+        let net = Net::new(&recipe.net, &mut dice, &device.clone().autodiff());
+        Self::around(net, &mut dice, recipe, source, device)
+    }
+}
+
+impl<'a, N: Backbone> Trainer<'a, N> {
+    /// Of `net`, with a head that `dice` decides.
+    fn around(net: N, dice: &mut Dice, recipe: &'a Recipe, source: &'a Source, device: &Device) -> Self {
+        let device = device.clone().autodiff();
         // A head that is never asked is none of a million classes.
         let classes = if recipe.heeds_labels() { source.classes() } else { 2 };
-        let head = recipe.loss.head(classes, recipe.net.embedding, &mut dice, &device);
+        let head = recipe.loss.head(classes, recipe.net.embedding, dice, &device);
         let projection = source.teacher().and_then(|t| distill::projection(t, recipe, &device));
         let teacher = source.teacher().map(|t| ("teacher".to_owned(), t.sha256().to_owned()));
         let t = &recipe.train;
@@ -320,7 +359,23 @@ impl<'a> Trainer<'a> {
         Checkpoint { recipe, replicas, steps, files, values }
     }
 
-    fn restore(&mut self, from: Checkpoint, path: &std::path::Path) -> Result<(), CheckpointError> {
+    /// Goes on from a checkpoint, which must have begun from the file `given`, if any, and have the same teacher.
+    fn go_on(
+        &mut self,
+        from: Checkpoint,
+        path: &Path,
+        given: Option<(&Path, &str)>,
+    ) -> Result<(), CheckpointError> {
+        if let Some((given, sha256)) = given {
+            from.check_file("init", given, sha256, path)?;
+        }
+        if let Some(teacher) = self.source.teacher() {
+            from.check_file("teacher", teacher.path(), teacher.sha256(), path)?;
+        }
+        self.restore(from, path)
+    }
+
+    fn restore(&mut self, from: Checkpoint, path: &Path) -> Result<(), CheckpointError> {
         from.expect_replicas(self.recipe.train.replicas, path)?;
         let missing = |name: String| CheckpointError::missing(path, &name);
         self.model = state::with_values(self.model.clone(), &from.values).map_err(missing)?;
@@ -413,11 +468,11 @@ impl<'a> Trainer<'a> {
             let bytes = weights::to_bytes(&weights::of(&Model { net: net.clone(), ..self.model.valid() }));
             disk::replace(path, &bytes).map_err(|why| TrainError::Weights { path: path.clone(), why })?;
         }
-        let mut model = export::export(&net, &recipe.net, &recipe.float_input(), &recipe.name);
+        let mut model = net.export(recipe);
         if let Some(licence) = &recipe.licence {
             origin::set_licence(&mut model, licence);
         }
-        let (classes, parameters, broken) = (source.classes(), net.num_params(), source.broken());
+        let (classes, parameters, broken) = (source.classes(), Module::num_params(&net), source.broken());
         let dimension = self.recipe.net.embedding;
         let class_weights =
             self.model.head.class_weights().map(|weights| {
@@ -496,7 +551,7 @@ impl<'a> Trainer<'a> {
         self.validate_net(&with(self.model.valid().net, self.kept.average()))
     }
 
-    fn validate_net(&self, net: &Net) -> Validation {
+    fn validate_net(&self, net: &N) -> Validation {
         let device = self.device.clone().inner();
         let [columns, rows] = self.recipe.net.input;
         let mut embeddings = Vec::new();
@@ -523,7 +578,7 @@ impl<'a> Trainer<'a> {
 }
 
 /// `net` with other weights of its own, if there are any.
-fn with(net: Net, values: Option<&Values>) -> Net {
+fn with<N: Module>(net: N, values: Option<&Values>) -> N {
     match values {
         Some(values) => state::with_values(net, values).expect("values of the same net"),
         None => net,

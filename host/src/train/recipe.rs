@@ -10,6 +10,7 @@ use crate::net::NetConfig;
 use crate::onnx::metadata::{FloatInput, face_template, hex};
 use crate::onnx::origin;
 
+use super::aware::QuantizationConfig;
 use super::distill::DistillConfig;
 use super::optimizer::Rule;
 use super::paths::Paths;
@@ -38,6 +39,9 @@ pub struct Recipe {
     /// Whom it is learnt from besides, if anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distill: Option<DistillConfig>,
+    /// Simulated int8: then the training fine-tunes a float network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<QuantizationConfig>,
     /// What it is learnt on.
     pub data: DataConfig,
     /// Which of its identities are learnt.
@@ -352,6 +356,7 @@ impl Recipe {
         self.net.check()?;
         self.loss.check()?;
         self.distill.as_ref().map_or(Ok(()), DistillConfig::check)?;
+        self.quantization.as_ref().map_or(Ok(()), QuantizationConfig::check)?;
         within("input.mean", self.input.mean.into(), 0.0, 1.0)?;
         within("input.std", self.input.std.into(), 0.01, 10.0)?;
         if let DataConfig::Synth { identities, .. } = self.data {

@@ -4,12 +4,12 @@
 //! normalisation. Their embeddings are joined before the loss, so mining, centres and t see the whole batch; gradients are
 //! summed and moments averaged, in the order of the parts.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
 use super::Model;
-use crate::net::Net;
+use super::backbone::Backbone;
 
 /// What a batch gives.
 pub struct Found {
@@ -43,9 +43,9 @@ impl Replicas {
     }
 
     /// The gradients of the `loss` of normalised `pixels` [b, planes, rows, columns], from the whole batch's embeddings [b, d].
-    pub fn gradients(
+    pub fn gradients<N: Backbone>(
         &self,
-        model: &Model,
+        model: &Model<N>,
         pixels: Tensor<4>,
         loss: impl FnOnce(Tensor<2>) -> Tensor<1>,
     ) -> Found {
@@ -92,7 +92,7 @@ impl Replicas {
         Found { loss: value, gradients, embeddings: joined, moments }
     }
 
-    fn embed(&self, net: &Net, pixels: Tensor<4>) -> (Tensor<2>, Vec<Tensor<2>>) {
+    fn embed<N: Backbone>(&self, net: &N, pixels: Tensor<4>) -> (Tensor<2>, Vec<Tensor<2>>) {
         if self.frozen { (net.forward(pixels), Vec::new()) } else { net.learn(pixels) }
     }
 

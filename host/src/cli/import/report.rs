@@ -102,10 +102,13 @@ pub fn say(
     };
     let (width, height, order) = (metadata.width, metadata.height, &metadata.order);
     ui.say(format!("{}: {what}, input {width}x{height} {order}, {pictures}", output.display()));
+    let images = thousands(calibration.images as u64);
+    let ranges = match imported.calibrated {
+        0 => format!("ranges as training learnt them, none chosen on the {images} images"),
+        calibrated => format!("calibrated on {} of {images} images", thousands(calibrated as u64)),
+    };
     ui.say(format!(
-        "  calibrated on {} of {} images; {} of the test protocol left out, {} without a crop",
-        thousands(imported.calibrated as u64),
-        thousands(calibration.images as u64),
+        "  {ranges}; {} of the test protocol left out, {} without a crop",
         thousands(calibration.protocol as u64),
         thousands(calibration.broken as u64),
     ));
@@ -147,6 +150,7 @@ pub fn say(
         "licence": metadata.licence,
         "source": metadata.source,
         "layers": imported.layers.len(),
+        "ranges": if imported.calibrated == 0 { "learnt" } else { "calibrated" },
         "calibration_images": imported.calibrated,
         "protocol_images_left_out": calibration.protocol,
         "images_without_crop": calibration.broken,

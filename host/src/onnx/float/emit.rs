@@ -28,21 +28,22 @@ impl FloatGraph {
         }
         let shaped = |t: &TensorId| {
             let map = &self.tensors[*t];
-            value(&name(*t), DataType::Float, &[1, map.channels, map.height, map.width])
+            value(&tensor_name(*t), DataType::Float, &[1, map.channels, map.height, map.width])
         };
         let outputs: Vec<ValueInfoProto> = outputs.iter().map(shaped).collect();
         g.finish("float", vec![shaped(&0)], outputs)
     }
 }
 
-fn name(tensor: TensorId) -> String {
+/// What a tensor is called in [`FloatGraph::to_onnx`]; before its cut, where it has one, that and `_raw`.
+pub fn tensor_name(tensor: TensorId) -> String {
     format!("t{tensor}")
 }
 
 fn emit(g: &mut GraphBuilder, layer: &Layer, graph: &FloatGraph, rounded: Option<&Quantization>) {
-    let made = name(layer.output);
+    let made = tensor_name(layer.output);
     let output = if rounded.is_some() { format!("{made}_exact") } else { made.clone() };
-    let inputs: Vec<String> = layer.inputs.iter().map(|&t| name(t)).collect();
+    let inputs: Vec<String> = layer.inputs.iter().map(|&t| tensor_name(t)).collect();
     let cut = layer.clamp != Clamp::NONE;
     let raw = if cut { format!("{output}_raw") } else { output.clone() };
     match &layer.op {

@@ -15,7 +15,7 @@ mod windows;
 
 use arcgate_firmware::engine::Task;
 
-pub use emit::{conv_attributes, curve, pool_attributes, upsample_attributes, upsample_factors};
+pub use emit::{conv_attributes, curve, pool_attributes, tensor_name, upsample_attributes, upsample_factors};
 pub use error::{NodeError, ReadError};
 pub use read::{fix_input, keep_output};
 
