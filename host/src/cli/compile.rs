@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::engine::{ModelInfo, Task};
 use serde_json::json;
 
 use super::{inspect, shared};
@@ -13,6 +13,7 @@ use crate::data::{self, ImageSet};
 use crate::disk;
 use crate::lower::{self, Summary};
 use crate::onnx::file;
+use crate::photo::Photo;
 use crate::ui::{Ui, thousands};
 
 /// Int8 ONNX -> plan, proven equal to tract to the byte.
@@ -42,7 +43,7 @@ pub struct Args {
 /// Whatever stopped it, in words for people.
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let output = args.output.unwrap_or_else(|| args.model.with_extension("plan"));
+    let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("plan"));
     shared::keep(&output, [&args.model])?;
     let model = file::read(&args.model)?;
     let lowered = lower::lower_named(&model).with_context(|| format!("in {}", args.model.display()))?;
@@ -52,7 +53,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let mut crops = lower::synthetic_crops(&info, args.crops);
     let synthetic = crops.len();
     if let Some(folder) = &args.images {
-        crops.extend(image_crops(folder, &args.faces, &info, args.count, ui)?);
+        crops.extend(image_crops(folder, &args, &info, summary.task, ui)?);
     }
     let images = crops.len() - synthetic;
     let bar = ui.progress("proving", "crops", crops.len() as u64);
@@ -94,17 +95,18 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 /// At most `count` crops, spread evenly over the images under `folder`.
 fn image_crops(
     folder: &Path,
-    faces: &shared::FaceArgs,
+    args: &Args,
     info: &ModelInfo,
-    count: usize,
+    task: Task,
     ui: &Ui,
 ) -> anyhow::Result<Vec<Vec<u8>>> {
     let set = ImageSet::open(folder)?;
-    let count = count.min(set.images.len());
+    let count = args.count.min(set.images.len());
     let indices: Vec<usize> = (0..count).map(|k| k * set.images.len() / count).collect();
-    let finder = faces.finder(set.landmarks.clone())?;
+    let finder = args.faces.finder(set.landmarks.clone())?;
     let bar = ui.progress("aligning", "images", count as u64);
-    let found = data::crops(&set, &indices, &finder, info, || bar.inc(1));
+    let picture = |photo: &Photo| finder.picture(photo, info, task);
+    let found = data::crops_by(&set, &indices, picture, || bar.inc(1));
     bar.finish_and_clear();
     if let Some(first) = found.left_out.first() {
         let others = found.left_out.len() - 1;

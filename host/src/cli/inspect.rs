@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use arcgate_firmware::engine::plan::{MAGIC, Plan};
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
+use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
 use serde_json::json;
 use tract_onnx::pb::ModelProto;
 
@@ -61,7 +61,9 @@ fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui)
     let info = Plan::parse(plan)?.info().clone();
     ui.say(headline(path, &info, &summary));
     ui.say(sizes(&summary));
-    ui.say(threshold_line(&info));
+    if summary.task == Task::Embedding {
+        ui.say(threshold_line(&info));
+    }
     let table = metadata.and_then(|metadata| metadata.threshold_table.as_ref());
     table.map(thresholds::lines).into_iter().flatten().for_each(|line| ui.say(line));
     metadata.map(carried::of_int8).into_iter().flatten().for_each(|line| ui.say(line));
@@ -139,15 +141,18 @@ pub(super) fn headline(path: &Path, info: &ModelInfo, summary: &Summary) -> Stri
         ChannelOrder::Rgb => "RGB",
         ChannelOrder::Bgr => "BGR",
     };
-    format!(
-        "{}: {}-dimensional int8 embedding, input {}x{} {colours} ({}), {:.1} M multiply-accumulates",
-        path.display(),
-        info.dimension,
-        info.width,
-        info.height,
-        if info.template.is_some() { "aligned faces" } else { "framed pictures" },
-        summary.macs as f64 / 1e6
-    )
+    let what = match summary.task {
+        Task::Embedding => format!("{}-dimensional int8 embedding", info.dimension),
+        Task::Detection => "int8 face detector".into(),
+    };
+    let pictures = match (summary.task, &info.template) {
+        (Task::Detection, _) => "padded pictures",
+        (Task::Embedding, Some(_)) => "aligned faces",
+        (Task::Embedding, None) => "framed pictures",
+    };
+    let (path, macs) = (path.display(), summary.macs as f64 / 1e6);
+    let (width, height) = (info.width, info.height);
+    format!("{path}: {what}, input {width}x{height} {colours} ({pictures}), {macs:.1} M multiply-accumulates")
 }
 
 /// One line: the threshold that a device uses.

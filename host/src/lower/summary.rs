@@ -1,5 +1,6 @@
 //! What a plan holds, layer by layer, for people and for `--json`.
 
+use arcgate_firmware::engine::Task;
 use arcgate_firmware::engine::kernels::requant::{Output, Requant};
 use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::{HEADER_BYTES, Op, Plan, PlanError, RECORD_BYTES, Step};
@@ -27,9 +28,11 @@ pub struct LayerSummary {
 /// A whole plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
+    /// What the model is for.
+    pub task: Task,
     /// The layers in order.
     pub layers: Vec<LayerSummary>,
-    /// Multiply-accumulates of one embedding.
+    /// Multiply-accumulates of one run.
     pub macs: u64,
     /// Bytes of the plan in flash.
     pub flash_bytes: usize,
@@ -61,6 +64,7 @@ impl Summary {
             .collect::<Result<_, _>>()?;
         let weight_bytes = layers.iter().map(|l| l.weight_bytes).sum();
         Ok(Summary {
+            task: parsed.task(),
             macs: layers.iter().map(|l| l.macs).sum(),
             flash_bytes: plan.len(),
             weight_bytes,

@@ -2,10 +2,10 @@
 
 use arcgate_firmware::align;
 use arcgate_firmware::detect::Face;
-use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::engine::{ModelInfo, Task};
 use arcgate_firmware::frame::Landmarks;
 
-use super::{Detector, Photo, PhotoError};
+use super::{Detector, Photo, PhotoError, detector_picture};
 use crate::data::LandmarksCsv;
 use crate::onnx::metadata::face_template;
 
@@ -72,6 +72,17 @@ impl Finder {
                 model_width: info.width,
                 model_height: info.height,
             }),
+        }
+    }
+
+    /// What a model takes of a photograph: an embedder the crop of the face that is meant, a detector the whole, padded.
+    ///
+    /// # Errors
+    /// As [`Finder::crop`].
+    pub fn picture(&self, photo: &Photo, info: &ModelInfo, task: Task) -> Result<Vec<u8>, PhotoError> {
+        match task {
+            Task::Embedding => self.crop(photo, info),
+            Task::Detection => Ok(detector_picture(photo, info.width, info.height)),
         }
     }
 

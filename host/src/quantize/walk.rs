@@ -1,24 +1,23 @@
 //! The walk through the graph that writes the int8 ONNX: each tensor's scale is final before what consumes it is placed.
 
+mod conv;
+mod moves;
+mod pointwise;
+
 use std::collections::HashSet;
 
 use arcgate_firmware::engine::Task;
 use tract_onnx::pb::{ModelProto, tensor_proto::DataType};
 
 use super::calibrate::Observed;
-use super::conv::{self, QuantizedConv};
 use super::input::Picture;
-use super::lattice::{
-    Quantization, TABLE_MARGIN, place_product_scale, place_sum_scale, place_table_scale, table_margin,
-};
+use super::lattice::{Quantization, place_table_scale};
 use super::range::{self, Rule, Seen};
-use super::rounding::Rounding;
-use super::twin::{Residual, Twin};
+use super::twin::Twin;
 use super::{ImportError, LayerRow, Progress, Ranges, equalize};
-use crate::onnx::build::{self, GraphBuilder, int, value};
-use crate::onnx::float::{
-    self, Clamp, Conv, Curve, FloatGraph, Layer, Map, Op, Pool, TensorId, conv_attributes,
-};
+use crate::onnx::build::{GraphBuilder, int, value};
+use crate::onnx::float::{self, Clamp, FloatGraph, Layer, Op, TensorId};
+use conv::Weights;
 
 /// What is known of a layer once it is written.
 struct Done {
@@ -139,23 +138,6 @@ pub(super) fn quantize(
     Ok(Quantized { model, rows: walk.rows, meant: walk.meant, steps, weights: walk.weights })
 }
 
-/// How a convolution's weights become levels.
-struct Weights {
-    /// Wanted, one an output.
-    scales: Vec<f64>,
-    rounding: Rounding,
-}
-
-impl Weights {
-    fn learnt(conv: &Conv, scales: &[f32]) -> Self {
-        Weights { scales: scales.iter().map(|&s| f64::from(s)).collect(), rounding: Rounding::nearest(conv) }
-    }
-
-    fn calibrated(conv: &Conv, map: &Map, residual: &Residual<'_>) -> Self {
-        Weights { scales: conv::wanted_scales(conv), rounding: Rounding::learn(conv, map, residual) }
-    }
-}
-
 impl Walk<'_> {
     /// A name that nothing in the graph has yet.
     fn name(&mut self, wanted: &str) -> String {
@@ -242,228 +224,6 @@ impl Walk<'_> {
         Err(ImportError::Ranges { problem, accepted: "the mean and std that the model was trained with" })
     }
 
-    fn conv(
-        &mut self,
-        layer: &Layer,
-        conv: &Conv,
-        (rule, mut output): (Rule, Quantization),
-        weights: &Weights,
-    ) -> Result<Op, ImportError> {
-        let input = self.tensor(layer.inputs[0])?;
-        let least = conv::least_output_scale(&weights.scales, input.quantization.scale);
-        output.scale = output.scale.max(least);
-        fits(layer, output)?;
-        let Weights { scales, rounding } = weights;
-        let quantized = conv::quantize(conv, scales, rounding, input.quantization, output);
-        let QuantizedConv { weights, scales, bias, moved, dead } =
-            quantized.map_err(|(channel, requant)| {
-                let problem = format!(
-                    "channel {channel} wants the requantization scale {requant:e}, which is not placed"
-                );
-                lattice(layer, problem, "weights, biases and activations of ordinary sizes")
-            })?;
-        let name = self.name(&layer.name);
-        let [xs, xz] = self.scalars(&format!("{name}/x"), input.quantization);
-        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
-        let [w, ws, wz, b] =
-            ["w", "w_scale", "w_zero_point", "bias"].map(|n| self.name(&format!("{name}/{n}")));
-        let outputs = conv.outputs;
-        let meant = Op::Conv(conv::meant(conv, &weights, &scales, &bias, input.quantization.scale));
-        let g = &mut self.builder;
-        g.i8s(&w, &[outputs, conv.inputs_per_group, conv.kernel[0], conv.kernel[1]], &weights);
-        g.f32s(&ws, &[outputs], &scales);
-        g.i8s(&wz, &[outputs], &vec![0; outputs]);
-        g.i32s(&b, &[outputs], &bias);
-        let inputs = [&input.name, &xs, &xz, &w, &ws, &wz, &ys, &yz, &b].map(String::as_str);
-        g.node("QLinearConv", &inputs, &name, conv_attributes(conv));
-        self.weights[layer.output] = scales;
-        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead });
-        Ok(meant)
-    }
-
-    fn sum(&mut self, layer: &Layer, (rule, mut output): (Rule, Quantization)) -> Result<Op, ImportError> {
-        let (a, b) = (self.tensor(layer.inputs[0])?, self.tensor(layer.inputs[1])?);
-        // Two products must fit an i32.
-        output.scale = output.scale.max((a.quantization.scale + b.quantization.scale) / 7.5);
-        let (scale, _, moved) = place_sum_scale(a.quantization, b.quantization, output).ok_or_else(|| {
-            let (a, b, y) = (a.quantization.scale, b.quantization.scale, output.scale);
-            let problem = format!("no output scale near {y} suits a sum of steps of {a} and {b}");
-            lattice(layer, problem, "operands whose ranges are within a factor of 100,000")
-        })?;
-        output.scale = scale;
-        fits(layer, output)?;
-        let name = self.name(&layer.name);
-        self.combine(&name, "Add", [&a, &b], output);
-        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
-        Ok(Op::Add)
-    }
-
-    /// A function of (channel, int8): every entry of its table stays off the rounding boundaries.
-    fn slope(
-        &mut self,
-        layer: &Layer,
-        slopes: &[f32],
-        (rule, mut output): (Rule, Quantization),
-    ) -> Result<Op, ImportError> {
-        let input = self.tensor(layer.inputs[0])?;
-        let steps = |slope: f32| move |q: i32| (q - input.quantization.zero_point as i32) as f32 * slope;
-        let real = |q: i32| steps(input.quantization.scale)(q);
-        let positive = (-128..=127).map(real).filter(|&v| v >= 0.0);
-        let negative: Vec<f32> = (-128..=127).map(real).filter(|&v| v < 0.0).collect();
-        let shared = slopes.len() == 1;
-        let values: Vec<f32> = match slopes {
-            &[slope] => positive.chain(negative.iter().map(|v| v * slope)).collect(),
-            _ => positive.collect(),
-        };
-        let wanted = output.scale;
-        let unplaced = || {
-            let problem = format!("no scale near {wanted} keeps its table off the rounding boundaries");
-            lattice(layer, problem, "slopes and activations of ordinary sizes")
-        };
-        let (scale, mut moved) = place_table_scale(output.scale, &values).ok_or_else(unplaced)?;
-        output.scale = scale;
-        fits(layer, output)?;
-        let name = self.name(&layer.name);
-        let [xs, xz] = self.scalars(&format!("{name}/x"), input.quantization);
-        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
-        let [before, after] = ["x", "sloped"].map(|n| self.name(&format!("{name}/{n}")));
-        self.builder.node("DequantizeLinear", &[&input.name, &xs, &xz], &before, vec![]);
-        let meant = if shared {
-            self.builder.node("LeakyRelu", &[&before], &after, vec![build::float("alpha", slopes[0])]);
-            Op::Slope(slopes.to_vec())
-        } else {
-            // With the scale settled for the half that all channels share, each channel's slope is placed by itself.
-            let placed: Option<Vec<(f32, f64)>> =
-                slopes.iter().map(|&s| place_slope(s, &negative, scale)).collect();
-            let placed = placed.ok_or_else(unplaced)?;
-            moved = placed.iter().map(|p| p.1).fold(moved, f64::max);
-            let values: Vec<f32> = placed.iter().map(|p| p.0).collect();
-            let constant = self.name(&format!("{name}/slopes"));
-            self.builder.f32s(&constant, &[slopes.len(), 1, 1], &values);
-            self.builder.node("PRelu", &[&before, &constant], &after, vec![]);
-            Op::Slope(values)
-        };
-        self.builder.node("QuantizeLinear", &[&after, &ys, &yz], &name, vec![]);
-        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
-        Ok(meant)
-    }
-
-    /// A function of int8, the same for all channels: every entry of its table stays off the rounding boundaries, by more than the
-    /// runtimes' own forms of the curve differ.
-    fn curve(
-        &mut self,
-        layer: &Layer,
-        curve: Curve,
-        (rule, mut output): (Rule, Quantization),
-    ) -> Result<Op, ImportError> {
-        let input = self.tensor(layer.inputs[0])?;
-        let Quantization { scale, zero_point } = input.quantization;
-        let real = |q: i32| (q - i32::from(zero_point)) as f32 * scale;
-        let values: Vec<f32> = (-128..=127).map(|q| curve.at(real(q))).collect();
-        let placed = place_table_scale(output.scale, &values);
-        let (scale, moved) = placed.ok_or_else(|| {
-            let problem =
-                format!("no scale near {} keeps its table off the rounding boundaries", output.scale);
-            lattice(layer, problem, "activations of ordinary sizes")
-        })?;
-        output.scale = scale;
-        fits(layer, output)?;
-        let name = self.name(&layer.name);
-        let [xs, xz] = self.scalars(&format!("{name}/x"), input.quantization);
-        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
-        let [before, after] = ["x", "bent"].map(|n| self.name(&format!("{name}/{n}")));
-        self.builder.node("DequantizeLinear", &[&input.name, &xs, &xz], &before, vec![]);
-        float::curve(&mut self.builder, curve, &before, &after);
-        self.builder.node("QuantizeLinear", &[&after, &ys, &yz], &name, vec![]);
-        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
-        Ok(Op::Curve(curve))
-    }
-
-    fn product(
-        &mut self,
-        layer: &Layer,
-        (rule, mut output): (Rule, Quantization),
-    ) -> Result<Op, ImportError> {
-        let (a, b) = (self.tensor(layer.inputs[0])?, self.tensor(layer.inputs[1])?);
-        let placed = place_product_scale(a.quantization, b.quantization, output);
-        let (scale, moved) = placed.ok_or_else(|| {
-            let (a, b, y) = (a.quantization.scale, b.quantization.scale, output.scale);
-            let problem = format!("no output scale near {y} suits a product of steps of {a} and {b}");
-            lattice(layer, problem, "activations of ordinary sizes")
-        })?;
-        output.scale = scale;
-        fits(layer, output)?;
-        let name = self.name(&layer.name);
-        self.combine(&name, "Mul", [&a, &b], output);
-        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
-        Ok(Op::Product)
-    }
-
-    /// Two tensors dequantized, an operator, and its output `name` quantized.
-    fn combine(&mut self, name: &str, operator: &str, operands: [&Int8; 2], output: Quantization) {
-        let mut reals = Vec::new();
-        for (operand, x) in ["a", "b"].into_iter().zip(operands) {
-            let [s, z] = self.scalars(&format!("{name}/{operand}"), x.quantization);
-            let real = self.name(&format!("{name}/{operand}"));
-            reals.push(self.builder.node("DequantizeLinear", &[&x.name, &s, &z], &real, vec![]));
-        }
-        let [ys, yz] = self.scalars(&format!("{name}/y"), output);
-        let exact = if operator == "Add" { "sum" } else { "product" };
-        let real = self.name(&format!("{name}/{exact}"));
-        self.builder.node(operator, &[&reals[0], &reals[1]], &real, vec![]);
-        self.builder.node("QuantizeLinear", &[&real, &ys, &yz], name, vec![]);
-    }
-
-    /// Every operand in the output's steps: each a table that stays off the rounding boundaries.
-    fn concat(&mut self, layer: &Layer, (rule, mut output): (Rule, Quantization)) -> Result<Op, ImportError> {
-        let inputs: Vec<Int8> = layer.inputs.iter().map(|&t| self.tensor(t)).collect::<Result<_, _>>()?;
-        let reals =
-            |q: Quantization| (-128..=127).map(move |x| (x - i32::from(q.zero_point)) as f32 * q.scale);
-        let values: Vec<f32> = inputs.iter().flat_map(|input| reals(input.quantization)).collect();
-        let (scale, moved) = place_table_scale(output.scale, &values).ok_or_else(|| {
-            let problem =
-                format!("no scale near {} keeps its tables off the rounding boundaries", output.scale);
-            lattice(layer, problem, "operands of like ranges")
-        })?;
-        output.scale = scale;
-        let name = self.name(&layer.name);
-        let mut operands = Vec::new();
-        for (at, x) in inputs.iter().enumerate() {
-            let [xs, xz] = self.scalars(&format!("{name}/{at}/x"), x.quantization);
-            let [ys, yz] = self.scalars(&format!("{name}/{at}/y"), output);
-            let [real, rounded] = ["real", "rounded"].map(|n| self.name(&format!("{name}/{at}/{n}")));
-            self.builder.node("DequantizeLinear", &[&x.name, &xs, &xz], &real, vec![]);
-            operands.push(self.builder.node("QuantizeLinear", &[&real, &ys, &yz], &rounded, vec![]));
-        }
-        let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
-        self.builder.node("Concat", &operands, &name, vec![int("axis", 1)]);
-        self.finish(layer.output, &layer.kind, rule, Done { name, quantization: output, moved, dead: 0 });
-        Ok(Op::Concat)
-    }
-
-    fn max_pool(&mut self, layer: &Layer, pool: &Pool) -> Result<Op, ImportError> {
-        let input = self.tensor(layer.inputs[0])?;
-        let name = self.name(&layer.name);
-        self.builder.node("MaxPool", &[&input.name], &name, float::pool_attributes(pool));
-        self.keep(layer, name, input.quantization);
-        Ok(layer.op.clone())
-    }
-
-    fn upsample(&mut self, layer: &Layer, factors: [usize; 2]) -> Result<Op, ImportError> {
-        let input = self.tensor(layer.inputs[0])?;
-        let name = self.name(&layer.name);
-        let scales = self.name(&format!("{name}/scales"));
-        float::upsample_factors(&mut self.builder, &scales, factors);
-        self.builder.node("Resize", &[&input.name, "", &scales], &name, float::upsample_attributes());
-        self.keep(layer, name, input.quantization);
-        Ok(layer.op.clone())
-    }
-
-    /// A layer that moves values as they are.
-    fn keep(&mut self, layer: &Layer, name: String, quantization: Quantization) {
-        self.finish(layer.output, &layer.kind, Rule::Kept, Done { name, quantization, moved: 0.0, dead: 0 });
-    }
-
     /// The embedding in one row; a detector's maps as the real values that they stand for.
     fn outputs(&mut self, names: &[String]) -> Result<(), ImportError> {
         for (name, &output) in names.iter().zip(&self.graph.outputs) {
@@ -482,17 +242,6 @@ impl Walk<'_> {
         }
         Ok(())
     }
-}
-
-/// The slope nearest to `wanted` that keeps `negative` values times it off the rounding boundaries, and its relative move.
-fn place_slope(wanted: f32, negative: &[f32], scale: f32) -> Option<(f32, f64)> {
-    (0..20_000i32).find_map(|k| {
-        let moved = (k + 1) / 2 * if k % 2 == 1 { 1 } else { -1 };
-        let moved = moved as f64 * 1e-6;
-        let slope = (wanted as f64 * (1.0 + moved)) as f32;
-        let values: Vec<f32> = negative.iter().map(|v| v * slope).collect();
-        (table_margin(&values, scale) >= TABLE_MARGIN).then_some((slope, moved.abs()))
-    })
 }
 
 /// Checks that the steps of int8 end where the layer is cut, to half a step.

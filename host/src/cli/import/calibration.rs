@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 
 use super::shared;
 use crate::data::{self, ImageSet};
-use crate::photo::{Photo, detector_picture};
+use crate::photo::Photo;
 use crate::ui::Ui;
 
 /// Images that the embeddings are compared on, besides those that ranges are measured on.
@@ -51,10 +51,7 @@ impl Calibration {
         let mut set = ImageSet::open(asked.folder)?;
         asked.faces.hold_out(&mut set)?;
         let finder = asked.faces.finder(set.landmarks.clone())?;
-        let crop = |photo: &Photo| match task {
-            Task::Embedding => finder.crop(photo, info),
-            Task::Detection => Ok(detector_picture(photo, info.width, info.height)),
-        };
+        let picture = |photo: &Photo| finder.picture(photo, info, task);
         let mut indices: Vec<usize> =
             (0..set.images.len()).filter(|&i| !set.held_out.contains(&set.images[i])).collect();
         let protocol = set.images.len() - indices.len();
@@ -69,7 +66,7 @@ impl Calibration {
         while found.crops.len() < wanted && !rest.is_empty() {
             let missing = (wanted - found.crops.len()).max(LEAST_BATCH);
             let (batch, later) = rest.split_at(rest.len().min(missing));
-            let cropped = data::crops_by(&set, batch, crop, || bar.inc(1));
+            let cropped = data::crops_by(&set, batch, picture, || bar.inc(1));
             found.broken += cropped.left_out.len();
             first_reason = first_reason.or(cropped.left_out.into_iter().next().map(|l| l.why));
             // A folder whose first hundreds give nothing gives nothing.

@@ -37,7 +37,7 @@ fn terms(licence: Option<&str>, source: &str) -> String {
 /// How pixels become the input, and where landmarks lie in it.
 fn input(order: &str, mean: &[f32], std: &[f32], template: Option<&[[f32; 2]; 5]>) -> String {
     let place = |[x, y]: &[f32; 2]| format!("({x:.1}, {y:.1})");
-    let faces = template.map_or("framed pictures, no template".to_owned(), |points| {
+    let faces = template.map_or("no template".to_owned(), |points| {
         format!("landmarks brought to {}", points.iter().map(place).collect::<Vec<_>>().join(" "))
     });
     format!("  input: {order}, pixels in 0..1 less {mean:?}, divided by {std:?}; {faces}")

@@ -10,7 +10,7 @@ pub fn lines(estimates: &[Estimate]) -> Vec<String> {
     rows.extend(estimates.iter().map(row));
     let mut lines = vec![format!("\n{}", table(&rows).trim_end())];
     lines.push(format!(
-        "  with {} KB of flash and {} KB of RAM for the firmware and a gallery; one embedding, without camera, alignment and \
+        "  with {} KB of flash and {} KB of RAM for the firmware and a gallery; one run of the model, without camera, alignment and \
          search.\n  Instructions are counted on an emulated core; no chip was measured: cycles for an instruction are assumed",
         FIRMWARE_FLASH >> 10,
         FIRMWARE_RAM >> 10
