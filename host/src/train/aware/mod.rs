@@ -4,7 +4,9 @@
 //! them with whole steps of its weights; such sums are exact in f32 up to 2^24. [`requantize`] brings the sums to steps of the
 //! output, in the order of operations that the lattice is proved for. Each tensor's step is learnt, each output channel's step of a
 //! convolution's weights, and the weights, biases and slopes themselves; zero points and the input's step stay as calibration
-//! chose them. The model that comes out carries its steps, and `import` rounds it by them.
+//! chose them. Weights and biases are learnt as fractions of their ranges and steps as multiples of their first values, so that one
+//! learning rate suits layers whose batch normalisation is folded. The model that comes out carries its steps, and `import` rounds
+//! it by them.
 
 mod begin;
 mod conv;
@@ -64,6 +66,8 @@ struct Form {
     caps: Vec<f32>,
     /// Whose step each tensor has: its own, or that of the tensor whose values a layer moves as they are.
     owners: Vec<TensorId>,
+    /// The last layer that reads each tensor.
+    last_readers: Vec<usize>,
 }
 
 /// Values on their way to whole steps: `x` times `up`, below 0 times `down`.
@@ -76,16 +80,12 @@ struct Unrounded {
 impl Simulated {
     /// `graph` in steps of `ranges`.
     pub fn new(graph: &FloatGraph, ranges: &Ranges, device: &Device) -> Self {
-        let vector = |values: Vec<f32>| {
-            let shape = [values.len()];
-            Param::from_tensor(Tensor::<1>::from_data(TensorData::new(values, shape), device))
-        };
+        let vector = |values| Param::from_tensor(vector(values, device));
         let parts = |layer: &Layer| Parts {
             conv: match &layer.op {
                 Op::Conv(conv) => {
-                    let (scales, output) =
-                        (&ranges.weights[layer.output], ranges.tensors[layer.output].scale);
-                    Some(IntegerConv::new(conv, scales, output, device))
+                    let (scales, output) = (&ranges.weights[layer.output], ranges.tensors[layer.output]);
+                    Some(IntegerConv::new(conv, scales, output.scale, device))
                 }
                 _ => None,
             },
@@ -96,17 +96,20 @@ impl Simulated {
         };
         let mut caps = vec![f32::MAX; graph.tensors.len()];
         let mut owners: Vec<TensorId> = (0..graph.tensors.len()).collect();
-        for layer in &graph.layers {
+        let mut last_readers = vec![0; graph.tensors.len()];
+        for (at, layer) in graph.layers.iter().enumerate() {
+            layer.inputs.iter().for_each(|&read| last_readers[read] = at);
             if let Op::MaxPool(_) | Op::Upsample(_) = layer.op {
                 owners[layer.output] = owners[layer.inputs[0]];
             }
             let steps = ranges.tensors[layer.output];
             caps[layer.output] = cap(layer.clamp, steps).max(steps.scale);
         }
+        let (graph, tensors) = (graph.clone(), ranges.tensors.clone());
         Simulated {
             layers: graph.layers.iter().map(parts).collect(),
-            growth: vector(vec![0.0; graph.tensors.len()]),
-            form: Arc::new(Form { graph: graph.clone(), tensors: ranges.tensors.clone(), caps, owners }),
+            growth: vector(vec![0.0; tensors.len()]),
+            form: Arc::new(Form { graph, tensors, caps, owners, last_readers }),
         }
     }
 
@@ -148,7 +151,7 @@ impl Simulated {
 
     /// The embedding [b, 1, 1, d] in its steps, before these are rounded; and their size.
     fn unrounded(&self, pixels: Tensor<4>) -> (Unrounded, Tensor<1>) {
-        let Form { graph, tensors, owners, .. } = &*self.form;
+        let Form { graph, tensors, owners, last_readers, .. } = &*self.form;
         let steps = self.steps();
         let input = vector(vec![tensors[0].scale], &pixels.device());
         let step = |tensor: TensorId| match owners[tensor] {
@@ -160,7 +163,7 @@ impl Simulated {
         let pixels = pixels.permute([0, 2, 3, 1]);
         maps[0] = Some(requantize(pixels, planes.clone(), planes, ends(tensors[0])));
         let mut last = None;
-        for (layer, parts) in graph.layers.iter().zip(&self.layers) {
+        for (at, (layer, parts)) in graph.layers.iter().zip(&self.layers).enumerate() {
             if let Some((output, Unrounded { x, up, down })) = last.take() {
                 maps[output] = Some(requantize(x, up, down, ends(tensors[output])));
             }
@@ -170,6 +173,7 @@ impl Simulated {
                 (map, step(tensor))
             };
             last = Some((layer.output, self.layer(layer, parts, read, step(layer.output))));
+            layer.inputs.iter().filter(|&&read| last_readers[read] == at).for_each(|&read| maps[read] = None);
         }
         let (output, unrounded) = last.expect("a graph that was read has layers");
         (unrounded, step(output))
