@@ -50,8 +50,10 @@ pub enum Term {
     MaxPoolPixel,
     /// A tap of a max pool's window that lies inside the input.
     MaxPoolTap,
-    /// A value that repeated pixels are written with.
+    /// A value that repeated pixels are written with, their channels whole words.
     Upsampled,
+    /// The same where channels are no whole words.
+    UpsampledBytes,
     /// A pixel that is written as a repeated one.
     UpsampledPixel,
     /// A value that becomes one of some channels.
@@ -134,8 +136,9 @@ pub fn work(step: &Step<'_>, order: ChannelOrder) -> Vec<(Term, u64)> {
             ]
         }
         Op::Upsample => {
-            let pixels = values / step.output.shape.channels as u64;
-            vec![(Term::Step, 1), (Term::Upsampled, values), (Term::UpsampledPixel, pixels)]
+            let channels = step.output.shape.channels as u64;
+            let term = if channels.is_multiple_of(4) { Term::Upsampled } else { Term::UpsampledBytes };
+            vec![(Term::Step, 1), (term, values), (Term::UpsampledPixel, values / channels)]
         }
         Op::Place { .. } => {
             let moved = step.input.shape.bytes() as u64;

@@ -35,13 +35,16 @@ enum Engine {
     Plan(PlanYunet),
 }
 
+/// A plan over an arena of its own.
+type Looking = PlanDetector<Arc<[u8]>, Vec<u8>>;
+
 /// A plan for pictures of one size; threads take engines and give them back.
 #[derive(Debug)]
 struct PlanYunet {
     plan: Arc<[u8]>,
     width: u32,
     height: u32,
-    free: Mutex<Vec<PlanDetector<Arc<[u8]>, Vec<u8>>>>,
+    free: Mutex<Vec<Looking>>,
 }
 
 impl Detector {
@@ -75,7 +78,7 @@ impl Detector {
         let wrong = |why: String| PhotoError::Detector { path: path.into(), why };
         let plan: Arc<[u8]> = plan.into();
         let arena = Plan::parse(&plan).map_err(|e| wrong(e.to_string()))?.arena_bytes();
-        let first = PlanDetector::new(Arc::clone(&plan), vec![0; arena]).map_err(|e| wrong(e.to_string()))?;
+        let first = Looking::new(Arc::clone(&plan), vec![0; arena]).map_err(|e| wrong(e.to_string()))?;
         let (width, height) = (u32::from(first.info().width), u32::from(first.info().height));
         let engine = Engine::Plan(PlanYunet { plan, width, height, free: Mutex::new(vec![first]) });
         Ok(Detector { path: path.into(), engine })
@@ -160,7 +163,7 @@ impl PlanYunet {
             Some(engine) => engine,
             None => {
                 let arena = Plan::parse(&self.plan).map_err(|e| e.to_string())?.arena_bytes();
-                PlanDetector::new(Arc::clone(&self.plan), vec![0; arena]).map_err(|e| e.to_string())?
+                Looking::new(Arc::clone(&self.plan), vec![0; arena]).map_err(|e| e.to_string())?
             }
         };
         let padded = padded(picture, self.width, self.height);

@@ -54,6 +54,7 @@ fn main() -> Result<()> {
             100.0 * then[0],
             100.0 * then[1]
         );
+        println!("  farthest from its estimate: {}", farthest(&samples, of));
         errors.push(
             json!({ "machine": machine.name(), "operations": samples.len(), "in_use": now, "fitted": then }),
         );
@@ -80,6 +81,16 @@ fn misfit(samples: &[Sample], rate: impl Fn(Term) -> f64) -> [f64; 2] {
     };
     let errors: Vec<f64> = samples.iter().map(error).collect();
     [errors.iter().sum::<f64>() / errors.len() as f64, errors.iter().copied().fold(0.0, f64::max)]
+}
+
+/// The operation whose estimate is farthest off, by its terms.
+fn farthest(samples: &[Sample], rate: impl Fn(Term) -> f64) -> String {
+    let estimate = |s: &Sample| s.work.iter().map(|&(term, amount)| rate(term) * amount as f64).sum::<f64>();
+    let off = |s: &&Sample| (estimate(s) / s.instructions as f64 - 1.0).abs();
+    let worst = samples.iter().max_by(|a, b| off(a).total_cmp(&off(b)));
+    worst.map_or(String::new(), |s| {
+        format!("{} counted, {:.0} estimated, {:?}", s.instructions, estimate(s), s.work)
+    })
 }
 
 /// The lines of the table in [`RATES`].

@@ -82,7 +82,9 @@ pub fn plans() -> Vec<Vec<u8>> {
             );
         }
     }
-    for (rows, columns, channels) in [(16, 16, 8), (12, 8, 24), (8, 8, 64), (4, 12, 33), (20, 20, 16)] {
+    for (rows, columns, channels) in
+        [(16, 16, 8), (12, 8, 24), (8, 8, 64), (4, 12, 33), (12, 12, 10), (20, 20, 16)]
+    {
         for in_place in [true, false] {
             plans.push(
                 Chain::new([rows, columns], ChannelOrder::Rgb, 12)
