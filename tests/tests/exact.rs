@@ -8,6 +8,7 @@ use arcgate::onnx::build::{GraphBuilder, int, ints, value};
 use arcgate::onnx::identity::embedding_id;
 use arcgate::onnx::metadata::{Metadata, VERSION, hex};
 use arcgate::quantize::lattice::{self, Quantization, Steps};
+use arcgate::quantize::pairs;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -192,7 +193,7 @@ impl Net {
         let mut q = self.output();
         q.scale = a.q.scale.max(b.q.scale) * 1.3;
         if self.scales == Scales::Lattice {
-            q.scale = lattice::place_sum_scale(a.q, b.q, q).unwrap().0;
+            q.scale = pairs::place_sum_scale(a.q, b.q, q).unwrap().0;
         }
         let (left, right) = (self.dequantize(a), self.dequantize(b));
         let y = self.fresh("add");

@@ -6,6 +6,7 @@ use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, MapRecord, RECO
 use super::LowerError;
 use super::arena::Arena;
 use super::network::{Convolution, Layer, Network, Requantization, Work};
+use crate::quantize::lattice::Quantization;
 
 /// The bytes behind the operations, and where they begin in the plan.
 struct Sections {
@@ -57,11 +58,11 @@ pub fn emit(network: &Network, arena: &Arena) -> Result<Vec<u8>, LowerError> {
 /// The list of a detector's maps; 0 for an embedder.
 fn maps(network: &Network, arena: &Arena, sections: &mut Sections) -> Result<u32, LowerError> {
     let mut list = Vec::new();
-    for &(id, affine) in &network.maps {
+    for &(id, quantization) in &network.maps {
         let offset = u32::try_from(arena.tensors[id]);
         let offset = offset.map_err(|_| LowerError::TooLarge("its activations take more than 4 GiB"))?;
-        // Zero points of int8 tensors were checked by tract.
-        let map = MapRecord { offset, scale: affine.scale, zero_point: affine.zero as i8 };
+        let Quantization { scale, zero_point } = quantization;
+        let map = MapRecord { offset, scale, zero_point };
         list.extend(map.to_bytes());
     }
     if list.is_empty() { Ok(0) } else { sections.add(list) }

@@ -5,7 +5,7 @@ use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum};
 use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::{ModelInfo, Task};
 
-use super::value::Affine;
+use crate::quantize::lattice::Quantization;
 
 /// The number of an activation.
 pub type TensorId = usize;
@@ -22,7 +22,7 @@ pub struct Network {
     /// The layers in order; the last one's output is the embedding.
     pub layers: Vec<Layer>,
     /// A detector's maps with their quantization, for each stride cls, obj, bbox and kps.
-    pub maps: Vec<(TensorId, Affine)>,
+    pub maps: Vec<(TensorId, Quantization)>,
 }
 
 /// One layer.

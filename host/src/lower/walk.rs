@@ -22,6 +22,7 @@ use tract_onnx::tract_core::ops::source::TypedSource;
 use super::network::{Network, Slopes, TensorId, Work};
 use super::value::{Affine, Map, Source, Value, View};
 use super::{LowerError, slope};
+use crate::quantize::lattice::Quantization;
 
 /// Lowers a decluttered graph.
 pub fn walk(model: &TypedModel, info: &ModelInfo, task: Task) -> Result<Network, LowerError> {
@@ -434,7 +435,9 @@ impl Walk<'_> {
                 let why = format!("map {at} has another shape than its stride asks for");
                 return Err(self.refuse(node, why, "cls, obj, bbox and kps for the strides 8, 16 and 32"));
             }
-            self.network.maps.push((id, affine));
+            let zero_point = i8::try_from(affine.zero)
+                .map_err(|_| self.refuse(node, "an output's zero point is outside int8", accepted))?;
+            self.network.maps.push((id, Quantization { scale: affine.scale, zero_point }));
         }
         self.network.fold_clamps();
         Ok(self.network)

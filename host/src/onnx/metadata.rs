@@ -3,10 +3,11 @@
 use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task, Threshold};
 use serde::{Deserialize, Serialize};
-use tract_onnx::pb::{ModelProto, StringStringEntryProto};
+use tract_onnx::pb::ModelProto;
 
 use super::identity::embedding_id;
 use super::origin::{self, OriginError};
+use super::property::{property, set_property};
 use super::thresholds::ThresholdTable;
 
 /// The `metadata_props` key that holds [`Metadata`] as JSON.
@@ -105,17 +106,6 @@ impl FloatInput {
     pub fn store(&self, model: &mut ModelProto) {
         set_property(model, FLOAT_INPUT_KEY, to_json(self));
     }
-}
-
-/// What `model` carries under `key`.
-pub(crate) fn property<'m>(model: &'m ModelProto, key: &str) -> Option<&'m str> {
-    model.metadata_props.iter().find(|p| p.key == key).map(|p| p.value.as_str())
-}
-
-/// Writes `value` under `key`, in the place of an earlier one.
-pub(crate) fn set_property(model: &mut ModelProto, key: &str, value: String) {
-    model.metadata_props.retain(|p| p.key != key);
-    model.metadata_props.push(StringStringEntryProto { key: key.into(), value });
 }
 
 fn to_json(value: &impl Serialize) -> String {

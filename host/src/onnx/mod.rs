@@ -6,5 +6,6 @@ pub mod float;
 pub mod identity;
 pub mod metadata;
 pub mod origin;
+pub(crate) mod property;
 pub mod tensor;
 pub mod thresholds;

@@ -6,7 +6,7 @@
 
 use tract_onnx::pb::ModelProto;
 
-use super::metadata::{property, set_property};
+use super::property::{property, set_property};
 
 /// The property of a float ONNX that holds its licence: a well-known name, an SPDX expression or a URL.
 pub const LICENCE_KEY: &str = "model_license";

@@ -9,7 +9,7 @@ use image::RgbImage;
 use image::imageops::{self, FilterType};
 use nalgebra::Point2;
 
-use super::yunet::FloatYunet;
+use super::yunet::{FloatYunet, MOST_FACES};
 use super::{Photo, PhotoError};
 use crate::lower;
 use crate::onnx::file;
@@ -18,9 +18,6 @@ use crate::onnx::metadata::{Metadata, MetadataError};
 /// The longer side that a photograph is scaled down to before a float detector sees it, in pixels, in the order in which they
 /// are tried until a face is found: the usual distance, small faces in a crowd, a face that fills the picture.
 pub const BOUNDS: [u32; 3] = [640, 1280, 320];
-
-/// The most faces in one picture.
-pub const MOST_FACES: usize = 128;
 
 /// Finds faces. Usable from many threads at once.
 #[derive(Debug)]

@@ -11,8 +11,10 @@ use image::RgbImage;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
-use super::detector::MOST_FACES;
 use crate::onnx::float::map_names;
+
+/// The most faces in one picture.
+pub const MOST_FACES: usize = 128;
 
 /// Prepared sizes that are kept; photographs of one camera need one or two.
 const MOST_SIZES: usize = 16;

@@ -4,13 +4,11 @@
 //! reciprocal, or (one scale for all channels) rounds the exact product half to even, onnxruntime multiplies by an f32
 //! that it divides, a core has one rounding high multiply. All of them are monotone step functions of the accumulator
 //! with at most 255 steps between the clamps, so they are equal everywhere if they are equal on both sides of each step.
-//! [`place_weight_scale`] moves a weight scale until that holds, [`place_sum_scale`] does the same for a residual
-//! add over all 65,536 pairs, [`place_table_scale`] keeps every entry of a lookup table away from rounding boundaries.
+//! [`place_weight_scale`] moves a weight scale until that holds, [`super::pairs`] does the same for sums and products over all
+//! 65,536 pairs, [`place_table_scale`] keeps every entry of a lookup table away from rounding boundaries.
 //! The importer places, the compiler proves again with [`weight_scale`] and [`sum`] from the ONNX alone.
 
 use arcgate_firmware::engine::kernels::requant::{HighMul, MAX_SHIFT};
-
-use super::fused;
 
 /// The smallest requantization scale that is placed; smaller ones are raised to it (dead channels).
 pub const LEAST_SCALE: f64 = 1.0 / 32768.0;
@@ -25,7 +23,7 @@ pub const SUM_BITS: u32 = 20;
 pub const TABLE_MARGIN: f64 = 1e-4;
 
 /// Tries before a placement gives up.
-const TRIES: i64 = 20_000;
+pub(super) const TRIES: i64 = 20_000;
 
 /// The output steps that a layer can reach before its zero point is added: one beyond each end of int8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +174,7 @@ pub fn place_weight_scale(wanted: f64, input: f32, output: f32, steps: Steps) ->
 }
 
 /// 0, 1, -1, 2, -2, ...
-fn zigzag(k: i64) -> i64 {
+pub(super) fn zigzag(k: i64) -> i64 {
     (k + 1) / 2 * if k % 2 == 1 { 1 } else { -1 }
 }
 
@@ -224,22 +222,6 @@ pub fn sum(a: Quantization, b: Quantization, output: Quantization) -> Option<Sum
     agree.then_some(SumMultipliers { a: ma, b: mb })
 }
 
-/// The output scale nearest to `output.scale` for which [`sum`] holds, also where onnxruntime fuses it, with its multipliers and
-/// relative move.
-pub fn place_sum_scale(
-    a: Quantization,
-    b: Quantization,
-    output: Quantization,
-) -> Option<(f32, SumMultipliers, f64)> {
-    (0..TRIES).find_map(|k| {
-        let moved = zigzag(k) as f64 * 1e-6;
-        let scale = (output.scale as f64 * (1.0 + moved)) as f32;
-        let output = Quantization { scale, ..output };
-        let multipliers = sum(a, b, output).filter(|&m| fused::sum_agrees(a, b, output, m))?;
-        Some((scale, multipliers, moved.abs()))
-    })
-}
-
 /// Proves that tract, onnxruntime and one high multiply of a product agree on all pairs of operands.
 pub fn product(a: Quantization, b: Quantization, output: Quantization) -> Option<HighMul> {
     let scale = f64::from(a.scale) * f64::from(b.scale) / f64::from(output.scale);
@@ -259,17 +241,6 @@ pub fn product(a: Quantization, b: Quantization, output: Quantization) -> Option
         })
     });
     agree.then_some(high)
-}
-
-/// The output scale nearest to `output.scale` for which [`product`] holds, also where onnxruntime fuses it, with its relative move.
-pub fn place_product_scale(a: Quantization, b: Quantization, output: Quantization) -> Option<(f32, f64)> {
-    (0..TRIES).find_map(|k| {
-        let moved = zigzag(k) as f64 * 1e-6;
-        let scale = (output.scale as f64 * (1.0 + moved)) as f32;
-        let output = Quantization { scale, ..output };
-        product(a, b, output).filter(|&high| fused::product_agrees(a, b, output, high))?;
-        Some((scale, moved.abs()))
-    })
 }
 
 /// The least distance, in steps, of `values / scale` from a rounding boundary.
@@ -338,46 +309,6 @@ mod tests {
             weight_scale(rng.random_range(1e-4..2e-4) * y / x, x, y, steps).is_some()
         });
         assert!(on.count() < 100, "the proof accepts nearly everything, so it proves nothing");
-    }
-
-    #[test]
-    fn sums_are_placed_within_a_few_moves() {
-        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
-        for _ in 0..5 {
-            let mut q = || Quantization {
-                scale: rng.random_range(0.01..0.08),
-                zero_point: rng.random_range(-128..20),
-            };
-            let (a, b, mut y) = (q(), q(), q());
-            y.scale = a.scale.max(b.scale) * 1.3;
-            let (scale, multipliers, moved) = place_sum_scale(a, b, y).expect("placed");
-            assert!(moved < 1e-3);
-            assert_eq!(sum(a, b, Quantization { scale, ..y }), Some(multipliers));
-        }
-    }
-
-    #[test]
-    fn products_are_placed_within_some_moves() {
-        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(4);
-        for k in 0..6 {
-            let mut q = |lo| Quantization {
-                scale: rng.random_range(0.01..0.08),
-                zero_point: rng.random_range(lo..20),
-            };
-            // Half of them as a gate, between 0 and 1.
-            let gate = Quantization { scale: 1.0 / 255.0, zero_point: -128 };
-            let (a, b, mut y) = (q(-128), if k % 2 == 0 { gate } else { q(-20) }, q(-128));
-            y.scale = a.scale * b.scale * if k % 2 == 0 { 200.0 } else { 70.0 };
-            let (scale, moved) = place_product_scale(a, b, y).expect("placed");
-            assert!(moved < 1e-3, "{moved}");
-            assert!(product(a, b, Quantization { scale, ..y }).is_some());
-        }
-        let wide = Quantization { scale: 1.0, zero_point: 0 };
-        assert_eq!(
-            product(wide, wide, Quantization { scale: 1e-3, zero_point: 0 }),
-            None,
-            "a factor of 1,000"
-        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tract_onnx::pb::ModelProto;
 use super::ImportError;
 use super::lattice::Quantization;
 use crate::onnx::float::{FloatGraph, Op};
-use crate::onnx::metadata::{property, set_property};
+use crate::onnx::property::{property, set_property};
 
 /// The `metadata_props` key that holds a [`Record`] as JSON.
 pub const RANGES_KEY: &str = "arcgate-ranges";

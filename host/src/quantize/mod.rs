@@ -2,7 +2,7 @@
 //!
 //! [`import`] reads the float graph and runs it through tract on calibration crops; brings the channels of each tensor to like
 //! ranges; walks the graph in order, with what int8 has made of the crops so far beside what they are in float: it chooses
-//! each tensor's range by the error it causes, places its scale where all runtimes agree (see [`lattice`]) and rounds weights
+//! each tensor's range by the error it causes, places its scale where all runtimes agree (see [`lattice`] and [`pairs`]) and rounds weights
 //! so that they make up for one another's errors; and measures what all that did to the embeddings on crops that were held
 //! back.
 
@@ -10,11 +10,11 @@ mod blame;
 mod calibrate;
 mod conv;
 mod equalize;
-mod fused;
 mod input;
 pub mod lattice;
 mod learnt;
 mod measure;
+pub mod pairs;
 mod range;
 mod rounding;
 mod twin;

@@ -1,8 +1,7 @@
 //! Functions of one value or of two: sums, products, slopes and curves between DequantizeLinear and QuantizeLinear.
 
-use super::super::lattice::{
-    Quantization, TABLE_MARGIN, place_product_scale, place_sum_scale, place_table_scale, table_margin,
-};
+use super::super::lattice::{Quantization, TABLE_MARGIN, place_table_scale, table_margin};
+use super::super::pairs::{place_product_scale, place_sum_scale};
 use super::super::range::Rule;
 use super::{Done, ImportError, Int8, Walk, fits, lattice};
 use crate::onnx::build;

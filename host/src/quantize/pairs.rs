@@ -1,20 +1,43 @@
-//! What onnxruntime makes of a sum or a product when it fuses the dequantized operands, the operator and its QuantizeLinear into one
-//! kernel of its own, on the processors that it has such kernels for.
+//! Scales of sums and products, placed where every runtime's rule is one on all pairs of operands: those that
+//! [`lattice`](super::lattice) proves, and onnxruntime's when it fuses the dequantized operands, the operator and its QuantizeLinear
+//! into one kernel of its own.
 //!
-//! Each rounds intermediate values of its own, and differs from the operators one by one where a pair of operands lies on a rounding
-//! boundary, in one of some ten million values. The scales that [`super::lattice`] places have no such pair.
+//! A fused kernel, on the processors that have one, rounds intermediate values in its own way and differs from the operators one by
+//! one where a pair lies on a rounding boundary: one value in some ten million.
 
 use arcgate_firmware::engine::kernels::requant::HighMul;
 
-use super::lattice::{Quantization, SUM_BITS, SumMultipliers};
+use super::lattice::{Quantization, SUM_BITS, SumMultipliers, TRIES, product, sum, zigzag};
 
-/// Whether every fused sum of `a` and `b` in the steps of `output` equals the integer one with `multipliers` on all pairs.
-pub(super) fn sum_agrees(
+/// The output scale nearest to `output.scale` for which [`sum`] holds, also where onnxruntime fuses it, with its multipliers and
+/// relative move.
+pub fn place_sum_scale(
     a: Quantization,
     b: Quantization,
     output: Quantization,
-    multipliers: SumMultipliers,
-) -> bool {
+) -> Option<(f32, SumMultipliers, f64)> {
+    (0..TRIES).find_map(|k| {
+        let moved = zigzag(k) as f64 * 1e-6;
+        let scale = (output.scale as f64 * (1.0 + moved)) as f32;
+        let output = Quantization { scale, ..output };
+        let multipliers = sum(a, b, output).filter(|&m| sum_agrees(a, b, output, m))?;
+        Some((scale, multipliers, moved.abs()))
+    })
+}
+
+/// The output scale nearest to `output.scale` for which [`product`] holds, also where onnxruntime fuses it, with its relative move.
+pub fn place_product_scale(a: Quantization, b: Quantization, output: Quantization) -> Option<(f32, f64)> {
+    (0..TRIES).find_map(|k| {
+        let moved = zigzag(k) as f64 * 1e-6;
+        let scale = (output.scale as f64 * (1.0 + moved)) as f32;
+        let output = Quantization { scale, ..output };
+        product(a, b, output).filter(|&high| product_agrees(a, b, output, high))?;
+        Some((scale, moved.abs()))
+    })
+}
+
+/// Whether every fused sum of `a` and `b` in the steps of `output` equals the integer one with `multipliers` on all pairs.
+fn sum_agrees(a: Quantization, b: Quantization, output: Quantization, multipliers: SumMultipliers) -> bool {
     let (ratio_a, ratio_b) = (a.scale / output.scale, b.scale / output.scale);
     let [zero_a, zero_b, zero] = [a, b, output].map(|q| f32::from(q.zero_point));
     let fixed = zero - (ratio_a * zero_a + ratio_b * zero_b);
@@ -67,7 +90,7 @@ impl Vector {
 }
 
 /// Whether the fused product of `a` and `b` in the steps of `output` equals the integer one with `scale` on all pairs.
-pub(super) fn product_agrees(a: Quantization, b: Quantization, output: Quantization, scale: HighMul) -> bool {
+fn product_agrees(a: Quantization, b: Quantization, output: Quantization, scale: HighMul) -> bool {
     let ratio = a.scale * b.scale / output.scale;
     let zero = output.zero_point;
     let clamp = |step: i32| step.clamp(-128, 127);
@@ -85,7 +108,6 @@ pub(super) fn product_agrees(a: Quantization, b: Quantization, output: Quantizat
 mod tests {
     use rand::{RngExt, SeedableRng};
 
-    use super::super::lattice::{place_product_scale, place_sum_scale, product, sum};
     use super::*;
 
     /// Operands and an output of a residual sum, or of a gated product, at random.
@@ -130,5 +152,45 @@ mod tests {
             let y = Quantization { scale, ..y };
             assert!(product_agrees(a, b, y, product(a, b, y).expect("proven")));
         }
+    }
+
+    #[test]
+    fn sums_are_placed_within_a_few_moves() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        for _ in 0..5 {
+            let mut q = || Quantization {
+                scale: rng.random_range(0.01..0.08),
+                zero_point: rng.random_range(-128..20),
+            };
+            let (a, b, mut y) = (q(), q(), q());
+            y.scale = a.scale.max(b.scale) * 1.3;
+            let (scale, multipliers, moved) = place_sum_scale(a, b, y).expect("placed");
+            assert!(moved < 1e-3);
+            assert_eq!(sum(a, b, Quantization { scale, ..y }), Some(multipliers));
+        }
+    }
+
+    #[test]
+    fn products_are_placed_within_some_moves() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(4);
+        for k in 0..6 {
+            let mut q = |lo| Quantization {
+                scale: rng.random_range(0.01..0.08),
+                zero_point: rng.random_range(lo..20),
+            };
+            // Half of them as a gate, between 0 and 1.
+            let gate = Quantization { scale: 1.0 / 255.0, zero_point: -128 };
+            let (a, b, mut y) = (q(-128), if k % 2 == 0 { gate } else { q(-20) }, q(-128));
+            y.scale = a.scale * b.scale * if k % 2 == 0 { 200.0 } else { 70.0 };
+            let (scale, moved) = place_product_scale(a, b, y).expect("placed");
+            assert!(moved < 1e-3, "{moved}");
+            assert!(product(a, b, Quantization { scale, ..y }).is_some());
+        }
+        let wide = Quantization { scale: 1.0, zero_point: 0 };
+        assert_eq!(
+            product(wide, wide, Quantization { scale: 1e-3, zero_point: 0 }),
+            None,
+            "a factor of 1,000"
+        );
     }
 }
