@@ -19,7 +19,7 @@ const GREATEST: f64 = 16.0;
 
 /// How much of the range a channel is made to fill by what calibration saw of it: many channels that just fit all have something
 /// to lose on a picture that is unlike those.
-const FILLED: f64 = 0.7;
+const FILLED: f64 = 0.8;
 
 /// Least reach that an output is taken to have, in parts of the layer's: what hardly says anything has no error that counts.
 const LEAST_REACH: f64 = 0.1;
