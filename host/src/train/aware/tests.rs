@@ -182,7 +182,7 @@ fn tuning(folder: &Path, teacher: &ModelProto) -> (Recipe, Options) {
     recipe.train.optimizer = Rule::Adamw;
     recipe.train.rate = 2e-3;
     recipe.train.weight_decay = 0.0;
-    recipe.train.images = 400;
+    recipe.train.images = 1600;
     let checkpoint = Some(folder.join("tiny.checkpoint"));
     (recipe, Options { init: Some(path), checkpoint, ..Default::default() })
 }
