@@ -1,6 +1,6 @@
 //! A detector's plan: a picture to faces.
 
-use super::engine::run;
+use super::engine::{admit, run_all};
 use super::{Header, OutputMap, Plan, PlanError};
 use crate::detect::{self, DetectError, Face, Map, Settings, Values};
 use crate::engine::kernels::as_i8;
@@ -51,12 +51,7 @@ impl<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>> PlanDetector<B, A> {
     /// # Errors
     /// When the plan is no valid one or an embedder's, or the arena has fewer than [`Plan::arena_bytes`] bytes.
     pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
-        let header = Plan::parse(bytes.as_ref())?.header;
-        header.expect(Task::Detection)?;
-        let (needed, found) = (header.arena_bytes, arena.as_mut().len());
-        if found < needed {
-            return Err(PlanError::Arena { needed, found });
-        }
+        let header = admit(bytes.as_ref(), arena.as_mut(), Task::Detection)?;
         Ok(PlanDetector { bytes, arena, header })
     }
 
@@ -103,17 +98,12 @@ impl<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>> PlanDetector<B, A> {
     }
 
     fn look(&mut self, picture: &[u8]) -> Result<(), LookError> {
-        let info = &self.header.info;
-        let (expected, found) = (info.crop_bytes(), picture.len());
+        let (expected, found) = (self.header.info.crop_bytes(), picture.len());
         if found != expected {
             return Err(LookError::PictureLength { expected, found });
         }
         let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
-        let arena = self.arena.as_mut();
-        for step in plan.steps() {
-            let step = step.map_err(|_| LookError::Changed)?;
-            run(&step, info, picture, arena).ok_or(LookError::Changed)?;
-        }
+        run_all(&plan, picture, self.arena.as_mut(), |_| ()).ok_or(LookError::Changed)?;
         Ok(())
     }
 }

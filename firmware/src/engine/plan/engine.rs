@@ -1,5 +1,7 @@
 //! The interpreter.
 
+use core::ops::Range;
+
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError};
 use crate::engine::kernels::{as_i8, as_i8_mut, scalar};
@@ -17,14 +19,9 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
     /// Validates the plan and takes the arena that it will run in.
     ///
     /// # Errors
-    /// When the plan is no valid one, or the arena has fewer than [`Plan::arena_bytes`] bytes.
+    /// When the plan is no valid one or a detector's, or the arena has fewer than [`Plan::arena_bytes`] bytes.
     pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
-        let header = Plan::parse(bytes.as_ref())?.header;
-        header.expect(Task::Embedding)?;
-        let (needed, found) = (header.arena_bytes, arena.as_mut().len());
-        if found < needed {
-            return Err(PlanError::Arena { needed, found });
-        }
+        let header = admit(bytes.as_ref(), arena.as_mut(), Task::Embedding)?;
         Ok(PlanEngine { bytes, arena, header })
     }
 
@@ -46,7 +43,7 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
         &mut self,
         crop: &[u8],
         out: &mut [i8],
-        mut after: impl FnMut(usize),
+        after: impl FnMut(usize),
     ) -> Result<(), EmbedError> {
         let info = &self.header.info;
         let (expected, found) = (info.crop_bytes(), crop.len());
@@ -59,15 +56,8 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
         }
         let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
         let arena = self.arena.as_mut();
-        let mut embedding = None;
-        for (index, step) in plan.steps().enumerate() {
-            // Every step was read once before; it fails only if `bytes` changed since.
-            let step = step.map_err(|_| EmbedError::Runtime)?;
-            run(&step, info, crop, arena).ok_or(EmbedError::Runtime)?;
-            embedding = arena.get(step.output.range());
-            after(index);
-        }
-        match embedding {
+        let last = run_all(&plan, crop, arena, after).ok_or(EmbedError::Runtime)?;
+        match arena.get(last) {
             Some(embedding) if embedding.len() == out.len() => {
                 out.copy_from_slice(as_i8(embedding));
                 Ok(())
@@ -87,8 +77,37 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
     }
 }
 
+/// The header of a plan for `task` that can run in `arena`.
+pub(super) fn admit(bytes: &[u8], arena: &[u8], task: Task) -> Result<Header, PlanError> {
+    let header = Plan::parse(bytes)?.header;
+    header.expect(task)?;
+    let (needed, found) = (header.arena_bytes, arena.len());
+    if found < needed {
+        return Err(PlanError::Arena { needed, found });
+    }
+    Ok(header)
+}
+
+/// Runs every operation, calls `after` with the index of each, and gives the place of the last one's output. `None` if the plan's
+/// bytes changed since they were validated.
+pub(super) fn run_all(
+    plan: &Plan<'_>,
+    crop: &[u8],
+    arena: &mut [u8],
+    mut after: impl FnMut(usize),
+) -> Option<Range<usize>> {
+    let mut last = None;
+    for (index, step) in plan.steps().enumerate() {
+        let step = step.ok()?;
+        run(&step, plan.info(), crop, arena)?;
+        last = Some(step.output.range());
+        after(index);
+    }
+    last
+}
+
 /// Runs one step; `None` if a tensor lies outside the arena or overlaps another, which validation excludes.
-pub(super) fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Option<()> {
+fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Option<()> {
     let (input, output) = (step.input.range(), step.output.range());
     match step.op {
         Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),
