@@ -65,7 +65,8 @@ validate_every = 400
     // Ranges come with the file: nothing is calibrated, and the int8 model is as near to float as the training said it was.
     let imported = run(at, "import @/tuned.onnx --calibrate @/people --json -q -o @/int8.onnx").done().json();
     assert_eq!((&imported["ranges"], imported["calibration_images"].as_u64()), (&json!("learnt"), Some(0)));
-    let plain = run(at, &format!("import {init} --calibrate @/people --json -q -o @/plain.onnx")).done().json();
+    let plain =
+        run(at, &format!("import {init} --calibrate @/people --json -q -o @/plain.onnx")).done().json();
     assert_eq!(plain["ranges"], json!("calibrated"));
 
     let eval = |model: &str| {

@@ -36,10 +36,6 @@ pub struct DistillConfig {
     /// What `1 - cos` is multiplied with, so that it pulls about as hard as a loss over scaled logits does.
     #[serde(default = "sixteen")]
     pub scale: f64,
-    /// By which power of its own `1 - cos` a crop weighs in the mean, in the manner of the focal loss (Lin et al. 2017): at 0 all
-    /// weigh the same, above it those that are furthest off weigh most.
-    #[serde(default)]
-    pub focus: f64,
     /// Whether the teacher sees each crop as varied as the student does. If not, it sees each image once, as it is and before the
     /// training begins, and its word stands for all that becomes of the image: a fraction of the time. For folders.
     #[serde(default = "yes")]
@@ -208,9 +204,6 @@ pub(super) fn projection(teacher: &Teacher, recipe: &Recipe, device: &Device) ->
     (shape[0] != shape[1]).then(|| net::normal(shape, (shape[0] as f32).sqrt().recip(), &mut dice, device))
 }
 
-/// Below this `1 - cos` is what rounding leaves of 0.
-const NEAR: f32 = 1e-6;
-
 /// The key that sets the matrix's random numbers apart.
 const PROJECTION: u64 = 14;
 
@@ -231,29 +224,14 @@ impl<N: Module> Model<N> {
 impl DistillConfig {
     /// What is learnt: `loss`, which is not taken at all where the teacher's weight is 1, mixed with `cosines` to the teacher.
     pub(super) fn mix(&self, cosines: Tensor<2>, loss: impl FnOnce() -> Tensor<1>) -> Tensor<1> {
-        let off = cosines.neg().add_scalar(1.0);
-        let pull = self.focused(off).mean().mul_scalar(self.weight * self.scale);
+        let pull = cosines.mean().neg().add_scalar(1.0).mul_scalar(self.weight * self.scale);
         if self.weight == 1.0 { pull } else { loss().mul_scalar(1.0 - self.weight) + pull }
-    }
-
-    /// `off` [b, 1], each times its weight; the weights' mean is 1, and nothing is learnt through them.
-    fn focused(&self, off: Tensor<2>) -> Tensor<2> {
-        if self.focus == 0.0 {
-            return off;
-        }
-        let weights = off.clone().detach().clamp_min(NEAR).powf_scalar(self.focus);
-        let mean = weights.clone().mean_dim(0);
-        off * (weights / mean)
     }
 
     /// What is wrong with the values, and what would be accepted.
     pub(super) fn check(&self) -> Result<(), String> {
-        let values = [
-            ("weight", self.weight, 0.0, 1.0),
-            ("scale", self.scale, 1e-3, 1e3),
-            ("focus", self.focus, 0.0, 4.0),
-        ];
-        for (name, value, low, high) in values {
+        for (name, value, low, high) in [("weight", self.weight, 0.0, 1.0), ("scale", self.scale, 1e-3, 1e3)]
+        {
             if !(low..=high).contains(&value) {
                 return Err(format!("distill.{name} = {value}\n  accepted: {low} to {high}"));
             }
