@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arcgate::engine::{Kind, Model};
-use arcgate::lower::{self, LowerError, Summary};
+use arcgate::lower::{self, LowerError, Memory, Summary};
 use arcgate::onnx::build::{GraphBuilder, int, ints, value};
 use arcgate::onnx::identity::embedding_id;
 use arcgate::onnx::metadata::{Metadata, VERSION, hex};
@@ -256,6 +256,31 @@ impl Net {
 
 const EMBEDDING: Quantization = Quantization { scale: 0.05, zero_point: 0 };
 
+/// That the arena is near its bound, and that what fits into less computes the same.
+fn assert_exact_in_bands(name: &str, model: &ModelProto, memory: &Memory, crops: &[Vec<u8>]) {
+    let near =
+        |memory: &Memory| assert!(20 * memory.arena_bytes <= 21 * memory.live_bytes, "{name}: {memory:?}");
+    near(memory);
+    for percent in [90, 70, 50, 10] {
+        let asked = memory.arena_bytes * percent / 100;
+        match lower::lower_within(model, asked) {
+            Ok(lowered) => {
+                near(&lowered.memory);
+                assert!(lowered.memory.arena_bytes <= asked && lowered.memory.bands.is_some(), "{name}");
+                lower::prove(model, &lowered.plan, crops)
+                    .unwrap_or_else(|e| panic!("{name}, {asked} bytes: {e}"));
+            }
+            Err(LowerError::Ram { asked: a, least, plain }) => {
+                assert!(
+                    a == asked && least > asked && plain == memory.arena_bytes && least <= plain,
+                    "{name}"
+                );
+            }
+            Err(other) => panic!("{name}, {asked} bytes: {other}"),
+        }
+    }
+}
+
 /// Lowers, runs both engines on synthetic crops, and returns what the plan holds.
 fn assert_exact(name: &str, model: &ModelProto) -> Summary {
     let lowered = lower::lower_named(model).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -272,6 +297,7 @@ fn assert_exact(name: &str, model: &ModelProto) -> Summary {
         seen.insert(out);
     }
     assert!(seen.len() > 12, "{name}: {} different embeddings", seen.len());
+    assert_exact_in_bands(name, model, &lowered.memory, &crops);
     Summary::of(&lowered.plan, Some(&lowered.names)).unwrap()
 }
 
@@ -399,6 +425,29 @@ fn an_embedding_with_a_zero_point_is_refused() {
     let x = net.conv_to(&x, Geometry::square(16, 1, 1), Quantization { scale: 0.05, zero_point: 4 });
     let error = lower::lower(&net.finish(&x)).unwrap_err().to_string();
     assert!(error.contains("zero point 4") && error.contains("accepted: zero point 0"), "{error}");
+}
+
+#[test]
+fn a_first_stage_in_bands_takes_less_and_computes_the_same() {
+    let path = arcgate_tests::data::workspace().join("models/synth-s/synth-s.onnx");
+    let model = arcgate::onnx::file::read(&path).unwrap();
+    let plain = lower::lower_named(&model).unwrap();
+    let asked = plain.memory.arena_bytes * 9 / 10;
+    let bands = lower::lower_within(&model, asked).unwrap();
+    println!("{:?}, in bands {:?}", plain.memory, bands.memory);
+    assert_eq!((plain.memory.bands, plain.memory.plain_bytes), (None, plain.memory.arena_bytes));
+    assert!(bands.memory.arena_bytes <= asked && bands.memory.bands.is_some_and(|bands| bands.count > 1));
+    // Bands share their weights: only records are added.
+    assert!(bands.plan.len() < plain.plan.len() + 64 * (bands.names.len() - plain.names.len()) + 16);
+    let crops = lower::synthetic_crops(Model::from_onnx(&path, model.clone()).unwrap().info(), 24);
+    lower::prove(&model, &bands.plan, &crops).unwrap();
+    match lower::lower_within(&model, 1000) {
+        Err(LowerError::Ram { asked: 1000, least, .. }) => {
+            let least = lower::lower_within(&model, least).unwrap().memory.arena_bytes;
+            assert!(least < asked, "{least}");
+        }
+        other => panic!("{:?}", other.map(|lowered| lowered.memory)),
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{inspect, shared};
 use crate::data::{self, ImageSet};
 use crate::disk;
-use crate::lower::{self, Summary};
+use crate::lower::{self, Bands, Memory, Summary};
 use crate::onnx::file;
 use crate::photo::Photo;
 use crate::ui::{Ui, thousands};
@@ -35,6 +35,20 @@ pub struct Args {
     /// How many synthetic crops (noise, gradients, stripes) the proof runs on besides.
     #[arg(long, default_value_t = 32)]
     crops: usize,
+    /// The most RAM that activations may take, in bytes or with a K or M behind (1024 and 1024 K). Where the plain order of
+    /// layers takes more, the first ones run in bands of rows: the same embedding for more work.
+    #[arg(long, value_name = "BYTES", value_parser = ram)]
+    ram: Option<usize>,
+}
+
+/// "49152", "48K" or "1M" in bytes.
+fn ram(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1 << 10),
+        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit));
+    bytes.ok_or_else(|| "a number of bytes, like 49152, 48K or 1M".into())
 }
 
 /// Runs the command.
@@ -46,7 +60,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("plan"));
     shared::keep(&output, [&args.model])?;
     let model = file::read(&args.model)?;
-    let lowered = lower::lower_named(&model).with_context(|| format!("in {}", args.model.display()))?;
+    let lowered = lower::lower_within(&model, args.ram.unwrap_or(usize::MAX))
+        .with_context(|| format!("in {}", args.model.display()))?;
     let summary = Summary::of(&lowered.plan, Some(&lowered.names))?;
     let info = arcgate_firmware::engine::plan::Plan::parse(&lowered.plan)?.info().clone();
 
@@ -68,6 +83,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     }
     ui.say(inspect::headline(&output, &info, &summary));
     ui.say(inspect::sizes(&summary));
+    ui.say(memory_line(&lowered.memory));
     ui.say(format!(
         "  proof: tract == plan on {} images and {} synthetic crops, {} bytes equal ({:.1} s)",
         thousands(images as u64),
@@ -82,6 +98,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         "plan": output,
         "flash_bytes": summary.flash_bytes,
         "arena_bytes": summary.arena_bytes,
+        "memory": lowered.memory,
         "macs": summary.macs,
         "layers": summary.layers.len(),
         "off_lattice_layers": summary.off_lattice_layers,
@@ -90,6 +107,22 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         "tract_equals_plan": true,
     }));
     Ok(ExitCode::SUCCESS)
+}
+
+/// How near the arena is to what must live at once, and the bands, if there are any.
+fn memory_line(memory: &Memory) -> String {
+    let Memory { arena_bytes, live_bytes, plain_bytes, bands } = *memory;
+    let above = 100.0 * (arena_bytes as f64 / live_bytes.max(1) as f64 - 1.0);
+    let live = thousands(live_bytes as u64);
+    let line =
+        format!("  arena: {live} bytes live at once at the fullest moment, {above:.1} % more are taken");
+    match bands {
+        None => line,
+        Some(Bands { layers, rows, count }) => format!(
+            "{line}\n  the first {layers} layers behind the input run in {count} bands of {rows} rows: {} bytes less than at once",
+            thousands((plain_bytes - arena_bytes) as u64)
+        ),
+    }
 }
 
 /// At most `count` crops, spread evenly over the images under `folder`.

@@ -1,5 +1,7 @@
 //! A lowered network to the bytes of a plan.
 
+use std::collections::HashMap;
+
 use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, MapRecord, RECORD_BYTES, Record, Rule};
 
@@ -12,14 +14,20 @@ use crate::quantize::lattice::Quantization;
 struct Sections {
     first: usize,
     bytes: Vec<u8>,
+    /// Where each begins by what it holds: the bands of a layer share their constants.
+    offsets: HashMap<Vec<u8>, usize>,
 }
 
 impl Sections {
-    /// Adds a section aligned to 4 and gives its offset in the plan.
+    /// Adds a section aligned to 4, if there is none like it, and gives its offset in the plan.
     fn add(&mut self, section: impl IntoIterator<Item = u8>) -> Result<u32, LowerError> {
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
-        let offset = self.first + self.bytes.len();
-        self.bytes.extend(section);
+        let section: Vec<u8> = section.into_iter().collect();
+        let Sections { first, bytes, offsets } = self;
+        let offset = *offsets.entry(section).or_insert_with_key(|section| {
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes.extend(section);
+            *first + bytes.len() - section.len()
+        });
         u32::try_from(offset).map_err(|_| LowerError::TooLarge("its constants take more than 4 GiB"))
     }
 
@@ -36,7 +44,7 @@ impl Sections {
 pub fn emit(network: &Network, arena: &Arena) -> Result<Vec<u8>, LowerError> {
     let layers = &network.layers;
     let first = HEADER_BYTES + layers.len() * RECORD_BYTES;
-    let mut sections = Sections { first, bytes: Vec::new() };
+    let mut sections = Sections { first, bytes: Vec::new(), offsets: HashMap::new() };
     let mut plan = vec![0; HEADER_BYTES];
     for (at, layer) in layers.iter().enumerate() {
         let record = record(network, arena, at, layer, &mut sections)?;
@@ -163,12 +171,12 @@ fn convolution(
     record.b = sections.words(&conv.bias)?;
     match &conv.requantization {
         Requantization::HighMul(multipliers) => {
-            let mults: Vec<i32> = multipliers.iter().map(|m| m.mult).collect();
-            record.c = sections.words(&mults)?;
-            if multipliers.iter().any(|m| m.shift != 0) {
+            let mults = multipliers.iter().flat_map(|m| m.mult.to_le_bytes());
+            if multipliers.iter().all(|m| m.shift == 0) {
+                record.c = sections.add(mults)?;
+            } else {
                 record.rule = Rule::ShiftedHighMul;
-                // The shifts follow the multipliers without a gap: words end at a multiple of 4.
-                sections.add(multipliers.iter().map(|m| m.shift))?;
+                record.c = sections.add(mults.chain(multipliers.iter().map(|m| m.shift)))?;
             }
         }
         Requantization::PerChannelF32(scales) => {

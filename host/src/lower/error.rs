@@ -41,6 +41,18 @@ pub enum LowerError {
     /// The plan does not fit the format.
     #[error("the model is too large for a plan: {0}")]
     TooLarge(&'static str),
+    /// Not even bands of rows make the arena small enough.
+    #[error(
+        "its activations take {plain} bytes of RAM, and {least} with the first stage in bands of rows: more than the {asked} asked for"
+    )]
+    Ram {
+        /// The most bytes that were asked for.
+        asked: usize,
+        /// The fewest that were reached.
+        least: usize,
+        /// Bytes without bands.
+        plain: usize,
+    },
     /// The plan that came out is not valid.
     #[error(transparent)]
     Plan(#[from] PlanError),

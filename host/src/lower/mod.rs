@@ -2,13 +2,16 @@
 //! tract's optimized graph to the byte, or is refused by name.
 //!
 //! `walk` goes through the graph (`value` says what a wire holds, `convolution`, `slope`, `pairs` and `spatial` find the integer forms) and
-//! builds a `network`; `arena` places its activations; `emit` writes the bytes. [`prove`] runs both engines on crops.
+//! builds a `network`; `bands` splits its first stage where RAM is short; `arena` places the activations (`pack` finds the offsets);
+//! `emit` writes the bytes. [`prove`] runs both engines on crops.
 
 mod arena;
+mod bands;
 mod convolution;
 mod emit;
 mod error;
 mod network;
+mod pack;
 mod pairs;
 mod prove;
 mod slope;
@@ -17,24 +20,42 @@ mod summary;
 mod value;
 mod walk;
 
+pub use bands::Bands;
 pub use error::LowerError;
 pub use prove::{ProofReport, prove, prove_with, synthetic_crops};
 pub use summary::{LayerSummary, Summary};
 
 use arcgate_firmware::engine::plan::{Plan, PlanError};
 use arcgate_firmware::engine::{Task, Threshold};
+use serde::Serialize;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
+use self::bands::Fitted;
 use crate::onnx::metadata::Metadata;
 
-/// A plan and where its operations come from.
+/// A plan, where its operations come from, and how its activations lie.
 #[derive(Debug, Clone)]
 pub struct Lowered {
     /// The plan.
     pub plan: Vec<u8>,
     /// The ONNX node of each operation.
     pub names: Vec<String>,
+    /// The arena.
+    pub memory: Memory,
+}
+
+/// How well activations and scratch are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Bytes of the arena.
+    pub arena_bytes: usize,
+    /// Bytes that live at once at the fullest moment of this order of operations: no arena is smaller.
+    pub live_bytes: usize,
+    /// Bytes of the arena without bands.
+    pub plain_bytes: usize,
+    /// The bands that the first stage runs in.
+    pub bands: Option<Bands>,
 }
 
 /// Lowers an int8 ONNX to a plan.
@@ -50,16 +71,30 @@ pub fn lower(model: &ModelProto) -> Result<Vec<u8>, LowerError> {
 /// # Errors
 /// As there.
 pub fn lower_named(model: &ModelProto) -> Result<Lowered, LowerError> {
+    lower_within(model, usize::MAX)
+}
+
+/// [`lower_named`] into an arena of at most `ram` bytes: if the plain order of operations takes more, the first stage runs in
+/// bands of rows, with as few more multiply-accumulates as possible.
+///
+/// # Errors
+/// As there, and when the smallest arena that bands reach is larger.
+pub fn lower_within(model: &ModelProto, ram: usize) -> Result<Lowered, LowerError> {
     let metadata = Metadata::of(model)?;
     let info = metadata.model_info()?;
     metadata.check_identity(model)?;
     let declutter = || tract_onnx::onnx().model_for_proto_model(model)?.into_typed()?.into_decluttered();
     let graph = declutter().map_err(|e| LowerError::Graph(format!("{e:#}")))?;
     let network = walk::walk(&graph, &info, metadata.task)?;
-    let plan = emit::emit(&network, &arena::place(&network))?;
+    let Fitted { network, arena, plain_bytes, bands } = bands::fit(network, ram);
+    if arena.bytes > ram {
+        return Err(LowerError::Ram { asked: ram, least: arena.bytes, plain: plain_bytes });
+    }
+    let plan = emit::emit(&network, &arena)?;
     Plan::parse(&plan)?;
+    let memory = Memory { arena_bytes: arena.bytes, live_bytes: arena.bound, plain_bytes, bands };
     let names = network.layers.into_iter().map(|layer| layer.name).collect();
-    Ok(Lowered { plan, names })
+    Ok(Lowered { plan, names, memory })
 }
 
 /// The same plan with another threshold, or none. The embedding id stays as it is.

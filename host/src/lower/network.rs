@@ -1,5 +1,7 @@
 //! The lowered network between the graph and the bytes: layers over numbered activations, nothing placed yet.
 
+use std::ops::Range;
+
 use arcgate_firmware::engine::kernels::requant::HighMul;
 use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum};
 use arcgate_firmware::engine::kernels::{Shape, Window};
@@ -11,7 +13,7 @@ use crate::quantize::lattice::Quantization;
 pub type TensorId = usize;
 
 /// A lowered model.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Network {
     /// What the model says of itself.
     pub info: ModelInfo,
@@ -19,14 +21,25 @@ pub struct Network {
     pub task: Task,
     /// The shapes of all activations.
     pub tensors: Vec<Shape>,
+    /// For each activation that is only some rows of another: of which.
+    pub parts: Vec<Option<Part>>,
     /// The layers in order; the last one's output is the embedding.
     pub layers: Vec<Layer>,
     /// A detector's maps with their quantization, for each stride cls, obj, bbox and kps.
     pub maps: Vec<(TensorId, Quantization)>,
 }
 
+/// Rows of an activation that lie where they lie in the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The whole, or a part itself.
+    pub of: TensorId,
+    /// The first row of it.
+    pub first: usize,
+}
+
 /// One layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Layer {
     /// The ONNX node that it comes from.
     pub name: String,
@@ -41,7 +54,7 @@ pub struct Layer {
 }
 
 /// What a layer computes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Work {
     /// The crop through a table for each plane.
     Input(Vec<i8>),
@@ -75,7 +88,7 @@ pub enum Work {
 }
 
 /// A convolution.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Convolution {
     /// One kernel for each channel: weights `[row][column][channel]`, a bias with nothing folded in. Otherwise
     /// `[output][row][column][input of the group]` and a bias with the input's zero point folded in.
@@ -112,7 +125,7 @@ pub enum Requantization {
 }
 
 /// The multipliers of a PReLU.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Slopes {
     /// Fraction bits.
     pub bits: u8,
@@ -158,6 +171,11 @@ impl Work {
 }
 
 impl Network {
+    /// A network without layers.
+    pub fn new(info: ModelInfo, task: Task) -> Self {
+        Network { info, task, tensors: Vec::new(), parts: Vec::new(), layers: Vec::new(), maps: Vec::new() }
+    }
+
     /// Adds a layer with a new output and gives the output's number.
     pub fn push(
         &mut self,
@@ -175,7 +193,26 @@ impl Network {
     /// A new activation that nothing writes yet.
     pub fn tensor(&mut self, shape: Shape) -> TensorId {
         self.tensors.push(shape);
+        self.parts.push(None);
         self.tensors.len() - 1
+    }
+
+    /// `rows` of an activation as an activation of its own.
+    pub fn part(&mut self, of: TensorId, rows: Range<usize>) -> TensorId {
+        let id = self.tensor(Shape { height: rows.len(), ..self.tensors[of] });
+        self.parts[id] = Some(Part { of, first: rows.start });
+        id
+    }
+
+    /// What an activation is a part of (itself, if of none), and how many bytes of that lie before it.
+    pub fn whole(&self, mut id: TensorId) -> (TensorId, usize) {
+        let mut skipped = 0;
+        while let Some(part) = self.parts[id] {
+            let Shape { width, channels, .. } = self.tensors[id];
+            skipped += part.first * width * channels;
+            id = part.of;
+        }
+        (id, skipped)
     }
 
     /// Adds a layer that writes a part of `output`.

@@ -26,8 +26,7 @@ use crate::quantize::lattice::Quantization;
 
 /// Lowers a decluttered graph.
 pub fn walk(model: &TypedModel, info: &ModelInfo, task: Task) -> Result<Network, LowerError> {
-    let network =
-        Network { info: info.clone(), task, tensors: Vec::new(), layers: Vec::new(), maps: Vec::new() };
+    let network = Network::new(info.clone(), task);
     let mut walk = Walk { model, network, values: HashMap::new() };
     check_interface(model, info, task)?;
     let order = model.eval_order().map_err(|e| LowerError::Graph(format!("{e:#}")))?;

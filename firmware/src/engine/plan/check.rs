@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::step::{Op, Step};
+use super::step::{Op, Step, Tensor};
 use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES, Task};
 use crate::engine::kernels::requant::{Output, Requant};
 use crate::engine::kernels::{Words, requant};
@@ -22,13 +22,13 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
             let kind = plan.bytes.get(HEADER_BYTES + index * RECORD_BYTES).map_or(0, |&k| k as usize);
             return wrong("kind", kind, "the input table as first operation and nowhere else");
         }
-        if index > 0 && !is_written(plan, index, &step.input.range())? {
-            return wrong("input", step.input.offset, "exactly what an earlier operation wrote");
+        if index > 0 && !is_written(plan, index, &step.input)? {
+            return wrong("input", step.input.offset, "what earlier operations wrote, in whole rows");
         }
         if let Some(second) = step.second
-            && !is_written(plan, index, &second.range())?
+            && !is_written(plan, index, &second)?
         {
-            return wrong("second operand", second.offset, "exactly what an earlier operation wrote");
+            return wrong("second operand", second.offset, "what earlier operations wrote, in whole rows");
         }
         if let Op::Place { first, .. } = step.op
             && first != filled(plan, index, &step.output.range())?
@@ -61,9 +61,9 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
 fn maps(plan: &Plan<'_>) -> Result<(), PlanError> {
     for (index, map) in plan.maps().enumerate() {
         let tensor = map?.tensor;
-        if !is_written(plan, plan.len(), &tensor.range())? {
+        if !is_written(plan, plan.len(), &tensor)? {
             let value = u32::try_from(tensor.offset).unwrap_or(u32::MAX);
-            let accepted = "exactly what an operation wrote and none wrote over";
+            let accepted = "what operations wrote, in whole rows, and none wrote over";
             return Err(PlanError::Map { map: index, field: "offset", value, accepted });
         }
     }
@@ -83,18 +83,38 @@ fn filled(plan: &Plan<'_>, index: usize, range: &Range<usize>) -> Result<usize, 
     }
 }
 
-/// Whether `range` holds exactly the whole output of the latest operation before `index` that touched any of it.
-fn is_written(plan: &Plan<'_>, index: usize, range: &Range<usize>) -> Result<bool, PlanError> {
-    let touches = |other: &Range<usize>| other.start < range.end && range.start < other.end;
+/// Whether `tensor` holds what operations before `index` wrote: the whole output of the latest that touched it, or whole rows of
+/// such outputs, the later ones below the earlier.
+fn is_written(plan: &Plan<'_>, index: usize, tensor: &Tensor) -> Result<bool, PlanError> {
+    let touch = |a: &Range<usize>, b: &Range<usize>| a.start < b.end && b.start < a.end;
+    // What lies above the rows found so far, which go up to the end.
+    let mut missing = tensor.range();
+    let row = |tensor: &Tensor| (tensor.shape.width, tensor.shape.channels);
+    let row_bytes = tensor.shape.width * tensor.shape.channels;
     for earlier in (0..index).rev() {
         let step = plan.step(earlier)?;
-        if touches(&step.output.range()) {
+        let output = step.output.range();
+        if touch(&output, &missing) {
             let end = step.output.shape.channels;
-            let whole =
-                !matches!(step.op, Op::Place { first, .. } if first + step.input.shape.channels != end);
-            return Ok(whole && step.output.range() == *range);
+            if matches!(step.op, Op::Place { first, .. } if first + step.input.shape.channels != end) {
+                return Ok(false);
+            }
+            if output == missing && missing == tensor.range() {
+                return Ok(true);
+            }
+            // Ranges that differ by whole rows begin and end with whole rows.
+            let first = missing.start.max(output.start);
+            let in_rows = row(&step.output) == row(tensor)
+                && output.start.abs_diff(tensor.offset).is_multiple_of(row_bytes);
+            if !in_rows || output.end < missing.end {
+                return Ok(false);
+            }
+            if first == missing.start {
+                return Ok(true);
+            }
+            missing.end = first;
         }
-        if touches(&step.scratch) {
+        if touch(&step.scratch, &missing) {
             return Ok(false);
         }
     }

@@ -1,7 +1,7 @@
 //! The plan: a model lowered by the host to a flat list of integer operations over one static arena.
 //!
 //! A plan is one block of bytes in flash, little-endian, read in place. [`Plan::parse`] validates all of it before anything
-//! runs: every offset, shape and multiplier, that each operation reads exactly what an earlier one wrote, and that no
+//! runs: every offset, shape and multiplier, that each operation reads exactly what earlier ones wrote, and that no
 //! accumulator can overflow. [`PlanEngine`] then interprets it; nothing in it allocates or can fail.
 //!
 //! ```text
@@ -29,7 +29,8 @@
 //! ```
 //!
 //! Activations lie in the arena in HWC order at offsets that the host chose; the last operation's output is the embedding. A
-//! detector's maps stay where its list says until the last operation is done.
+//! detector's maps stay where its list says until the last operation is done. An operation may read some rows of what another
+//! wrote, and rows that several wrote one after another from the top down: a stage that runs in bands of rows takes less RAM.
 
 mod check;
 mod detector;

@@ -1,6 +1,7 @@
 //! A small plan by hand, what it computes, and random damage to it.
 
 mod maps;
+mod rows;
 
 use proptest::prelude::*;
 
