@@ -438,6 +438,8 @@ fn a_first_stage_in_bands_takes_less_and_computes_the_same() {
     assert_eq!((plain.memory.bands, plain.memory.plain_bytes), (None, plain.memory.arena_bytes));
     assert!(bands.memory.arena_bytes <= asked && bands.memory.bands.is_some_and(|bands| bands.count > 1));
     // Bands share their weights: only records are added.
+    let weights = |plan: &[u8]| Summary::of(plan, None).unwrap().weight_bytes;
+    assert_eq!(weights(&bands.plan), weights(&plain.plan));
     assert!(bands.plan.len() < plain.plan.len() + 64 * (bands.names.len() - plain.names.len()) + 16);
     let crops = lower::synthetic_crops(Model::from_onnx(&path, model.clone()).unwrap().info(), 24);
     lower::prove(&model, &bands.plan, &crops).unwrap();

@@ -1,5 +1,7 @@
 //! What a plan holds, layer by layer, for people and for `--json`.
 
+use std::collections::BTreeMap;
+
 use arcgate_firmware::engine::Task;
 use arcgate_firmware::engine::kernels::requant::{Output, Requant};
 use arcgate_firmware::engine::kernels::{Shape, Window};
@@ -62,7 +64,7 @@ impl Summary {
             .enumerate()
             .map(|(at, step)| step.map(|step| layer(named(at), &step)))
             .collect::<Result<_, _>>()?;
-        let weight_bytes = layers.iter().map(|l| l.weight_bytes).sum();
+        let weight_bytes = weight_bytes(&parsed)?;
         Ok(Summary {
             task: parsed.task(),
             macs: layers.iter().map(|l| l.macs).sum(),
@@ -80,6 +82,20 @@ impl Summary {
     pub fn description_bytes(&self) -> usize {
         HEADER_BYTES + self.layers.len() * RECORD_BYTES
     }
+}
+
+/// Bytes of all weights; bands of one layer share theirs.
+fn weight_bytes(plan: &Plan<'_>) -> Result<usize, PlanError> {
+    let mut sections = BTreeMap::new();
+    for step in plan.steps() {
+        let weights = match step?.op {
+            Op::Conv(conv) => conv.weights,
+            Op::Depthwise(depthwise) => depthwise.weights,
+            _ => continue,
+        };
+        sections.insert(weights.as_ptr(), weights.len());
+    }
+    Ok(sections.values().sum())
 }
 
 fn layer(name: String, step: &Step<'_>) -> LayerSummary {
