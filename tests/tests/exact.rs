@@ -261,6 +261,7 @@ fn assert_exact_in_bands(name: &str, model: &ModelProto, memory: &Memory, crops:
     let near =
         |memory: &Memory| assert!(20 * memory.arena_bytes <= 21 * memory.live_bytes, "{name}: {memory:?}");
     near(memory);
+    let mut in_bands = 0;
     for percent in [90, 70, 50, 10] {
         let asked = memory.arena_bytes * percent / 100;
         match lower::lower_within(model, asked) {
@@ -269,6 +270,7 @@ fn assert_exact_in_bands(name: &str, model: &ModelProto, memory: &Memory, crops:
                 assert!(lowered.memory.arena_bytes <= asked && lowered.memory.bands.is_some(), "{name}");
                 lower::prove(model, &lowered.plan, crops)
                     .unwrap_or_else(|e| panic!("{name}, {asked} bytes: {e}"));
+                in_bands += 1;
             }
             Err(LowerError::Ram { asked: a, least, plain }) => {
                 assert!(
@@ -279,6 +281,7 @@ fn assert_exact_in_bands(name: &str, model: &ModelProto, memory: &Memory, crops:
             Err(other) => panic!("{name}, {asked} bytes: {other}"),
         }
     }
+    assert!(in_bands > 0, "{name}: nothing fits into less");
 }
 
 /// Lowers, runs both engines on synthetic crops, and returns what the plan holds.

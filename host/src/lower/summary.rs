@@ -84,15 +84,20 @@ impl Summary {
     }
 }
 
+/// The weights of an operation; none where it has none.
+fn weights<'p>(step: &Step<'p>) -> &'p [i8] {
+    match step.op {
+        Op::Conv(conv) => conv.weights,
+        Op::Depthwise(depthwise) => depthwise.weights,
+        _ => &[],
+    }
+}
+
 /// Bytes of all weights; bands of one layer share theirs.
 fn weight_bytes(plan: &Plan<'_>) -> Result<usize, PlanError> {
     let mut sections = BTreeMap::new();
     for step in plan.steps() {
-        let weights = match step?.op {
-            Op::Conv(conv) => conv.weights,
-            Op::Depthwise(depthwise) => depthwise.weights,
-            _ => continue,
-        };
+        let weights = weights(&step?);
         sections.insert(weights.as_ptr(), weights.len());
     }
     Ok(sections.values().sum())
@@ -104,23 +109,20 @@ fn layer(name: String, step: &Step<'_>) -> LayerSummary {
         Requant::PerChannelF32 { .. } => ("f32 per channel", true),
         Requant::Uniform(_) => ("exact product", true),
     };
-    let (operation, weight_bytes, (requantization, off_lattice)) = match &step.op {
-        Op::Input { .. } => ("input table".into(), 0, ("", false)),
-        Op::Conv(conv) => {
-            let operation = convolution(conv.input, conv.window, conv.groups);
-            (operation, conv.weights.len(), rule(&conv.finish))
-        }
-        Op::Depthwise(dw) => (format!("depthwise {}", size(dw.window)), dw.weights.len(), rule(&dw.finish)),
-        Op::Sum(_) => ("add".into(), 0, ("integer", false)),
-        Op::FloatSum(_) => ("add".into(), 0, ("f32", true)),
-        Op::Lookup { .. } => ("table".into(), 0, ("", false)),
-        Op::LookupChannels { .. } => ("table per channel".into(), 0, ("", false)),
-        Op::Slope(_) => ("prelu".into(), 0, ("integer", false)),
-        Op::Planes => ("to planes".into(), 0, ("", false)),
-        Op::MaxPool(pool) => (format!("max pool {}", size(pool.window)), 0, ("", false)),
-        Op::Upsample => ("upsample".into(), 0, ("", false)),
-        Op::Place { .. } => ("concat".into(), 0, ("", false)),
-        Op::Product(_) => ("product".into(), 0, ("integer", false)),
+    let (operation, (requantization, off_lattice)) = match &step.op {
+        Op::Input { .. } => ("input table".into(), ("", false)),
+        Op::Conv(conv) => (convolution(conv.input, conv.window, conv.groups), rule(&conv.finish)),
+        Op::Depthwise(dw) => (format!("depthwise {}", size(dw.window)), rule(&dw.finish)),
+        Op::Sum(_) => ("add".into(), ("integer", false)),
+        Op::FloatSum(_) => ("add".into(), ("f32", true)),
+        Op::Lookup { .. } => ("table".into(), ("", false)),
+        Op::LookupChannels { .. } => ("table per channel".into(), ("", false)),
+        Op::Slope(_) => ("prelu".into(), ("integer", false)),
+        Op::Planes => ("to planes".into(), ("", false)),
+        Op::MaxPool(pool) => (format!("max pool {}", size(pool.window)), ("", false)),
+        Op::Upsample => ("upsample".into(), ("", false)),
+        Op::Place { .. } => ("concat".into(), ("", false)),
+        Op::Product(_) => ("product".into(), ("integer", false)),
     };
     let Shape { height, width, channels } = step.output.shape;
     LayerSummary {
@@ -128,7 +130,7 @@ fn layer(name: String, step: &Step<'_>) -> LayerSummary {
         operation,
         output: [height, width, channels],
         macs: step.macs(),
-        weight_bytes,
+        weight_bytes: weights(step).len(),
         requantization,
         off_lattice,
     }

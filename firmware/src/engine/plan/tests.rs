@@ -215,16 +215,21 @@ fn every_rule_has_an_error_that_names_it() {
 /// That each spoilt record makes an error that names its operation and field.
 fn refuses(whole: &[u8], spoils: &[Spoil]) {
     for &(step, field, spoil) in spoils {
-        let mut plan = whole.to_vec();
-        let at = HEADER_BYTES + step * RECORD_BYTES;
-        let mut record = Record::read(plan[at..].first_chunk().unwrap(), step).unwrap();
-        spoil(&mut record);
-        plan[at..at + RECORD_BYTES].copy_from_slice(&record.to_bytes().unwrap());
-        fix_checksum(&mut plan);
-        match Plan::parse(&plan) {
-            Err(PlanError::Step { step: s, field: f, .. }) => assert_eq!((s, f), (step, field)),
-            other => panic!("{step} {field}: {:?}", other.map(|_| ())),
-        }
+        assert_eq!(refusal(whole, step, spoil), (step, field));
+    }
+}
+
+/// The operation and the field that are named when the record of operation `at` is spoilt.
+fn refusal(whole: &[u8], at: usize, spoil: fn(&mut Record)) -> (usize, &'static str) {
+    let mut plan = whole.to_vec();
+    let bytes = HEADER_BYTES + at * RECORD_BYTES;
+    let mut record = Record::read(plan[bytes..].first_chunk().unwrap(), at).unwrap();
+    spoil(&mut record);
+    plan[bytes..bytes + RECORD_BYTES].copy_from_slice(&record.to_bytes().unwrap());
+    fix_checksum(&mut plan);
+    match Plan::parse(&plan) {
+        Err(PlanError::Step { step, field, .. }) => (step, field),
+        other => panic!("operation {at}: {:?}", other.map(|_| ())),
     }
 }
 
