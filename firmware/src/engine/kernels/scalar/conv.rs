@@ -44,7 +44,12 @@ pub fn scratch_bytes(input: Shape, output: Shape, window: Window, groups: usize)
 }
 
 /// Whether each window is one run of bytes in the input: a 1x1 kernel, or one as wide as the input, without padding.
-fn is_contiguous(input: Shape, output: Shape, window: Window, groups: usize) -> bool {
+pub(in crate::engine::kernels) fn is_contiguous(
+    input: Shape,
+    output: Shape,
+    window: Window,
+    groups: usize,
+) -> bool {
     let inside = |axis: usize, outputs: usize, inputs: usize| {
         window.pad[axis] == 0
             && outputs
