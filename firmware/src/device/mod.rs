@@ -6,7 +6,9 @@
 //! are one run of the model, and an enrolment or removal that copies a full gallery into its other bank.
 
 mod camera;
+mod manifest;
 mod picture;
+pub mod stack;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +24,7 @@ use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Who};
 use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
 use crate::link::{Fault, Reply, Request};
 pub use camera::{Camera, Shot};
+pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 pub use picture::Memory;
 use picture::{Missing, Picture};
 

@@ -74,6 +74,19 @@ impl Packing {
         let four = block * self.fours() + tap / TAPS;
         group * self.group_bytes() + (four * self.block + lane) * TAPS + tap % TAPS
     }
+
+    /// The output channel and the tap whose weight lies at `place`; `None` where it fills up.
+    pub const fn weight_at(self, place: usize) -> Option<(usize, usize)> {
+        let (group, inside) = (place / self.group_bytes(), place % self.group_bytes());
+        let (four, rest) = (inside / (self.block * TAPS), inside % (self.block * TAPS));
+        let channel = four / self.fours() * self.block + rest / TAPS;
+        let tap = four % self.fours() * TAPS + rest % TAPS;
+        if channel < self.outputs && tap < self.taps {
+            Some((group * self.outputs + channel, tap))
+        } else {
+            None
+        }
+    }
 }
 
 #[cfg(test)]
@@ -92,9 +105,12 @@ mod tests {
             let mut taken = vec![false; packing.bytes()];
             for channel in 0..output.channels {
                 for tap in 0..packing.taps() {
-                    assert!(!core::mem::replace(&mut taken[packing.place(channel, tap)], true));
+                    let place = packing.place(channel, tap);
+                    assert!(!core::mem::replace(&mut taken[place], true));
+                    assert_eq!(packing.weight_at(place), Some((channel, tap)));
                 }
             }
+            assert!((0..packing.bytes()).all(|place| taken[place] == packing.weight_at(place).is_some()));
             assert_eq!(packing.taps(), 3 * inner);
         }
     }

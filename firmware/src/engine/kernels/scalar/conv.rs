@@ -63,6 +63,11 @@ pub(in crate::engine::kernels) fn is_contiguous(
 }
 
 impl Conv<'_> {
+    /// Taps of an output channel.
+    pub const fn taps(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1] * (self.input.channels / self.groups)
+    }
+
     /// Convolves `x` into `y`. `scratch` has [`scratch_bytes`] bytes.
     pub fn run(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
         run(self, x, scratch, y);
