@@ -71,6 +71,13 @@ impl<'p> Words<'p> {
         self.0.is_empty()
     }
 
+    /// All words as integers in memory; `None` where they lie at no multiple of 4, or not in this machine's byte order.
+    fn aligned(self) -> Option<&'p [i32]> {
+        // SAFETY: every bit pattern is an i32.
+        let (before, words, _) = unsafe { self.0.as_flattened().align_to::<i32>() };
+        (cfg!(target_endian = "little") && before.is_empty()).then_some(words)
+    }
+
     /// All words as integers.
     pub fn integers(self) -> impl Iterator<Item = i32> + Clone + 'p {
         self.0.iter().map(|&word| i32::from_le_bytes(word))

@@ -12,7 +12,7 @@ mod depthwise;
 mod pointwise;
 mod spatial;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use conv::is_contiguous;
 pub use conv::{Conv, scratch_bytes};
