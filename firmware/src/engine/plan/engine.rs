@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError, Target};
-use crate::engine::kernels::{as_i8, as_i8_mut, scalar};
+use crate::engine::kernels::{as_i8, as_i8_mut, dsp, scalar};
 use crate::engine::{EmbedError, Embedder, ModelInfo, Task};
 
 /// Runs a plan over one arena: a static buffer on a device, a vector on the host.
@@ -35,16 +35,7 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
         self.header.steps
     }
 
-    /// [`Embedder::embed`] that calls `after` with the index of each operation when it has run: for whoever measures them.
-    ///
-    /// # Errors
-    /// Those of [`Embedder::embed`].
-    pub fn embed_watched(
-        &mut self,
-        crop: &[u8],
-        out: &mut [i8],
-        after: impl FnMut(usize),
-    ) -> Result<(), EmbedError> {
+    fn run(&mut self, crop: &[u8], out: &mut [i8], after: impl FnMut(usize)) -> Result<(), EmbedError> {
         let info = &self.header.info;
         let (expected, found) = (info.crop_bytes(), crop.len());
         if found != expected {
@@ -73,7 +64,16 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
-        self.embed_watched(crop, out, |_| ())
+        self.run(crop, out, |_| ())
+    }
+
+    fn embed_watched(
+        &mut self,
+        crop: &[u8],
+        out: &mut [i8],
+        after: &mut dyn FnMut(usize),
+    ) -> Result<(), EmbedError> {
+        self.run(crop, out, after)
     }
 }
 
@@ -118,6 +118,10 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
     let (input, output) = (step.input.range(), step.output.range());
     match step.op {
         Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),
+        Op::Conv(conv) if step.target == Target::Dsp => {
+            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
+            dsp::conv(&conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+        }
         Op::Conv(conv) if step.scratch.is_empty() => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             conv.run(as_i8(x), &mut [], as_i8_mut(y));
