@@ -3,8 +3,13 @@
 //! Activations are HWC: rows from top to bottom, pixels from left to right, the channels of a pixel side by side. Every
 //! inner loop therefore runs over contiguous int8 values, which is what compilers and SIMD units want.
 
+mod isa;
 pub mod requant;
 pub mod scalar;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub mod x86;
+
+pub use isa::Isa;
 
 /// Rows, columns and channels of an activation in HWC order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
