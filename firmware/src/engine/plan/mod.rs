@@ -38,6 +38,7 @@ mod engine;
 mod error;
 mod header;
 mod maps;
+mod native;
 mod record;
 mod step;
 #[cfg(test)]
