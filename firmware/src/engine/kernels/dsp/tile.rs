@@ -14,6 +14,13 @@ pub fn expand(fours: &[[i8; TAPS]], pairs: &mut [i32], stride: usize) {
     }
 }
 
+/// Copies `count` rows of `length` bytes, `strides` bytes apart in the source and in the target.
+pub fn copy_rows(x: &[i8], into: &mut [i8], length: usize, count: usize, strides: [usize; 2]) {
+    for row in 0..count {
+        into[row * strides[1]..][..length].copy_from_slice(&x[row * strides[0]..][..length]);
+    }
+}
+
 /// Adds the products of `blocks` blocks, from the tile's first one on, to their sums: a row for each pixel.
 pub fn add(tile: &Tile<'_>, pairs: &[i32], blocks: usize, sums: &mut [[i32; LANES]; 2]) {
     let lanes = if tile.pixels == 1 { 4 } else { 2 };

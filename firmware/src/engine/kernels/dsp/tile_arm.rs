@@ -26,7 +26,7 @@ macro_rules! core {
 /// Four taps of two pixels with two outputs. r0: pairs, r1: weights; sums in r8 and r9 (first output), r10 and r11.
 macro_rules! two_by_two {
     () => {
-        "ldm r0!, {{r4, r5, r6, r7}}
+        "ldm.w r0!, {{r4, r5, r6, r7}}
          ldrd r12, lr, [r1], #8
          sxtb16 r3, r12
          smlad r8, r4, r3, r8
@@ -47,7 +47,7 @@ macro_rules! two_by_two {
 macro_rules! one_by_four {
     () => {
         "ldrd r4, r5, [r0], #8
-         ldm r1!, {{r10, r11, r12, lr}}
+         ldm.w r1!, {{r10, r11, r12, lr}}
          sxtb16 r3, r10
          smlad r6, r4, r3, r6
          sxtb16 r3, r10, ror #8
@@ -67,14 +67,18 @@ macro_rules! one_by_four {
     };
 }
 
-/// All taps of a block: $body once for each of the rest, then eight times for each of the eights. Of the frame at sp the first
-/// three words are the pairs, the eights and the rest.
+/// Fours of taps of one turn of the loop over them.
+const TURN: usize = 8;
+
+/// All taps of a block, $body being four of them. Of the frame at sp the first three words are the pairs, the turns, and the bytes
+/// of instructions that the first turn leaves out.
 macro_rules! all_taps {
     ($body:expr) => {
         concat!(
             "ldrd r0, r2, [sp]
-             cmp r2, #0
-             beq 4f
+             ldr r3, [sp, #8]
+             add pc, r3
+             nop
              3:
              .rept 8
              ",
@@ -82,19 +86,26 @@ macro_rules! all_taps {
             "
              .endr
              subs r2, #1
-             bne 3b
-             4:
-             ldr r2, [sp, #8]
-             cbz r2, 6f
-             5:
-             ",
-            $body,
-            "
-             subs r2, #1
-             bne 5b
-             6:"
+             bne 3b"
         )
     };
+}
+
+/// Where the loop over `fours` begins.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+struct Turns {
+    turns: usize,
+    /// Bytes of instructions.
+    skipped: usize,
+}
+
+impl Turns {
+    /// Those of one pixel, whose four taps take 18 instructions of 4 bytes, or of two, whose take 14.
+    fn of(fours: usize, pixels: usize) -> Self {
+        let body = if pixels == 1 { 18 * 4 } else { 14 * 4 };
+        Turns { turns: fours.div_ceil(TURN), skipped: (TURN - 1 - (fours + TURN - 1) % TURN) * body }
+    }
 }
 
 /// Fours of bytes as pairs of 16 bits, the even ones in one word, the odd ones in the next; `stride` words from four to four.
@@ -125,12 +136,62 @@ unsafe extern "C" fn expand_asm(fours: *const [i8; TAPS], pairs: *mut i32, count
     )
 }
 
+/// Copies `count` rows of `length` bytes, `strides` bytes apart in the source and in the target.
+#[inline(always)]
+pub fn copy_rows(x: &[i8], into: &mut [i8], length: usize, count: usize, strides: [usize; 2]) {
+    let reach = |stride: usize| (count - 1) * stride + length;
+    if length == 0 || count == 0 || x.len() < reach(strides[0]) || into.len() < reach(strides[1]) {
+        return;
+    }
+    // SAFETY: there is at least one byte in a row and at least one row, and the last rows end inside both slices.
+    unsafe { copy_rows_asm(x.as_ptr(), into.as_mut_ptr(), length, count, &strides) }
+}
+
+/// `length` and `count` are not 0.
+#[unsafe(naked)]
+unsafe extern "C" fn copy_rows_asm(
+    x: *const i8,
+    into: *mut i8,
+    length: usize,
+    count: usize,
+    strides: &[usize; 2],
+) {
+    naked_asm!(
+        "push {{r4, r5, r6, r7, r8, lr}}",
+        "ldr r4, [sp, #24]",
+        "ldrd r8, lr, [r4]",
+        "2:",
+        "mov r4, r0",
+        "mov r5, r1",
+        "subs r6, r2, #4",
+        "blo 4f",
+        "3:",
+        "ldr r7, [r4], #4",
+        "str r7, [r5], #4",
+        "subs r6, #4",
+        "bhs 3b",
+        "4:",
+        "adds r6, #4",
+        "beq 6f",
+        "5:",
+        "ldrb r7, [r4], #1",
+        "strb r7, [r5], #1",
+        "subs r6, #1",
+        "bne 5b",
+        "6:",
+        "add r0, r8",
+        "add r1, lr",
+        "subs r3, #1",
+        "bne 2b",
+        "pop {{r4, r5, r6, r7, r8, pc}}",
+    )
+}
+
 /// What [`add_2x2`] and [`add_1x4`] keep on their stacks, word by word.
 #[repr(C)]
 struct Sums {
     pairs: *const i32,
-    eights: usize,
-    rest: usize,
+    turns: Turns,
     weights: *const i32,
     /// Bytes of a block's weights that are left out.
     skip: usize,
@@ -156,8 +217,7 @@ pub fn add(tile: &Tile<'_>, pairs: &[i32], blocks: usize, sums: &mut [[i32; LANE
     let first = sums.as_flattened_mut().as_mut_ptr();
     let frame = Sums {
         pairs: pairs.as_ptr(),
-        eights: tile.fours / 8,
-        rest: tile.fours % 8,
+        turns: Turns::of(tile.fours, tile.pixels),
         weights: tile.weights.as_ptr(),
         skip: 4 * (tile.block_words - block),
         sums: first,
@@ -224,8 +284,7 @@ unsafe extern "C" fn add_1x4(frame: &Sums) {
 #[repr(C)]
 struct Finish {
     pairs: *const i32,
-    eights: usize,
-    rest: usize,
+    turns: Turns,
     weights: *const i32,
     bias: *const i32,
     mults: *const i32,
@@ -261,8 +320,7 @@ pub fn finish(
     let [first, second] = places.map(|place| y.as_mut_ptr().wrapping_add(place));
     let frame = Finish {
         pairs: pairs.as_ptr(),
-        eights: tile.fours / 8,
-        rest: tile.fours % 8,
+        turns: Turns::of(tile.fours, tile.pixels),
         weights: tile.weights.as_ptr(),
         bias: bias.as_ptr(),
         mults: mults.as_ptr(),
