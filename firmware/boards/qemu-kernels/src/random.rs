@@ -16,6 +16,7 @@ pub fn all(room: &mut Room) {
         ("convolution", [3, 20, 40], [8, 5]),
         ("pointwise", [1, 70, 40], [8, 1]),
         ("fully_connected", [2, 600, 40], [1, 1]),
+        ("depthwise", [70, 1, 1], [12, 7]),
         ("long_windows", [1, 400, 20], [3, 3]),
     ] {
         let mut done = 0;
@@ -24,12 +25,12 @@ pub fn all(room: &mut Room) {
             let Some(geometry) = geometry(numbers, channels, sides) else { continue };
             let (finish, off) = (finish(numbers), numbers.within(0..=3));
             let mut ran = |kernel: &mut dyn FnMut()| kernel();
-            if kind == "depthwise" {
-                continue;
-            }
-            if room.conv(&geometry, finish, off, &mut ran).is_some() {
-                done += 1;
-            }
+            let found = if kind == "depthwise" {
+                room.depthwise(&geometry, finish, off, &mut ran)
+            } else {
+                room.conv(&geometry, finish, off, &mut ran)
+            };
+            done += found.is_some() as usize;
         }
         println!("equal {kind} {CASES}");
     }

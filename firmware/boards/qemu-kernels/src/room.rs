@@ -1,9 +1,9 @@
 //! Buffers for everything that an operation reads and writes, and the operations built from them.
 
 use arcgate_firmware::engine::kernels::dsp::packing::Packing;
-use arcgate_firmware::engine::kernels::dsp::{self, conv_scratch_bytes};
+use arcgate_firmware::engine::kernels::dsp::{self, conv_scratch_bytes, depthwise_scratch_bytes};
 use arcgate_firmware::engine::kernels::requant::{Output, Requant, UniformScale};
-use arcgate_firmware::engine::kernels::scalar::{Conv, scratch_bytes};
+use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
 use arcgate_firmware::engine::kernels::{Shape, Window, Words, as_i8, as_i8_mut};
 
 use crate::fail;
@@ -170,6 +170,40 @@ impl Room {
         let mut y = Guarded::new(&mut self.y, off, output.bytes());
         let mut scratch = Guarded::new(&mut self.scratch, 0, scratch);
         around(&mut || dsp::conv(&conv, x, scratch.inside(), y.inside()));
+        y.check(wanted);
+        scratch.check(&[]);
+        Some(())
+    }
+
+    /// A depthwise convolution, likewise.
+    pub fn depthwise(
+        &mut self,
+        geometry: &Geometry,
+        finish: Finish,
+        off: usize,
+        mut around: impl FnMut(&mut dyn FnMut()),
+    ) -> Option<()> {
+        let Geometry { input, output, window, zero, .. } = *geometry;
+        let weights = window.kernel[0] * window.kernel[1] * input.channels;
+        let scratch = depthwise_scratch_bytes(input, output, window);
+        let fits = weights <= WEIGHTS
+            && input.channels <= CHANNELS
+            && input.bytes().max(output.bytes()).max(scratch) + 3 * MARGIN <= VALUES;
+        if !fits {
+            return None;
+        }
+        self.constants(weights, input.channels);
+        self.numbers.fill(&mut self.x[off..][..input.bytes()]);
+        let finish = finish.with(&self.mults[..4 * input.channels], &self.shifts[..input.channels]);
+        let bias = Words::new(&self.bias[..4 * input.channels]);
+        let weights = as_i8(&self.weights[..weights]);
+        let depthwise = Depthwise { input, output, window, input_zero: zero, weights, bias, finish };
+        let x = as_i8(&self.x[off..][..input.bytes()]);
+        let wanted = &mut as_i8_mut(&mut self.wanted)[..output.bytes()];
+        depthwise.run(x, wanted);
+        let mut y = Guarded::new(&mut self.y, off, output.bytes());
+        let mut scratch = Guarded::new(&mut self.scratch, 0, scratch);
+        around(&mut || dsp::depthwise(&depthwise, x, scratch.inside(), y.inside()));
         y.check(wanted);
         scratch.check(&[]);
         Some(())

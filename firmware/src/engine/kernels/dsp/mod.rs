@@ -5,6 +5,7 @@
 //! in their place elsewhere: a plan packed for such a core runs, and is tested, on a desktop as well.
 
 mod conv;
+mod depthwise;
 pub mod packing;
 mod scratch;
 mod steps;
@@ -14,6 +15,7 @@ mod tests;
 mod tile;
 
 pub use conv::conv;
+pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
 
 /// Constants as the words that they are; `None` where they lie at no multiple of 4.

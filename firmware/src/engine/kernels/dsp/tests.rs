@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 
 use super::packing::Packing;
-use super::{conv, conv_scratch_bytes};
-use crate::engine::kernels::scalar::Conv;
+use super::{conv, conv_scratch_bytes, depthwise, depthwise_scratch_bytes};
 use crate::engine::kernels::scalar::tests::{Case, case, numbers};
+use crate::engine::kernels::scalar::{Conv, Depthwise};
 use crate::engine::kernels::{Words, as_i8, as_i8_mut};
 
 /// Bytes at a multiple of 4, or `off` behind one.
@@ -59,6 +59,23 @@ impl Case {
         });
         y
     }
+
+    /// Through the kernel, with the scratch `off` bytes behind a multiple of 4.
+    fn dsp_depthwise(&self, off: usize) -> Vec<i8> {
+        let Case { input, output, window, input_zero, .. } = *self;
+        let (weights, bias) =
+            (self.by_tap(), self.bias.iter().flat_map(|b| b.to_le_bytes()).collect::<Vec<_>>());
+        let mut y = vec![0x55; output.bytes()];
+        let scratch = vec![0x55; depthwise_scratch_bytes(input, output, window)];
+        placed(&scratch, off, |scratch| {
+            self.with_finish(|finish| {
+                let (weights, bias) = (&weights[..], Words::new(&bias));
+                let scalar = Depthwise { input, output, window, input_zero, weights, bias, finish };
+                depthwise(&scalar, &self.x, as_i8_mut(scratch), &mut y);
+            });
+        });
+        y
+    }
 }
 
 proptest! {
@@ -67,6 +84,11 @@ proptest! {
     #[test]
     fn convolutions_equal_their_formula(case in case(false), off in prop_oneof![9 => Just(0usize), 1 => 1..4usize]) {
         prop_assert_eq!(case.dsp_conv(off), case.naive());
+    }
+
+    #[test]
+    fn depthwise_convolutions_equal_their_formula(case in case(true), off in prop_oneof![9 => Just(0usize), 1 => 1..4usize]) {
+        prop_assert_eq!(case.dsp_depthwise(off), case.naive());
     }
 
     #[test]
