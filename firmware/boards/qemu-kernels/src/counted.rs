@@ -53,4 +53,23 @@ pub fn all(room: &mut Room, clock: &mut Clock) {
             across * across * outputs * kernel * kernel * (inputs / groups)
         );
     }
+    let mut instructions = 0;
+    let mut around = |kernel: &mut dyn FnMut()| {
+        clock.lap();
+        kernel();
+        instructions = clock.lap();
+    };
+    if room.slope(64, 784, 22, 0, &mut around).is_none() {
+        fail(format_args!("slope does not fit"));
+    }
+    println!("kernel slope {instructions} {}", 64 * 784);
+    let mut around = |kernel: &mut dyn FnMut()| {
+        clock.lap();
+        kernel();
+        instructions = clock.lap();
+    };
+    if room.sum(64 * 784, FINISH, 20, 0, &mut around).is_none() {
+        fail(format_args!("sum does not fit"));
+    }
+    println!("kernel sum {instructions} {}", 64 * 784);
 }

@@ -3,7 +3,7 @@
 use arcgate_firmware::engine::kernels::dsp::packing::Packing;
 use arcgate_firmware::engine::kernels::dsp::{self, conv_scratch_bytes, depthwise_scratch_bytes};
 use arcgate_firmware::engine::kernels::requant::{Output, Requant, UniformScale};
-use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
+use arcgate_firmware::engine::kernels::scalar::{self, Conv, Depthwise, Slope, Sum, scratch_bytes};
 use arcgate_firmware::engine::kernels::{Shape, Window, Words, as_i8, as_i8_mut};
 
 use crate::fail;
@@ -206,6 +206,71 @@ impl Room {
         around(&mut || dsp::depthwise(&depthwise, x, scratch.inside(), y.inside()));
         y.check(wanted);
         scratch.check(&[]);
+        Some(())
+    }
+
+    /// A PReLU through both kernels, on as many values as fit.
+    pub fn slope(
+        &mut self,
+        channels: usize,
+        pixels: usize,
+        bits: u8,
+        off: usize,
+        mut around: impl FnMut(&mut dyn FnMut()),
+    ) -> Option<()> {
+        let bytes = channels * pixels;
+        if channels > CHANNELS || bytes + 3 * MARGIN > VALUES {
+            return None;
+        }
+        let numbers = &mut self.numbers;
+        let (input_zero, output_zero) = (numbers.byte(), numbers.byte());
+        let mut slope = Slope { bits, positive: 0, negative: Words::new(&[]), input_zero, output_zero };
+        let greatest = slope.greatest() as i32;
+        let mut mult = || numbers.next() as i32 % (greatest + 1);
+        slope.positive = mult();
+        for word in self.mults.as_chunks_mut().0.iter_mut().take(channels) {
+            *word = mult().to_le_bytes();
+        }
+        slope.negative = Words::new(&self.mults[..4 * channels]);
+        let wanted = &mut as_i8_mut(&mut self.wanted)[..bytes];
+        self.numbers.fill(&mut self.x[..bytes]);
+        wanted.copy_from_slice(as_i8(&self.x[..bytes]));
+        slope.run(wanted);
+        let mut y = Guarded::new(&mut self.y, off, bytes);
+        y.inside().copy_from_slice(as_i8(&self.x[..bytes]));
+        around(&mut || dsp::slope(&slope, y.inside()));
+        y.check(wanted);
+        Some(())
+    }
+
+    /// A residual add through both kernels.
+    pub fn sum(
+        &mut self,
+        bytes: usize,
+        finish: Finish,
+        bits: u8,
+        off: usize,
+        mut around: impl FnMut(&mut dyn FnMut()),
+    ) -> Option<()> {
+        let numbers = &mut self.numbers;
+        let mut mult = || (numbers.next() >> 12) as i32 + 1;
+        let mults = [mult(), mult()];
+        let zeros = [numbers.byte(), numbers.byte()];
+        let Finish { zero: output_zero, clamp: [lo, hi], .. } = finish;
+        let sum = Sum { zeros, mults, bits, output_zero, lo, hi };
+        if !sum.fits() || bytes + 3 * MARGIN > VALUES {
+            return None;
+        }
+        self.numbers.fill(&mut self.x[off..][..bytes]);
+        self.numbers.fill(&mut self.scratch[..bytes]);
+        let (x, before) = (as_i8(&self.x[off..][..bytes]), as_i8(&self.scratch[..bytes]));
+        let wanted = &mut as_i8_mut(&mut self.wanted)[..bytes];
+        wanted.copy_from_slice(before);
+        scalar::zip(x, wanted, |a, b| sum.value(a, b));
+        let mut y = Guarded::new(&mut self.y, off, bytes);
+        y.inside().copy_from_slice(before);
+        around(&mut || dsp::sum(&sum, x, y.inside()));
+        y.check(wanted);
         Some(())
     }
 }

@@ -11,12 +11,14 @@ mod scratch;
 mod steps;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(arm_dsp, path = "tile_arm.rs")]
+#[cfg_attr(arm_dsp, path = "arm/mod.rs")]
 mod tile;
+mod values;
 
 pub use conv::conv;
 pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
+pub use values::{slope, sum};
 
 /// Constants as the words that they are; `None` where they lie at no multiple of 4.
 fn words(bytes: &[i8]) -> Option<&[i32]> {

@@ -1,7 +1,8 @@
-//! The innermost loops in plain Rust, for machines without the DSP instructions. `tile_arm.rs` has the same functions.
+//! The innermost loops in plain Rust, for machines without the DSP instructions. `arm` has the same functions.
 
 use super::packing::TAPS;
 pub use super::steps::{LANES, Row, Steps, Tile};
+use super::values::{FourSlopes, Mix};
 
 /// Fours of bytes as pairs of 16 bits, the even ones in one word, the odd ones in the next; `stride` words from four to four.
 pub fn expand(fours: &[[i8; TAPS]], pairs: &mut [i32], stride: usize) {
@@ -104,5 +105,26 @@ pub fn finish_row(row: &Row, strip: &[i32], constants: &[i32], y: &mut [i8], cha
         for (y, (&sum, &mult)) in y.iter_mut().zip(sums[0].iter().zip(tail)) {
             *y = steps.value(sum, mult);
         }
+    }
+}
+
+/// Replaces four channels of pixels, `channels` bytes apart: the slopes of those four.
+pub fn slope(slopes: &FourSlopes, values: &mut [i8], channels: usize) {
+    let high = |mult: i32, steps: i32| ((mult as i64 * steps as i64) >> 16) as i32;
+    for pixel in values.chunks_mut(channels) {
+        for (value, &negative) in pixel.iter_mut().zip(&slopes.negative) {
+            let steps = *value as i32 + (slopes.minus_zero as i16 as i32);
+            let y = slopes.rounding + high(slopes.positive, steps.max(0)) + high(negative, steps.min(0));
+            *value = (y >> 8).clamp(-128, 127) as i8;
+        }
+    }
+}
+
+/// Replaces each of `y` by its sum with that of `x`.
+pub fn mix(mix: &Mix, x: &[[i8; 4]], y: &mut [[i8; 4]]) {
+    for (y, x) in y.as_flattened_mut().iter_mut().zip(x.as_flattened()) {
+        let sum = (*x as i32).wrapping_mul(mix.mults[0]).wrapping_add(mix.constant);
+        let sum = (*y as i32).wrapping_mul(mix.mults[1]).wrapping_add(sum) >> mix.bits;
+        *y = sum.clamp(mix.lo as i8 as i32, mix.hi as i8 as i32) as i8;
     }
 }
