@@ -133,32 +133,35 @@ fn windows<'w>(
 
 /// Copies one group's window of one output pixel, with the zero point outside the input.
 #[inline(always)]
-fn gather(conv: &Conv<'_>, x: &[i8], [oy, ox]: [usize; 2], group: usize, into: &mut [i8]) {
+fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) {
     let Conv { input, window, groups, .. } = *conv;
     let inputs = input.channels / groups;
-    let inside = |at: usize| {
-        let first = ox * window.stride[1];
-        (at + window.pad[1]).saturating_sub(first).min(window.kernel[1])
-    };
-    let (left, right) = (inside(0), inside(input.width));
-    for (ky, row) in into.chunks_exact_mut(window.kernel[1] * inputs).enumerate() {
-        let iy = (oy * window.stride[0] + ky).checked_sub(window.pad[0]).filter(|&iy| iy < input.height);
-        let Some(iy) = iy.filter(|_| left < right) else {
-            row.fill(conv.input_zero);
-            continue;
-        };
-        row[..left * inputs].fill(conv.input_zero);
-        row[right * inputs..].fill(conv.input_zero);
-        let ix = ox * window.stride[1] + left - window.pad[1];
-        let x = &x[(iy * input.width + ix) * input.channels..];
-        let row = &mut row[left * inputs..right * inputs];
-        if groups == 1 {
-            row.copy_from_slice(&x[..row.len()]);
-        } else {
-            for (tap, pixel) in row.chunks_exact_mut(inputs).zip(x.chunks(input.channels)) {
-                tap.copy_from_slice(&pixel[group * inputs..][..inputs]);
-            }
-        }
+    let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
+        let size = [input.height, input.width][axis];
+        let first = at[axis] * window.stride[axis];
+        let inside = |edge: usize| (edge + window.pad[axis]).saturating_sub(first).min(window.kernel[axis]);
+        (inside(0), inside(size))
+    });
+    let [rows, columns] = [bottom.saturating_sub(top), right.saturating_sub(left)];
+    if [rows, columns] != window.kernel {
+        into.fill(conv.input_zero);
+    }
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let [iy, ix] =
+        [(0, top), (1, left)].map(|(axis, tap)| at[axis] * window.stride[axis] + tap - window.pad[axis]);
+    let x = &x[(iy * input.width + ix) * input.channels..];
+    let row = window.kernel[1] * inputs;
+    let into = &mut into[top * row + left * inputs..];
+    let x_row = input.width * input.channels;
+    if groups == 1 {
+        tile::copy_rows(x, into, columns * inputs, rows, [x_row, row]);
+        return;
+    }
+    for ky in 0..rows {
+        let x = &x[ky * x_row + group * inputs..];
+        tile::copy_rows(x, &mut into[ky * row..], inputs, columns, [input.channels, inputs]);
     }
 }
 

@@ -5,16 +5,20 @@
 //! in their place elsewhere: a plan packed for such a core runs, and is tested, on a desktop as well.
 
 mod conv;
+mod depthwise;
 pub mod packing;
 mod scratch;
 mod steps;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(arm_dsp, path = "tile_arm.rs")]
+#[cfg_attr(arm_dsp, path = "arm/mod.rs")]
 mod tile;
+mod values;
 
 pub use conv::conv;
+pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
+pub use values::{slope, sum};
 
 /// Whether this core takes packed weights: an Arm core that says it has the DSP instructions, or a desktop.
 pub fn is_here() -> bool {

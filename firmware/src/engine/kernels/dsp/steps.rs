@@ -25,6 +25,21 @@ impl Tile<'_> {
     }
 }
 
+/// How the windows of one row of outputs lie in a strip of pairs, for four channels of a depthwise convolution.
+///
+/// A column has four words for each row of the kernel: a channel's value and its right neighbour's.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Rows of the kernel.
+    pub rows: usize,
+    /// Pairs of taps in a row of the kernel.
+    pub pairs: usize,
+    /// Words from a pair's column to the next pair's.
+    pub pair_words: usize,
+    /// Words from a window's first column to the next window's.
+    pub pixel_words: usize,
+}
+
 /// What [`Output`] does after the high multiply, in words for four channels at once.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]

@@ -1,7 +1,8 @@
-//! The innermost loops in plain Rust, for machines without the DSP instructions. `tile_arm.rs` has the same functions.
+//! The innermost loops in plain Rust, for machines without the DSP instructions. `arm` has the same functions.
 
 use super::packing::TAPS;
-pub use super::steps::{LANES, Steps, Tile};
+pub use super::steps::{LANES, Row, Steps, Tile};
+use super::values::{FourSlopes, Mix};
 
 /// Fours of bytes as pairs of 16 bits, the even ones in one word, the odd ones in the next; `stride` words from four to four.
 pub fn expand(fours: &[[i8; TAPS]], pairs: &mut [i32], stride: usize) {
@@ -11,6 +12,13 @@ pub fn expand(fours: &[[i8; TAPS]], pairs: &mut [i32], stride: usize) {
         if let [even, odd, ..] = pairs {
             (*even, *odd) = (pair(a, c), pair(b, d));
         }
+    }
+}
+
+/// Copies `count` rows of `length` bytes, `strides` bytes apart in the source and in the target.
+pub fn copy_rows(x: &[i8], into: &mut [i8], length: usize, count: usize, strides: [usize; 2]) {
+    for row in 0..count {
+        into[row * strides[1]..][..length].copy_from_slice(&x[row * strides[0]..][..length]);
     }
 }
 
@@ -56,5 +64,67 @@ pub fn finish(
                 y[place + at] = steps.value(sums[lane], mults[at]);
             }
         }
+    }
+}
+
+/// Four channels of pixels, `channels` bytes apart in `x`, as `count` columns of pairs, `column` words apart: each value beside its
+/// right neighbour's. A column begins `step` pixels behind the one before.
+pub fn pair_row(x: &[i8], channels: usize, slot: &mut [i32], column: usize, count: usize, step: usize) {
+    for (at, words) in slot.chunks_mut(column).take(count).enumerate() {
+        let pixel = &x[at * step * channels..];
+        for (lane, word) in words.iter_mut().take(4).enumerate() {
+            *word = pixel[lane] as i32 & 0xffff | (pixel[channels + lane] as i32) << 16;
+        }
+    }
+}
+
+/// The sums of windows of one row. `constants` begin with biases and weights.
+pub fn sum_row(row: &Row, strip: &[i32], constants: &[i32], sums: &mut [[i32; 4]]) {
+    let (bias, weights) = constants.split_at(4);
+    for (pixel, sums) in sums.iter_mut().enumerate() {
+        sums.copy_from_slice(bias);
+        for (pair, weights) in weights.chunks_exact(4 * row.rows).take(row.pairs).enumerate() {
+            let column = &strip[pixel * row.pixel_words + pair * row.pair_words..];
+            for (at, (word, weight)) in column.iter().zip(weights).enumerate() {
+                let low = (*word as i16 as i32) * (*weight as i16 as i32);
+                let high = (word >> 16) * (weight >> 16);
+                sums[at % 4] = sums[at % 4].wrapping_add(low).wrapping_add(high);
+            }
+        }
+    }
+}
+
+/// The outputs of `count` windows of one row, `channels` bytes apart in `y`. `constants` are biases, weights, multipliers, and
+/// the words of [`Steps`].
+pub fn finish_row(row: &Row, strip: &[i32], constants: &[i32], y: &mut [i8], channels: usize, count: usize) {
+    let tail = &constants[4 * (1 + row.rows * row.pairs)..];
+    let steps = Steps { zero_point: tail[4], lo: tail[5] as u32, hi: tail[6] as u32 };
+    for (pixel, y) in y.chunks_mut(channels).take(count).enumerate() {
+        let mut sums = [[0; 4]];
+        sum_row(row, &strip[pixel * row.pixel_words..], constants, &mut sums);
+        for (y, (&sum, &mult)) in y.iter_mut().zip(sums[0].iter().zip(tail)) {
+            *y = steps.value(sum, mult);
+        }
+    }
+}
+
+/// Replaces four channels of pixels, `channels` bytes apart: the slopes of those four.
+pub fn slope(slopes: &FourSlopes, values: &mut [i8], channels: usize) {
+    let high = |mult: i32, steps: i32| ((mult as i64 * steps as i64) >> 16) as i32;
+    for pixel in values.chunks_mut(channels) {
+        for (value, &negative) in pixel.iter_mut().zip(&slopes.negative) {
+            let steps = *value as i32 + (slopes.minus_zero as i16 as i32);
+            let y = slopes.rounding + high(slopes.positive, steps.max(0)) + high(negative, steps.min(0));
+            *value = (y >> 8).clamp(-128, 127) as i8;
+        }
+    }
+}
+
+/// Replaces each of `y` by its sum with that of `x`.
+pub fn mix(mix: &Mix, x: &[[i8; 4]], y: &mut [[i8; 4]]) {
+    for (y, x) in y.as_flattened_mut().iter_mut().zip(x.as_flattened()) {
+        let sum = (*x as i32).wrapping_mul(mix.mults[0]).wrapping_add(mix.constant);
+        let sum = (*y as i32).wrapping_mul(mix.mults[1]).wrapping_add(sum) >> mix.bits;
+        *y = sum.clamp(mix.lo as i8 as i32, mix.hi as i8 as i32) as i8;
     }
 }

@@ -1,0 +1,144 @@
+//! Depthwise convolution, four channels at a time through a strip of rows kept as pairs of 16 bits.
+
+use super::scratch::{DEPTHWISE_CHANNELS as FOUR, Strip};
+use super::tile::{self, LANES, Row, Steps};
+use super::words_mut;
+use crate::engine::kernels::requant::Requant;
+use crate::engine::kernels::scalar::Depthwise;
+
+/// Convolves `x` into `y`. `scratch` has [`super::depthwise_scratch_bytes`] bytes and lies at a multiple of 4: elsewhere, and
+/// where that is 0, the scalar kernel runs.
+pub fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+    let Depthwise { input, output, window, .. } = *depthwise;
+    let strip = Strip::of(input, output, window);
+    let words = words_mut(scratch);
+    match strip.zip(words).filter(|(strip, words)| words.len() >= strip.words()) {
+        Some((strip, words)) => run(depthwise, strip, x, words, y),
+        None => depthwise.run(x, y),
+    }
+}
+
+fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], words: &mut [i32], y: &mut [i8]) {
+    let Depthwise { input, output, window, .. } = *depthwise;
+    let (channels, [rows, _]) = (input.channels, window.kernel);
+    let (ring, copies) = words.split_at_mut(strip.ring_words);
+    let copies = &mut copies[..strip.copies * strip.copy_words];
+    let column = rows * FOUR;
+    let row = Row {
+        rows,
+        pairs: strip.pairs,
+        pair_words: 2 / strip.step * column,
+        pixel_words: window.stride[1] / strip.step * column,
+    };
+    let one_multiply = matches!(depthwise.finish.requant, Requant::HighMul { .. });
+    // Columns outside the input keep the zero point for good.
+    let outside = depthwise.input_zero as i16 as u16 as u32 * 0x1_0001;
+    ring.fill(outside as i32);
+    for block in (0..channels).step_by(FOUR) {
+        // The last four overlap those before them where the channels are no multiple of four.
+        let first = block.min(channels - FOUR);
+        constants(depthwise, strip, first, copies);
+        let mut loaded = 0;
+        for oy in 0..output.height {
+            let top = oy * window.stride[0];
+            for padded in top.max(loaded)..top + rows {
+                let slot = &mut ring[padded % rows * FOUR..];
+                match padded.checked_sub(window.pad[0]).filter(|&iy| iy < input.height) {
+                    Some(iy) => {
+                        let x = &x[iy * input.width * channels + first..];
+                        load(depthwise, strip, x, slot, column, outside as u16);
+                    }
+                    None => slot.chunks_mut(column).for_each(|slot| slot[..FOUR].fill(outside as i32)),
+                }
+            }
+            loaded = top + rows;
+            let copy = &copies[oy % strip.copies * strip.copy_words..][..strip.copy_words];
+            let y = &mut y[oy * output.width * channels + first..];
+            if one_multiply {
+                tile::finish_row(&row, ring, copy, y, channels, output.width);
+                continue;
+            }
+            for ox in (0..output.width).step_by(LANES) {
+                let mut sums = [[0; FOUR]; LANES];
+                let sums = &mut sums[..LANES.min(output.width - ox)];
+                tile::sum_row(&row, &ring[ox * row.pixel_words..], copy, sums);
+                for (sums, y) in sums.iter().zip(y[ox * channels..].chunks_mut(channels)) {
+                    depthwise.finish.store(first, sums, &mut y[..FOUR]);
+                }
+            }
+        }
+    }
+}
+
+/// Biases, weights and multipliers of four channels, the weights in every order in which the rows can lie.
+fn constants(depthwise: &Depthwise<'_>, strip: Strip, first: usize, copies: &mut [i32]) {
+    let ([rows, taps], channels) = (depthwise.window.kernel, depthwise.input.channels);
+    let weight = |row: usize, tap: usize| -> [i32; FOUR] {
+        let weights =
+            (tap < taps).then(|| depthwise.weights[(row * taps + tap) * channels + first..].first_chunk());
+        weights.flatten().copied().unwrap_or_default().map(i32::from)
+    };
+    let (one, others) = copies.split_at_mut(strip.copy_words);
+    let (head, tail) = one.split_at_mut((1 + strip.pairs * rows) * FOUR);
+    let (bias, weights) = head.split_at_mut(FOUR);
+    let mut sums = [0; FOUR];
+    for (at, words) in weights.chunks_exact_mut(FOUR).enumerate() {
+        let (pair, row) = (at / rows, at % rows);
+        let (low, high) = (weight(row, 2 * pair), weight(row, 2 * pair + 1));
+        for (lane, word) in words.iter_mut().enumerate() {
+            *word = low[lane] & 0xffff | high[lane] << 16;
+            sums[lane] += low[lane] + high[lane];
+        }
+    }
+    let zero = depthwise.input_zero as i32;
+    for ((folded, bias), sum) in bias.iter_mut().zip(depthwise.bias.part(first, FOUR).integers()).zip(sums) {
+        *folded = bias.wrapping_sub(zero * sum);
+    }
+    let (mults, steps) = tail.split_at_mut(FOUR);
+    if let Requant::HighMul { mults: from } = depthwise.finish.requant {
+        mults.iter_mut().zip(from.part(first, FOUR).integers()).for_each(|(to, from)| *to = from);
+    }
+    let Steps { zero_point, lo, hi } = Steps::of(&depthwise.finish);
+    steps.copy_from_slice(&[zero_point, lo as i32, hi as i32, 0]);
+    for (copy, other) in others.chunks_exact_mut(strip.copy_words).enumerate() {
+        other.copy_from_slice(one);
+        // The kernel's first row meets the slot that the window's first row lies in.
+        let turned = (copy + 1) * depthwise.window.stride[0] % rows;
+        for pair in other[FOUR..][..strip.pairs * rows * FOUR].chunks_exact_mut(rows * FOUR) {
+            pair.rotate_right(turned * FOUR);
+        }
+    }
+}
+
+/// Brings four channels of a row of the input into their slot. `x` begins with the first of them, `slot` with the first column.
+#[inline(always)]
+fn load(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], slot: &mut [i32], column: usize, outside: u16) {
+    let (width, channels, pad) = (depthwise.input.width, depthwise.input.channels, depthwise.window.pad[1]);
+    let pixel = |ix: usize| x[ix * channels..].first_chunk::<FOUR>().copied().unwrap_or_default();
+    // Both values of a pair lie inside the input from this column on.
+    let first = pad.div_ceil(strip.step);
+    let skipped = first * strip.step - pad;
+    let pairs = (width - skipped.min(width)) / strip.step;
+    let pairs = if strip.step == 1 { pairs.saturating_sub(1) } else { pairs };
+    let pairs = pairs.min(strip.columns.saturating_sub(first));
+    if let (Some(slot), 1..) = (slot.get_mut(first * column..), pairs) {
+        tile::pair_row(&x[skipped * channels..], channels, slot, column, pairs, strip.step);
+    }
+    // One value of a pair inside: before the first pixel, and behind the last.
+    if pad % strip.step == 1 % strip.step
+        && pad > 0
+        && let Some(slot) = slot.get_mut((pad - 1) / strip.step * column..)
+    {
+        for (word, value) in slot.iter_mut().zip(pixel(0)) {
+            *word = outside as i32 | (value as i32) << 16;
+        }
+    }
+    let last = pad + width - 1;
+    if last.is_multiple_of(strip.step)
+        && let Some(slot) = slot.get_mut(last / strip.step * column..)
+    {
+        for (word, value) in slot.iter_mut().zip(pixel(width - 1)) {
+            *word = value as i32 & 0xffff | (outside as i32) << 16;
+        }
+    }
+}
