@@ -3,13 +3,16 @@
 use core::ops::Range;
 use std::vec::Vec;
 
-use super::finish::{Finish, flip, put, units};
+use super::finish::{Finish, Place, flip, units};
 use super::simd::{LANES, Lanes, Line, Simd};
 use crate::engine::kernels::scalar::{self, Slope};
 use crate::engine::kernels::{Shape, Window};
 
 /// Windows that one reading of the weights serves.
 const ROWS: usize = 6;
+
+/// The same under the rules that are not one high multiply.
+const SLOW_ROWS: usize = 2;
 
 /// Bytes of windows that are multiplied before the next ones are gathered: they stay in the first cache, beside the weights.
 const WINDOWS: usize = 12 << 10;
@@ -194,27 +197,26 @@ impl Conv {
         if U > S::UNITS {
             return;
         }
+        let rows_at_once = if self.finish.is_high_mul() { ROWS } else { SLOW_ROWS };
         let channels = self.output.channels;
-        let mut tiles = rows.chunks_exact(ROWS * self.words).zip(y.chunks_exact_mut(ROWS * channels));
-        for (rows, y) in &mut tiles {
-            self.tile::<S, ROWS, U>(s, block, lines, rows, y);
-        }
-        let pixels = rows.len() / self.words;
-        let done = pixels / ROWS * ROWS;
-        let (rows, y) = (&rows[done * self.words..], &mut y[done * channels..]);
-        match pixels - done {
-            1 => self.tile::<S, 1, U>(s, block, lines, rows, y),
-            2 => self.tile::<S, 2, U>(s, block, lines, rows, y),
-            3 => self.tile::<S, 3, U>(s, block, lines, rows, y),
-            4 => self.tile::<S, 4, U>(s, block, lines, rows, y),
-            5 => self.tile::<S, 5, U>(s, block, lines, rows, y),
-            _ => {}
+        let tiles = rows.chunks(rows_at_once * self.words).zip(y.chunks_mut(rows_at_once * channels));
+        for (rows, y) in tiles {
+            match (rows_at_once, y.len() / channels) {
+                (ROWS, 6) => self.tile::<S, 6, U, true>(s, block, lines, rows, y),
+                (ROWS, 5) => self.tile::<S, 5, U, true>(s, block, lines, rows, y),
+                (ROWS, 4) => self.tile::<S, 4, U, true>(s, block, lines, rows, y),
+                (ROWS, 3) => self.tile::<S, 3, U, true>(s, block, lines, rows, y),
+                (ROWS, 2) => self.tile::<S, 2, U, true>(s, block, lines, rows, y),
+                (ROWS, _) => self.tile::<S, 1, U, true>(s, block, lines, rows, y),
+                (_, 2) => self.tile::<S, 2, U, false>(s, block, lines, rows, y),
+                (_, _) => self.tile::<S, 1, U, false>(s, block, lines, rows, y),
+            }
         }
     }
 
     /// `P` windows against `U` units of outputs; the sums stay in registers until they are int8.
     #[inline(always)]
-    fn tile<S: Simd, const P: usize, const U: usize>(
+    fn tile<S: Simd, const P: usize, const U: usize, const HIGH_MUL: bool>(
         &self,
         s: S,
         block: Block,
@@ -222,34 +224,34 @@ impl Conv {
         rows: &[[u8; 4]],
         y: &mut [i8],
     ) {
+        let words = lines.len();
+        let start = &self.start[block.unit..block.unit + U];
+        assert!(rows.len() == P * words);
         let mut accs = [[s.splat(0); U]; P];
         for u in 0..U {
-            let start = s.load(&self.start[block.unit + u]);
+            let start = s.load(&start[u]);
             for accs in &mut accs {
                 accs[u] = start;
             }
         }
-        let words = lines.len();
-        let rows: [&[[u8; 4]]; P] = core::array::from_fn(|p| &rows[p * words..][..words]);
         for (word, lines) in lines.iter().enumerate() {
             let mut weights = [s.splat(0); U];
             for u in 0..U {
                 weights[u] = s.line(&lines[u]);
             }
-            for p in 0..P {
-                let x = s.word(rows[p][word]);
+            for (p, accs) in accs.iter_mut().enumerate() {
+                // SAFETY: `word` is less than `words`, and there are `P` times as many.
+                let x = s.word(unsafe { *rows.get_unchecked(p * words + word) });
                 for u in 0..U {
-                    accs[p][u] = s.dot(accs[p][u], x, weights[u]);
+                    accs[u] = s.dot(accs[u], x, weights[u]);
                 }
             }
         }
-        for u in 0..U {
-            let first = block.first + u * LANES;
-            let count = (block.count - u * LANES).min(LANES);
-            for (p, accs) in accs.iter().enumerate() {
-                let y = &mut y[p * self.output.channels + first..][..count];
-                put(s, self.finish.apply(s, block.unit + u, accs[u]), y);
-            }
+        let place = Place { first: block.first, count: block.count, channels: self.output.channels };
+        if HIGH_MUL {
+            self.finish.high_mul_tile(s, block.unit, &accs, place, y);
+        } else {
+            self.finish.tile(s, block.unit, &accs, place, y);
         }
     }
 }

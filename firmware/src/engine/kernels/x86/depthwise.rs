@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::finish::{Finish, flip, put, units};
+use super::finish::{Finish, flip, units};
 use super::simd::{LANES, Lanes, Line, Simd};
 use crate::engine::kernels::scalar::{self, Slope};
 use crate::engine::kernels::{Shape, Window};
@@ -118,7 +118,7 @@ pub(super) fn run<S: Simd>(s: S, depthwise: &Depthwise, x: &[i8], y: &mut [i8]) 
                 // at `first`.
                 acc = unsafe { s.dot_taps(acc, taps.map(|tap| tap.add(first)), lines) };
             }
-            put(s, depthwise.finish.apply(s, unit, acc), &mut y[first..first + LANES]);
+            s.put(depthwise.finish.apply(s, unit, acc), &mut y[first..first + LANES]);
         }
     }
 }

@@ -23,6 +23,19 @@ pub(super) const fn flip<S: Simd>() -> i32 {
     if S::VALUE == 1 { 128 } else { 0 }
 }
 
+/// A loop over `0..$count`, at most 6, written out: what it indexes stays in registers however long the body is.
+macro_rules! unrolled {
+    ($i:ident in $count:ident $body:block) => {
+        unrolled!(@ $i $count $body 0 1 2 3 4 5)
+    };
+    (@ $i:ident $count:ident $body:block $($n:literal)*) => {
+        $(if $n < $count {
+            let $i = $n;
+            $body
+        })*
+    };
+}
+
 /// How a layer requantizes, with a unit of constants for sixteen channels each.
 #[derive(Debug, Clone)]
 pub(super) enum Rule {
@@ -63,15 +76,31 @@ impl Prelu {
         }
     }
 
-    /// Unit `unit` of its channels from `x`, int8 values in 32-bit lanes.
+    /// Unit `unit` of its channels from `x`, int8 values in 32-bit lanes; the result may lie outside int8 and saturates.
     #[inline(always)]
     pub(super) fn apply<S: Simd>(&self, s: S, unit: usize, x: S::I) -> S::I {
-        let steps = s.sub(x, s.splat(self.input_zero));
-        let mult = s.if_negative(steps, s.load(&self.negative[unit]), s.splat(self.positive));
-        let product = s.add(s.mul(steps, mult), s.splat(1 << (self.bits - 1)));
-        let y = s.add(s.shift_right(product, s.splat(self.bits)), s.splat(self.output_zero));
-        s.max(s.min(y, s.splat(i8::MAX as i32)), s.splat(i8::MIN as i32))
+        self.apply_slopes(s, s.load(&self.negative[unit]), x)
     }
+
+    /// The same with the slopes of the unit.
+    #[inline(always)]
+    fn apply_slopes<S: Simd>(&self, s: S, negative: S::I, x: S::I) -> S::I {
+        let steps = s.sub(x, s.splat(self.input_zero));
+        let mult = s.if_negative(steps, negative, s.splat(self.positive));
+        let product = s.add(s.mul(steps, mult), s.splat(1 << (self.bits - 1)));
+        s.add(s.shift_right(product, s.splat(self.bits)), s.splat(self.output_zero))
+    }
+}
+
+/// Where the outputs of some pixels lie.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The first channel of the first unit.
+    pub first: usize,
+    /// Channels of all units.
+    pub count: usize,
+    /// Channels of a pixel.
+    pub channels: usize,
 }
 
 impl Finish {
@@ -116,15 +145,85 @@ impl Finish {
         }
     }
 
-    /// The int8 values of unit `unit` in 32-bit lanes.
+    /// The values of unit `unit` in 32-bit lanes; they may lie outside int8 and saturate.
     #[inline(always)]
     pub(super) fn apply<S: Simd>(&self, s: S, unit: usize, acc: S::I) -> S::I {
-        let y = s.add(self.steps(s, unit, acc), s.splat(self.zero));
-        let y = s.max(s.min(y, s.splat(self.hi)), s.splat(self.lo));
+        let y = self.clamped(s, self.steps(s, unit, acc));
         match &self.prelu {
             Some(prelu) => prelu.apply(s, unit, y),
             None => y,
         }
+    }
+
+    #[inline(always)]
+    fn clamped<S: Simd>(&self, s: S, steps: S::I) -> S::I {
+        let y = s.add(steps, s.splat(self.zero));
+        s.max(s.min(y, s.splat(self.hi)), s.splat(self.lo))
+    }
+
+    /// Whether the rule is one high multiply without shifts.
+    pub(super) fn is_high_mul(&self) -> bool {
+        matches!(self.rule, Rule::HighMul { .. })
+    }
+
+    /// Writes `P` pixels of `U` units of channels, of which `unit` is the first, under any rule.
+    #[inline(always)]
+    pub(super) fn tile<S: Simd, const P: usize, const U: usize>(
+        &self,
+        s: S,
+        unit: usize,
+        accs: &[[S::I; U]; P],
+        place: Place,
+        y: &mut [i8],
+    ) {
+        unrolled!(u in U {
+            unrolled!(p in P {
+                place.put(s, p, u, self.apply(s, unit + u, accs[p][u]), y);
+            });
+        });
+    }
+
+    /// The same under [`Finish::is_high_mul`]; under another rule nothing is written.
+    #[inline(always)]
+    pub(super) fn high_mul_tile<S: Simd, const P: usize, const U: usize>(
+        &self,
+        s: S,
+        unit: usize,
+        accs: &[[S::I; U]; P],
+        place: Place,
+        y: &mut [i8],
+    ) {
+        let Rule::HighMul { mults } = &self.rule else { return };
+        let mults = &mults[unit..unit + U];
+        match &self.prelu {
+            Some(prelu) => {
+                let negative = &prelu.negative[unit..unit + U];
+                unrolled!(u in U {
+                    let (mult, negative) = (s.load(&mults[u]), s.load(&negative[u]));
+                    unrolled!(p in P {
+                        let x = self.clamped(s, high_mul(s, accs[p][u], mult));
+                        place.put(s, p, u, prelu.apply_slopes(s, negative, x), y);
+                    });
+                });
+            }
+            None => {
+                unrolled!(u in U {
+                    let mult = s.load(&mults[u]);
+                    unrolled!(p in P {
+                        place.put(s, p, u, self.clamped(s, high_mul(s, accs[p][u], mult)), y);
+                    });
+                });
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Writes unit `u` of pixel `p`.
+    #[inline(always)]
+    fn put<S: Simd>(self, s: S, p: usize, u: usize, values: S::I, y: &mut [i8]) {
+        let count = (self.count - u * LANES).min(LANES);
+        s.put(values, &mut y[p * self.channels + self.first + u * LANES..][..count]);
     }
 }
 
@@ -169,18 +268,4 @@ fn uniform<S: Simd>(s: S, acc: S::I, mantissa: u32, shift: u32) -> S::I {
 fn with_sign<S: Simd>(s: S, acc: S::I, magnitude: S::I) -> S::I {
     let sign = s.shift_right(acc, s.splat(31));
     s.sub(s.xor(magnitude, sign), sign)
-}
-
-/// Writes the first `out.len()` of sixteen int8 values.
-#[inline(always)]
-pub(super) fn put<S: Simd>(s: S, y: S::I, out: &mut [i8]) {
-    let values = s.narrow(y);
-    match out.as_mut_array::<LANES>() {
-        Some(out) => *out = values,
-        None => {
-            for (out, value) in out.iter_mut().zip(values) {
-                *out = value;
-            }
-        }
-    }
 }

@@ -42,8 +42,8 @@ pub(super) trait Simd: Copy {
 
     /// Sixteen int8 values, sign-extended.
     fn widen(self, values: &[i8; LANES]) -> Self::I;
-    /// The low bytes of the lanes, which hold int8 values.
-    fn narrow(self, a: Self::I) -> [i8; LANES];
+    /// Writes the first `out.len()` lanes, at most sixteen, as int8 values, those outside at the nearer end.
+    fn put(self, a: Self::I, out: &mut [i8]);
 
     fn add(self, a: Self::I, b: Self::I) -> Self::I;
     fn sub(self, a: Self::I, b: Self::I) -> Self::I;

@@ -80,16 +80,23 @@ macro_rules! in_two_halves {
         }
 
         #[inline(always)]
-        fn narrow(self, a: Pair) -> [i8; LANES] {
-            let mut values = [0; LANES];
+        fn put(self, a: Pair, out: &mut [i8]) {
             let packed = proven!({
                 // Packing works on halves of a register: the quarters are put in order in between.
                 let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(a.0, a.1));
                 _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words))
             });
-            // SAFETY: as `proven`, and the array has sixteen bytes.
-            unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), packed) };
-            values
+            if out.len() == LANES {
+                // SAFETY: as `proven`, and the slice has sixteen bytes.
+                unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), packed) };
+            } else {
+                let mut values = [0; LANES];
+                // SAFETY: as `proven`, and the array has sixteen bytes.
+                unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), packed) };
+                for (out, value) in out.iter_mut().zip(values) {
+                    *out = value;
+                }
+            }
         }
 
         #[inline(always)]

@@ -84,11 +84,17 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn narrow(self, a: __m512i) -> [i8; LANES] {
-        let mut values = [0; LANES];
-        // SAFETY: as `proven`, and the array has sixteen bytes.
-        unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(a)) };
-        values
+    fn put(self, a: __m512i, out: &mut [i8]) {
+        let values = proven!(_mm512_cvtsepi32_epi8(a));
+        if out.len() == LANES {
+            // SAFETY: as `proven`, and the slice has sixteen bytes.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), values) };
+        } else {
+            let mask = 0xffff_u16 >> (LANES - out.len().min(LANES)).min(15);
+            let mask = if out.is_empty() { 0 } else { mask };
+            // SAFETY: as `proven`, and the mask has at most as many bits as the slice has bytes.
+            unsafe { _mm_mask_storeu_epi8(out.as_mut_ptr(), mask, values) };
+        }
     }
 
     #[inline(always)]
