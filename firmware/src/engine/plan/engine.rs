@@ -147,16 +147,25 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
             conv.run(as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
         }
+        Op::Depthwise(depthwise) if step.target == Target::Dsp => {
+            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
+            dsp::depthwise(&depthwise, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+        }
         Op::Depthwise(depthwise) => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             depthwise.run(as_i8(x), as_i8_mut(y));
         }
-        Op::Sum(sum) => combine(step, arena, |a, b| sum.value(a, b))?,
-        Op::FloatSum(sum) => combine(step, arena, |a, b| sum.value(a, b))?,
+        Op::Sum(sum) if step.target == Target::Dsp => combine(step, arena, |x, y, order| match order {
+            Order::FirstInto => dsp::sum(&sum, x, y),
+            Order::SecondInto => dsp::sum(&sum.turned(), x, y),
+        })?,
+        Op::Sum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
+        Op::FloatSum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
         Op::Lookup { table } => scalar::lookup(table, moved(step, arena)?),
         Op::LookupChannels { tables } => {
             scalar::lookup_channels(step.input.shape.channels, tables, moved(step, arena)?);
         }
+        Op::Slope(slope) if step.target == Target::Dsp => dsp::slope(&slope, moved(step, arena)?),
         Op::Slope(slope) => slope.run(moved(step, arena)?),
         Op::Planes => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
@@ -176,7 +185,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             scalar::place(table, first, channels, of, as_i8(x), as_i8_mut(y));
         }
         Op::Product(product) if step.second?.shape == step.output.shape => {
-            combine(step, arena, |a, b| product.value(a, b))?;
+            combine(step, arena, each(|a, b| product.value(a, b)))?;
         }
         Op::Product(product) => {
             let second = step.second?.range();
@@ -198,19 +207,34 @@ fn moved<'a>(step: &Step<'_>, arena: &'a mut [u8]) -> Option<&'a mut [i8]> {
     arena.get_mut(output).map(as_i8_mut)
 }
 
-/// Combines two tensors of one shape into a third, which may be one of the two.
-fn combine(step: &Step<'_>, arena: &mut [u8], value: impl Fn(i8, i8) -> i8) -> Option<()> {
+/// Which operand is combined into the other one.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    FirstInto,
+    SecondInto,
+}
+
+/// What [`combine`] does with every pair of values.
+fn each(value: impl Fn(i8, i8) -> i8) -> impl Fn(&[i8], &mut [i8], Order) {
+    move |x, y, order| match order {
+        Order::FirstInto => scalar::zip(x, y, &value),
+        Order::SecondInto => scalar::zip(x, y, |b, a| value(a, b)),
+    }
+}
+
+/// Combines two tensors of one shape into a third, which may be one of the two: `run` writes over one of them.
+fn combine(step: &Step<'_>, arena: &mut [u8], run: impl Fn(&[i8], &mut [i8], Order)) -> Option<()> {
     let (a, b, y) = (step.input.range(), step.second?.range(), step.output.range());
     if y == b {
         let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;
-        scalar::zip(as_i8(a), as_i8_mut(y), value);
+        run(as_i8(a), as_i8_mut(y), Order::FirstInto);
     } else {
         if y != a {
             let [a, y] = arena.get_disjoint_mut([a, y.clone()]).ok()?;
             y.copy_from_slice(a);
         }
         let [b, y] = arena.get_disjoint_mut([b, y]).ok()?;
-        scalar::zip(as_i8(b), as_i8_mut(y), |b, a| value(a, b));
+        run(as_i8(b), as_i8_mut(y), Order::SecondInto);
     }
     Some(())
 }
