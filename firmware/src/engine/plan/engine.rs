@@ -123,11 +123,11 @@ pub(super) fn run_all(
 ) -> Option<Range<usize>> {
     for index in 0..plan.len() {
         if !native.run(index, arena)? {
-            run(&plan.step(index).ok()?, plan.info(), crop, arena)?;
+            run(&plan.known_step(index).ok()?, plan.info(), crop, arena)?;
         }
         after(index);
     }
-    Some(plan.step(plan.len() - 1).ok()?.output.range())
+    Some(plan.known_step(plan.len() - 1).ok()?.output.range())
 }
 
 /// Runs one step; `None` if a tensor lies outside the arena or overlaps another, which validation excludes.

@@ -95,6 +95,22 @@ pub struct Step<'p> {
     pub scratch: Range<usize>,
 }
 
+/// Whether the values of all channels are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// They are: the plan is new.
+    Checked,
+    /// They were before.
+    Known,
+}
+
+impl Values {
+    /// The first value that is wrong, if they are looked at.
+    fn first<T>(self, mut values: impl Iterator<Item = T>, is_wrong: impl Fn(&T) -> bool) -> Option<T> {
+        if self == Values::Checked { values.find(is_wrong) } else { None }
+    }
+}
+
 /// Names fields in errors of one operation.
 struct Fault(usize);
 
@@ -116,15 +132,22 @@ impl Fault {
 }
 
 impl<'p> Step<'p> {
-    /// Reads operation `index` of a plan whose header is valid.
-    pub(super) fn read(plan: &'p [u8], header: &Header, index: usize) -> Result<Self, PlanError> {
+    /// Reads operation `index` of a plan whose header is valid. Shapes and places are checked each time; `values`, the multipliers
+    /// of all channels, need it once.
+    pub(super) fn read(
+        plan: &'p [u8],
+        header: &Header,
+        index: usize,
+        values: Values,
+    ) -> Result<Self, PlanError> {
         let fault = Fault(index);
         let at = HEADER_BYTES + index * RECORD_BYTES;
         let Some(bytes) = plan.get(at..).and_then(|tail| tail.first_chunk()) else {
             return Err(PlanError::Short { needed: at + RECORD_BYTES, found: plan.len() });
         };
         let record = Record::read(bytes, index)?;
-        let sections = Sections { plan, first: HEADER_BYTES + header.steps * RECORD_BYTES, fault: &fault };
+        let first = HEADER_BYTES + header.steps * RECORD_BYTES;
+        let sections = Sections { plan, first, fault: &fault, values };
         let arena = header.arena_bytes;
         let tensor = |field, offset: u32, shape| tensor(&fault, arena, field, offset, shape);
         fault.require(
@@ -315,6 +338,7 @@ struct Sections<'a, 'p> {
     plan: &'p [u8],
     first: usize,
     fault: &'a Fault,
+    values: Values,
 }
 
 impl<'p> Sections<'_, 'p> {
@@ -341,7 +365,7 @@ impl<'p> Sections<'_, 'p> {
         let channels = record.output_shape.channels;
         let words = || self.words("requantization", record.c, channels);
         let all_positive = |mults: Words<'p>| {
-            let wrong = mults.integers().find(|&mult| mult <= 0);
+            let wrong = self.values.first(mults.integers(), |&mult| mult <= 0);
             let value = wrong.unwrap_or(0) as u32 as usize;
             self.fault.require(wrong.is_none(), "multiplier", value, "positive multipliers")
         };
@@ -356,13 +380,14 @@ impl<'p> Sections<'_, 'p> {
                 all_positive(mults)?;
                 let shifts =
                     self.bytes("shifts", record.c, 5 * channels)?.get(4 * channels..).unwrap_or_default();
-                let wrong = shifts.iter().copied().find(|&shift| shift > MAX_SHIFT);
+                let wrong = self.values.first(shifts.iter().copied(), |&shift| shift > MAX_SHIFT);
                 self.fault.require(wrong.is_none(), "shift", wrong.unwrap_or(0) as usize, "0 to 8")?;
                 Requant::ShiftedHighMul { mults, shifts }
             }
             Rule::PerChannelF32 => {
                 let scales = words()?;
-                let wrong = scales.floats().find(|scale| !(scale.is_finite() && *scale > 0.0));
+                let is_wrong = |scale: &f32| !(scale.is_finite() && *scale > 0.0);
+                let wrong = self.values.first(scales.floats(), is_wrong);
                 let value = wrong.unwrap_or(0.0).to_bits() as usize;
                 self.fault.require(wrong.is_none(), "scale", value, "positive finite f32")?;
                 Requant::PerChannelF32 { scales }
@@ -505,7 +530,7 @@ fn slope<'p>(fault: &Fault, sections: &Sections<'_, 'p>, record: &Record) -> Res
     let slope =
         Slope { bits, positive, negative, input_zero: record.input_zero, output_zero: record.output_zero };
     let all = negative.integers().chain([positive]);
-    let wrong = all.into_iter().find(|mult| mult.unsigned_abs() > slope.greatest());
+    let wrong = sections.values.first(all, |mult| mult.unsigned_abs() > slope.greatest());
     let value = wrong.unwrap_or(0) as u32 as usize;
     fault.require(wrong.is_none(), "slope", value, "multipliers that keep products inside 32 bits")?;
     Ok(slope)
