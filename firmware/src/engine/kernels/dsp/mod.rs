@@ -20,6 +20,14 @@ pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
 pub use values::{slope, sum};
 
+use super::requant::Output;
+
+/// [`Output::store`] once, not a copy of its four loops wherever it is called.
+#[inline(never)]
+fn store(finish: &Output<'_>, first: usize, sums: &[i32], y: &mut [i8]) {
+    finish.store(first, sums, y);
+}
+
 /// Constants as the words that they are; `None` where they lie at no multiple of 4.
 fn words(bytes: &[i8]) -> Option<&[i32]> {
     // SAFETY: every bit pattern is an i32.
