@@ -1,5 +1,7 @@
 //! Random operations of every kind.
 
+use core::ops::RangeInclusive;
+
 use arcgate_firmware::engine::kernels::{Shape, Window};
 use semihosting::println;
 
@@ -10,21 +12,25 @@ const CASES: usize = 300;
 
 /// Runs every kind.
 pub fn all(room: &mut Room) {
-    for (kind, channels, sides) in [
-        // Groups at most, input and output channels of a group at most, then sides of input and kernel.
-        ("convolution", [3, 20, 40], [8, 5]),
-        ("pointwise", [1, 70, 40], [8, 1]),
-        ("fully_connected", [2, 600, 40], [1, 1]),
-        ("depthwise", [70, 1, 1], [12, 7]),
-        ("long_windows", [1, 400, 20], [3, 3]),
+    for (kind, [groups, inner, outer], side, kernel, stride) in [
+        // Groups, input and output channels of a group, side of the input: at most. Kernel and stride: at least and at most.
+        ("convolution", [3, 20, 40], 8, 1..=5, 1..=3),
+        ("pointwise", [1, 70, 40], 8, 1..=1, 1..=2),
+        ("fully_connected", [2, 600, 40], 1, 1..=1, 1..=1),
+        ("depthwise", [70, 1, 1], 12, 1..=9, 1..=4),
+        ("depthwise3x3", [70, 1, 1], 12, 3..=3, 1..=2),
+        ("long_windows", [1, 400, 20], 3, 1..=3, 1..=3),
+        ("stem", [1, 3, 20], 20, 3..=3, 1..=2),
     ] {
         let mut done = 0;
         while done < CASES {
             let numbers = &mut room.numbers;
-            let Some(geometry) = geometry(numbers, channels, sides) else { continue };
+            let Some(geometry) = geometry(numbers, [groups, inner, outer], side, &kernel, &stride) else {
+                continue;
+            };
             let (finish, off) = (finish(numbers), numbers.within(0..=3));
             let mut ran = |kernel: &mut dyn FnMut()| kernel();
-            let found = if kind == "depthwise" {
+            let found = if kind.starts_with("depthwise") {
                 room.depthwise(&geometry, finish, off, &mut ran)
             } else {
                 room.conv(&geometry, finish, off, &mut ran)
@@ -53,10 +59,12 @@ pub fn all(room: &mut Room) {
 fn geometry(
     numbers: &mut Numbers,
     [groups, inner, outer]: [usize; 3],
-    [side, kernel]: [usize; 2],
+    side: usize,
+    kernel: &RangeInclusive<usize>,
+    stride: &RangeInclusive<usize>,
 ) -> Option<Geometry> {
     let groups = numbers.within(1..=groups);
-    let [kernel, stride] = [[kernel; 2], [3; 2]].map(|most| most.map(|most| numbers.within(1..=most)));
+    let [kernel, stride] = [kernel, stride].map(|sides| [0; 2].map(|_| numbers.within(sides.clone())));
     let pad = kernel.map(|kernel| numbers.within(0..=kernel - 1));
     let input = Shape {
         height: numbers.within(1..=side),

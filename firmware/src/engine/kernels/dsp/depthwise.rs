@@ -2,7 +2,7 @@
 
 use super::scratch::{DEPTHWISE_CHANNELS as FOUR, Strip};
 use super::tile::{self, LANES, Row, Steps};
-use super::words_mut;
+use super::{store, words_mut};
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::Depthwise;
 
@@ -63,7 +63,7 @@ fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], words: &mut [i32], y: 
                 let sums = &mut sums[..LANES.min(output.width - ox)];
                 tile::sum_row(&row, &ring[ox * row.pixel_words..], copy, sums);
                 for (sums, y) in sums.iter().zip(y[ox * channels..].chunks_mut(channels)) {
-                    depthwise.finish.store(first, sums, &mut y[..FOUR]);
+                    store(&depthwise.finish, first, sums, &mut y[..FOUR]);
                 }
             }
         }

@@ -20,6 +20,8 @@ pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
 pub use values::{slope, sum};
 
+use super::requant::Output;
+
 /// Whether this core takes packed weights: an Armv7E-M core, an Armv8-M core that says it has the DSP instructions, or a desktop.
 pub fn is_here() -> bool {
     #[cfg(arm_dsp = "v8m")]
@@ -31,6 +33,12 @@ pub fn is_here() -> bool {
     }
     #[cfg(not(arm_dsp = "v8m"))]
     cfg!(any(arm_dsp, feature = "std"))
+}
+
+/// [`Output::store`] once, not a copy of its four loops wherever it is called.
+#[inline(never)]
+fn store(finish: &Output<'_>, first: usize, sums: &[i32], y: &mut [i8]) {
+    finish.store(first, sums, y);
 }
 
 /// Constants as the words that they are; `None` where they lie at no multiple of 4.

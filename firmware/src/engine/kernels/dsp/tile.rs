@@ -59,9 +59,9 @@ pub fn finish(
         }
         add(&tile.from(block * tile.block_words), pairs, 1, &mut sums);
         for (sums, place) in sums.iter().zip(places).take(tile.pixels) {
-            for lane in 0..lanes {
-                let at = block * lanes + lane;
-                y[place + at] = steps.value(sums[lane], mults[at]);
+            let outputs = y[place + block * lanes..].iter_mut().zip(&mults[block * lanes..]);
+            for ((y, &mult), &sum) in outputs.zip(&sums[..lanes]) {
+                *y = steps.value(sum, mult);
             }
         }
     }
