@@ -123,7 +123,9 @@ pub(super) fn run_all(
 ) -> Option<Range<usize>> {
     for index in 0..plan.len() {
         if !native.run(index, arena)? {
-            run(&plan.known_step(index).ok()?, plan.info(), crop, arena)?;
+            // Looked at where it lies: a step is large.
+            let Ok(ref step) = plan.known_step(index) else { return None };
+            run(step, plan.info(), crop, arena)?;
         }
         after(index);
     }
@@ -133,11 +135,11 @@ pub(super) fn run_all(
 /// Runs one step; `None` if a tensor lies outside the arena or overlaps another, which validation excludes.
 fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Option<()> {
     let (input, output) = (step.input.range(), step.output.range());
-    match step.op {
+    match &step.op {
         Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),
         Op::Conv(conv) if step.target == Target::Dsp => {
             let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
-            dsp::conv(&conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+            dsp::conv(conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
         }
         Op::Conv(conv) if step.scratch.is_empty() => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
@@ -149,14 +151,14 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         }
         Op::Depthwise(depthwise) if step.target == Target::Dsp => {
             let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
-            dsp::depthwise(&depthwise, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+            dsp::depthwise(depthwise, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
         }
         Op::Depthwise(depthwise) => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             depthwise.run(as_i8(x), as_i8_mut(y));
         }
         Op::Sum(sum) if step.target == Target::Dsp => combine(step, arena, |x, y, order| match order {
-            Order::FirstInto => dsp::sum(&sum, x, y),
+            Order::FirstInto => dsp::sum(sum, x, y),
             Order::SecondInto => dsp::sum(&sum.turned(), x, y),
         })?,
         Op::Sum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
@@ -165,7 +167,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         Op::LookupChannels { tables } => {
             scalar::lookup_channels(step.input.shape.channels, tables, moved(step, arena)?);
         }
-        Op::Slope(slope) if step.target == Target::Dsp => dsp::slope(&slope, moved(step, arena)?),
+        Op::Slope(slope) if step.target == Target::Dsp => dsp::slope(slope, moved(step, arena)?),
         Op::Slope(slope) => slope.run(moved(step, arena)?),
         Op::Planes => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
@@ -182,7 +184,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         Op::Place { table, first } => {
             let (channels, of) = (step.input.shape.channels, step.output.shape.channels);
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
-            scalar::place(table, first, channels, of, as_i8(x), as_i8_mut(y));
+            scalar::place(table, *first, channels, of, as_i8(x), as_i8_mut(y));
         }
         Op::Product(product) if step.second?.shape == step.output.shape => {
             combine(step, arena, each(|a, b| product.value(a, b)))?;
