@@ -1,7 +1,7 @@
 //! Depthwise convolution, four channels at a time through a strip of rows kept as pairs of 16 bits.
 
 use super::scratch::{DEPTHWISE_CHANNELS as FOUR, Strip};
-use super::tile::{self, LANES, Row, Steps};
+use super::tile::{self, LANES, Load, Row, Steps};
 use super::{store, words_mut};
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::Depthwise;
@@ -31,9 +31,9 @@ fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], words: &mut [i32], y: 
         pixel_words: window.stride[1] / strip.step * column,
     };
     let one_multiply = matches!(depthwise.finish.requant, Requant::HighMul { .. });
+    let (load, first_column) = load(depthwise, strip);
     // Columns outside the input keep the zero point for good.
-    let outside = depthwise.input_zero as i16 as u16 as u32 * 0x1_0001;
-    ring.fill(outside as i32);
+    ring.fill(load.outside);
     for block in (0..channels).step_by(FOUR) {
         // The last four overlap those before them where the channels are no multiple of four.
         let first = block.min(channels - FOUR);
@@ -46,9 +46,9 @@ fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], words: &mut [i32], y: 
                 match padded.checked_sub(window.pad[0]).filter(|&iy| iy < input.height) {
                     Some(iy) => {
                         let x = &x[iy * input.width * channels + first..];
-                        load(depthwise, strip, x, slot, column, outside as u16);
+                        tile::load_row(&load, x, &mut slot[first_column * column..]);
                     }
-                    None => slot.chunks_mut(column).for_each(|slot| slot[..FOUR].fill(outside as i32)),
+                    None => slot.chunks_mut(column).for_each(|slot| slot[..FOUR].fill(load.outside)),
                 }
             }
             loaded = top + rows;
@@ -110,35 +110,24 @@ fn constants(depthwise: &Depthwise<'_>, strip: Strip, first: usize, copies: &mut
     }
 }
 
-/// Brings four channels of a row of the input into their slot. `x` begins with the first of them, `slot` with the first column.
-#[inline(always)]
-fn load(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], slot: &mut [i32], column: usize, outside: u16) {
+/// How a row of the input comes into its slot, and the first column that it fills.
+fn load(depthwise: &Depthwise<'_>, strip: Strip) -> (Load, usize) {
     let (width, channels, pad) = (depthwise.input.width, depthwise.input.channels, depthwise.window.pad[1]);
-    let pixel = |ix: usize| x[ix * channels..].first_chunk::<FOUR>().copied().unwrap_or_default();
-    // Both values of a pair lie inside the input from this column on.
-    let first = pad.div_ceil(strip.step);
-    let skipped = first * strip.step - pad;
-    let pairs = (width - skipped.min(width)) / strip.step;
-    let pairs = if strip.step == 1 { pairs.saturating_sub(1) } else { pairs };
-    let pairs = pairs.min(strip.columns.saturating_sub(first));
-    if let (Some(slot), 1..) = (slot.get_mut(first * column..), pairs) {
-        tile::pair_row(&x[skipped * channels..], channels, slot, column, pairs, strip.step);
-    }
-    // One value of a pair inside: before the first pixel, and behind the last.
-    if pad % strip.step == 1 % strip.step
-        && pad > 0
-        && let Some(slot) = slot.get_mut((pad - 1) / strip.step * column..)
-    {
-        for (word, value) in slot.iter_mut().zip(pixel(0)) {
-            *word = outside as i32 | (value as i32) << 16;
-        }
-    }
-    let last = pad + width - 1;
-    if last.is_multiple_of(strip.step)
-        && let Some(slot) = slot.get_mut(last / strip.step * column..)
-    {
-        for (word, value) in slot.iter_mut().zip(pixel(width - 1)) {
-            *word = value as i32 & 0xffff | (outside as i32) << 16;
-        }
-    }
+    let step = strip.step;
+    // Of two pixels a column, the first one has the pixel before the input where an odd number of pixels lies before it.
+    let left = if step == 1 { pad.min(1) } else { pad % 2 };
+    let first = (pad - left) / step;
+    let (inside, right) = if step == 1 { (width - 1, 1) } else { ((width - left) / 2, (width - left) % 2) };
+    let room = strip.columns.saturating_sub(first + left);
+    let load = Load {
+        channels,
+        column: depthwise.window.kernel[0] * FOUR,
+        // A row's end may lie behind the last window.
+        count: inside.min(room),
+        outside: (depthwise.input_zero as i16 as u16 as u32 * 0x1_0001) as i32,
+        left,
+        right: if room > inside { right } else { 0 },
+        step,
+    };
+    (load, first)
 }

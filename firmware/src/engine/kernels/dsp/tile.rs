@@ -1,7 +1,7 @@
 //! The innermost loops in plain Rust, for machines without the DSP instructions. `arm` has the same functions.
 
 use super::packing::TAPS;
-pub use super::steps::{LANES, Row, Steps, Tile};
+pub use super::steps::{LANES, Load, Row, Steps, Tile};
 use super::values::{FourSlopes, Mix};
 
 /// Fours of bytes as pairs of 16 bits, the even ones in one word, the odd ones in the next; `stride` words from four to four.
@@ -67,13 +67,23 @@ pub fn finish(
     }
 }
 
-/// Four channels of pixels, `channels` bytes apart in `x`, as `count` columns of pairs, `column` words apart: each value beside its
-/// right neighbour's. A column begins `step` pixels behind the one before.
-pub fn pair_row(x: &[i8], channels: usize, slot: &mut [i32], column: usize, count: usize, step: usize) {
-    for (at, words) in slot.chunks_mut(column).take(count).enumerate() {
-        let pixel = &x[at * step * channels..];
-        for (lane, word) in words.iter_mut().take(4).enumerate() {
-            *word = pixel[lane] as i32 & 0xffff | (pixel[channels + lane] as i32) << 16;
+/// Four channels of a row as columns of pairs, each value beside its right neighbour's. `x` begins with the first pixel's, `slot`
+/// with the first column.
+pub fn load_row(load: &Load, x: &[i8], slot: &mut [i32]) {
+    let outside = [load.outside as i16; 4];
+    let pixel =
+        |at: usize| x[at * load.channels..].first_chunk::<4>().map_or(outside, |four| four.map(i16::from));
+    let first = if load.left == 1 { Some((outside, pixel(0))) } else { None };
+    let inner = (0..load.count).map(|at| match load.step {
+        1 => (pixel(at), pixel(at + 1)),
+        _ => (pixel(load.left + 2 * at), pixel(load.left + 2 * at + 1)),
+    });
+    let behind = if load.step == 1 { load.count } else { load.left + 2 * load.count };
+    let last = if load.right == 1 { Some((pixel(behind), outside)) } else { None };
+    for ((low, high), column) in first.into_iter().chain(inner).chain(last).zip(slot.chunks_mut(load.column))
+    {
+        for ((word, low), high) in column.iter_mut().zip(low).zip(high) {
+            *word = low as i32 & 0xffff | (high as i32) << 16;
         }
     }
 }
