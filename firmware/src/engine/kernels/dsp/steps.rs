@@ -18,6 +18,17 @@ pub struct Tile<'p> {
     pub block_words: usize,
 }
 
+/// Pixels one after the other, each of which is a window of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels {
+    /// How many, at least one.
+    pub count: usize,
+    /// Bytes from one to the next in the input.
+    pub x_step: usize,
+    /// Bytes from one to the next in the output.
+    pub y_step: usize,
+}
+
 impl Tile<'_> {
     /// The same from `words` further in the weights on.
     pub fn from(&self, words: usize) -> Self {

@@ -1,16 +1,17 @@
 //! The innermost loops in plain Rust, for machines without the DSP instructions. `arm` has the same functions.
 
 use super::packing::TAPS;
-pub use super::steps::{LANES, Load, Row, Steps, Tile};
+pub use super::steps::{LANES, Load, Pixels, Row, Steps, Tile};
 use super::values::{FourSlopes, Mix};
 
-/// Fours of bytes as pairs of 16 bits, the even ones in one word, the odd ones in the next; `stride` words from four to four.
-pub fn expand(fours: &[[i8; TAPS]], pairs: &mut [i32], stride: usize) {
-    for (four, pairs) in fours.iter().zip(pairs.chunks_mut(stride)) {
-        let [a, b, c, d] = four.map(i32::from);
-        let pair = |low: i32, high: i32| low & 0xffff | high << 16;
-        if let [even, odd, ..] = pairs {
-            (*even, *odd) = (pair(a, c), pair(b, d));
+/// Windows of one or two pixels, in fours of bytes, as pairs of 16 bits: of each four the even values in one word, the odd ones in
+/// the next, then the same of the second pixel.
+pub fn expand(windows: [&[[i8; TAPS]]; 2], pixels: usize, pairs: &mut [i32]) {
+    for (pixel, fours) in windows.iter().take(pixels).enumerate() {
+        for (four, pairs) in fours.iter().zip(pairs.chunks_exact_mut(2 * pixels)) {
+            let [a, b, c, d] = four.map(i32::from);
+            let pair = |low: i32, high: i32| low & 0xffff | high << 16;
+            (pairs[2 * pixel], pairs[2 * pixel + 1]) = (pair(a, c), pair(b, d));
         }
     }
 }
@@ -64,6 +65,26 @@ pub fn finish(
                 *y = steps.value(sum, mult);
             }
         }
+    }
+}
+
+/// The outputs of `blocks` blocks, from the first one on, of many pixels.
+#[expect(clippy::too_many_arguments, reason = "one call for a whole layer")]
+pub fn finish_pixels(
+    tile: &Tile<'_>,
+    pixels: &Pixels,
+    x: &[i8],
+    pairs: &mut [i32],
+    blocks: usize,
+    constants: [&[i32]; 2],
+    steps: &Steps,
+    y: &mut [i8],
+) {
+    for pixel in (0..pixels.count).step_by(2) {
+        let at = [pixel, (pixel + 1).min(pixels.count - 1)];
+        let windows = at.map(|pixel| x[pixel * pixels.x_step..][..pixels.x_step].as_chunks().0);
+        expand(windows, tile.pixels, pairs);
+        finish(tile, pairs, blocks, constants, steps, y, at.map(|pixel| pixel * pixels.y_step));
     }
 }
 

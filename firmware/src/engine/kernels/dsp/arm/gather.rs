@@ -5,19 +5,40 @@ use core::arch::naked_asm;
 use super::Load;
 use crate::engine::kernels::dsp::packing::TAPS;
 
-/// Fours of bytes as pairs of 16 bits, the even ones in one word, the odd ones in the next; `stride` words from four to four.
+/// Windows of one or two pixels, in fours of bytes, as pairs of 16 bits: of each four the even values in one word, the odd ones in
+/// the next, then the same of the second pixel.
 #[inline(always)]
-pub fn expand(fours: &[[i8; TAPS]], pairs: &mut [i32], stride: usize) {
-    if fours.is_empty() || pairs.len() < (fours.len() - 1) * stride + 2 {
+pub fn expand([first, second]: [&[[i8; TAPS]]; 2], pixels: usize, pairs: &mut [i32]) {
+    let count = if pixels == 1 { first.len() } else { first.len().min(second.len()) };
+    if count == 0 || pairs.len() < 2 * pixels * count {
         return;
     }
-    // SAFETY: reads the fours, of which there is at least one, and writes two words for each, the last of which are in `pairs`.
-    unsafe { expand_asm(fours.as_ptr(), pairs.as_mut_ptr(), fours.len(), 4 * stride) }
+    // SAFETY: reads `count` fours, at least one, of each window, and writes two words for each of them.
+    unsafe { expand_raw(first.as_ptr(), second.as_ptr(), pixels, pairs.as_mut_ptr(), count) }
 }
 
-/// `count` is not 0, `stride` in bytes.
+/// [`expand`] of windows that have `count` fours, at least one, with room for them as pairs.
+#[inline(always)]
+pub(super) unsafe fn expand_raw(
+    first: *const [i8; TAPS],
+    second: *const [i8; TAPS],
+    pixels: usize,
+    pairs: *mut i32,
+    count: usize,
+) {
+    // SAFETY: as the caller holds.
+    unsafe {
+        if pixels == 1 {
+            expand_one(first, pairs, count);
+        } else {
+            expand_two(first, second, pairs, count);
+        }
+    }
+}
+
+/// `count` is not 0.
 #[unsafe(naked)]
-unsafe extern "C" fn expand_asm(fours: *const [i8; TAPS], pairs: *mut i32, count: usize, stride: usize) {
+unsafe extern "C" fn expand_one(fours: *const [i8; TAPS], pairs: *mut i32, count: usize) {
     naked_asm!(
         core!(),
         "push {{r4, lr}}",
@@ -25,11 +46,35 @@ unsafe extern "C" fn expand_asm(fours: *const [i8; TAPS], pairs: *mut i32, count
         "ldr r12, [r0], #4",
         "sxtb16 r4, r12",
         "sxtb16 r12, r12, ror #8",
-        "strd r4, r12, [r1]",
-        "add r1, r3",
+        "strd r4, r12, [r1], #8",
         "subs r2, #1",
         "bne 2b",
         "pop {{r4, pc}}",
+    )
+}
+
+/// `count` is not 0.
+#[unsafe(naked)]
+unsafe extern "C" fn expand_two(
+    first: *const [i8; TAPS],
+    second: *const [i8; TAPS],
+    pairs: *mut i32,
+    count: usize,
+) {
+    naked_asm!(
+        core!(),
+        "push {{r4, r5, r6, r7, r8, lr}}",
+        "2:",
+        "ldr r8, [r0], #4",
+        "ldr r12, [r1], #4",
+        "sxtb16 r4, r8",
+        "sxtb16 r5, r8, ror #8",
+        "sxtb16 r6, r12",
+        "sxtb16 r7, r12, ror #8",
+        "stm r2!, {{r4, r5, r6, r7}}",
+        "subs r3, #1",
+        "bne 2b",
+        "pop {{r4, r5, r6, r7, r8, pc}}",
     )
 }
 
