@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::packing::{Packing, TAPS};
 use super::scratch::{MOST_FOURS, pixels};
-use super::tile::{self, LANES, Steps, Tile};
+use super::tile::{self, LANES, Pixels, Steps, Tile};
 use super::{store, words, words_mut};
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::{Conv, is_contiguous};
@@ -71,6 +71,13 @@ impl<'a, 'p> Run<'a, 'p> {
             let finished = blocks * packing.block();
             let constants =
                 [self.bias, self.mults.unwrap_or_default()].map(|all| all.get(first..).unwrap_or_default());
+            // Pixel for pixel with whole fours of channels, which are most convolutions of most models.
+            let whole = conv.window.kernel == [1, 1] && conv.window.stride == [1, 1] && bytes.is_empty();
+            if whole && packing.taps().is_multiple_of(TAPS) && finished == outputs {
+                let pixels = Pixels { count: last + 1, x_step: packing.taps(), y_step: outputs };
+                tile::finish_pixels(&tile, &pixels, x, pairs, blocks, constants, &steps, y);
+                continue;
+            }
             let mut at = [0, 0];
             for pixel in (0..=last).step_by(2) {
                 // The last one of an odd count is there twice, and its bytes are written twice.
@@ -186,16 +193,13 @@ fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i
 /// Windows, as many as are multiplied together, as pairs of 16 bits: of each four taps the even and the odd ones.
 #[inline(never)]
 fn expand(windows: &[&[i8]], pairs: &mut [i32]) {
-    let stride = 2 * windows.len();
-    for (slot, window) in windows.iter().enumerate() {
-        let (fours, rest) = window.as_chunks::<TAPS>();
-        let Some(pairs) = pairs.get_mut(2 * slot..) else { return };
-        tile::expand(fours, pairs, stride);
-        if let (false, Some(pairs)) = (rest.is_empty(), pairs.get_mut(fours.len() * stride..)) {
-            let mut last = [0; TAPS];
-            last[..rest.len()].copy_from_slice(rest);
-            tile::expand(&[last], pairs, stride);
-        }
+    let parts = [windows.first(), windows.get(1)]
+        .map(|window| window.map_or(&[][..], |window| window).as_chunks::<TAPS>());
+    let ([(first, rest), _], together) = (parts, windows.len());
+    tile::expand(parts.map(|(fours, _)| fours), together, pairs);
+    if let (false, Some(pairs)) = (rest.is_empty(), pairs.get_mut(first.len() * 2 * together..)) {
+        let last = parts.map(|(_, rest)| [0, 1, 2, 3].map(|at| rest.get(at).copied().unwrap_or_default()));
+        tile::expand(last.each_ref().map(core::slice::from_ref), together, pairs);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Depthwise convolution, four channels at a time through a strip of rows kept as pairs of 16 bits.
 
 use super::scratch::{DEPTHWISE_CHANNELS as FOUR, Strip};
-use super::tile::{self, LANES, Row, Steps};
+use super::tile::{self, LANES, Load, Row, Steps};
 use super::{store, words_mut};
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::Depthwise;
@@ -31,9 +31,9 @@ fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], words: &mut [i32], y: 
         pixel_words: window.stride[1] / strip.step * column,
     };
     let one_multiply = matches!(depthwise.finish.requant, Requant::HighMul { .. });
+    let (load, first_column) = load(depthwise, strip);
     // Columns outside the input keep the zero point for good.
-    let outside = depthwise.input_zero as i16 as u16 as u32 * 0x1_0001;
-    ring.fill(outside as i32);
+    ring.fill(load.outside);
     for block in (0..channels).step_by(FOUR) {
         // The last four overlap those before them where the channels are no multiple of four.
         let first = block.min(channels - FOUR);
@@ -46,9 +46,9 @@ fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], words: &mut [i32], y: 
                 match padded.checked_sub(window.pad[0]).filter(|&iy| iy < input.height) {
                     Some(iy) => {
                         let x = &x[iy * input.width * channels + first..];
-                        load(depthwise, strip, x, slot, column, outside as u16);
+                        tile::load_row(&load, x, &mut slot[first_column * column..]);
                     }
-                    None => slot.chunks_mut(column).for_each(|slot| slot[..FOUR].fill(outside as i32)),
+                    None => slot.chunks_mut(column).for_each(|slot| slot[..FOUR].fill(load.outside)),
                 }
             }
             loaded = top + rows;
@@ -58,87 +58,98 @@ fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], words: &mut [i32], y: 
                 tile::finish_row(&row, ring, copy, y, channels, output.width);
                 continue;
             }
-            for ox in (0..output.width).step_by(LANES) {
-                let mut sums = [[0; FOUR]; LANES];
-                let sums = &mut sums[..LANES.min(output.width - ox)];
-                tile::sum_row(&row, &ring[ox * row.pixel_words..], copy, sums);
-                for (sums, y) in sums.iter().zip(y[ox * channels..].chunks_mut(channels)) {
-                    store(&depthwise.finish, first, sums, &mut y[..FOUR]);
-                }
-            }
+            summed(depthwise, &row, first, ring, copy, y);
+        }
+    }
+}
+
+/// One row's outputs of four channels by way of their sums, with the rules that take more than one multiplication.
+#[inline(never)]
+fn summed(depthwise: &Depthwise<'_>, row: &Row, first: usize, ring: &[i32], copy: &[i32], y: &mut [i8]) {
+    let (width, channels) = (depthwise.output.width, depthwise.output.channels);
+    for ox in (0..width).step_by(LANES) {
+        let mut sums = [[0; FOUR]; LANES];
+        let sums = &mut sums[..LANES.min(width - ox)];
+        tile::sum_row(row, &ring[ox * row.pixel_words..], copy, sums);
+        for (sums, y) in sums.iter().zip(y[ox * channels..].chunks_mut(channels)) {
+            store(&depthwise.finish, first, sums, &mut y[..FOUR]);
         }
     }
 }
 
 /// Biases, weights and multipliers of four channels, the weights in every order in which the rows can lie.
+#[inline(never)]
 fn constants(depthwise: &Depthwise<'_>, strip: Strip, first: usize, copies: &mut [i32]) {
     let ([rows, taps], channels) = (depthwise.window.kernel, depthwise.input.channels);
-    let weight = |row: usize, tap: usize| -> [i32; FOUR] {
-        let weights =
-            (tap < taps).then(|| depthwise.weights[(row * taps + tap) * channels + first..].first_chunk());
-        weights.flatten().copied().unwrap_or_default().map(i32::from)
+    // A row of the kernel lies as a row of the input does, and comes into its slot in the same way.
+    let load = Load {
+        channels,
+        column: rows * FOUR,
+        count: taps / 2,
+        outside: 0,
+        left: 0,
+        right: taps % 2,
+        step: 2,
     };
-    let (one, others) = copies.split_at_mut(strip.copy_words);
-    let (head, tail) = one.split_at_mut((1 + strip.pairs * rows) * FOUR);
-    let (bias, weights) = head.split_at_mut(FOUR);
+    for row in 0..rows {
+        let weights = &depthwise.weights[row * taps * channels + first..];
+        tile::load_row(&load, weights, &mut copies[(1 + row) * FOUR..]);
+    }
+    let (copies, _) = copies.as_chunks_mut::<FOUR>();
+    let (one, others) = copies.split_at_mut(strip.copy_words / FOUR);
+    let Some((bias, rest)) = one.split_first_mut() else { return };
+    let (weights, tail) = rest.split_at_mut(strip.pairs * rows);
     let mut sums = [0; FOUR];
-    for (at, words) in weights.chunks_exact_mut(FOUR).enumerate() {
-        let (pair, row) = (at / rows, at % rows);
-        let (low, high) = (weight(row, 2 * pair), weight(row, 2 * pair + 1));
-        for (lane, word) in words.iter_mut().enumerate() {
-            *word = low[lane] & 0xffff | high[lane] << 16;
-            sums[lane] += low[lane] + high[lane];
+    for words in weights {
+        for (sum, word) in sums.iter_mut().zip(words) {
+            *sum += (*word as i16 as i32) + (*word >> 16);
         }
     }
     let zero = depthwise.input_zero as i32;
     for ((folded, bias), sum) in bias.iter_mut().zip(depthwise.bias.part(first, FOUR).integers()).zip(sums) {
         *folded = bias.wrapping_sub(zero * sum);
     }
-    let (mults, steps) = tail.split_at_mut(FOUR);
-    if let Requant::HighMul { mults: from } = depthwise.finish.requant {
-        mults.iter_mut().zip(from.part(first, FOUR).integers()).for_each(|(to, from)| *to = from);
+    if let [mults, steps] = tail {
+        if let Requant::HighMul { mults: from } = depthwise.finish.requant {
+            mults.iter_mut().zip(from.part(first, FOUR).integers()).for_each(|(to, from)| *to = from);
+        }
+        let Steps { zero_point, lo, hi } = Steps::of(&depthwise.finish);
+        *steps = [zero_point, lo as i32, hi as i32, 0];
     }
-    let Steps { zero_point, lo, hi } = Steps::of(&depthwise.finish);
-    steps.copy_from_slice(&[zero_point, lo as i32, hi as i32, 0]);
-    for (copy, other) in others.chunks_exact_mut(strip.copy_words).enumerate() {
-        other.copy_from_slice(one);
+    for (copy, other) in others.chunks_exact_mut(one.len()).enumerate() {
         // The kernel's first row meets the slot that the window's first row lies in.
         let turned = (copy + 1) * depthwise.window.stride[0] % rows;
-        for pair in other[FOUR..][..strip.pairs * rows * FOUR].chunks_exact_mut(rows * FOUR) {
-            pair.rotate_right(turned * FOUR);
+        let end = other.len() - 2;
+        (other[0], other[end], other[end + 1]) = (one[0], one[end], one[end + 1]);
+        for pair in 0..strip.pairs {
+            let place = 1 + pair * rows;
+            let mut slot = turned;
+            for row in 0..rows {
+                other[place + slot] = one[place + row];
+                slot = if slot + 1 == rows { 0 } else { slot + 1 };
+            }
         }
     }
 }
 
-/// Brings four channels of a row of the input into their slot. `x` begins with the first of them, `slot` with the first column.
-#[inline(always)]
-fn load(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], slot: &mut [i32], column: usize, outside: u16) {
+/// How a row of the input comes into its slot, and the first column that it fills.
+fn load(depthwise: &Depthwise<'_>, strip: Strip) -> (Load, usize) {
     let (width, channels, pad) = (depthwise.input.width, depthwise.input.channels, depthwise.window.pad[1]);
-    let pixel = |ix: usize| x[ix * channels..].first_chunk::<FOUR>().copied().unwrap_or_default();
-    // Both values of a pair lie inside the input from this column on.
-    let first = pad.div_ceil(strip.step);
-    let skipped = first * strip.step - pad;
-    let pairs = (width - skipped.min(width)) / strip.step;
-    let pairs = if strip.step == 1 { pairs.saturating_sub(1) } else { pairs };
-    let pairs = pairs.min(strip.columns.saturating_sub(first));
-    if let (Some(slot), 1..) = (slot.get_mut(first * column..), pairs) {
-        tile::pair_row(&x[skipped * channels..], channels, slot, column, pairs, strip.step);
-    }
-    // One value of a pair inside: before the first pixel, and behind the last.
-    if pad % strip.step == 1 % strip.step
-        && pad > 0
-        && let Some(slot) = slot.get_mut((pad - 1) / strip.step * column..)
-    {
-        for (word, value) in slot.iter_mut().zip(pixel(0)) {
-            *word = outside as i32 | (value as i32) << 16;
-        }
-    }
-    let last = pad + width - 1;
-    if last.is_multiple_of(strip.step)
-        && let Some(slot) = slot.get_mut(last / strip.step * column..)
-    {
-        for (word, value) in slot.iter_mut().zip(pixel(width - 1)) {
-            *word = value as i32 & 0xffff | (outside as i32) << 16;
-        }
-    }
+    let step = strip.step;
+    // Of two pixels a column, the first one has the pixel before the input where an odd number of pixels lies before it.
+    let left = if step == 1 { pad.min(1) } else { pad % 2 };
+    let first = (pad - left) / step;
+    let (inside, right) = if step == 1 { (width - 1, 1) } else { ((width - left) / 2, (width - left) % 2) };
+    let room = strip.columns.saturating_sub(first + left);
+    let load = Load {
+        channels,
+        column: depthwise.window.kernel[0] * FOUR,
+        // A row's end may lie behind the last window.
+        count: inside.min(room),
+        outside: (depthwise.input_zero as i16 as u16 as u32 * 0x1_0001) as i32,
+        left,
+        right: if room > inside { right } else { 0 },
+        step,
+    };
+    (load, first)
 }

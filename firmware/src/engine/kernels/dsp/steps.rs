@@ -18,6 +18,17 @@ pub struct Tile<'p> {
     pub block_words: usize,
 }
 
+/// Pixels one after the other, each of which is a window of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels {
+    /// How many, at least one.
+    pub count: usize,
+    /// Bytes from one to the next in the input.
+    pub x_step: usize,
+    /// Bytes from one to the next in the output.
+    pub y_step: usize,
+}
+
 impl Tile<'_> {
     /// The same from `words` further in the weights on.
     pub fn from(&self, words: usize) -> Self {
@@ -38,6 +49,44 @@ pub struct Row {
     pub pair_words: usize,
     /// Words from a window's first column to the next window's.
     pub pixel_words: usize,
+}
+
+/// How four channels of a row of the input become columns of a strip.
+///
+/// The first column may have what stands for the outside beside the first pixel, and the last one the last pixel beside it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Load {
+    /// Bytes from pixel to pixel.
+    pub channels: usize,
+    /// Words from column to column.
+    pub column: usize,
+    /// Columns between the first and the last one.
+    pub count: usize,
+    /// Twice the zero point.
+    pub outside: i32,
+    /// 1 if the first column begins outside, else 0.
+    pub left: usize,
+    /// 1 if the last column ends outside, else 0.
+    pub right: usize,
+    /// Pixels from column to column, 1 or 2.
+    pub step: usize,
+}
+
+#[cfg(arm_dsp)]
+impl Load {
+    /// Columns that are written.
+    pub fn columns(&self) -> usize {
+        self.left + self.count + self.right
+    }
+
+    /// Pixels that are read.
+    pub fn pixels(&self) -> usize {
+        match self.step {
+            1 => self.count + 1,
+            _ => self.left + 2 * self.count + self.right,
+        }
+    }
 }
 
 /// What [`Output`] does after the high multiply, in words for four channels at once.

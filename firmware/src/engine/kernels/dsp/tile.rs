@@ -1,16 +1,17 @@
 //! The innermost loops in plain Rust, for machines without the DSP instructions. `arm` has the same functions.
 
 use super::packing::TAPS;
-pub use super::steps::{LANES, Row, Steps, Tile};
+pub use super::steps::{LANES, Load, Pixels, Row, Steps, Tile};
 use super::values::{FourSlopes, Mix};
 
-/// Fours of bytes as pairs of 16 bits, the even ones in one word, the odd ones in the next; `stride` words from four to four.
-pub fn expand(fours: &[[i8; TAPS]], pairs: &mut [i32], stride: usize) {
-    for (four, pairs) in fours.iter().zip(pairs.chunks_mut(stride)) {
-        let [a, b, c, d] = four.map(i32::from);
-        let pair = |low: i32, high: i32| low & 0xffff | high << 16;
-        if let [even, odd, ..] = pairs {
-            (*even, *odd) = (pair(a, c), pair(b, d));
+/// Windows of one or two pixels, in fours of bytes, as pairs of 16 bits: of each four the even values in one word, the odd ones in
+/// the next, then the same of the second pixel.
+pub fn expand(windows: [&[[i8; TAPS]]; 2], pixels: usize, pairs: &mut [i32]) {
+    for (pixel, fours) in windows.iter().take(pixels).enumerate() {
+        for (four, pairs) in fours.iter().zip(pairs.chunks_exact_mut(2 * pixels)) {
+            let [a, b, c, d] = four.map(i32::from);
+            let pair = |low: i32, high: i32| low & 0xffff | high << 16;
+            (pairs[2 * pixel], pairs[2 * pixel + 1]) = (pair(a, c), pair(b, d));
         }
     }
 }
@@ -67,13 +68,43 @@ pub fn finish(
     }
 }
 
-/// Four channels of pixels, `channels` bytes apart in `x`, as `count` columns of pairs, `column` words apart: each value beside its
-/// right neighbour's. A column begins `step` pixels behind the one before.
-pub fn pair_row(x: &[i8], channels: usize, slot: &mut [i32], column: usize, count: usize, step: usize) {
-    for (at, words) in slot.chunks_mut(column).take(count).enumerate() {
-        let pixel = &x[at * step * channels..];
-        for (lane, word) in words.iter_mut().take(4).enumerate() {
-            *word = pixel[lane] as i32 & 0xffff | (pixel[channels + lane] as i32) << 16;
+/// The outputs of `blocks` blocks, from the first one on, of many pixels.
+#[expect(clippy::too_many_arguments, reason = "one call for a whole layer")]
+pub fn finish_pixels(
+    tile: &Tile<'_>,
+    pixels: &Pixels,
+    x: &[i8],
+    pairs: &mut [i32],
+    blocks: usize,
+    constants: [&[i32]; 2],
+    steps: &Steps,
+    y: &mut [i8],
+) {
+    for pixel in (0..pixels.count).step_by(2) {
+        let at = [pixel, (pixel + 1).min(pixels.count - 1)];
+        let windows = at.map(|pixel| x[pixel * pixels.x_step..][..pixels.x_step].as_chunks().0);
+        expand(windows, tile.pixels, pairs);
+        finish(tile, pairs, blocks, constants, steps, y, at.map(|pixel| pixel * pixels.y_step));
+    }
+}
+
+/// Four channels of a row as columns of pairs, each value beside its right neighbour's. `x` begins with the first pixel's, `slot`
+/// with the first column.
+pub fn load_row(load: &Load, x: &[i8], slot: &mut [i32]) {
+    let outside = [load.outside as i16; 4];
+    let pixel =
+        |at: usize| x[at * load.channels..].first_chunk::<4>().map_or(outside, |four| four.map(i16::from));
+    let first = if load.left == 1 { Some((outside, pixel(0))) } else { None };
+    let inner = (0..load.count).map(|at| match load.step {
+        1 => (pixel(at), pixel(at + 1)),
+        _ => (pixel(load.left + 2 * at), pixel(load.left + 2 * at + 1)),
+    });
+    let behind = if load.step == 1 { load.count } else { load.left + 2 * load.count };
+    let last = if load.right == 1 { Some((pixel(behind), outside)) } else { None };
+    for ((low, high), column) in first.into_iter().chain(inner).chain(last).zip(slot.chunks_mut(load.column))
+    {
+        for ((word, low), high) in column.iter_mut().zip(low).zip(high) {
+            *word = low as i32 & 0xffff | (high as i32) << 16;
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use core::arch::naked_asm;
 
-use super::{LANES, Steps, Tile};
+use super::gather::expand_raw;
+use super::{LANES, Pixels, Steps, Tile};
+use crate::engine::kernels::dsp::packing::TAPS;
 
 /// Four taps of two pixels with two outputs. r0: pairs, r1: weights; sums in r8 and r9 (first output), r10 and r11.
 macro_rules! two_by_two {
@@ -196,44 +198,96 @@ struct Finish {
     second: *mut i8,
 }
 
-/// The outputs of `blocks` blocks at `places`, one for each pixel; `constants` are biases and multipliers.
+/// The frame for `blocks` blocks, without its places in the output; `None` unless everything it reads lies in the slices.
 #[inline(always)]
-pub fn finish(
+fn finishing(
     tile: &Tile<'_>,
     pairs: &[i32],
     blocks: usize,
     [bias, mults]: [&[i32]; 2],
     steps: &Steps,
-    y: &mut [i8],
-    places: [usize; 2],
-) {
+) -> Option<Finish> {
     let lanes = if tile.pixels == 1 { 4 } else { 2 };
     let count = blocks * lanes;
     let fits = blocks >= 1
-        && tile.weights.len() >= count * tile.fours
         && tile.block_words == lanes * tile.fours
+        && tile.weights.len() >= blocks * tile.block_words
         && bias.len() >= count
         && mults.len() >= count
-        && pairs.len() >= 2 * tile.pixels * tile.fours
-        && places.iter().take(tile.pixels).all(|&place| place <= y.len() && count <= y.len() - place);
-    if !fits {
-        return;
-    }
-    let [first, second] = places.map(|place| y.as_mut_ptr().wrapping_add(place));
-    let frame = Finish {
+        && pairs.len() >= 2 * tile.pixels * tile.fours;
+    let none = core::ptr::null_mut();
+    fits.then(|| Finish {
         pairs: pairs.as_ptr(),
         turns: Turns::of(tile.fours, tile.pixels),
         weights: tile.weights.as_ptr(),
         bias: bias.as_ptr(),
         mults: mults.as_ptr(),
         steps: *steps,
-        end: first.wrapping_add(count),
-        y: first,
-        second,
-    };
-    // SAFETY: of pairs, weights, biases and multipliers only what was found to be there above is read, at multiples of 4, as
-    // words lie; `count` bytes are written at each of the places, which may be the same.
+        end: none,
+        y: none,
+        second: none,
+    })
+}
+
+/// The outputs of `blocks` blocks, from the tile's first one on, at `places`, one for each pixel; `constants` are biases and
+/// multipliers.
+#[inline(always)]
+pub fn finish(
+    tile: &Tile<'_>,
+    pairs: &[i32],
+    blocks: usize,
+    constants: [&[i32]; 2],
+    steps: &Steps,
+    y: &mut [i8],
+    places: [usize; 2],
+) {
+    let count = if tile.pixels == 1 { 4 * blocks } else { 2 * blocks };
+    let inside = |&place: &usize| place <= y.len() && count <= y.len() - place;
+    if !places.iter().take(tile.pixels).all(inside) {
+        return;
+    }
+    let Some(mut frame) = finishing(tile, pairs, blocks, constants, steps) else { return };
+    [frame.y, frame.second] = places.map(|place| y.as_mut_ptr().wrapping_add(place));
+    frame.end = frame.y.wrapping_add(count);
+    // SAFETY: pairs, weights, biases and multipliers lie in their slices, at multiples of 4, as words do; `count` bytes are written
+    // at each of the places, which may be the same.
     unsafe { if tile.pixels == 1 { finish_1x4(&frame) } else { finish_2x2(&frame) } }
+}
+
+/// The outputs of `blocks` blocks, from the first one on, of many pixels.
+#[expect(clippy::too_many_arguments, reason = "one call for a whole layer")]
+pub fn finish_pixels(
+    tile: &Tile<'_>,
+    pixels: &Pixels,
+    x: &[i8],
+    pairs: &mut [i32],
+    blocks: usize,
+    constants: [&[i32]; 2],
+    steps: &Steps,
+    y: &mut [i8],
+) {
+    let Pixels { count, x_step, y_step } = *pixels;
+    let outputs = if tile.pixels == 1 { 4 * blocks } else { 2 * blocks };
+    let fits = count >= 1
+        && x.len() >= (count - 1) * x_step + tile.fours * TAPS
+        && y.len() >= (count - 1) * y_step + outputs;
+    let frame = finishing(tile, pairs, blocks, constants, steps);
+    let Some(mut frame) = frame.filter(|_| fits) else { return };
+    let (x, pairs, y) = (x.as_ptr(), pairs.as_mut_ptr(), y.as_mut_ptr());
+    frame.pairs = pairs;
+    for pixel in 0..count.div_ceil(tile.pixels) {
+        let pixel = pixel * tile.pixels;
+        // The last one of an odd count is there twice, and its bytes are written twice.
+        let second = if pixel + 1 < count { pixel + 1 } else { pixel };
+        let windows = [pixel, second].map(|pixel| x.wrapping_add(pixel * x_step).cast());
+        [frame.y, frame.second] = [pixel, second].map(|pixel| y.wrapping_add(pixel * y_step));
+        frame.end = frame.y.wrapping_add(outputs);
+        // SAFETY: windows and outputs of the last pixel lie in `x` and `y`, and so do those before it; for the rest see `finish`.
+        unsafe {
+            expand_raw(windows[0], windows[1], tile.pixels, pairs, tile.fours);
+            if tile.pixels == 1 { finish_1x4(&frame) } else { finish_2x2(&frame) }
+        }
+    }
 }
 
 #[unsafe(naked)]

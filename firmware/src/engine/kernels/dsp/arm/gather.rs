@@ -2,21 +2,43 @@
 
 use core::arch::naked_asm;
 
+use super::Load;
 use crate::engine::kernels::dsp::packing::TAPS;
 
-/// Fours of bytes as pairs of 16 bits, the even ones in one word, the odd ones in the next; `stride` words from four to four.
+/// Windows of one or two pixels, in fours of bytes, as pairs of 16 bits: of each four the even values in one word, the odd ones in
+/// the next, then the same of the second pixel.
 #[inline(always)]
-pub fn expand(fours: &[[i8; TAPS]], pairs: &mut [i32], stride: usize) {
-    if fours.is_empty() || pairs.len() < (fours.len() - 1) * stride + 2 {
+pub fn expand([first, second]: [&[[i8; TAPS]]; 2], pixels: usize, pairs: &mut [i32]) {
+    let count = if pixels == 1 { first.len() } else { first.len().min(second.len()) };
+    if count == 0 || pairs.len() < 2 * pixels * count {
         return;
     }
-    // SAFETY: reads the fours, of which there is at least one, and writes two words for each, the last of which are in `pairs`.
-    unsafe { expand_asm(fours.as_ptr(), pairs.as_mut_ptr(), fours.len(), 4 * stride) }
+    // SAFETY: reads `count` fours, at least one, of each window, and writes two words for each of them.
+    unsafe { expand_raw(first.as_ptr(), second.as_ptr(), pixels, pairs.as_mut_ptr(), count) }
 }
 
-/// `count` is not 0, `stride` in bytes.
+/// [`expand`] of windows that have `count` fours, at least one, with room for them as pairs.
+#[inline(always)]
+pub(super) unsafe fn expand_raw(
+    first: *const [i8; TAPS],
+    second: *const [i8; TAPS],
+    pixels: usize,
+    pairs: *mut i32,
+    count: usize,
+) {
+    // SAFETY: as the caller holds.
+    unsafe {
+        if pixels == 1 {
+            expand_one(first, pairs, count);
+        } else {
+            expand_two(first, second, pairs, count);
+        }
+    }
+}
+
+/// `count` is not 0.
 #[unsafe(naked)]
-unsafe extern "C" fn expand_asm(fours: *const [i8; TAPS], pairs: *mut i32, count: usize, stride: usize) {
+unsafe extern "C" fn expand_one(fours: *const [i8; TAPS], pairs: *mut i32, count: usize) {
     naked_asm!(
         core!(),
         "push {{r4, lr}}",
@@ -24,11 +46,35 @@ unsafe extern "C" fn expand_asm(fours: *const [i8; TAPS], pairs: *mut i32, count
         "ldr r12, [r0], #4",
         "sxtb16 r4, r12",
         "sxtb16 r12, r12, ror #8",
-        "strd r4, r12, [r1]",
-        "add r1, r3",
+        "strd r4, r12, [r1], #8",
         "subs r2, #1",
         "bne 2b",
         "pop {{r4, pc}}",
+    )
+}
+
+/// `count` is not 0.
+#[unsafe(naked)]
+unsafe extern "C" fn expand_two(
+    first: *const [i8; TAPS],
+    second: *const [i8; TAPS],
+    pairs: *mut i32,
+    count: usize,
+) {
+    naked_asm!(
+        core!(),
+        "push {{r4, r5, r6, r7, r8, lr}}",
+        "2:",
+        "ldr r8, [r0], #4",
+        "ldr r12, [r1], #4",
+        "sxtb16 r4, r8",
+        "sxtb16 r5, r8, ror #8",
+        "sxtb16 r6, r12",
+        "sxtb16 r7, r12, ror #8",
+        "stm r2!, {{r4, r5, r6, r7}}",
+        "subs r3, #1",
+        "bne 2b",
+        "pop {{r4, r5, r6, r7, r8, pc}}",
     )
 }
 
@@ -83,98 +129,147 @@ unsafe extern "C" fn copy_rows_asm(
     )
 }
 
-/// Four channels of pixels, `channels` bytes apart in `x`, as `count` columns of pairs, `column` words apart: each value beside its
-/// right neighbour's. A column begins `step` pixels behind the one before.
+/// Four channels of a row as columns of pairs, each value beside its right neighbour's. `x` begins with the first pixel's, `slot`
+/// with the first column.
 #[inline(always)]
-pub fn pair_row(x: &[i8], channels: usize, slot: &mut [i32], column: usize, count: usize, step: usize) {
-    let fits = count >= 1
-        && x.len() >= ((count - 1) * step + 1) * channels + 4
-        && slot.len() >= (count - 1) * column + 4;
+pub fn load_row(load: &Load, x: &[i8], slot: &mut [i32]) {
+    let (columns, pixels) = (load.columns(), load.pixels());
+    let fits = columns >= 1
+        && slot.len() >= (columns - 1) * load.column + 4
+        && x.len() >= (pixels - 1) * load.channels + 4;
     if !fits {
         return;
     }
-    let (x, slot) = (x.as_ptr(), slot.as_mut_ptr());
-    // SAFETY: reads four bytes of each of the pixels up to the last column's right one, and writes four words of each column,
-    // which end inside the slices.
-    unsafe {
-        if step == 1 {
-            pair_every(x, channels, slot, 4 * column, count)
-        } else {
-            pair_every_other(x, channels, slot, 4 * column, count)
-        }
-    }
+    let run = if load.step == 1 { pair_every } else { pair_every_other };
+    // SAFETY: reads four bytes of each of the pixels and writes four words of each column, which end inside the slices.
+    unsafe { run(x.as_ptr(), slot.as_mut_ptr(), load) }
 }
 
-/// `column` in bytes, `count` not 0; a column for each pixel but the last.
+/// Brings in the pixel at r0: its even values to $even, its odd ones to $odd.
+macro_rules! pixel {
+    ($even:literal, $odd:literal) => {
+        concat!(
+            "ldr ",
+            $even,
+            ", [r0]\n",
+            "add r0, r2\n",
+            "sxtb16 ",
+            $odd,
+            ", ",
+            $even,
+            ", ror #8\n",
+            "sxtb16 ",
+            $even,
+            ", ",
+            $even,
+            "\n",
+        )
+    };
+}
+
+/// Writes the column at r1 from the even and odd values of two pixels.
+macro_rules! column {
+    ($even:literal, $odd:literal, $next_even:literal, $next_odd:literal) => {
+        concat!(
+            "pkhbt r8, ",
+            $even,
+            ", ",
+            $next_even,
+            ", lsl #16\n",
+            "pkhbt r9, ",
+            $odd,
+            ", ",
+            $next_odd,
+            ", lsl #16\n",
+            "pkhtb r10, ",
+            $next_even,
+            ", ",
+            $even,
+            ", asr #16\n",
+            "pkhtb r11, ",
+            $next_odd,
+            ", ",
+            $odd,
+            ", asr #16\n",
+            "stm r1, {{r8, r9, r10, r11}}\n",
+            "add r1, r3\n",
+        )
+    };
+}
+
+/// Registers for both: r2: bytes from pixel to pixel, r3: from column to column, r12: columns left, lr: twice what stands for the
+/// outside; r4 is whether there is a left column, and the top of the stack whether there is a right one.
+macro_rules! load_frame {
+    () => {
+        "push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}
+         ldrd r4, r5, [r2, #16]
+         push {{r5}}
+         ldm r2, {{r2, r3, r12, lr}}
+         lsl r3, r3, #2
+         cmp r4, #0"
+    };
+}
+
+/// A column for each pixel but the last, and what is left and right of them.
 #[unsafe(naked)]
-unsafe extern "C" fn pair_every(x: *const i8, channels: usize, slot: *mut i32, column: usize, count: usize) {
+unsafe extern "C" fn pair_every(x: *const i8, slot: *mut i32, load: &Load) {
     naked_asm!(
         core!(),
-        "push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        "ldr r12, [sp, #36]",
-        "ldr r4, [r0]",
-        "add r0, r1",
-        "sxtb16 r5, r4, ror #8",
-        "sxtb16 r4, r4",
+        load_frame!(),
+        pixel!("r6", "r7"),
+        "beq 2f",
+        column!("lr", "lr", "r6", "r7"),
         "2:",
-        "ldr r6, [r0]",
-        "add r0, r1",
-        "sxtb16 r7, r6, ror #8",
-        "sxtb16 r6, r6",
-        "pkhbt r8, r4, r6, lsl #16",
-        "pkhbt r9, r5, r7, lsl #16",
-        "pkhtb r10, r6, r4, asr #16",
-        "pkhtb r11, r7, r5, asr #16",
-        "stm r2, {{r8, r9, r10, r11}}",
-        "add r2, r3",
-        "subs r12, #1",
-        "beq 3f",
-        "ldr r4, [r0]",
-        "add r0, r1",
-        "sxtb16 r5, r4, ror #8",
-        "sxtb16 r4, r4",
-        "pkhbt r8, r6, r4, lsl #16",
-        "pkhbt r9, r7, r5, lsl #16",
-        "pkhtb r10, r4, r6, asr #16",
-        "pkhtb r11, r5, r7, asr #16",
-        "stm r2, {{r8, r9, r10, r11}}",
-        "add r2, r3",
-        "subs r12, #1",
-        "bne 2b",
+        "cmp r12, #0",
+        "beq 5f",
         "3:",
+        pixel!("r4", "r5"),
+        column!("r6", "r7", "r4", "r5"),
+        "subs r12, #1",
+        "beq 4f",
+        pixel!("r6", "r7"),
+        column!("r4", "r5", "r6", "r7"),
+        "subs r12, #1",
+        "bne 3b",
+        "b 5f",
+        "4:",
+        "mov r6, r4",
+        "mov r7, r5",
+        "5:",
+        "pop {{r4}}",
+        "cmp r4, #0",
+        "beq 6f",
+        column!("r6", "r7", "lr", "lr"),
+        "6:",
         "pop {{r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
     )
 }
 
-/// `column` in bytes, `count` not 0; a column for every two pixels.
+/// A column for every two pixels, and what is left and right of them.
 #[unsafe(naked)]
-unsafe extern "C" fn pair_every_other(
-    x: *const i8,
-    channels: usize,
-    slot: *mut i32,
-    column: usize,
-    count: usize,
-) {
+unsafe extern "C" fn pair_every_other(x: *const i8, slot: *mut i32, load: &Load) {
     naked_asm!(
         core!(),
-        "push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
-        "ldr r12, [sp, #36]",
+        load_frame!(),
+        "beq 2f",
+        pixel!("r6", "r7"),
+        column!("lr", "lr", "r6", "r7"),
         "2:",
-        "ldr r4, [r0]",
-        "ldr r6, [r0, r1]",
-        "add r0, r0, r1, lsl #1",
-        "sxtb16 r5, r4, ror #8",
-        "sxtb16 r4, r4",
-        "sxtb16 r7, r6, ror #8",
-        "sxtb16 r6, r6",
-        "pkhbt r8, r4, r6, lsl #16",
-        "pkhbt r9, r5, r7, lsl #16",
-        "pkhtb r10, r6, r4, asr #16",
-        "pkhtb r11, r7, r5, asr #16",
-        "stm r2, {{r8, r9, r10, r11}}",
-        "add r2, r3",
+        "cmp r12, #0",
+        "beq 4f",
+        "3:",
+        pixel!("r4", "r5"),
+        pixel!("r6", "r7"),
+        column!("r4", "r5", "r6", "r7"),
         "subs r12, #1",
-        "bne 2b",
+        "bne 3b",
+        "4:",
+        "pop {{r12}}",
+        "cmp r12, #0",
+        "beq 5f",
+        pixel!("r4", "r5"),
+        column!("r4", "r5", "lr", "lr"),
+        "5:",
         "pop {{r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
     )
 }

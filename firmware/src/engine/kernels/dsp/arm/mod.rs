@@ -25,8 +25,8 @@ mod gather;
 mod rows;
 mod values;
 
-pub use super::steps::{LANES, Row, Steps, Tile};
-pub use dots::{add, finish};
-pub use gather::{copy_rows, expand, pair_row};
+pub use super::steps::{LANES, Load, Pixels, Row, Steps, Tile};
+pub use dots::{add, finish, finish_pixels};
+pub use gather::{copy_rows, expand, load_row};
 pub use rows::{finish_row, sum_row};
 pub use values::{mix, slope};
