@@ -3,7 +3,7 @@
 use core::ops::Range;
 use std::vec::Vec;
 
-use super::finish::{Finish, Place, flip, units};
+use super::finish::{Finish, Place, flip, in_order, units};
 use super::simd::{LANES, Lanes, Line, Simd};
 use crate::engine::kernels::scalar::{self, Slope};
 use crate::engine::kernels::{Shape, Window};
@@ -58,6 +58,7 @@ pub(super) fn pack<S: Simd>(conv: &scalar::Conv<'_>, slope: Option<&Slope<'_>>) 
     let firsts = (0..groups).step_by(together);
     let ranges: Vec<Range<usize>> =
         firsts.map(|first| first * outer..(first + together).min(groups) * outer).collect();
+    let layout = in_order(ranges.iter().cloned());
     let row = |output: usize| &conv.weights[output * taps..][..taps];
     let start = conv.bias.integers().enumerate().map(|(output, bias)| {
         let sum: i32 = row(output).iter().map(|&w| w as i32).sum();
@@ -70,8 +71,8 @@ pub(super) fn pack<S: Simd>(conv: &scalar::Conv<'_>, slope: Option<&Slope<'_>>) 
         input_zero,
         panels: Vec::new(),
         lines: Vec::new(),
-        start: units(&ranges, start),
-        finish: Finish::new(&conv.finish, slope, &ranges),
+        start: units(&layout, start),
+        finish: Finish::new(&conv.finish, slope, &layout),
         words,
         chunk: (WINDOWS / (4 * words) / ROWS * ROWS).max(ROWS),
     };

@@ -1,8 +1,6 @@
 //! Residual sums and PReLUs, sixteen values at a time.
 
-use core::ops::Range;
-
-use super::finish::Prelu;
+use super::finish::{Prelu, in_order};
 use super::simd::{LANES, Simd};
 use crate::engine::kernels::scalar::{self, Slope};
 
@@ -55,8 +53,8 @@ pub(super) struct Slopes {
 
 impl Slopes {
     pub(super) fn new(slope: &Slope<'_>) -> Self {
-        let all: Range<usize> = 0..slope.negative.len();
-        Slopes { channels: all.len(), prelu: Prelu::new(slope, &[all]) }
+        let channels = slope.negative.len();
+        Slopes { channels, prelu: Prelu::new(slope, &in_order([0..channels])) }
     }
 }
 

@@ -7,15 +7,29 @@ use super::simd::{LANES, Lanes, Simd};
 use crate::engine::kernels::requant::{F32_REACH, Output, Requant};
 use crate::engine::kernels::scalar::Slope;
 
-/// `values` of the channels in each of `ranges`, in units of sixteen lanes; what a last unit lacks is 0.
-pub(super) fn units(ranges: &[Range<usize>], values: impl Iterator<Item = i32>) -> Vec<Lanes> {
+/// The channels in each unit of sixteen lanes; the last lanes may have none.
+pub(super) type Layout = Vec<Vec<usize>>;
+
+/// Units of the channels in each of `ranges`, in order.
+pub(super) fn in_order(ranges: impl IntoIterator<Item = Range<usize>>) -> Layout {
+    let in_units = |range: Range<usize>| {
+        let channels: Vec<usize> = range.collect();
+        channels.chunks(LANES).map(<[usize]>::to_vec).collect::<Layout>()
+    };
+    ranges.into_iter().flat_map(in_units).collect()
+}
+
+/// `values`, one for each channel, by units; 0 in lanes without a channel.
+pub(super) fn units(layout: &Layout, values: impl Iterator<Item = i32>) -> Vec<Lanes> {
     let values: Vec<i32> = values.collect();
-    let unit = |values: &[i32]| {
+    let unit = |channels: &Vec<usize>| {
         let mut lanes = [0; LANES];
-        lanes[..values.len()].copy_from_slice(values);
+        for (lane, &channel) in lanes.iter_mut().zip(channels) {
+            *lane = values[channel];
+        }
         Lanes(lanes)
     };
-    ranges.iter().flat_map(|range| values[range.clone()].chunks(LANES).map(unit)).collect()
+    layout.iter().map(unit).collect()
 }
 
 /// What is added to the values of a window: 128 where `x ^ 0x80` is `x + 128` without sign.
@@ -66,11 +80,11 @@ pub(super) struct Prelu {
 }
 
 impl Prelu {
-    pub(super) fn new(slope: &Slope<'_>, ranges: &[Range<usize>]) -> Self {
+    pub(super) fn new(slope: &Slope<'_>, layout: &Layout) -> Self {
         Prelu {
             bits: slope.bits as i32,
             positive: slope.positive,
-            negative: units(ranges, slope.negative.integers()),
+            negative: units(layout, slope.negative.integers()),
             input_zero: slope.input_zero as i32,
             output_zero: slope.output_zero as i32,
         }
@@ -104,16 +118,16 @@ pub(super) struct Place {
 }
 
 impl Finish {
-    /// The constants of `output` and of the PReLU that follows, in units of the channels of each range.
-    pub(super) fn new(output: &Output<'_>, slope: Option<&Slope<'_>>, ranges: &[Range<usize>]) -> Self {
+    /// The constants of `output` and of the PReLU that follows, by units.
+    pub(super) fn new(output: &Output<'_>, slope: Option<&Slope<'_>>, layout: &Layout) -> Self {
         let rule = match output.requant {
-            Requant::HighMul { mults } => Rule::HighMul { mults: units(ranges, mults.integers()) },
+            Requant::HighMul { mults } => Rule::HighMul { mults: units(layout, mults.integers()) },
             Requant::ShiftedHighMul { mults, shifts } => Rule::Shifted {
-                mults: units(ranges, mults.integers()),
-                shifts: units(ranges, shifts.iter().map(|&shift| shift as i32)),
+                mults: units(layout, mults.integers()),
+                shifts: units(layout, shifts.iter().map(|&shift| shift as i32)),
             },
             Requant::PerChannelF32 { scales } => {
-                Rule::PerChannelF32 { scales: units(ranges, scales.integers()) }
+                Rule::PerChannelF32 { scales: units(layout, scales.integers()) }
             }
             Requant::Uniform(scale) => {
                 let (mantissa, shift) = scale.parts();
@@ -125,7 +139,7 @@ impl Finish {
             zero: output.zero_point as i32,
             lo: output.lo as i32,
             hi: output.hi as i32,
-            prelu: slope.map(|slope| Prelu::new(slope, ranges)),
+            prelu: slope.map(|slope| Prelu::new(slope, layout)),
         }
     }
 
@@ -159,6 +173,38 @@ impl Finish {
     fn clamped<S: Simd>(&self, s: S, steps: S::I) -> S::I {
         let y = s.add(steps, s.splat(self.zero));
         s.max(s.min(y, s.splat(self.hi)), s.splat(self.lo))
+    }
+
+    /// The values of `U` units, the first of which is `unit`, in 32-bit lanes; they may lie outside int8 and saturate. With
+    /// `HIGH_MUL`, which [`Finish::is_high_mul`] tells, without asking for the rule again.
+    #[inline(always)]
+    pub(super) fn values<S: Simd, const U: usize, const HIGH_MUL: bool>(
+        &self,
+        s: S,
+        unit: usize,
+        accs: [S::I; U],
+    ) -> [S::I; U] {
+        let mut values = accs;
+        match &self.rule {
+            Rule::HighMul { mults } if HIGH_MUL => {
+                let mults = &mults[unit..unit + U];
+                unrolled!(u in U {
+                    values[u] = self.clamped(s, high_mul(s, accs[u], s.load(&mults[u])));
+                });
+                if let Some(prelu) = &self.prelu {
+                    let negative = &prelu.negative[unit..unit + U];
+                    unrolled!(u in U {
+                        values[u] = prelu.apply_slopes(s, s.load(&negative[u]), values[u]);
+                    });
+                }
+            }
+            _ => {
+                unrolled!(u in U {
+                    values[u] = self.apply(s, unit + u, accs[u]);
+                });
+            }
+        }
+        values
     }
 
     /// Whether the rule is one high multiply without shifts.

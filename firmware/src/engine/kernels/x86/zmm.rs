@@ -77,6 +77,38 @@ impl Simd for Avx512 {
         })
     }
 
+    const WIDE: bool = true;
+
+    #[inline(always)]
+    unsafe fn dot_wide(self, accs: [__m512i; 4], taps: [*const i8; 4], w: &[Line]) -> [__m512i; 4] {
+        let [w0, w1, w2, w3] = w else { return accs };
+        let [a, b, c, d] = taps;
+        // SAFETY: as `proven`, and the caller lets 64 bytes be read at each pointer.
+        unsafe {
+            let flip = _mm512_set1_epi8(i8::MIN);
+            let a = _mm512_xor_si512(_mm512_loadu_si512(a.cast()), flip);
+            let b = _mm512_xor_si512(_mm512_loadu_si512(b.cast()), flip);
+            let c = _mm512_xor_si512(_mm512_loadu_si512(c.cast()), flip);
+            let d = _mm512_xor_si512(_mm512_loadu_si512(d.cast()), flip);
+            let (ab, cd) = (_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d));
+            let (ef, gh) = (_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d));
+            [
+                _mm512_dpbusd_epi32(accs[0], _mm512_unpacklo_epi16(ab, cd), self.line(w0)),
+                _mm512_dpbusd_epi32(accs[1], _mm512_unpackhi_epi16(ab, cd), self.line(w1)),
+                _mm512_dpbusd_epi32(accs[2], _mm512_unpacklo_epi16(ef, gh), self.line(w2)),
+                _mm512_dpbusd_epi32(accs[3], _mm512_unpackhi_epi16(ef, gh), self.line(w3)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn put_wide(self, values: [__m512i; 4], out: &mut [i8; 64]) {
+        let [a, b, c, d] = values;
+        let packed = proven!(_mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d)));
+        // SAFETY: as `proven`, and the array has 64 bytes.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), packed) };
+    }
+
     #[inline(always)]
     fn widen(self, values: &[i8; LANES]) -> __m512i {
         // SAFETY: as `proven`, and the reference is to sixteen bytes.
