@@ -129,8 +129,8 @@ impl Room {
         }
     }
 
-    /// A convolution through both kernels on random values, input and output `off` bytes behind a multiple of 4. `ran` is called
-    /// right after the packed one. `None` when it does not fit.
+    /// A convolution through both kernels on random values, input and output `off` bytes behind a multiple of 4. `around` is given
+    /// the packed one to call. `None` when it does not fit.
     pub fn conv(
         &mut self,
         geometry: &Geometry,

@@ -3,6 +3,9 @@
 //! Weights of convolutions are packed ([`packing`]); those of depthwise ones, and everything else, lie as the scalar kernels
 //! have them. Only the innermost loops are assembly. What surrounds them is the same source on every machine, with plain Rust
 //! in their place elsewhere: a plan packed for such a core runs, and is tested, on a desktop as well.
+//!
+//! Activations are read and written by words at any address, so the arena's memory must be normal memory: in regions that an
+//! Armv7-M core takes for devices until its MPU is told otherwise (from 0xa0000000 on), such an access faults.
 
 mod conv;
 mod depthwise;
