@@ -73,6 +73,9 @@ build_boards() {
     for target in "${bare_metal_targets[@]}"; do
         build_board qemu-bench "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
     done
+    for target in thumbv7em-none-eabihf thumbv8m.main-none-eabihf; do
+        build_board qemu-kernels "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
+    done
     return "$status"
 }
 

@@ -6,7 +6,10 @@
 //! are one run of the model, and an enrolment or removal that copies a full gallery into its other bank.
 
 mod camera;
+mod manifest;
 mod picture;
+mod profile;
+pub mod stack;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +25,10 @@ use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Who};
 use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
 use crate::link::{Fault, Reply, Request};
 pub use camera::{Camera, Shot};
+pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 pub use picture::Memory;
 use picture::{Missing, Picture};
+pub use profile::Clock;
 
 /// Bytes taken from the port at a time.
 const INPUT: usize = 256;
@@ -78,7 +83,7 @@ where
             let _ = gallery.format();
         }
         Device {
-            core: Core { engine, gallery, picture: Picture::new(memory) },
+            core: Core { engine, gallery, picture: Picture::new(memory), clock: None },
             port,
             input: [0; INPUT],
             unread: 0..0,
@@ -87,6 +92,12 @@ where
             unsent: 0..0,
             answered: None,
         }
+    }
+
+    /// The same device with a clock, so that it can say how long operations take.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.core.clock = Some(clock);
+        self
     }
 
     /// The gallery, for boards that look after it themselves.
@@ -175,6 +186,7 @@ struct Core<E, F, B, const PEOPLE: usize> {
     engine: E,
     gallery: Gallery<F, PEOPLE>,
     picture: Picture<B>,
+    clock: Option<Clock>,
 }
 
 impl<E, F, B, const PEOPLE: usize> Core<E, F, B, PEOPLE>
@@ -230,6 +242,11 @@ where
             Request::EraseGallery => {
                 self.gallery.format()?;
                 Ok((Reply::Erased, Some(Event::Erased)))
+            }
+            Request::Profile { first } => {
+                let Core { engine, picture, clock, .. } = self;
+                let crop = picture.room(engine.info())?;
+                quiet(profile::profile(engine, *clock, crop, first)?)
             }
         }
     }

@@ -8,16 +8,17 @@ mod port;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::device::{Camera, Device, Event, Memory, Shot};
+use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
+use crate::link::message::Unit;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::TcpPort;
 
@@ -32,6 +33,15 @@ pub const PEOPLE: usize = 4096;
 
 /// A simulated device on a flash `F` with a port `P`.
 pub type SimDevice<F, P> = Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, PEOPLE>;
+
+/// This computer's own clock.
+pub const CLOCK: Clock = Clock { now: nanoseconds, unit: Unit::Nanoseconds, per_tick: 1 };
+
+/// Nanoseconds since some moment, of more than 4 seconds the rest.
+fn nanoseconds() -> u32 {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGIN.elapsed().as_nanos() as u32
+}
 
 /// Memory for the pictures of a simulated device.
 pub fn memory() -> Memory<Vec<u8>> {
@@ -48,6 +58,15 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
         (**self).embed(crop, out)
+    }
+
+    fn embed_watched(
+        &mut self,
+        crop: &[u8],
+        out: &mut [i8],
+        after: &mut dyn FnMut(usize),
+    ) -> Result<(), EmbedError> {
+        (**self).embed_watched(crop, out, after)
     }
 }
 
@@ -115,7 +134,8 @@ impl Running {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let body = move || {
-            let mut device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory());
+            let device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory());
+            let mut device = device.with_clock(CLOCK);
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.
                 let event = device.poll().unwrap_or_default();

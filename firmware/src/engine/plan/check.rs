@@ -3,7 +3,8 @@
 use core::ops::Range;
 
 use super::step::{Op, Step, Tensor};
-use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES, Task};
+use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES, Target, Task};
+use crate::engine::kernels::dsp::packing::Packing;
 use crate::engine::kernels::requant::{Output, Requant};
 use crate::engine::kernels::{Words, requant};
 
@@ -35,6 +36,9 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
         {
             return wrong("first channel", first, "the one behind those that the operation before it filled");
         }
+        if let Some(at) = filled_gap(&step) {
+            return wrong("packed weight", at, "0 where a block of weights is filled up");
+        }
         if let Some(channel) = overflowing_channel(&step) {
             return wrong("weights of channel", channel, "sums that stay inside 32 bits");
         }
@@ -48,7 +52,7 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
         return maps(plan);
     }
     let last = plan.len() - 1;
-    let output = plan.step(last)?.output;
+    let output = plan.known_step(last)?.output;
     if output.shape.bytes() != plan.info().dimension as usize {
         let value = u32::try_from(output.shape.bytes()).unwrap_or(u32::MAX);
         let accepted = "the dimension of the embedding";
@@ -73,7 +77,7 @@ fn maps(plan: &Plan<'_>) -> Result<(), PlanError> {
 /// How many channels of the output at `range` the operations just before `index` have filled.
 fn filled(plan: &Plan<'_>, index: usize, range: &Range<usize>) -> Result<usize, PlanError> {
     let Some(before) = index.checked_sub(1) else { return Ok(0) };
-    let step = plan.step(before)?;
+    let step = plan.known_step(before)?;
     match step.op {
         Op::Place { first, .. } if step.output.range() == *range => {
             let end = first + step.input.shape.channels;
@@ -92,7 +96,7 @@ fn is_written(plan: &Plan<'_>, index: usize, tensor: &Tensor) -> Result<bool, Pl
     let row = |tensor: &Tensor| (tensor.shape.width, tensor.shape.channels);
     let row_bytes = tensor.shape.width * tensor.shape.channels;
     for earlier in (0..index).rev() {
-        let step = plan.step(earlier)?;
+        let step = plan.known_step(earlier)?;
         let output = step.output.range();
         if touch(&output, &missing) {
             let end = step.output.shape.channels;
@@ -121,16 +125,28 @@ fn is_written(plan: &Plan<'_>, index: usize, tensor: &Tensor) -> Result<bool, Pl
     Ok(false)
 }
 
+/// The first byte that is not 0 among those of packed weights that are no weight's.
+fn filled_gap(step: &Step<'_>) -> Option<usize> {
+    let (Op::Conv(conv), Target::Dsp) = (&step.op, step.target) else { return None };
+    let packing = Packing::of(conv.input, conv.output, conv.window, conv.groups);
+    (0..conv.weights.len()).find(|&at| packing.weight_at(at).is_none() && conv.weights[at] != 0)
+}
+
 /// The first output channel whose accumulator or requantized value could leave an i32.
 fn overflowing_channel(step: &Step<'_>) -> Option<usize> {
     let magnitude = |w: i8| w.unsigned_abs() as u64;
     match step.op {
         Op::Conv(conv) => {
-            let taps = conv.weights.len() / conv.output.channels;
+            let taps = conv.taps();
+            let packing = Packing::of(conv.input, conv.output, conv.window, conv.groups);
+            let place = |channel: usize, tap: usize| match step.target {
+                Target::Portable => channel * taps + tap,
+                Target::Dsp => packing.place(channel, tap),
+            };
             // The zero point is folded into the bias: |x| <= 128.
             let reach = |channel: usize| {
-                let row = conv.weights.get(channel * taps..(channel + 1) * taps).unwrap_or_default();
-                128 * row.iter().map(|&w| magnitude(w)).sum::<u64>()
+                let weights = (0..taps).filter_map(|tap| conv.weights.get(place(channel, tap)));
+                128 * weights.map(|&w| magnitude(w)).sum::<u64>()
             };
             first_overflow(reach, conv.bias, &conv.finish)
         }

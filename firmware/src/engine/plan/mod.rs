@@ -17,7 +17,8 @@
 //!     30      1  channel order: 0 grey, 1 R G B, 2 B G R
 //!     31      1  bit 0: the template is there; bit 1: the threshold is there
 //!     32      2  dimension of the embedding; 0 for a detector
-//!     34      2  task: 0 embedding, 1 detection
+//!     34      1  task: 0 embedding, 1 detection
+//!     35      1  target: 0 portable, 1 Arm cores with DSP instructions, see [`Target`]
 //!     36     32  embedding id
 //!     68     40  template: five points, x and y in f32 (0 when absent)
 //!    108      4  threshold: thousandths of a degree (0 when absent, as the next two)
@@ -41,6 +42,7 @@ mod maps;
 mod native;
 mod record;
 mod step;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -51,7 +53,9 @@ pub use header::{HEADER_BYTES, Header, MAGIC, VERSION, checksum};
 pub use maps::{MAPS, MapRecord, OutputMap, map_shape};
 pub use record::{Kind, RECORD_BYTES, Record, Rule};
 pub use step::{Op, Step, Tensor};
+pub use target::Target;
 
+use self::step::Values;
 use super::{ModelInfo, Task};
 
 /// The most operations that a plan may have.
@@ -99,6 +103,11 @@ impl<'p> Plan<'p> {
         self.header.task
     }
 
+    /// The cores that it is laid out for.
+    pub fn target(&self) -> Target {
+        self.header.target
+    }
+
     /// A detector's maps, for each stride cls, obj, bbox and kps; none of an embedder.
     pub fn maps(&self) -> impl Iterator<Item = Result<OutputMap, PlanError>> + '_ {
         let count = if self.header.task == Task::Detection { MAPS } else { 0 };
@@ -122,11 +131,16 @@ impl<'p> Plan<'p> {
 
     /// The operations in order.
     pub fn steps(&self) -> impl Iterator<Item = Result<Step<'p>, PlanError>> + '_ {
-        (0..self.header.steps).map(|index| self.step(index))
+        (0..self.header.steps).map(|index| self.known_step(index))
     }
 
-    /// One operation.
+    /// One operation, all of it checked.
     fn step(&self, index: usize) -> Result<Step<'p>, PlanError> {
-        Step::read(self.bytes, &self.header, index)
+        Step::read(self.bytes, &self.header, index, Values::Checked)
+    }
+
+    /// One operation of a plan that was parsed before: the same, in fewer instructions.
+    fn known_step(&self, index: usize) -> Result<Step<'p>, PlanError> {
+        Step::read(self.bytes, &self.header, index, Values::Known)
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod x86;
 
-use super::Plan;
+use super::{Plan, Target};
 use crate::engine::kernels::Isa;
 
 /// What an engine keeps for the instruction set that it runs on. Clones share the weights.
@@ -15,10 +15,11 @@ pub(super) struct Native {
 }
 
 impl Native {
-    /// Prepares a validated plan for `isa`; `None` if this build or processor does not have it.
+    /// Prepares a validated plan for `isa`; `None` if this build or processor does not have it, or the plan is packed for other
+    /// cores.
     pub(super) fn new(plan: &Plan<'_>, isa: Isa) -> Option<Self> {
-        let _ = plan;
-        isa.is_available().then(|| Native {
+        let fits = isa == Isa::Scalar || isa.is_available() && plan.target() == Target::Portable;
+        fits.then(|| Native {
             isa,
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             prepared: (isa != Isa::Scalar).then(|| x86::Prepared::new(plan, isa)),

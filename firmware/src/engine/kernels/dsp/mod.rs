@@ -1,0 +1,56 @@
+//! The kernels for Arm cores with the DSP instructions (Cortex-M4, M7, M33), equal to [`super::scalar`] to the byte.
+//!
+//! Weights of convolutions are packed ([`packing`]); those of depthwise ones, and everything else, lie as the scalar kernels
+//! have them. Only the innermost loops are assembly. What surrounds them is the same source on every machine, with plain Rust
+//! in their place elsewhere: a plan packed for such a core runs, and is tested, on a desktop as well.
+
+mod conv;
+mod depthwise;
+pub mod packing;
+mod scratch;
+mod steps;
+#[cfg(test)]
+mod tests;
+#[cfg_attr(arm_dsp, path = "arm/mod.rs")]
+mod tile;
+mod values;
+
+pub use conv::conv;
+pub use depthwise::depthwise;
+pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
+pub use values::{slope, sum};
+
+use super::requant::Output;
+
+/// Whether this core takes packed weights: an Armv7E-M core, an Armv8-M core that says it has the DSP instructions, or a desktop.
+pub fn is_here() -> bool {
+    #[cfg(arm_dsp = "v8m")]
+    {
+        // The instruction set attributes say 3 in these bits where SMLAD and its like are.
+        const ID_ISAR3: *const u32 = 0xe000_ed6c as *const u32;
+        // SAFETY: every Armv8-M core with the main extension has this register, which reading does not change.
+        return unsafe { ID_ISAR3.read_volatile() } >> 4 & 0xf == 3;
+    }
+    #[cfg(not(arm_dsp = "v8m"))]
+    cfg!(any(arm_dsp, feature = "std"))
+}
+
+/// [`Output::store`] once, not a copy of its four loops wherever it is called.
+#[inline(never)]
+fn store(finish: &Output<'_>, first: usize, sums: &[i32], y: &mut [i8]) {
+    finish.store(first, sums, y);
+}
+
+/// Constants as the words that they are; `None` where they lie at no multiple of 4.
+fn words(bytes: &[i8]) -> Option<&[i32]> {
+    // SAFETY: every bit pattern is an i32.
+    let (before, words, _) = unsafe { bytes.align_to::<i32>() };
+    before.is_empty().then_some(words)
+}
+
+/// Scratch as words; `None` where it lies at no multiple of 4.
+fn words_mut(bytes: &mut [i8]) -> Option<&mut [i32]> {
+    // SAFETY: every bit pattern is an i32, and every i32 is four bytes.
+    let (before, words, _) = unsafe { bytes.align_to_mut::<i32>() };
+    before.is_empty().then_some(words)
+}
