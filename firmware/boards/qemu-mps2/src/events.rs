@@ -1,13 +1,13 @@
 //! What happens on the device, for whoever watches QEMU's standard error or a defmt decoder.
 
 use arcgate_firmware::device::Event;
-use arcgate_firmware::gallery::Gallery;
 use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::gallery::{Gallery, Line};
 
 #[cfg(feature = "defmt")]
 use defmt_semihosting as _;
 
-type BoardGallery = Gallery<MemoryNor<&'static mut [u8]>, { super::PEOPLE }>;
+type BoardGallery = Gallery<MemoryNor<&'static mut [u8]>, &'static mut [Line], { super::PEOPLE }>;
 
 /// The device is up.
 #[cfg(not(feature = "defmt"))]

@@ -13,6 +13,7 @@ use core::panic::PanicInfo;
 
 use arcgate_firmware::device::{Device, Memory};
 use arcgate_firmware::engine::plan::PlanEngine;
+use arcgate_firmware::gallery::{Line, index_lines_of_flash};
 use arcgate_firmware::gallery::nor::MemoryNor;
 use cortex_m::singleton;
 use cortex_m_rt::entry;
@@ -36,8 +37,11 @@ const FRAME: usize = 320 * 240 * 3;
 /// Bytes of the largest crop: 128 x 128 in three colours.
 const CROP: usize = 128 * 128 * 3;
 
-/// People in the index.
+/// People known at a time.
 const PEOPLE: usize = 2000;
+
+/// Lines of RAM for whatever templates the gallery's flash holds.
+const TEMPLATES: usize = index_lines_of_flash(GALLERY.1);
 
 /// The plan in the model slot; the whole slot if the plan does not say how long it is, for the error that follows.
 fn plan() -> &'static [u8] {
@@ -75,15 +79,16 @@ fn main() -> ! {
     let arena = singleton!(: [u8; ARENA] = [0; ARENA]);
     let frame = singleton!(: [u8; FRAME] = [0; FRAME]);
     let crop = singleton!(: [u8; CROP] = [0; CROP]);
-    let (Some(arena), Some(frame), Some(crop)) = (arena, frame, crop) else {
+    let templates = singleton!(: [Line; TEMPLATES] = [Line::ZERO; TEMPLATES]);
+    let (Some(arena), Some(frame), Some(crop), Some(templates)) = (arena, frame, crop, templates) else {
         fail(format_args!("main runs once"))
     };
     let engine = match PlanEngine::new(plan(), &mut arena[..]) {
         Ok(engine) => engine,
         Err(error) => fail(format_args!("no model at {:#x}: {error}", MODEL.0)),
     };
-    let memory: Memory<&mut [u8]> = Memory { frame, crop };
-    let mut device: Device<_, _, _, _, PEOPLE> = Device::new(engine, flash(), uart::Uart::start(), memory);
+    let memory: Memory<&mut [u8], &mut [Line]> = Memory { frame, crop, templates };
+    let mut device: Device<_, _, _, _, _, PEOPLE> = Device::new(engine, flash(), uart::Uart::start(), memory);
     events::boot(device.gallery());
     loop {
         // The UART cannot fail.
