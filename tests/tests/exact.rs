@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arcgate::engine::{Kind, Model};
-use arcgate::lower::{self, LowerError, Memory, Summary};
+use arcgate::lower::{self, Goal, LowerError, Memory, Summary};
 use arcgate::onnx::build::{GraphBuilder, int, ints, value};
 use arcgate::onnx::identity::embedding_id;
 use arcgate::onnx::metadata::{Metadata, VERSION, hex};
@@ -264,7 +264,7 @@ fn assert_exact_in_bands(name: &str, model: &ModelProto, memory: &Memory, crops:
     let mut in_bands = 0;
     for percent in [90, 70, 50, 10] {
         let asked = memory.arena_bytes * percent / 100;
-        match lower::lower_within(model, asked) {
+        match lower::lower_for(model, Goal { ram: asked, ..Goal::default() }) {
             Ok(lowered) => {
                 near(&lowered.memory);
                 assert!(lowered.memory.arena_bytes <= asked && lowered.memory.bands.is_some(), "{name}");
@@ -436,7 +436,7 @@ fn a_first_stage_in_bands_takes_less_and_computes_the_same() {
     let model = arcgate::onnx::file::read(&path).unwrap();
     let plain = lower::lower_named(&model).unwrap();
     let asked = plain.memory.arena_bytes * 9 / 10;
-    let bands = lower::lower_within(&model, asked).unwrap();
+    let bands = lower::lower_for(&model, Goal { ram: asked, ..Goal::default() }).unwrap();
     println!("{:?}, in bands {:?}", plain.memory, bands.memory);
     assert_eq!((plain.memory.bands, plain.memory.plain_bytes), (None, plain.memory.arena_bytes));
     assert!(bands.memory.arena_bytes <= asked && bands.memory.bands.is_some_and(|bands| bands.count > 1));
@@ -446,9 +446,9 @@ fn a_first_stage_in_bands_takes_less_and_computes_the_same() {
     assert!(bands.plan.len() < plain.plan.len() + 64 * (bands.names.len() - plain.names.len()) + 16);
     let crops = lower::synthetic_crops(Model::from_onnx(&path, model.clone()).unwrap().info(), 24);
     lower::prove(&model, &bands.plan, &crops).unwrap();
-    match lower::lower_within(&model, 1000) {
+    match lower::lower_for(&model, Goal { ram: 1000, ..Goal::default() }) {
         Err(LowerError::Ram { asked: 1000, least, .. }) => {
-            let least = lower::lower_within(&model, least).unwrap().memory.arena_bytes;
+            let least = lower::lower_for(&model, Goal { ram: least, ..Goal::default() }).unwrap().memory.arena_bytes;
             assert!(least < asked, "{least}");
         }
         other => panic!("{:?}", other.map(|lowered| lowered.memory)),

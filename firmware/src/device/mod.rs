@@ -7,7 +7,9 @@
 //! gallery into its other bank.
 
 mod camera;
+mod manifest;
 mod picture;
+pub mod stack;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +25,7 @@ use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Who};
 use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
 use crate::link::{Fault, Reply, Request};
 pub use camera::{Camera, Shot};
+pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 use picture::{Missing, Picture};
 
 /// Bytes taken from the port at a time.

@@ -5,10 +5,12 @@
 //! each chip with its reason; no chip has been measured. The time is for the engine alone: neither the camera nor alignment
 //! nor the search is in it.
 
+pub mod board;
+pub mod firmware;
 pub mod rates;
 pub mod work;
 
-use arcgate_firmware::engine::plan::{Plan, PlanError, Step};
+use arcgate_firmware::engine::plan::{Plan, PlanError, Step, Target};
 use serde::Serialize;
 
 /// Bytes of flash that the firmware takes besides the plan: the program (126 KB with everything that `arcgate-firmware` has on
@@ -28,6 +30,16 @@ pub enum Isa {
     Armv8m,
     /// RV32IMAC, no floating point (riscv32imac-unknown-none-elf).
     Rv32imac,
+}
+
+impl Isa {
+    /// The cores that plans for it are laid out for.
+    pub const fn target(self) -> Target {
+        match self {
+            Isa::Armv7em | Isa::Armv8m => Target::Dsp,
+            Isa::Rv32imac => Target::Portable,
+        }
+    }
 }
 
 /// A chip by its data sheet, and what is assumed of it.

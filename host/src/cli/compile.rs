@@ -5,13 +5,15 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
+use arcgate_firmware::engine::plan::{Plan, Target};
 use arcgate_firmware::engine::{ModelInfo, Task};
 use serde_json::json;
 
 use super::{inspect, shared};
+use crate::chips::board::{Board, Footprint};
 use crate::data::{self, ImageSet};
 use crate::disk;
-use crate::lower::{self, Bands, Memory, Summary};
+use crate::lower::{self, Bands, Goal, Memory, Summary};
 use crate::onnx::file;
 use crate::photo::Photo;
 use crate::ui::{Ui, thousands};
@@ -39,6 +41,13 @@ pub struct Args {
     /// layers takes more, the first ones run in bands of rows: the same embedding for more work.
     #[arg(long, value_name = "BYTES", value_parser = ram)]
     ram: Option<usize>,
+    /// What the plan is to run on: a chip (RP2350, STM32H743, nRF52840, ESP32-C6), a board that was built (qemu-mps2) or the
+    /// ELF file of a firmware. Says what firmware and plan take of its flash and RAM; writes nothing where they do not fit.
+    #[arg(long, value_name = "NAME")]
+    board: Option<String>,
+    /// The cores that the plan is laid out for; the board's, if one is given, otherwise any.
+    #[arg(long, value_name = "CORE", value_parser = target)]
+    target: Option<Target>,
 }
 
 /// "49152", "48K" or "1M" in bytes.
@@ -51,6 +60,17 @@ fn ram(text: &str) -> Result<usize, String> {
     bytes.ok_or_else(|| "a number of bytes, like 49152, 48K or 1M".into())
 }
 
+/// A target by its own name, or by the name of a core, of Rust's target or of an instruction set.
+fn target(text: &str) -> Result<Target, String> {
+    let word: String = text.to_ascii_lowercase().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    match word.as_str() {
+        "portable" | "scalar" | "any" => Ok(Target::Portable),
+        "dsp" | "cortexm4" | "cortexm7" | "cortexm33" | "thumbv7emnoneeabihf" | "thumbv7emnoneeabi"
+        | "thumbv8mmainnoneeabihf" | "thumbv8mmainnoneeabi" => Ok(Target::Dsp),
+        _ => Err("portable (any core), or dsp (cortex-m4, cortex-m7, cortex-m33)".into()),
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -59,11 +79,18 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("plan"));
     shared::keep(&output, [&args.model])?;
+    let board = args.board.as_deref().map(Board::named).transpose()?;
     let model = file::read(&args.model)?;
-    let lowered = lower::lower_within(&model, args.ram.unwrap_or(usize::MAX))
+    let target = args.target.or(board.as_ref().map(Board::target)).unwrap_or_default();
+    let goal = Goal { target, ram: args.ram.unwrap_or(usize::MAX) };
+    let lowered = lower::lower_for(&model, goal)
         .with_context(|| format!("in {}", args.model.display()))?;
     let summary = Summary::of(&lowered.plan, Some(&lowered.names))?;
-    let info = arcgate_firmware::engine::plan::Plan::parse(&lowered.plan)?.info().clone();
+    let plan = Plan::parse(&lowered.plan)?;
+    let info = plan.info().clone();
+    let footprint = board.map(|board| board.take(&plan, lowered.plan.len())).transpose();
+    let footprint =
+        footprint.with_context(|| format!("no plan was written for {}", args.model.display()))?;
 
     let mut crops = lower::synthetic_crops(&info, args.crops);
     let synthetic = crops.len();
@@ -84,6 +111,9 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     ui.say(inspect::headline(&output, &info, &summary));
     ui.say(inspect::sizes(&summary));
     ui.say(memory_line(&lowered.memory));
+    if let Some(footprint) = &footprint {
+        ui.say(board_lines(footprint));
+    }
     ui.say(format!(
         "  proof: tract == plan on {} images and {} synthetic crops, {} bytes equal ({:.1} s)",
         thousands(images as u64),
@@ -96,9 +126,10 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     }
     ui.json(&json!({
         "plan": output,
+        "target": target,
         "flash_bytes": summary.flash_bytes,
-        "arena_bytes": summary.arena_bytes,
         "memory": lowered.memory,
+        "board": footprint,
         "macs": summary.macs,
         "layers": summary.layers.len(),
         "off_lattice_layers": summary.off_lattice_layers,
@@ -123,6 +154,30 @@ fn memory_line(memory: &Memory) -> String {
             thousands((plain_bytes - arena_bytes) as u64)
         ),
     }
+}
+
+/// What firmware and plan take of a board's memories together.
+fn board_lines(footprint: &Footprint) -> String {
+    let count = |bytes: usize| thousands(bytes as u64);
+    let Footprint { board, is_built, flash, ram, arena, crop, stack } = footprint;
+    let allowed = if *is_built { "" } else { " (allowed for)" };
+    let stack = if *is_built { format!(" + stack {}", count(*stack)) } else { String::new() };
+    format!(
+        "  on {board}: flash {} of {} bytes: firmware {}{allowed} + plan {}\n    RAM {} of {} bytes: firmware {}{allowed} + arena and \
+         crop {}{stack}; the plan's arena takes {} of {}, its crop {} of {}",
+        count(footprint.flash_taken()),
+        count(flash.of),
+        count(flash.firmware),
+        count(flash.plan),
+        count(footprint.ram_taken()),
+        count(ram.of),
+        count(ram.firmware),
+        count(ram.plan),
+        count(arena[0]),
+        count(arena[1]),
+        count(crop[0]),
+        count(crop[1]),
+    )
 }
 
 /// At most `count` crops, spread evenly over the images under `folder`.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use arcgate_firmware::engine::plan::{MAGIC, Plan};
+use arcgate_firmware::engine::plan::{MAGIC, Plan, Target};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
 use serde_json::json;
 use tract_onnx::pb::ModelProto;
@@ -152,7 +152,13 @@ pub(super) fn headline(path: &Path, info: &ModelInfo, summary: &Summary) -> Stri
     };
     let (path, macs) = (path.display(), summary.macs as f64 / 1e6);
     let (width, height) = (info.width, info.height);
-    format!("{path}: {what}, input {width}x{height} {colours} ({pictures}), {macs:.1} M multiply-accumulates")
+    let cores = match summary.target {
+        Target::Portable => String::new(),
+        other => format!(", laid out for {} cores", other.name()),
+    };
+    format!(
+        "{path}: {what}, input {width}x{height} {colours} ({pictures}), {macs:.1} M multiply-accumulates{cores}"
+    )
 }
 
 /// One line: the threshold that a device uses.

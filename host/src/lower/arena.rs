@@ -1,8 +1,6 @@
 //! Where activations lie: offsets in one arena from the layers' lifetimes.
 
-use arcgate_firmware::engine::kernels::scalar::scratch_bytes;
-
-use super::network::{Network, TensorId, Work};
+use super::network::{Network, TensorId};
 use super::pack::{Block, bound, pack};
 
 /// Offsets of everything that lives in the arena.
@@ -73,11 +71,8 @@ impl Blocks {
                     of_tensor[output] = Some(block);
                 }
             }
-            if let (Work::Conv(conv), Some(input)) = (&layer.work, layer.input)
-                && !conv.depthwise
-            {
-                let (input, output) = (network.tensors[input], network.tensors[layer.output]);
-                let bytes = scratch_bytes(input, output, conv.window, conv.groups);
+            let bytes = network.scratch_bytes(layer);
+            if bytes > 0 {
                 of_scratch[at] = Some(blocks.len());
                 blocks.push(Block { bytes, life: at..at + 1 });
             }

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
-use arcgate_firmware::engine::kernels::{Shape, Window};
-use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, MapRecord, RECORD_BYTES, Record, Rule};
+use arcgate_firmware::engine::kernels::Window;
+use arcgate_firmware::engine::kernels::dsp::packing::Packing;
+use arcgate_firmware::engine::plan::{
+    HEADER_BYTES, Header, Kind, MapRecord, RECORD_BYTES, Record, Rule, Target,
+};
 
 use super::LowerError;
 use super::arena::Arena;
@@ -54,8 +57,8 @@ pub fn emit(network: &Network, arena: &Arena) -> Result<Vec<u8>, LowerError> {
     let maps = maps(network, arena, &mut sections)?;
     plan.append(&mut sections.bytes);
     plan.resize(plan.len().next_multiple_of(4), 0);
-    let (info, task) = (network.info.clone(), network.task);
-    let header = Header { info, task, maps, arena_bytes: arena.bytes, steps: layers.len() };
+    let (info, task, target) = (network.info.clone(), network.task, network.target);
+    let header = Header { info, task, target, maps, arena_bytes: arena.bytes, steps: layers.len() };
     if header.write(&mut plan) {
         Ok(plan)
     } else {
@@ -150,24 +153,39 @@ fn record(
         }
         Work::Conv(conv) => {
             record.second = offset(arena.scratch.get(at).copied().unwrap_or(0))?;
-            convolution(conv, input_shape, &mut record, sections)?;
+            convolution(conv, network.target, &mut record, sections)?;
         }
     }
     Ok(record)
 }
 
+/// The weights `[output][tap]` in their places, the rest 0.
+fn packed(packing: Packing, weights: &[i8]) -> Vec<i8> {
+    let mut packed = vec![0; packing.bytes()];
+    for (at, &weight) in weights.iter().enumerate() {
+        packed[packing.place(at / packing.taps(), at % packing.taps())] = weight;
+    }
+    packed
+}
+
 fn convolution(
     conv: &Convolution,
-    input: Shape,
+    target: Target,
     record: &mut Record,
     sections: &mut Sections,
 ) -> Result<(), LowerError> {
     record.kind = if conv.depthwise { Kind::Depthwise } else { Kind::Conv };
     record.window = conv.window;
-    record.groups = if conv.depthwise { input.channels } else { conv.groups } as u32;
+    record.groups = if conv.depthwise { record.input_shape.channels } else { conv.groups } as u32;
     record.input_zero = conv.input_zero;
     (record.output_zero, record.lo, record.hi) = (conv.output_zero, conv.lo, conv.hi);
-    record.a = sections.int8s(&conv.weights)?;
+    record.a = match target {
+        Target::Dsp if !conv.depthwise => {
+            let packing = Packing::of(record.input_shape, record.output_shape, conv.window, conv.groups);
+            sections.int8s(&packed(packing, &conv.weights))?
+        }
+        Target::Dsp | Target::Portable => sections.int8s(&conv.weights)?,
+    };
     record.b = sections.words(&conv.bias)?;
     match &conv.requantization {
         Requantization::HighMul(multipliers) => {

@@ -25,13 +25,14 @@ pub use error::LowerError;
 pub use prove::{ProofReport, prove, prove_with, synthetic_crops};
 pub use summary::{LayerSummary, Summary};
 
-use arcgate_firmware::engine::plan::{Plan, PlanError};
+use arcgate_firmware::engine::plan::{Plan, PlanError, Target};
 use arcgate_firmware::engine::{Task, Threshold};
 use serde::Serialize;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use self::bands::Fitted;
+use self::network::Network;
 use crate::onnx::metadata::Metadata;
 
 /// A plan, where its operations come from, and how its activations lie.
@@ -71,21 +72,37 @@ pub fn lower(model: &ModelProto) -> Result<Vec<u8>, LowerError> {
 /// # Errors
 /// As there.
 pub fn lower_named(model: &ModelProto) -> Result<Lowered, LowerError> {
-    lower_within(model, usize::MAX)
+    lower_for(model, Goal::default())
 }
 
-/// [`lower_named`] into an arena of at most `ram` bytes: if the plain order of operations takes more, the first stage runs in
-/// bands of rows, with as few more multiply-accumulates as possible.
+/// What a plan is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goal {
+    /// The cores that it is laid out for.
+    pub target: Target,
+    /// The most bytes that its arena may have.
+    pub ram: usize,
+}
+
+impl Default for Goal {
+    /// Any core, and as much RAM as the plain order of operations takes.
+    fn default() -> Self {
+        Goal { target: Target::Portable, ram: usize::MAX }
+    }
+}
+
+/// [`lower_named`] for some cores, into an arena of so many bytes: if the plain order of operations takes more, the first stage
+/// runs in bands of rows, with as few more multiply-accumulates as possible.
 ///
 /// # Errors
 /// As there, and when the smallest arena that bands reach is larger.
-pub fn lower_within(model: &ModelProto, ram: usize) -> Result<Lowered, LowerError> {
+pub fn lower_for(model: &ModelProto, Goal { target, ram }: Goal) -> Result<Lowered, LowerError> {
     let metadata = Metadata::of(model)?;
     let info = metadata.model_info()?;
     metadata.check_identity(model)?;
     let declutter = || tract_onnx::onnx().model_for_proto_model(model)?.into_typed()?.into_decluttered();
     let graph = declutter().map_err(|e| LowerError::Graph(format!("{e:#}")))?;
-    let network = walk::walk(&graph, &info, metadata.task)?;
+    let network = Network { target, ..walk::walk(&graph, &info, metadata.task)? };
     let Fitted { network, arena, plain_bytes, bands } = bands::fit(network, ram);
     if arena.bytes > ram {
         return Err(LowerError::Ram { asked: ram, least: arena.bytes, plain: plain_bytes });

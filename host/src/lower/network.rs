@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use arcgate_firmware::engine::kernels::requant::HighMul;
-use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum};
-use arcgate_firmware::engine::kernels::{Shape, Window};
+use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum, scratch_bytes};
+use arcgate_firmware::engine::kernels::{Shape, Window, dsp};
+use arcgate_firmware::engine::plan::Target;
 use arcgate_firmware::engine::{ModelInfo, Task};
 
 use crate::quantize::lattice::Quantization;
@@ -19,6 +20,8 @@ pub struct Network {
     pub info: ModelInfo,
     /// What it is for.
     pub task: Task,
+    /// The cores that it is laid out for.
+    pub target: Target,
     /// The shapes of all activations.
     pub tensors: Vec<Shape>,
     /// For each activation that is only some rows of another: of which.
@@ -173,7 +176,9 @@ impl Work {
 impl Network {
     /// A network without layers.
     pub fn new(info: ModelInfo, task: Task) -> Self {
-        Network { info, task, tensors: Vec::new(), parts: Vec::new(), layers: Vec::new(), maps: Vec::new() }
+        let target = Target::Portable;
+        let (tensors, parts, layers, maps) = Default::default();
+        Network { info, task, target, tensors, parts, layers, maps }
     }
 
     /// Adds a layer with a new output and gives the output's number.
@@ -218,6 +223,19 @@ impl Network {
     /// Adds a layer that writes a part of `output`.
     pub fn push_into(&mut self, name: &str, work: Work, input: TensorId, output: TensorId) {
         self.layers.push(Layer { name: name.into(), work, input: Some(input), second: None, output });
+    }
+
+    /// Bytes of scratch that a layer needs.
+    pub fn scratch_bytes(&self, layer: &Layer) -> usize {
+        let (Work::Conv(conv), Some(input)) = (&layer.work, layer.input) else { return 0 };
+        let Convolution { window, groups, .. } = *conv;
+        let (input, output) = (self.tensors[input], self.tensors[layer.output]);
+        match (self.target, conv.depthwise) {
+            (Target::Portable, true) => 0,
+            (Target::Portable, false) => scratch_bytes(input, output, window, groups),
+            (Target::Dsp, true) => dsp::depthwise_scratch_bytes(input, output, window),
+            (Target::Dsp, false) => dsp::conv_scratch_bytes(input, output, window, groups),
+        }
     }
 
     /// The activations that are read when all layers are done.

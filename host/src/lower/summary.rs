@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arcgate_firmware::engine::Task;
 use arcgate_firmware::engine::kernels::requant::{Output, Requant};
 use arcgate_firmware::engine::kernels::{Shape, Window};
-use arcgate_firmware::engine::plan::{HEADER_BYTES, Op, Plan, PlanError, RECORD_BYTES, Step};
+use arcgate_firmware::engine::plan::{HEADER_BYTES, Op, Plan, PlanError, RECORD_BYTES, Step, Target};
 use serde::Serialize;
 
 /// One layer.
@@ -32,6 +32,8 @@ pub struct LayerSummary {
 pub struct Summary {
     /// What the model is for.
     pub task: Task,
+    /// The cores that it is laid out for.
+    pub target: Target,
     /// The layers in order.
     pub layers: Vec<LayerSummary>,
     /// Multiply-accumulates of one run.
@@ -67,6 +69,7 @@ impl Summary {
         let weight_bytes = weight_bytes(&parsed)?;
         Ok(Summary {
             task: parsed.task(),
+            target: parsed.target(),
             macs: layers.iter().map(|l| l.macs).sum(),
             flash_bytes: plan.len(),
             weight_bytes,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use arcgate::chips::rates::{self, rate};
 use arcgate::chips::work::Term;
+use arcgate_firmware::engine::plan::Target;
 use arcgate_tests::data::workspace;
 use arcgate_tests::mcu::fit::{Sample, fit, samples};
 use arcgate_tests::mcu::shapes;
@@ -28,7 +29,7 @@ fn main() -> Result<()> {
     }
     let asked = |option: &str| arguments.iter().any(|a| a == option);
     let folder = tempfile::tempdir()?;
-    let plans = shapes::plans();
+    let plans = shapes::plans(Target::Portable);
     let files: Vec<PathBuf> = (0..plans.len()).map(|i| folder.path().join(format!("{i}.plan"))).collect();
     for (file, plan) in files.iter().zip(&plans) {
         std::fs::write(file, plan)?;

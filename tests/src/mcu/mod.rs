@@ -77,13 +77,26 @@ impl Machine {
     }
 }
 
-/// Instructions of one plan.
+/// One run of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
-    /// Of each operation.
+    /// Instructions of each operation.
     pub steps: Vec<u64>,
-    /// From crop to embedding.
+    /// Instructions from crop to embedding.
     pub whole: u64,
+    /// Bytes of stack that the run took at most.
+    pub stack: usize,
+    /// The embedding of [`crop`].
+    pub embedding: Vec<i8>,
+}
+
+/// The picture of noise that plans run on, of `bytes` bytes; `noise` in the firmware's `main.rs`.
+pub fn crop(bytes: usize) -> Vec<u8> {
+    let next = |state: &mut u32| {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some((*state >> 24) as u8)
+    };
+    std::iter::repeat_n((), bytes).scan(1, |state, ()| next(state)).collect()
 }
 
 /// Runs each plan on `machine` and counts.
@@ -112,6 +125,12 @@ pub fn count(machine: Machine, firmware: &Path, plans: &[PathBuf]) -> Result<Vec
     })
 }
 
+/// Int8 values from two digits each.
+fn values(hex: &str) -> Option<Vec<i8>> {
+    let digits = hex.as_bytes().as_chunks::<2>().0.iter();
+    digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok().map(|v| v as i8)).collect()
+}
+
 fn parse(said: &str) -> Option<Vec<Counts>> {
     let mut all = Vec::new();
     for line in said.lines() {
@@ -119,9 +138,13 @@ fn parse(said: &str) -> Option<Vec<Counts>> {
         let word = words.next();
         let number = |word: Option<&str>| word?.parse::<u64>().ok();
         match word? {
-            "plan" => all.push(Counts { steps: Vec::new(), whole: 0 }),
+            "plan" => {
+                all.push(Counts { steps: Vec::new(), whole: 0, stack: 0, embedding: Vec::new() });
+            }
             "step" => all.last_mut()?.steps.push(number(words.nth(1))?),
             "whole" => all.last_mut()?.whole = number(words.next())?,
+            "stack" => all.last_mut()?.stack = number(words.next())? as usize,
+            "embedding" => all.last_mut()?.embedding = values(words.next()?)?,
             _ => return None,
         }
     }

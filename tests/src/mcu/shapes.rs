@@ -1,8 +1,9 @@
 //! Plans of a few operations, written record by record: every kind of operation in several shapes and by every rule.
 
 use arcgate_firmware::engine::kernels::scalar::scratch_bytes;
-use arcgate_firmware::engine::kernels::{Shape, Window};
-use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, RECORD_BYTES, Record, Rule};
+use arcgate_firmware::engine::kernels::dsp::packing::Packing;
+use arcgate_firmware::engine::kernels::{Shape, Window, dsp};
+use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, RECORD_BYTES, Record, Rule, Target};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 pub const RULES: [Rule; 4] = [Rule::HighMul, Rule::ShiftedHighMul, Rule::PerChannelF32, Rule::Uniform];
 
 /// Every plan that rates are fitted on.
-pub fn plans() -> Vec<Vec<u8>> {
+pub fn plans(target: Target) -> Vec<Vec<u8>> {
     let mut plans: Vec<Vec<u8>> = Vec::new();
     // Rows, columns, channels in and out, kernel, stride, groups.
     let convolutions = [
@@ -35,7 +36,7 @@ pub fn plans() -> Vec<Vec<u8>> {
     for (at, (rows, columns, from, to, kernel, stride, groups)) in convolutions.into_iter().enumerate() {
         for rule in [RULES[at % 4], RULES[(at + 1) % 4]] {
             plans.push(
-                Chain::new([rows, columns], ChannelOrder::Rgb, 4)
+                Chain::new([rows, columns], ChannelOrder::Rgb, target, 4)
                     .conv(from, kernel_of(1, 1), 1, rule)
                     .conv(to, kernel_of(kernel, stride), groups, rule)
                     .embedding(12, rule),
@@ -58,7 +59,7 @@ pub fn plans() -> Vec<Vec<u8>> {
     for (at, (rows, columns, channels, kernel, stride)) in depthwise.into_iter().enumerate() {
         for rule in [RULES[at % 4], RULES[(at + 1) % 4]] {
             plans.push(
-                Chain::new([rows, columns], ChannelOrder::Bgr, 5)
+                Chain::new([rows, columns], ChannelOrder::Bgr, target, 5)
                     .conv(channels, kernel_of(1, 1), 1, rule)
                     .depthwise(kernel_of(kernel, stride), rule)
                     .whole_depthwise(rule)
@@ -69,7 +70,7 @@ pub fn plans() -> Vec<Vec<u8>> {
     for (rows, columns, channels) in [(16, 16, 8), (12, 10, 24), (8, 8, 64), (6, 7, 33), (20, 20, 16)] {
         for in_place in [true, false] {
             plans.push(
-                Chain::new([rows, columns], ChannelOrder::Grey, 10)
+                Chain::new([rows, columns], ChannelOrder::Grey, target, 10)
                     .conv(channels, kernel_of(1, 1), 1, Rule::HighMul)
                     .elementwise(Kind::Slope, false)
                     .elementwise(Kind::Lookup, in_place)
@@ -87,7 +88,7 @@ pub fn plans() -> Vec<Vec<u8>> {
     {
         for in_place in [true, false] {
             plans.push(
-                Chain::new([rows, columns], ChannelOrder::Rgb, 12)
+                Chain::new([rows, columns], ChannelOrder::Rgb, target, 12)
                     .conv(channels, kernel_of(1, 1), 1, Rule::HighMul)
                     .max_pool(kernel_of(3, 2))
                     .upsample(2)
@@ -104,6 +105,26 @@ pub fn plans() -> Vec<Vec<u8>> {
     plans
 }
 
+/// The kernels that are compared with C libraries: name, plan, and which of its operations it is.
+pub fn compared(target: Target) -> [(&'static str, Vec<u8>, usize); 4] {
+    let begin = |side, steps| Chain::new([side; 2], ChannelOrder::Rgb, target, steps);
+    let rule = Rule::HighMul;
+    [
+        ("conv3x3s2", begin(64, 3).conv(16, kernel_of(3, 2), 1, rule).embedding(8, rule), 1),
+        (
+            "depthwise3x3",
+            begin(32, 4).conv(64, kernel_of(1, 1), 1, rule).depthwise(kernel_of(3, 1), rule).embedding(8, rule),
+            2,
+        ),
+        (
+            "pointwise",
+            begin(32, 4).conv(64, kernel_of(1, 1), 1, rule).conv(64, kernel_of(1, 1), 1, rule).embedding(8, rule),
+            2,
+        ),
+        ("fully_connected", begin(4, 3).whole_conv(512, rule).embedding(128, rule), 2),
+    ]
+}
+
 /// A square kernel with what keeps the size around it, but for the stride.
 fn kernel_of(side: usize, stride: usize) -> Window {
     Window { kernel: [side; 2], stride: [stride; 2], pad: [side / 2; 2] }
@@ -112,6 +133,7 @@ fn kernel_of(side: usize, stride: usize) -> Window {
 /// A plan in the making: each operation works on what the one before it gave. No two activations share a place.
 struct Chain {
     info: ModelInfo,
+    target: Target,
     steps: usize,
     records: Vec<Record>,
     sections: Vec<u8>,
@@ -121,7 +143,7 @@ struct Chain {
 
 impl Chain {
     /// Begins with the input's table; there will be `steps` operations in all.
-    fn new([height, width]: [usize; 2], order: ChannelOrder, steps: usize) -> Self {
+    fn new([height, width]: [usize; 2], order: ChannelOrder, target: Target, steps: usize) -> Self {
         let (width, height) = (width as u16, height as u16);
         let info = ModelInfo {
             width,
@@ -133,7 +155,7 @@ impl Chain {
             threshold: None,
         };
         let random = ChaCha8Rng::seed_from_u64(steps as u64);
-        let mut chain = Chain { info, steps, records: Vec::new(), sections: Vec::new(), arena: 0, random };
+        let mut chain = Chain { info, target, steps, records: Vec::new(), sections: Vec::new(), arena: 0, random };
         let crop = Shape { height: height.into(), width: width.into(), channels: order.channels() };
         let mut input = chain.record(Kind::Input, (0, crop), crop);
         input.a = chain.noise(256 * crop.channels);
@@ -197,16 +219,37 @@ impl Chain {
         }
     }
 
-    /// Fills in what convolutions of both kinds have; `weights` in all.
-    fn product(&mut self, kind: Kind, window: Window, channels: usize, weights: usize, rule: Rule) -> Record {
+    /// Fills in what convolutions of both kinds have.
+    fn product(&mut self, kind: Kind, window: Window, channels: usize, groups: usize, rule: Rule) -> Record {
         let (at, input) = self.last();
         let side = |axis: usize, size: usize| {
             (size + 2 * window.pad[axis] - window.kernel[axis]) / window.stride[axis] + 1
         };
         let output = Shape { height: side(0, input.height), width: side(1, input.width), channels };
         let mut record = self.record(kind, (at, input), output);
-        (record.window, record.rule) = (window, rule);
-        record.a = self.noise(weights);
+        (record.window, record.rule, record.groups) = (window, rule, groups as u32);
+        let packing = Packing::of(input, output, window, groups);
+        let (weights, scratch) = match (self.target, kind) {
+            (Target::Portable, Kind::Conv) => {
+                (packing.taps() * channels, scratch_bytes(input, output, window, groups))
+            }
+            (Target::Portable, _) => (packing.taps() * channels, 0),
+            (Target::Dsp, Kind::Conv) => {
+                (packing.bytes(), dsp::conv_scratch_bytes(input, output, window, groups))
+            }
+            (Target::Dsp, _) => {
+                (packing.taps() * channels, dsp::depthwise_scratch_bytes(input, output, window))
+            }
+        };
+        record.a = if (self.target, kind) == (Target::Dsp, Kind::Conv) {
+            let is_weight = |&at: &usize| packing.weight_at(at).is_some();
+            let bytes: Vec<u8> =
+                (0..weights).map(|at| if is_weight(&at) { self.random.random() } else { 0 }).collect();
+            self.section(bytes)
+        } else {
+            self.noise(weights)
+        };
+        record.second = self.place(scratch);
         record.b = self.words(channels, 0, 1000);
         record.c = match rule {
             Rule::Uniform => 0.001f32.to_bits(),
@@ -222,19 +265,13 @@ impl Chain {
     }
 
     fn conv(mut self, channels: usize, window: Window, groups: usize, rule: Rule) -> Self {
-        let (_, input) = self.last();
-        let weights = window.kernel[0] * window.kernel[1] * input.channels / groups * channels;
-        let mut record = self.product(Kind::Conv, window, channels, weights, rule);
-        record.groups = groups as u32;
-        record.second = self.place(scratch_bytes(input, record.output_shape, window, groups));
+        let record = self.product(Kind::Conv, window, channels, groups, rule);
         self.add(record)
     }
 
     fn depthwise(mut self, window: Window, rule: Rule) -> Self {
         let channels = self.last().1.channels;
-        let weights = window.kernel[0] * window.kernel[1] * channels;
-        let mut record = self.product(Kind::Depthwise, window, channels, weights, rule);
-        record.groups = channels as u32;
+        let record = self.product(Kind::Depthwise, window, channels, channels, rule);
         self.add(record)
     }
 
@@ -331,10 +368,15 @@ impl Chain {
         self.add(record)
     }
 
+    /// A fully connected layer.
+    fn whole_conv(self, channels: usize, rule: Rule) -> Self {
+        let window = self.whole();
+        self.conv(channels, window, 1, rule)
+    }
+
     /// Ends with a fully connected layer; gives the plan's bytes.
     fn embedding(self, dimension: usize, rule: Rule) -> Vec<u8> {
-        let window = self.whole();
-        let mut chain = self.conv(dimension, window, 1, rule);
+        let mut chain = self.whole_conv(dimension, rule);
         assert_eq!(chain.records.len(), chain.steps);
         chain.info.dimension = dimension as u16;
         let mut plan = vec![0; HEADER_BYTES];
@@ -342,8 +384,8 @@ impl Chain {
             plan.extend(record.to_bytes().expect("small shapes fit their fields"));
         }
         plan.extend(&chain.sections);
-        let Chain { info, arena: arena_bytes, steps, .. } = chain;
-        assert!(Header { info, task: Task::Embedding, maps: 0, arena_bytes, steps }.write(&mut plan));
+        let Chain { info, target, arena: arena_bytes, steps, .. } = chain;
+        assert!(Header { info, task: Task::Embedding, target, maps: 0, arena_bytes, steps }.write(&mut plan));
         plan
     }
 }

@@ -3,7 +3,8 @@
 //! QEMU runs with `-icount shift=0`, where each instruction takes one nanosecond of its clock, and hands the paths of plans
 //! over by semihosting (`-semihosting-config enable=on,target=native,arg=bench,arg=A.plan,arg=B.plan`). Each plan runs once
 //! on a picture of noise; standard output has `plan PATH`, then `step INDEX INSTRUCTIONS` for each operation, then
-//! `whole INSTRUCTIONS` for the run from crop to embedding.
+//! `whole INSTRUCTIONS` for the run from crop to embedding, `stack BYTES` for what the run took of the stack at most, and
+//! `embedding HEX`.
 #![no_std]
 #![no_main]
 
@@ -11,13 +12,14 @@
 #[cfg_attr(target_arch = "riscv32", path = "riscv.rs")]
 mod core_clock;
 
+use arcgate_firmware::device::stack;
 use arcgate_firmware::engine::Embedder;
 use arcgate_firmware::engine::plan::{MAX_STEPS, PlanEngine};
 use core_clock::Clock;
 use semihosting::experimental::env;
 use semihosting::fs::File;
 use semihosting::io::Read;
-use semihosting::{println, process};
+use semihosting::{print, println, process};
 
 /// Bytes of the largest plan.
 const PLAN: usize = 3 << 19;
@@ -27,6 +29,9 @@ const ARENA: usize = 1 << 20;
 
 /// Bytes of the largest crop: 128 x 128 in three colours.
 const CROP: usize = 128 * 128 * 3;
+
+/// Bytes of stack that are watched.
+const PAINTED: usize = 32 << 10;
 
 /// Values of the longest embedding.
 const EMBEDDING: usize = arcgate_firmware::embedding::MAX_DIMENSION;
@@ -67,18 +72,25 @@ fn count<B: AsRef<[u8]>, A: AsMut<[u8]>>(
     let (bytes, dimension) = (engine.info().crop_bytes(), engine.info().dimension as usize);
     let (Some(crop), mut embedding) = (crop.get(..bytes), [0i8; EMBEDDING]) else { fail(path) };
     let mut counts = [0u64; MAX_STEPS];
+    let steps = engine.steps();
+    // SAFETY: the stack has all of the RAM, and its megabytes end far below.
+    let painted = unsafe { stack::paint(PAINTED) };
     clock.lap();
     let run = engine.embed_watched(crop, &mut embedding[..dimension], |step| counts[step] = clock.lap());
-    let steps = engine.steps();
+    let rest = clock.lap();
+    let stack = painted.used();
     if run.is_err() {
         fail(path)
     }
-    let rest = clock.lap();
     println!("plan {path}");
     for (step, instructions) in counts[..steps].iter().enumerate() {
         println!("step {step} {instructions}");
     }
     println!("whole {}", counts[..steps].iter().sum::<u64>() + rest);
+    println!("stack {stack}");
+    print!("embedding ");
+    embedding[..dimension].iter().for_each(|value| print!("{value:02x}"));
+    println!();
 }
 
 /// A file into `room`; its length, unless it cannot be read or fills all of it.

@@ -7,6 +7,29 @@ use arcgate_firmware::gallery::{Gallery, Line};
 #[cfg(feature = "defmt")]
 use defmt_semihosting as _;
 
+unsafe extern "C" {
+    // Where cortex-m-rt's linker script puts things: only their addresses mean something.
+    static _stack_start: u8;
+    static __sheap: u8;
+    static __sdata: u8;
+    static __edata: u8;
+    static __sidata: u8;
+}
+
+/// Where the SRAM begins; `memory.x`.
+const RAM: usize = 0x2000_0000;
+
+/// Bytes that the linker placed in code memory, which begins at 0, and in SRAM.
+fn placed() -> [usize; 2] {
+    let initial = &raw const __edata as usize - &raw const __sdata as usize;
+    [&raw const __sidata as usize + initial, &raw const __sheap as usize - RAM]
+}
+
+/// Bytes of stack above `lowest`.
+fn above(lowest: usize) -> usize {
+    &raw const _stack_start as usize - lowest
+}
+
 type BoardGallery = Gallery<MemoryNor<&'static mut [u8]>, &'static mut [Line], { super::PEOPLE }>;
 
 /// The device is up.
@@ -17,6 +40,19 @@ pub fn boot(gallery: &BoardGallery) {
         Ok(()) => hprintln!("up, {} people", gallery.usage().people),
         Err(error) => hprintln!("up, without a gallery: {}", error),
     }
+}
+
+/// What the linker placed.
+#[cfg(not(feature = "defmt"))]
+pub fn footprint() {
+    let [flash, ram] = placed();
+    cortex_m_semihosting::hprintln!("placed: {} bytes of flash, {} bytes of RAM", flash, ram);
+}
+
+/// The stack has reached further down than before.
+#[cfg(not(feature = "defmt"))]
+pub fn stack(lowest: usize) {
+    cortex_m_semihosting::hprintln!("stack: {} bytes", above(lowest));
 }
 
 /// Something happened.
@@ -43,6 +79,19 @@ pub fn boot(gallery: &BoardGallery) {
         Ok(()) => defmt::info!("up, {} people", gallery.usage().people),
         Err(error) => defmt::error!("up, without a gallery: {}", error),
     }
+}
+
+/// What the linker placed.
+#[cfg(feature = "defmt")]
+pub fn footprint() {
+    let [flash, ram] = placed();
+    defmt::info!("placed: {} bytes of flash, {} bytes of RAM", flash, ram);
+}
+
+/// The stack has reached further down than before.
+#[cfg(feature = "defmt")]
+pub fn stack(lowest: usize) {
+    defmt::info!("stack: {} bytes", above(lowest));
 }
 
 /// Something happened.

@@ -11,13 +11,17 @@ mod uart;
 
 use core::panic::PanicInfo;
 
-use arcgate_firmware::device::{Device, Memory};
-use arcgate_firmware::engine::plan::PlanEngine;
-use arcgate_firmware::gallery::{Line, index_lines_of_flash};
+use arcgate_firmware::device::{Device, MANIFEST_BYTES, Manifest, Memory, stack};
+use arcgate_firmware::engine::plan::{PlanEngine, Target};
 use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::gallery::{Line, index_lines_of_flash};
 use cortex_m::singleton;
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
+
+/// Bytes of code memory and of SRAM; `memory.x`.
+const FLASH: usize = 4 << 20;
+const RAM: usize = 4 << 20;
 
 /// Where a model lies in code memory, and how much room it has.
 const MODEL: (usize, usize) = (0x0010_0000, 0x0030_0000);
@@ -42,6 +46,26 @@ const PEOPLE: usize = 2000;
 
 /// Lines of RAM for whatever templates the gallery's flash holds.
 const TEMPLATES: usize = index_lines_of_flash(GALLERY.1);
+
+/// The most stack that was painted over in the tests, which do everything that the firmware can do, and a little more.
+const STACK: usize = 48_000;
+
+/// Bytes of stack that are watched: more than it takes.
+const PAINTED: usize = 96 << 10;
+
+/// What `arcgate compile --board` reads.
+#[used]
+#[unsafe(no_mangle)]
+static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
+    flash: FLASH as u32,
+    plan: MODEL.1 as u32,
+    ram: RAM as u32,
+    arena: ARENA as u32,
+    crop: CROP as u32,
+    stack: STACK as u32,
+    target: Target::Dsp as u32,
+}
+.to_bytes();
 
 /// The plan in the model slot; the whole slot if the plan does not say how long it is, for the error that follows.
 fn plan() -> &'static [u8] {
@@ -76,6 +100,8 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 #[entry]
 fn main() -> ! {
+    // SAFETY: of 4 MB of SRAM the static data take less than 3, and the stack has the rest.
+    let painted = unsafe { stack::paint(PAINTED) };
     let arena = singleton!(: [u8; ARENA] = [0; ARENA]);
     let frame = singleton!(: [u8; FRAME] = [0; FRAME]);
     let crop = singleton!(: [u8; CROP] = [0; CROP]);
@@ -90,11 +116,18 @@ fn main() -> ! {
     let memory: Memory<&mut [u8], &mut [Line]> = Memory { frame, crop, templates };
     let mut device: Device<_, _, _, _, _, PEOPLE> = Device::new(engine, flash(), uart::Uart::start(), memory);
     events::boot(device.gallery());
+    events::footprint();
+    let mut lowest = usize::MAX;
     loop {
         // The UART cannot fail.
         let Ok(event) = device.poll();
         if let Some(event) = event {
             events::tell(&event);
+            let reached = painted.lowest();
+            if reached < lowest {
+                lowest = reached;
+                events::stack(lowest);
+            }
         }
         if device.is_idle() {
             device.port().sleep();

@@ -4,6 +4,7 @@
 //! inner loop therefore runs over contiguous int8 values, which is what compilers and SIMD units want.
 
 pub mod dot;
+pub mod dsp;
 pub mod requant;
 pub mod scalar;
 
@@ -69,6 +70,13 @@ impl<'p> Words<'p> {
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
         self.0.is_empty()
+    }
+
+    /// All words as integers in memory; `None` where they lie at no multiple of 4, or not in this machine's byte order.
+    fn aligned(self) -> Option<&'p [i32]> {
+        // SAFETY: every bit pattern is an i32.
+        let (before, words, _) = unsafe { self.0.as_flattened().align_to::<i32>() };
+        (cfg!(target_endian = "little") && before.is_empty()).then_some(words)
     }
 
     /// All words as integers.

@@ -3,7 +3,8 @@
 use core::ops::Range;
 
 use super::step::{Op, Step, Tensor};
-use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES, Task};
+use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES, Target, Task};
+use crate::engine::kernels::dsp::packing::Packing;
 use crate::engine::kernels::requant::{Output, Requant};
 use crate::engine::kernels::{Words, requant};
 
@@ -34,6 +35,9 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
             && first != filled(plan, index, &step.output.range())?
         {
             return wrong("first channel", first, "the one behind those that the operation before it filled");
+        }
+        if let Some(at) = filled_gap(&step) {
+            return wrong("packed weight", at, "0 where a block of weights is filled up");
         }
         if let Some(channel) = overflowing_channel(&step) {
             return wrong("weights of channel", channel, "sums that stay inside 32 bits");
@@ -121,16 +125,28 @@ fn is_written(plan: &Plan<'_>, index: usize, tensor: &Tensor) -> Result<bool, Pl
     Ok(false)
 }
 
+/// The first byte that is not 0 among those of packed weights that are no weight's.
+fn filled_gap(step: &Step<'_>) -> Option<usize> {
+    let (Op::Conv(conv), Target::Dsp) = (&step.op, step.target) else { return None };
+    let packing = Packing::of(conv.input, conv.output, conv.window, conv.groups);
+    (0..conv.weights.len()).find(|&at| packing.weight_at(at).is_none() && conv.weights[at] != 0)
+}
+
 /// The first output channel whose accumulator or requantized value could leave an i32.
 fn overflowing_channel(step: &Step<'_>) -> Option<usize> {
     let magnitude = |w: i8| w.unsigned_abs() as u64;
     match step.op {
         Op::Conv(conv) => {
-            let taps = conv.weights.len() / conv.output.channels;
+            let taps = conv.taps();
+            let packing = Packing::of(conv.input, conv.output, conv.window, conv.groups);
+            let place = |channel: usize, tap: usize| match step.target {
+                Target::Portable => channel * taps + tap,
+                Target::Dsp => packing.place(channel, tap),
+            };
             // The zero point is folded into the bias: |x| <= 128.
             let reach = |channel: usize| {
-                let row = conv.weights.get(channel * taps..(channel + 1) * taps).unwrap_or_default();
-                128 * row.iter().map(|&w| magnitude(w)).sum::<u64>()
+                let weights = (0..taps).filter_map(|tap| conv.weights.get(place(channel, tap)));
+                128 * weights.map(|&w| magnitude(w)).sum::<u64>()
             };
             first_overflow(reach, conv.bias, &conv.finish)
         }

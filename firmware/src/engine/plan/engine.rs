@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::step::{Op, Step};
-use super::{Header, Plan, PlanError};
+use super::{Header, Plan, PlanError, Target};
 use crate::engine::kernels::{as_i8, as_i8_mut, scalar};
 use crate::engine::{EmbedError, Embedder, ModelInfo, Task};
 
@@ -81,6 +81,13 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
 pub(super) fn admit(bytes: &[u8], arena: &[u8], task: Task) -> Result<Header, PlanError> {
     let header = Plan::parse(bytes)?.header;
     header.expect(task)?;
+    let target = header.target;
+    if !target.runs_here() {
+        return Err(PlanError::Target { needed: target });
+    }
+    if target != Target::Portable && !arena.as_ptr().cast::<u32>().is_aligned() {
+        return Err(PlanError::Alignment);
+    }
     let (needed, found) = (header.arena_bytes, arena.len());
     if found < needed {
         return Err(PlanError::Arena { needed, found });

@@ -60,6 +60,13 @@ pub enum PlanError {
         /// What it could hold.
         accepted: &'static str,
     },
+    /// The plan is laid out for other cores than this one.
+    Target {
+        /// Those.
+        needed: super::Target,
+    },
+    /// The arena given does not begin at a multiple of 4, which the plan's target wants.
+    Alignment,
     /// The arena given is too small.
     Arena {
         /// Bytes that the plan takes.
@@ -100,6 +107,16 @@ impl core::fmt::Display for PlanError {
             }
             PlanError::Map { map, field, value, accepted } => {
                 write!(f, "map {map} of the plan has {field} = {value}; accepted: {accepted}")
+            }
+            PlanError::Target { needed } => {
+                write!(
+                    f,
+                    "the plan is compiled for target {}, which this core is not: compile it for target portable, which every core runs",
+                    needed.name()
+                )
+            }
+            PlanError::Alignment => {
+                write!(f, "the arena begins at an odd place in RAM: the plan's target wants a multiple of 4 bytes")
             }
             PlanError::Arena { needed, found } => {
                 write!(f, "the plan runs in an arena of {needed} bytes, {found} were given")

@@ -2,7 +2,7 @@
 
 use nalgebra::Point2;
 
-use super::{MAX_STEPS, PlanError, RECORD_BYTES};
+use super::{MAX_STEPS, PlanError, RECORD_BYTES, Target};
 use crate::align::Similarity;
 use crate::embedding::{Angle, MAX_DIMENSION};
 use crate::engine::{ChannelOrder, ModelInfo, Task, Threshold};
@@ -36,6 +36,8 @@ pub struct Header {
     pub info: ModelInfo,
     /// What it is for.
     pub task: Task,
+    /// The cores that weights and scratch are laid out for.
+    pub target: Target,
     /// Where the list of a detector's maps begins; 0 for an embedder.
     pub maps: u32,
     /// Bytes of the arena.
@@ -103,10 +105,13 @@ impl Header {
         if h[31] > 3 {
             return wrong("presence bits", h[31] as u32, "0 to 3");
         }
-        let task = match half(h, 34) {
+        let task = match h[34] {
             0 => Task::Embedding,
             1 => Task::Detection,
             other => return wrong("task", other as u32, "0 (embedding) or 1 (detection)"),
+        };
+        let Some(target) = Target::of(h[35]) else {
+            return wrong("target", h[35] as u32, "0 (portable) or 1 (Arm cores with DSP instructions)");
         };
         let (dimension, maps) = (half(h, 32), word(h, 124));
         match task {
@@ -142,7 +147,7 @@ impl Header {
         }
         let embedding_id = bytes(h, 36);
         let info = ModelInfo { width, height, order, template, dimension, embedding_id, threshold };
-        Ok(Header { info, task, maps, arena_bytes: word(h, 20) as usize, steps })
+        Ok(Header { info, task, target, maps, arena_bytes: word(h, 20) as usize, steps })
     }
 
     /// Checks that the plan is for `task`.
@@ -183,7 +188,7 @@ impl Header {
         };
         put(30, &[order, info.template.is_some() as u8 | (info.threshold.is_some() as u8) << 1]);
         put(32, &info.dimension.to_le_bytes());
-        put(34, &(self.task as u16).to_le_bytes());
+        put(34, &[self.task as u8, self.target as u8]);
         put(36, &info.embedding_id);
         for (i, point) in info.template.iter().flatten().enumerate() {
             put(68 + 8 * i, &point.x.to_le_bytes());

@@ -17,7 +17,8 @@
 //!     30      1  channel order: 0 grey, 1 R G B, 2 B G R
 //!     31      1  bit 0: the template is there; bit 1: the threshold is there
 //!     32      2  dimension of the embedding; 0 for a detector
-//!     34      2  task: 0 embedding, 1 detection
+//!     34      1  task: 0 embedding, 1 detection
+//!     35      1  target: 0 portable, 1 Arm cores with DSP instructions, see [`Target`]
 //!     36     32  embedding id
 //!     68     40  template: five points, x and y in f32 (0 when absent)
 //!    108      4  threshold: thousandths of a degree (0 when absent, as the next two)
@@ -40,6 +41,7 @@ mod header;
 mod maps;
 mod record;
 mod step;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +52,7 @@ pub use header::{HEADER_BYTES, Header, MAGIC, VERSION, checksum};
 pub use maps::{MAPS, MapRecord, OutputMap, map_shape};
 pub use record::{Kind, RECORD_BYTES, Record, Rule};
 pub use step::{Op, Step, Tensor};
+pub use target::Target;
 
 use super::{ModelInfo, Task};
 
@@ -96,6 +99,11 @@ impl<'p> Plan<'p> {
     /// What the model is for.
     pub fn task(&self) -> Task {
         self.header.task
+    }
+
+    /// The cores that it is laid out for.
+    pub fn target(&self) -> Target {
+        self.header.target
     }
 
     /// A detector's maps, for each stride cls, obj, bbox and kps; none of an embedder.

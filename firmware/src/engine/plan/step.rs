@@ -3,12 +3,13 @@
 use core::ops::Range;
 
 use super::record::{Kind, RECORD_BYTES, Record, Rule};
-use super::{HEADER_BYTES, Header, PlanError};
+use super::{HEADER_BYTES, Header, PlanError, Target};
 use crate::engine::kernels::requant::{HighMul, MAX_SHIFT, Output, Requant, UniformScale};
 use crate::engine::kernels::scalar::{
     Conv, Depthwise, FloatSum, MaxPool, Product, Slope, Sum, scratch_bytes,
 };
-use crate::engine::kernels::{Shape, Words, as_i8};
+use crate::engine::kernels::dsp::packing::Packing;
+use crate::engine::kernels::{Shape, Words, as_i8, dsp};
 
 /// Rows or columns that an activation may have.
 const MAX_SIDE: usize = 4096;
@@ -82,13 +83,15 @@ pub enum Op<'p> {
 pub struct Step<'p> {
     /// What it computes.
     pub op: Op<'p>,
+    /// How the weights of a convolution lie.
+    pub target: Target,
     /// What it reads. Of [`Op::Input`] only the shape counts: it reads the crop.
     pub input: Tensor,
     /// The second operand of an add or a product.
     pub second: Option<Tensor>,
     /// What it writes.
     pub output: Tensor,
-    /// Where a convolution gathers its windows.
+    /// Where a convolution works.
     pub scratch: Range<usize>,
 }
 
@@ -148,25 +151,36 @@ impl<'p> Step<'p> {
             let shape = record.output_shape;
             fault.require(input.shape == shape, "output shape", shape.bytes(), "that of the input")
         };
-        let mut step = Step { op: Op::Planes, input, second: None, output, scratch: 0..0 };
+        let target = header.target;
+        let mut step = Step { op: Op::Planes, target, input, second: None, output, scratch: 0..0 };
+        let scratch = |bytes: usize| -> Result<Range<usize>, PlanError> {
+            let start = if bytes == 0 { 0 } else { record.second as usize };
+            let inside = start.checked_add(bytes).is_some_and(|end| end <= arena);
+            fault.require(inside, "scratch", start, "a place inside the arena")?;
+            let aligned = target == Target::Portable || start.is_multiple_of(4);
+            fault.require(aligned, "scratch", start, "a multiple of 4")?;
+            Ok(start..start + bytes)
+        };
         step.op = match record.kind {
             Kind::Input => {
                 same_shape()?;
                 Op::Input { tables: sections.int8s("tables", record.a, 256 * input.shape.channels)? }
             }
             Kind::Conv => {
-                let (conv, scratch) = conv(&fault, &sections, &record)?;
-                let start = if scratch == 0 { 0 } else { record.second as usize };
-                fault.require(
-                    start.checked_add(scratch).is_some_and(|end| end <= arena),
-                    "scratch",
-                    start,
-                    "a place inside the arena",
-                )?;
-                step.scratch = start..start + scratch;
+                let (conv, bytes) = conv(&fault, &sections, &record, target)?;
+                step.scratch = scratch(bytes)?;
                 Op::Conv(conv)
             }
-            Kind::Depthwise => Op::Depthwise(depthwise(&fault, &sections, &record)?),
+            Kind::Depthwise => {
+                let depthwise = depthwise(&fault, &sections, &record)?;
+                step.scratch = scratch(match target {
+                    Target::Portable => 0,
+                    Target::Dsp => {
+                        dsp::depthwise_scratch_bytes(depthwise.input, depthwise.output, depthwise.window)
+                    }
+                })?;
+                Op::Depthwise(depthwise)
+            }
             Kind::Sum | Kind::FloatSum => {
                 same_shape()?;
                 step.second = Some(tensor("second operand", record.second, input.shape)?);
@@ -233,7 +247,7 @@ impl<'p> Step<'p> {
     /// Multiply-accumulates of one run.
     pub fn macs(&self) -> u64 {
         match self.op {
-            Op::Conv(conv) => conv.weights.len() as u64 * (conv.output.height * conv.output.width) as u64,
+            Op::Conv(conv) => (conv.taps() * conv.output.bytes()) as u64,
             Op::Depthwise(dw) => dw.weights.len() as u64 * (dw.output.height * dw.output.width) as u64,
             _ => 0,
         }
@@ -383,6 +397,7 @@ fn conv<'p>(
     fault: &Fault,
     sections: &Sections<'_, 'p>,
     record: &Record,
+    target: Target,
 ) -> Result<(Conv<'p>, usize), PlanError> {
     window(fault, record)?;
     let Record { input_shape: input, output_shape: output, window, .. } = *record;
@@ -390,7 +405,15 @@ fn conv<'p>(
     let divides = groups >= 1 && input.channels % groups == 0 && output.channels % groups == 0;
     fault.require(divides, "groups", groups, "a divisor of both channel counts")?;
     let taps = (window.kernel[0] * window.kernel[1]).saturating_mul(input.channels / groups);
-    let weights = taps.saturating_mul(output.channels);
+    let (weights, scratch) = match target {
+        Target::Portable => {
+            (taps.saturating_mul(output.channels), scratch_bytes(input, output, window, groups))
+        }
+        Target::Dsp => (
+            Packing::of(input, output, window, groups).bytes(),
+            dsp::conv_scratch_bytes(input, output, window, groups),
+        ),
+    };
     let conv = Conv {
         input,
         output,
@@ -401,7 +424,7 @@ fn conv<'p>(
         bias: sections.words("bias", record.b, output.channels)?,
         finish: sections.finish(record)?,
     };
-    Ok((conv, scratch_bytes(input, output, window, groups)))
+    Ok((conv, scratch))
 }
 
 fn depthwise<'p>(

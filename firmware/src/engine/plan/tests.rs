@@ -121,7 +121,7 @@ impl Builder {
         let product = b.conv(product, window, 1, 36 * 12);
         b.records = vec![input, conv, depthwise, slope, sum, lookup, planes, product];
         let (task, maps, steps) = (Task::Embedding, 0, Self::STEPS);
-        b.finish(Header { info: info(), task, maps, arena_bytes: 256, steps })
+        b.finish(Header { info: info(), task, target: Target::Portable, maps, arena_bytes: 256, steps })
     }
 
     fn finish(&self, header: Header) -> Vec<u8> {

@@ -16,6 +16,8 @@
 //! so cores that multiply pairs of 16 bits need one instruction to unpack four values, not two, and cores that multiply u8
 //! by i8 one to make all of them u8. The 128 that were added leave with a sum over the probe, made once a search.
 
+#[cfg(any(arm_dsp, test))]
+mod dsp;
 #[cfg(test)]
 mod tests;
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -77,6 +79,9 @@ fn stored(value: i8, at: usize) -> u8 {
 pub enum Kernel {
     /// The definition, on any core.
     Scalar,
+    /// Cortex-M with the DSP instructions; in tests elsewhere the same in plain Rust.
+    #[cfg(any(arm_dsp, test))]
+    Dsp,
     /// x86-64 with AVX2.
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     Avx2,
@@ -92,6 +97,8 @@ impl Kernel {
     /// Those that this program has, from the slowest to the fastest.
     const BUILT: &[Kernel] = &[
         Kernel::Scalar,
+        #[cfg(any(arm_dsp, test))]
+        Kernel::Dsp,
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
         Kernel::Avx2,
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -104,6 +111,8 @@ impl Kernel {
     fn runs(self) -> bool {
         match self {
             Kernel::Scalar => true,
+            #[cfg(any(arm_dsp, test))]
+            Kernel::Dsp => true,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kernel::Avx2 => std::is_x86_feature_detected!("avx2"),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -158,6 +167,8 @@ pub struct Probe {
     lines: usize,
     /// The values, then zeros.
     values: [Line; MAX_LINES],
+    #[cfg(any(arm_dsp, test))]
+    pairs: dsp::Pairs,
 }
 
 impl Probe {
@@ -173,7 +184,13 @@ impl Probe {
         for (byte, &value) in values.iter_mut().flat_map(|line| &mut line.0).zip(probe) {
             *byte = value as u8;
         }
-        Probe { kernel, lines: lines(probe.len()).clamp(1, MAX_LINES), values }
+        Probe {
+            kernel,
+            lines: lines(probe.len()).clamp(1, MAX_LINES),
+            #[cfg(any(arm_dsp, test))]
+            pairs: dsp::Pairs::new(&values),
+            values,
+        }
     }
 
     /// The first of `rows`, from row `from` on, whose product with the probe is greater than `bound`, together with its
@@ -181,6 +198,8 @@ impl Probe {
     pub fn scan(&self, rows: &[Line], from: usize, bound: i32) -> Option<Hit> {
         match self.kernel {
             Kernel::Scalar => self.scan_scalar(rows, from, bound),
+            #[cfg(any(arm_dsp, test))]
+            Kernel::Dsp => self.pairs.scan(self.values(), rows, from, bound),
             // SAFETY: a probe has a kernel of the processor's own only, which `with` has seen to.
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kernel::Avx2 => unsafe { x86::scan_avx2(self.values(), rows, from, bound) },

@@ -44,7 +44,12 @@ pub fn scratch_bytes(input: Shape, output: Shape, window: Window, groups: usize)
 }
 
 /// Whether each window is one run of bytes in the input: a 1x1 kernel, or one as wide as the input, without padding.
-fn is_contiguous(input: Shape, output: Shape, window: Window, groups: usize) -> bool {
+pub(in crate::engine::kernels) fn is_contiguous(
+    input: Shape,
+    output: Shape,
+    window: Window,
+    groups: usize,
+) -> bool {
     let inside = |axis: usize, outputs: usize, inputs: usize| {
         window.pad[axis] == 0
             && outputs
@@ -58,6 +63,11 @@ fn is_contiguous(input: Shape, output: Shape, window: Window, groups: usize) -> 
 }
 
 impl Conv<'_> {
+    /// Taps of an output channel.
+    pub const fn taps(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1] * (self.input.channels / self.groups)
+    }
+
     /// Convolves `x` into `y`. `scratch` has [`scratch_bytes`] bytes.
     pub fn run(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
         run(self, x, scratch, y);

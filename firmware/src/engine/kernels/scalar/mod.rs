@@ -12,8 +12,9 @@ mod depthwise;
 mod pointwise;
 mod spatial;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
+pub(super) use conv::is_contiguous;
 pub use conv::{Conv, scratch_bytes};
 pub use depthwise::Depthwise;
 pub use pointwise::{FloatSum, Product, Slope, Sum, lookup, lookup_channels, pixels, planes, zip};

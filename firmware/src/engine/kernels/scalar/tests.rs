@@ -9,25 +9,25 @@ use crate::engine::kernels::{Shape, Window, Words};
 
 /// A random convolution with its constants as bytes.
 #[derive(Debug, Clone)]
-struct Case {
-    input: Shape,
-    output: Shape,
-    window: Window,
-    groups: usize,
-    input_zero: i8,
-    x: Vec<i8>,
+pub(in crate::engine::kernels) struct Case {
+    pub(in crate::engine::kernels) input: Shape,
+    pub(in crate::engine::kernels) output: Shape,
+    pub(in crate::engine::kernels) window: Window,
+    pub(in crate::engine::kernels) groups: usize,
+    pub(in crate::engine::kernels) input_zero: i8,
+    pub(in crate::engine::kernels) x: Vec<i8>,
     /// `[output][row][column][input of the group]`.
-    weights: Vec<i8>,
-    bias: Vec<i32>,
-    mults: Vec<i32>,
-    shifts: Vec<u8>,
-    rule: u8,
-    zero: i8,
-    clamp: [i8; 2],
+    pub(in crate::engine::kernels) weights: Vec<i8>,
+    pub(in crate::engine::kernels) bias: Vec<i32>,
+    pub(in crate::engine::kernels) mults: Vec<i32>,
+    pub(in crate::engine::kernels) shifts: Vec<u8>,
+    pub(in crate::engine::kernels) rule: u8,
+    pub(in crate::engine::kernels) zero: i8,
+    pub(in crate::engine::kernels) clamp: [i8; 2],
 }
 
 /// Numbers without end from a seed (splitmix64).
-fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
+pub(in crate::engine::kernels) fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
     move || {
         seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -37,7 +37,7 @@ fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
 }
 
 /// Cases with `groups` groups of `per` input and `per_out` output channels.
-fn case(depthwise: bool) -> impl Strategy<Value = Case> {
+pub(in crate::engine::kernels) fn case(depthwise: bool) -> impl Strategy<Value = Case> {
     let channels = if depthwise {
         (1..70usize).prop_map(|groups| (groups, 1, 1)).boxed()
     } else {
@@ -95,7 +95,7 @@ impl Case {
     }
 
     /// The definition, one output at a time, in 64-bit integers and f64.
-    fn naive(&self) -> Vec<i8> {
+    pub(in crate::engine::kernels) fn naive(&self) -> Vec<i8> {
         let (inner, outer) = (self.input.channels / self.groups, self.output.channels / self.groups);
         let [kh, kw] = self.window.kernel;
         let mut y = Vec::new();
@@ -137,7 +137,7 @@ impl Case {
     }
 
     /// Runs `work` with the output stage that the case asks for.
-    fn with_finish<T>(&self, work: impl FnOnce(Output<'_>) -> T) -> T {
+    pub(in crate::engine::kernels) fn with_finish<T>(&self, work: impl FnOnce(Output<'_>) -> T) -> T {
         let mults: Vec<u8> = self.mults.iter().flat_map(|m| m.to_le_bytes()).collect();
         let scales: Vec<u8> =
             (0..self.mults.len()).flat_map(|channel| self.scale(channel).to_le_bytes()).collect();
@@ -150,18 +150,26 @@ impl Case {
         work(Output { requant, zero_point: self.zero, lo: self.clamp[0], hi: self.clamp[1] })
     }
 
+    /// The biases with the input's zero point folded in, as a convolution has them.
+    pub(in crate::engine::kernels) fn folded(&self) -> Vec<u8> {
+        let taps = self.weights.len() / self.output.channels;
+        let fold = |(row, &bias): (&[i8], &i32)| {
+            let sum: i32 = row.iter().map(|&w| w as i32).sum();
+            (bias - self.input_zero as i32 * sum).to_le_bytes()
+        };
+        self.weights.chunks_exact(taps).zip(&self.bias).flat_map(fold).collect()
+    }
+
+    /// The weights as a depthwise convolution has them.
+    pub(in crate::engine::kernels) fn by_tap(&self) -> Vec<i8> {
+        let channels = self.input.channels;
+        let taps = self.weights.len() / channels;
+        (0..self.weights.len()).map(|j| self.weights[j % channels * taps + j / channels]).collect()
+    }
+
     /// Through the kernel: chosen at run time, and portable.
     fn conv(&self) -> [Vec<i8>; 2] {
-        let taps = self.weights.len() / self.output.channels;
-        let folded: Vec<u8> = self
-            .weights
-            .chunks_exact(taps)
-            .zip(&self.bias)
-            .flat_map(|(row, &bias)| {
-                let sum: i32 = row.iter().map(|&w| w as i32).sum();
-                (bias - self.input_zero as i32 * sum).to_le_bytes()
-            })
-            .collect();
+        let folded = self.folded();
         let Case { input, output, window, groups, input_zero, .. } = *self;
         self.with_finish(|finish| {
             let (weights, bias) = (&self.weights[..], Words::new(&folded));
@@ -175,10 +183,7 @@ impl Case {
     }
 
     fn depthwise(&self) -> [Vec<i8>; 2] {
-        let channels = self.input.channels;
-        let taps = self.weights.len() / channels;
-        let weights: Vec<i8> =
-            (0..self.weights.len()).map(|j| self.weights[j % channels * taps + j / channels]).collect();
+        let weights = self.by_tap();
         let bias: Vec<u8> = self.bias.iter().flat_map(|b| b.to_le_bytes()).collect();
         let Case { input, output, window, input_zero, .. } = *self;
         self.with_finish(|finish| {
