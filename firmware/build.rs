@@ -2,9 +2,13 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-check-cfg=cfg(arm_dsp)");
+    println!("cargo:rustc-check-cfg=cfg(arm_dsp, values(none(), \"v8m\"))");
     let target = std::env::var("TARGET").unwrap_or_default();
-    if ["thumbv7em-", "thumbv8m.main-"].iter().any(|core| target.starts_with(core)) {
+    if target.starts_with("thumbv7em-") {
         println!("cargo:rustc-cfg=arm_dsp");
+    }
+    if target.starts_with("thumbv8m.main-") {
+        println!("cargo:rustc-cfg=arm_dsp");
+        println!("cargo:rustc-cfg=arm_dsp=\"v8m\"");
     }
 }

@@ -68,15 +68,15 @@ impl Owner {
     }
 }
 
-/// The lowest and the highest squared norm of an index's templates.
+/// No template is shorter or longer than this.
 #[derive(Debug, Clone, Copy)]
-struct Norms {
+struct Lengths {
     least: u32,
     greatest: u32,
 }
 
-impl Norms {
-    const NONE: Norms = Norms { least: u32::MAX, greatest: 0 };
+impl Lengths {
+    const NONE: Lengths = Lengths { least: u32::MAX, greatest: 0 };
 }
 
 /// Templates of one model in lines of memory `T`, an array on a device.
@@ -86,13 +86,13 @@ pub struct Index<T> {
     dimension: usize,
     length: usize,
     /// Of all templates since the index was empty.
-    norms: Norms,
+    lengths: Lengths,
 }
 
 impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
     /// An empty index of templates of `dimension` values.
     pub fn new(memory: T, dimension: usize) -> Self {
-        Index { memory, dimension, length: 0, norms: Norms::NONE }
+        Index { memory, dimension, length: 0, lengths: Lengths::NONE }
     }
 
     /// Values of a template.
@@ -127,8 +127,8 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
         *self.owner_bytes(at) = Owner { person, norm_squared }.encode();
         self.length += 1;
         let norm = norm_squared as u32;
-        self.norms.least = self.norms.least.min(norm);
-        self.norms.greatest = self.norms.greatest.max(norm);
+        self.lengths.least = self.lengths.least.min(norm.isqrt());
+        self.lengths.greatest = self.lengths.greatest.max(ceil_sqrt(norm));
         true
     }
 
@@ -156,7 +156,7 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
         self.memory.as_mut()[kept * row..self.length * row].fill(Line::ZERO);
         self.length = kept;
         if kept == 0 {
-            self.norms = Norms::NONE;
+            self.lengths = Lengths::NONE;
         }
     }
 
@@ -178,20 +178,18 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
         row.is_some_and(|row| self.owner(at) == owner && holds(row, template))
     }
 
-    /// A product with the same probe that no template must exceed to be no nearer than `to`: whoever is not above it need
-    /// not be compared. It is as high as the templates' norms, which differ little, and a few integer operations allow.
-    pub fn bound(&self, to: Likeness) -> i32 {
-        // With lengths (roots of norms): a template is nearer if its product is above `to.dot / to.length * its length`, so
-        // not if it is not above that with the least length, or, where `to.dot` is negative, the greatest. In 256ths.
-        let dot = (to.dot.unsigned_abs() as u64) << 8;
+    /// A product with the same probe that a template must exceed to be nearer than `to`: whoever does not need not be compared.
+    /// It is as high as the templates' lengths, which differ little, and a few operations allow.
+    pub(super) fn bound(&self, to: Likeness) -> i32 {
+        // A template is nearer if its product is above `to.dot / to.length * its length`; so it is not if it is not above that
+        // with the least length or, where `to.dot` is negative, the greatest. In 256ths, which 32 bits hold.
+        let dot = to.dot.unsigned_abs().min(1 << 23) << 8;
         let norm = to.norm_squared.unsigned_abs();
+        let scaled = |ratio: u32, length: u32| ((ratio as u64 * length as u64) >> 8) as i32;
         if to.dot >= 0 {
-            let least = self.norms.least.isqrt() as u64;
-            ((dot / ceil_sqrt(norm) as u64 * least) >> 8) as i32
+            scaled(dot / ceil_sqrt(norm), self.lengths.least)
         } else {
-            let greatest = ceil_sqrt(self.norms.greatest) as u64;
-            let below = (dot / norm.isqrt().max(1) as u64 + 1) * greatest;
-            -((below >> 8) as i32 + 1)
+            -scaled(dot / norm.isqrt().max(1) + 1, self.lengths.greatest) - 1
         }
     }
 

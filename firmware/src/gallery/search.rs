@@ -55,11 +55,15 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
         let (mut next, mut bound) = (0, i32::MIN);
         while let Some(hit) = ready.scan(self.rows(), next, bound) {
             for (row, &dot) in (hit.first..).zip(hit.products()) {
-                if dot > bound {
-                    let owner = self.owner(row);
-                    ranking.offer(owner.person, Likeness { dot, norm_squared: owner.norm_squared });
-                    // Nobody changes the ranking without being nearer than the second.
-                    bound = ranking.second.map_or(i32::MIN, |(_, likeness)| self.bound(likeness));
+                if dot <= bound {
+                    continue;
+                }
+                let owner = self.owner(row);
+                let likeness = Likeness { dot, norm_squared: owner.norm_squared };
+                if ranking.offer(owner.person, likeness)
+                    && let Some((_, second)) = ranking.second
+                {
+                    bound = self.bound(second);
                 }
             }
             next = hit.end();
@@ -81,17 +85,24 @@ struct Ranking {
 }
 
 impl Ranking {
-    fn offer(&mut self, person: PersonId, likeness: Likeness) {
+    /// Takes a template into account; says whether that changed anything, for which it must be nearer than the second.
+    fn offer(&mut self, person: PersonId, likeness: Likeness) -> bool {
         let beats = |place: Option<(PersonId, Likeness)>| place.is_none_or(|(_, l)| likeness.exceeds(l));
         let is_best = self.best.is_some_and(|(best, _)| best == person);
+        if !beats(self.second) {
+            return false;
+        }
         if beats(self.best) {
             if !is_best {
                 self.second = self.best;
             }
             self.best = Some((person, likeness));
-        } else if !is_best && beats(self.second) {
+        } else if !is_best {
             self.second = Some((person, likeness));
+        } else {
+            return false;
         }
+        true
     }
 }
 
@@ -104,18 +115,24 @@ mod tests {
     use crate::engine::kernels::dot::Kernel;
     use crate::gallery::index_lines;
 
-    /// One template after the other, each compared with the two nearest people so far: the definition.
+    /// The definition: the nearest template, the first of equals; then the same among those of other people.
     fn one_by_one(templates: &[(u32, Vec<i8>)], probe: &[i8]) -> Nearest {
-        let mut ranking = Ranking::default();
-        for (person, template) in templates {
-            let likeness = Likeness { dot: dot(probe, template), norm_squared: norm_squared(template) };
-            ranking.offer(PersonId(*person), likeness);
-        }
-        let candidate = |(person, l): (PersonId, Likeness)| Candidate {
-            person,
-            angle: angle_from_products(l.dot, norm_squared(probe), l.norm_squared),
+        let nearest = |except: Option<PersonId>| {
+            let mut best: Option<(PersonId, Likeness)> = None;
+            for (person, template) in templates {
+                let person = PersonId(*person);
+                let likeness = Likeness { dot: dot(probe, template), norm_squared: norm_squared(template) };
+                if Some(person) != except && best.is_none_or(|(_, l)| likeness.exceeds(l)) {
+                    best = Some((person, likeness));
+                }
+            }
+            best.map(|(person, l)| Candidate {
+                person,
+                angle: angle_from_products(l.dot, norm_squared(probe), l.norm_squared),
+            })
         };
-        Nearest { best: ranking.best.map(candidate), second: ranking.second.map(candidate) }
+        let best = nearest(None);
+        Nearest { best, second: best.and_then(|best| nearest(Some(best.person))) }
     }
 
     fn gallery() -> impl Strategy<Value = (Vec<(u32, Vec<i8>)>, Vec<i8>)> {

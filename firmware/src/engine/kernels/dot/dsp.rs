@@ -22,18 +22,22 @@ pub struct Pairs {
 }
 
 impl Pairs {
+    /// Those of a probe of zeros.
+    pub const NONE: Pairs = Pairs { words: [[0; 2]; MAX_LINES * LINE / 4], start: 0, slack: 0 };
+
     /// Makes them from the probe's values and the zeros after them.
-    pub fn new(probe: &[Line]) -> Self {
-        let mut pairs = Pairs { words: [[0; 2]; MAX_LINES * LINE / 4], start: 0, slack: 0 };
-        let values = probe.iter().flat_map(|line| line.0.as_chunks().0);
-        for (words, &values) in pairs.words.iter_mut().zip(values) {
-            let [p, q, r, s] = values.map(|byte| byte as i8 as i32);
-            pairs.slack += 128 * (i32::from(p == -128) + i32::from(r == -128));
-            let (p, r) = (p.max(-127), r.max(-127));
-            *words = [pair(q, s), pair(256 * p - q, 256 * r - s)];
-            pairs.start -= 128 * (p + r) * 256;
+    pub fn fill(&mut self, probe: &[Line]) {
+        let (mut even, mut least) = (0, 0);
+        for (words, line) in self.words.chunks_exact_mut(LINE / 4).zip(probe) {
+            for (words, &values) in words.iter_mut().zip(line.0.as_chunks().0) {
+                let [p, q, r, s] = values.map(|byte| byte as i8 as i32);
+                least += i32::from(p == -128) + i32::from(r == -128);
+                let (p, r) = (p.max(-127), r.max(-127));
+                *words = [pair(q, s), pair(256 * p - q, 256 * r - s)];
+                even += p + r;
+            }
         }
-        pairs
+        (self.start, self.slack) = (-128 * 256 * even, 128 * least);
     }
 
     /// [`super::Probe::scan`], for the probe that these pairs were made of.
@@ -130,13 +134,26 @@ struct Walk {
     sums: [i32; 2],
 }
 
+/// Lets the assembler take the instructions where the target's name leaves them open.
+#[cfg(arm_dsp = "v8m")]
+macro_rules! core {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(all(arm_dsp, not(arm_dsp = "v8m")))]
+macro_rules! core {
+    () => {
+        ""
+    };
+}
+
 /// Multiplies pairs of rows from `row` on until one of the two sums is above `bound` (1) or the rows are at their end (0).
 #[cfg(arm_dsp)]
 #[unsafe(naked)]
 unsafe extern "C" fn walk_pairs(walk: *mut Walk) -> u32 {
     core::arch::naked_asm!(
-        // The names of some targets leave them open.
-        ".arch_extension dsp",
+        core!(),
         "push {{r4-r11, lr}}",
         "ldrd r2, r1, [r0, #20]",
         "add r2, r1",

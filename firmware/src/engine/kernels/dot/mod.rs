@@ -23,6 +23,7 @@ mod tests;
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 mod x86;
 
+use super::as_i8_mut;
 use crate::embedding::MAX_DIMENSION;
 
 /// Bytes of a line.
@@ -180,17 +181,20 @@ impl Probe {
     /// Makes `probe` ready for `kernel`, or, where that does not run on this processor, for the definition.
     pub fn with(kernel: Kernel, probe: &[i8]) -> Self {
         let kernel = if kernel.runs() { kernel } else { Kernel::Scalar };
-        let mut values = [Line::ZERO; MAX_LINES];
-        for (byte, &value) in values.iter_mut().flat_map(|line| &mut line.0).zip(probe) {
-            *byte = value as u8;
-        }
-        Probe {
+        // Filled where it lies: a copy would take longer.
+        let mut ready = Probe {
             kernel,
             lines: lines(probe.len()).clamp(1, MAX_LINES),
+            values: [Line::ZERO; MAX_LINES],
             #[cfg(any(arm_dsp, test))]
-            pairs: dsp::Pairs::new(&values),
-            values,
+            pairs: dsp::Pairs::NONE,
+        };
+        for (line, part) in ready.values.iter_mut().zip(probe.chunks(LINE)) {
+            as_i8_mut(&mut line.0)[..part.len()].copy_from_slice(part);
         }
+        #[cfg(any(arm_dsp, test))]
+        ready.pairs.fill(&ready.values[..ready.lines]);
+        ready
     }
 
     /// The first of `rows`, from row `from` on, whose product with the probe is greater than `bound`, together with its
