@@ -9,6 +9,7 @@ use arcgate::onnx::identity::embedding_id;
 use arcgate::onnx::metadata::{Metadata, VERSION, hex};
 use arcgate::quantize::lattice::{self, Quantization, Steps};
 use arcgate::quantize::pairs;
+use arcgate_firmware::engine::plan::Target;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -257,14 +258,20 @@ impl Net {
 const EMBEDDING: Quantization = Quantization { scale: 0.05, zero_point: 0 };
 
 /// That the arena is near its bound, and that what fits into less computes the same.
-fn assert_exact_in_bands(name: &str, model: &ModelProto, memory: &Memory, crops: &[Vec<u8>]) {
+fn assert_exact_in_bands(
+    name: &str,
+    model: &ModelProto,
+    target: Target,
+    memory: &Memory,
+    crops: &[Vec<u8>],
+) {
     let near =
         |memory: &Memory| assert!(20 * memory.arena_bytes <= 21 * memory.live_bytes, "{name}: {memory:?}");
     near(memory);
     let mut in_bands = 0;
     for percent in [90, 70, 50, 10] {
         let asked = memory.arena_bytes * percent / 100;
-        match lower::lower_for(model, Goal { ram: asked, ..Goal::default() }) {
+        match lower::lower_for(model, Goal { target, ram: asked }) {
             Ok(lowered) => {
                 near(&lowered.memory);
                 assert!(lowered.memory.arena_bytes <= asked && lowered.memory.bands.is_some(), "{name}");
@@ -300,7 +307,12 @@ fn assert_exact(name: &str, model: &ModelProto) -> Summary {
         seen.insert(out);
     }
     assert!(seen.len() > 12, "{name}: {} different embeddings", seen.len());
-    assert_exact_in_bands(name, model, &lowered.memory, &crops);
+    assert_exact_in_bands(name, model, Target::Portable, &lowered.memory, &crops);
+    // With packed weights the same crops give the same bytes.
+    let packed = Goal { target: Target::Dsp, ..Goal::default() };
+    let packed = lower::lower_for(model, packed).unwrap_or_else(|e| panic!("{name}: {e}"));
+    lower::prove(model, &packed.plan, &crops).unwrap_or_else(|e| panic!("{name}, packed: {e}"));
+    assert_exact_in_bands(name, model, Target::Dsp, &packed.memory, &crops);
     Summary::of(&lowered.plan, Some(&lowered.names)).unwrap()
 }
 

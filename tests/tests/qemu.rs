@@ -5,10 +5,12 @@
 
 use std::path::PathBuf;
 
+use arcgate::chips::board::Board;
 use arcgate::engine::Model;
 use arcgate::link::Client;
 use arcgate_firmware::align;
 use arcgate_firmware::embedding::angle;
+use arcgate_firmware::engine::plan::Plan;
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::gallery::PersonId;
 use arcgate_firmware::link::message::{Answer, Who};
@@ -166,6 +168,54 @@ fn a_hundred_crops_equal_the_desktops() {
         compare(50..100, "psram-b");
         first.join().expect("the first board's crops are equal");
     });
+}
+
+/// The numbers of a line that begins with `word`.
+fn numbers(said: &str, word: &str) -> Vec<Vec<usize>> {
+    let lines = said.lines().filter_map(|line| line.strip_prefix(word));
+    lines.map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect()).collect()
+}
+
+#[test]
+fn flash_ram_and_stack_are_those_that_were_told() {
+    let bench = or_skip!(bench(true));
+    let board = Board::named(&bench.elf.to_string_lossy()).expect("a firmware with a manifest");
+    let bytes = bench.model.plan_bytes();
+    let told = board.take(&Plan::parse(bytes).expect("a plan"), bytes.len()).expect("it fits");
+    println!("{told:?}");
+
+    let (mut emulator, mut client) = bench.start("psram");
+    // All that can be asked of it, and answers of every kind.
+    let shot = bench.crowd.shot(0, 0);
+    assert!(client.identify().is_err(), "there is no picture");
+    send(&mut client, &shot);
+    assert!(matches!(client.identify().unwrap(), Answer::Unknown { nearest: None, .. }));
+    client.read_crop().unwrap();
+    client.read_embedding().unwrap();
+    let (person, _) = client.enroll(Who::New("Ada Lovelace")).unwrap();
+    client.enroll(Who::Known(person)).unwrap();
+    assert!(matches!(client.identify().unwrap(), Answer::Known { .. }));
+    send(&mut client, &bench.crowd.shot(bench.crowd.stranger(), 0).window(128));
+    client.identify().unwrap();
+    for (number, name) in ["Grace Hopper", "Mary Somerville"].into_iter().enumerate() {
+        send(&mut client, &bench.crowd.shot(number + 1, 0).window(128));
+        client.enroll(Who::New(name)).unwrap();
+    }
+    assert_eq!(client.people().unwrap().len(), 3);
+    client.remove(person).unwrap();
+    client.info().unwrap();
+    client.erase_gallery().unwrap();
+    client.info().unwrap();
+
+    let said = emulator.said();
+    let placed = numbers(&said, "placed: ");
+    let [flash, ram] = placed[0][..] else { panic!("{said}") };
+    let deepest = numbers(&said, "stack: ").into_iter().flatten().max().expect("events with the stack's depth");
+    println!("the firmware says: {flash} bytes of flash, {ram} of RAM; its stack was {deepest} bytes deep");
+    assert_eq!(told.flash.firmware, flash);
+    assert_eq!(told.ram.firmware + told.ram.plan, ram);
+    assert!(told.stack >= deepest, "{} bytes of stack were told, {deepest} were taken", told.stack);
+    assert!(told.stack as f64 <= 1.15 * deepest as f64, "{} told, {deepest} taken", told.stack);
 }
 
 #[test]

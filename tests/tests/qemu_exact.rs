@@ -1,6 +1,8 @@
 //! Plans on emulated cores give the desktop's embeddings, byte for byte: every kind of operation in several shapes and by every
 //! rule of requantization, and the shipped model in bands of rows.
 
+use std::path::PathBuf;
+
 use arcgate::lower::{self, Goal};
 use arcgate::onnx::file;
 use arcgate_firmware::engine::Embedder;
@@ -8,6 +10,7 @@ use arcgate_firmware::engine::plan::{PlanEngine, Target};
 use arcgate_tests::data::workspace;
 use arcgate_tests::mcu::{Counts, Machine, count, crop, shapes};
 use arcgate_tests::or_skip;
+use tempfile::TempDir;
 
 /// The embedding of the picture that the emulated cores embed.
 fn desktops(plan: &[u8]) -> Vec<i8> {
@@ -17,13 +20,19 @@ fn desktops(plan: &[u8]) -> Vec<i8> {
     embedding
 }
 
-/// Runs all plans on every machine, with what the desktop says to each.
-fn on_all_machines(plans: &[Vec<u8>], look: impl Fn(Machine, &[Counts])) -> Result<(), String> {
+/// The plans in files of a folder of their own.
+fn written(plans: &[Vec<u8>]) -> Result<(TempDir, Vec<PathBuf>), String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let files: Vec<_> = (0..plans.len()).map(|i| folder.path().join(format!("{i}.plan"))).collect();
     for (file, plan) in files.iter().zip(plans) {
         std::fs::write(file, plan).map_err(|e| e.to_string())?;
     }
+    Ok((folder, files))
+}
+
+/// Runs all plans on every machine, with what the desktop says to each.
+fn on_all_machines(plans: &[Vec<u8>], look: impl Fn(Machine, &[Counts])) -> Result<(), String> {
+    let (_folder, files) = written(plans)?;
     let expected: Vec<Vec<i8>> = plans.iter().map(|plan| desktops(plan)).collect();
     for machine in Machine::ALL {
         let counts = count(machine, &machine.firmware()?, &files).expect("the emulator runs them");
@@ -43,6 +52,28 @@ fn every_kind_of_operation_gives_the_desktops_bytes() {
         println!("{:<11} {} plans, {values} values equal", machine.name(), counts.len());
     };
     or_skip!(on_all_machines(&plans, told));
+}
+
+#[test]
+fn packed_weights_give_the_desktops_bytes_where_they_run_and_are_refused_elsewhere() {
+    let plans = shapes::plans(Target::Dsp);
+    let (_folder, files) = or_skip!(written(&plans));
+    let expected: Vec<Vec<i8>> = plans.iter().map(|plan| desktops(plan)).collect();
+    for machine in Machine::ALL {
+        let firmware = or_skip!(machine.firmware());
+        match count(machine, &firmware, &files) {
+            Ok(counts) => {
+                assert_ne!(machine, Machine::Virt, "a RISC-V core runs what is packed for Arm cores");
+                for (at, (counts, expected)) in counts.iter().zip(&expected).enumerate() {
+                    assert_eq!(counts.embedding, *expected, "plan {at} on {}", machine.name());
+                }
+            }
+            Err(said) => {
+                assert_eq!(machine, Machine::Virt, "{said}");
+                assert!(said.contains("the plan is compiled for target dsp, which this core is not"), "{said}");
+            }
+        }
+    }
 }
 
 #[test]

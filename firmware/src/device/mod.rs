@@ -9,6 +9,7 @@
 mod camera;
 mod manifest;
 mod picture;
+mod profile;
 pub mod stack;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::link::{Fault, Reply, Request};
 pub use camera::{Camera, Shot};
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 use picture::{Missing, Picture};
+pub use profile::Clock;
 
 /// Bytes taken from the port at a time.
 const INPUT: usize = 256;
@@ -93,7 +95,7 @@ where
             let _ = gallery.format();
         }
         Device {
-            core: Core { engine, gallery, picture: Picture::new(memory.frame, memory.crop) },
+            core: Core { engine, gallery, picture: Picture::new(memory.frame, memory.crop), clock: None },
             port,
             input: [0; INPUT],
             unread: 0..0,
@@ -102,6 +104,12 @@ where
             unsent: 0..0,
             answered: None,
         }
+    }
+
+    /// The same device with a clock, so that it can say how long operations take.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.core.clock = Some(clock);
+        self
     }
 
     /// The gallery, for boards that look after it themselves.
@@ -190,6 +198,7 @@ struct Core<E, F, B, T, const PEOPLE: usize> {
     engine: E,
     gallery: Gallery<F, T, PEOPLE>,
     picture: Picture<B>,
+    clock: Option<Clock>,
 }
 
 impl<E, F, B, T, const PEOPLE: usize> Core<E, F, B, T, PEOPLE>
@@ -246,6 +255,11 @@ where
             Request::EraseGallery => {
                 self.gallery.format()?;
                 Ok((Reply::Erased, Some(Event::Erased)))
+            }
+            Request::Profile { first } => {
+                let Core { engine, picture, clock, .. } = self;
+                let crop = picture.room(engine.info())?;
+                quiet(profile::profile(engine, *clock, crop, first)?)
             }
         }
     }

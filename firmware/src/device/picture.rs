@@ -125,6 +125,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         self.stage = Stage::Raw;
     }
 
+    /// The memory for a crop, whatever is in it.
+    pub(super) fn room(&self, info: &ModelInfo) -> Result<&[u8], Fault> {
+        let (crop, needed) = (self.crop.as_ref(), info.crop_bytes());
+        crop.get(..needed).ok_or(Fault::CropTooLarge { needed: needed as u32, capacity: crop.len() as u32 })
+    }
+
     /// Makes the crop of the host's picture, if it is not made yet.
     pub(super) fn crop(&mut self, info: &ModelInfo) -> Result<(), Missing> {
         if self.stage >= Stage::Cropped {

@@ -13,7 +13,7 @@ use crate::engine::{ChannelOrder, EmbedError, ModelInfo, Threshold};
 use crate::frame::{Frame, PixelFormat};
 use crate::gallery::index_lines;
 use crate::gallery::nor::MemoryNor;
-use crate::link::message::FrameHeader;
+use crate::link::message::{FrameHeader, Unit};
 
 /// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
 #[derive(Debug, Default)]
@@ -82,6 +82,18 @@ impl Embedder for Copier {
         for (value, &byte) in out.iter_mut().zip(crop) {
             *value = byte as i8;
         }
+        Ok(())
+    }
+
+    /// As many operations as there are values.
+    fn embed_watched(
+        &mut self,
+        crop: &[u8],
+        out: &mut [i8],
+        after: &mut dyn FnMut(usize),
+    ) -> Result<(), EmbedError> {
+        self.embed(crop, out)?;
+        (0..out.len()).for_each(after);
         Ok(())
     }
 }
@@ -242,7 +254,39 @@ fn a_message_of_another_version_is_refused_by_name() {
     let mut device = device();
     device.port.input.extend(packet(1, &(99u8, 1u8)));
     run(&mut device);
-    assert_eq!(replies(&mut device), [(1, "Fault(Message { protocol: 1 })".to_owned())]);
+    assert_eq!(replies(&mut device), [(1, format!("Fault(Message {{ protocol: {PROTOCOL} }})"))]);
+}
+
+#[test]
+fn operations_are_measured_by_the_boards_clock_and_only_with_one() {
+    // Each look at the clock takes longer than the one before, and it turns over in between.
+    fn now() -> u32 {
+        use core::sync::atomic::{AtomicU32, Ordering};
+        static LOOKS: AtomicU32 = AtomicU32::new(0);
+        let looks = LOOKS.fetch_add(1, Ordering::Relaxed);
+        (u32::MAX - 40).wrapping_add(looks * looks)
+    }
+    let mut device = device();
+    device.port.input.extend(packet(1, &Request::Profile { first: 0 }));
+    run(&mut device);
+    assert_eq!(replies(&mut device), [(1, "Fault(NoClock)".to_owned())]);
+    let mut device = device.with_clock(Clock { now, unit: Unit::Cycles, per_tick: 3 });
+    for (sequence, first) in [(2, 0), (3, 60), (4, 64)] {
+        device.port.input.extend(packet(sequence, &Request::Profile { first }));
+    }
+    run(&mut device);
+    let heard = replies(&mut device);
+    let ticks = |at: usize| {
+        let said = heard[at].1.strip_suffix("] }").expect("laps");
+        let (head, ticks) = said.split_once("ticks: [").expect("laps");
+        assert!(head.contains("total: 64") && head.contains("unit: Cycles, per_tick: 3"), "{said}");
+        ticks.split(", ").filter_map(|t| t.parse().ok()).collect::<std::vec::Vec<u32>>()
+    };
+    let whole = ticks(0);
+    assert_eq!(whole.len(), 64);
+    // Between two looks lies one more odd number; each operation is looked at twice.
+    assert!(whole.windows(2).all(|pair| pair[1] == pair[0] + 4), "{whole:?}");
+    assert_eq!((ticks(1).len(), ticks(2).len()), (4, 0));
 }
 
 #[test]

@@ -133,4 +133,19 @@ pub trait Embedder {
     /// # Errors
     /// When `crop` or `out` has the wrong length; nothing else can fail on a device.
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError>;
+
+    /// [`Embedder::embed`] that calls `after` with the number of each operation when it has run: for whoever measures them. An
+    /// engine that does not tell its operations apart calls it never.
+    ///
+    /// # Errors
+    /// Those of [`Embedder::embed`].
+    fn embed_watched(
+        &mut self,
+        crop: &[u8],
+        out: &mut [i8],
+        after: &mut dyn FnMut(usize),
+    ) -> Result<(), EmbedError> {
+        let _ = after;
+        self.embed(crop, out)
+    }
 }

@@ -10,13 +10,16 @@ use crate::frame::{FrameError, Landmarks, PixelFormat};
 use crate::gallery::{Candidate, GalleryError, Name, Person, PersonId, Usage};
 
 /// The version of these messages; a device with another one answers [`Request::Info`] all the same.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// The longest piece of a frame, crop or embedding in one message.
 pub const MAX_PIECE: usize = 1024;
 
 /// People in one [`Reply::People`].
 pub const PAGE: usize = 16;
+
+/// Operations in one [`Reply::Laps`].
+pub const MAX_LAPS: usize = 64;
 
 /// What a host asks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -56,6 +59,23 @@ pub enum Request<'a> {
     },
     /// Begin an empty gallery for the model in use: everybody enrolled is lost. -> [`Reply::Erased`]
     EraseGallery,
+    /// Run the model and say how long its operations take, from number `first` on. -> [`Reply::Laps`]
+    Profile {
+        /// The first operation that is asked for.
+        first: u16,
+    },
+}
+
+/// What a device's clock counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Time.
+    Nanoseconds,
+    /// Cycles of the core.
+    Cycles,
+    /// Instructions.
+    Instructions,
 }
 
 /// Geometry of the picture that follows.
@@ -137,6 +157,19 @@ pub enum Reply<'a> {
     },
     /// The gallery is empty.
     Erased,
+    /// How long operations took in one run of the model.
+    Laps {
+        /// Operations of the model; 0 when its engine does not tell them apart.
+        total: u16,
+        /// The first of those that follow.
+        first: u16,
+        /// What the clock counts.
+        unit: Unit,
+        /// How many of these are one tick.
+        per_tick: u32,
+        /// Ticks of each operation.
+        ticks: Vec<u32, MAX_LAPS>,
+    },
     /// It could not be done. Nothing has changed, unless the flash failed: then a restart shows whether it was done.
     Fault(Fault),
 }
@@ -333,6 +366,8 @@ pub enum Fault {
     Gallery(GalleryError),
     /// The engine failed.
     Engine,
+    /// The board has no clock to measure with.
+    NoClock,
 }
 
 impl From<GalleryError> for Fault {
@@ -387,6 +422,7 @@ impl core::fmt::Display for Fault {
             Fault::Rejected(why) => write!(f, "{why}"),
             Fault::Offset { found, total } => write!(f, "byte {found} lies outside {total}"),
             Fault::Gallery(error) => write!(f, "{error}"),
+            Fault::NoClock => write!(f, "the device has no clock to measure with"),
             Fault::Engine => write!(f, "the device's engine failed to run the model"),
         }
     }

@@ -8,17 +8,18 @@ mod port;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
-use crate::device::{Camera, Device, Event, Memory, Shot};
+use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
 use crate::gallery::{Line, index_lines_of_flash};
+use crate::link::message::Unit;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::TcpPort;
 
@@ -33,6 +34,15 @@ pub const PEOPLE: usize = 4096;
 
 /// A simulated device on a flash `F` with a port `P`.
 pub type SimDevice<F, P> = Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, Vec<Line>, PEOPLE>;
+
+/// This computer's own clock.
+pub const CLOCK: Clock = Clock { now: nanoseconds, unit: Unit::Nanoseconds, per_tick: 1 };
+
+/// Nanoseconds since some moment, of more than 4 seconds the rest.
+fn nanoseconds() -> u32 {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGIN.elapsed().as_nanos() as u32
+}
 
 /// Memory for a simulated device: for its pictures, and for all templates that fit into `flash`.
 pub fn memory<F: ReadNorFlash>(flash: &F) -> Memory<Vec<u8>, Vec<Line>> {
@@ -50,6 +60,15 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
         (**self).embed(crop, out)
+    }
+
+    fn embed_watched(
+        &mut self,
+        crop: &[u8],
+        out: &mut [i8],
+        after: &mut dyn FnMut(usize),
+    ) -> Result<(), EmbedError> {
+        (**self).embed_watched(crop, out, after)
     }
 }
 
@@ -118,7 +137,8 @@ impl Running {
         let stopped = stop.clone();
         let body = move || {
             let memory = memory(&flash);
-            let mut device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory);
+            let device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory);
+            let mut device = device.with_clock(CLOCK);
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.
                 let event = device.poll().unwrap_or_default();

@@ -17,6 +17,7 @@ mod import;
 mod inspect;
 mod measured;
 mod people;
+mod profile;
 mod shared;
 mod simulate;
 mod study;
@@ -63,6 +64,8 @@ enum Command {
     Compile(compile::Args),
     /// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena.
     Inspect(inspect::Args),
+    /// Where the time goes: every layer of a model, on this computer or on a device.
+    Profile(profile::Args),
     /// Measure a model through any engine.
     Eval(eval::Args),
     /// The faces that the device would see, drawn into the picture.
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(args, &ui),
         Command::Compile(args) => compile::run(args, &ui),
         Command::Inspect(args) => inspect::run(args, &ui),
+        Command::Profile(args) => profile::run(args, &ui),
         Command::Eval(args) => eval::run(args, &ui),
         Command::Detect(args) => detect::run(args, &ui),
         Command::Align(args) => align::run(args, &ui),

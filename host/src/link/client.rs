@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::gallery::{Person, PersonId};
-use arcgate_firmware::link::message::{Answer, DeviceInfo, FrameHeader, MAX_PIECE, PROTOCOL, Who};
+use arcgate_firmware::link::message::{Answer, DeviceInfo, FrameHeader, MAX_PIECE, PROTOCOL, Unit, Who};
 use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
 use arcgate_firmware::link::{Fault, Reply, Request};
 
@@ -97,6 +97,15 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("session", &self.session).field("sequence", &self.sequence).finish()
     }
+}
+
+/// How long the operations of a device's model take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Laps {
+    /// What was counted.
+    pub unit: Unit,
+    /// How many, for each operation; none when the device's engine does not tell them apart.
+    pub laps: Vec<u64>,
 }
 
 impl Client {
@@ -282,6 +291,30 @@ impl Client {
     pub fn read_embedding(&mut self) -> Result<Vec<i8>, LinkError> {
         let bytes = self.read_pieces("embedding", |offset| Request::ReadEmbedding { offset })?;
         Ok(bytes.into_iter().map(|b| b as i8).collect())
+    }
+
+    /// Has the device run its model, and says how long each operation took; `moved` hears how many are known.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn profile(&mut self, moved: &mut dyn FnMut(u64)) -> Result<Laps, LinkError> {
+        let mut all = Laps { unit: Unit::Nanoseconds, laps: Vec::new() };
+        loop {
+            let at = all.laps.len() as u16;
+            let reply = self.ask("profile", Request::Profile { first: at }, LONG_PATIENCE, |reply| match reply {
+                Reply::Laps { total, first, unit, per_tick, ticks } if first == at => {
+                    Some((total, unit, per_tick, ticks))
+                }
+                _ => None,
+            });
+            let (total, unit, per_tick, ticks) = reply?;
+            all.unit = unit;
+            all.laps.extend(ticks.iter().map(|&ticks| u64::from(ticks) * u64::from(per_tick)));
+            moved(all.laps.len() as u64);
+            if ticks.is_empty() || all.laps.len() >= total as usize {
+                return Ok(all);
+            }
+        }
     }
 
     fn read_pieces(

@@ -6,6 +6,6 @@ mod client;
 mod local;
 mod target;
 
-pub use client::{Client, LinkError, Wire};
+pub use client::{Client, Laps, LinkError, Wire};
 pub use local::LocalWire;
 pub use target::{DEFAULT_BAUD, Target, TargetError};

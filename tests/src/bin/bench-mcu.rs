@@ -10,6 +10,7 @@ use arcgate::chips::work::Term;
 use arcgate_firmware::engine::plan::Target;
 use arcgate_tests::data::workspace;
 use arcgate_tests::mcu::fit::{Sample, fit, samples};
+use arcgate_tests::mcu::rows::rows;
 use arcgate_tests::mcu::shapes;
 use arcgate_tests::mcu::{Machine, count};
 use serde_json::json;
@@ -33,6 +34,15 @@ fn main() -> Result<()> {
     let files: Vec<PathBuf> = (0..plans.len()).map(|i| folder.path().join(format!("{i}.plan"))).collect();
     for (file, plan) in files.iter().zip(&plans) {
         std::fs::write(file, plan)?;
+    }
+
+    let model = std::env::var_os("ARCGATE_TEST_PLAN").map(|plan| PathBuf::from(plan).with_extension("onnx"));
+    let mut compared = Vec::new();
+    for machine in Machine::ALL {
+        for row in rows(machine, model.as_deref()).map_err(anyhow::Error::msg)? {
+            println!("{:<11} {:<15} {:.3} instructions per multiply-accumulate", row.machine, row.kernel, row.instructions_per_mac);
+            compared.push(row);
+        }
     }
 
     let mut fitted = Vec::new();
@@ -69,7 +79,7 @@ fn main() -> Result<()> {
     if asked("--json") {
         let named = |(term, rate): &(Term, f64)| (format!("{term:?}"), json!(rate));
         let rates = fitted.iter().map(|rates| rates.iter().map(named).collect::<serde_json::Map<_, _>>());
-        println!("{}", json!({ "errors": errors, "rates": rates.collect::<Vec<_>>() }));
+        println!("{}", json!({ "rows": compared, "errors": errors, "rates": rates.collect::<Vec<_>>() }));
     }
     Ok(())
 }

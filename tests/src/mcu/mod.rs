@@ -1,6 +1,7 @@
 //! Instructions of a plan's operations, counted on emulated cores, and the rates that `arcgate inspect` estimates with.
 
 pub mod fit;
+pub mod rows;
 pub mod shapes;
 
 use std::path::{Path, PathBuf};

@@ -76,7 +76,8 @@ fn count<B: AsRef<[u8]>, A: AsMut<[u8]>>(
     // SAFETY: the stack has all of the RAM, and its megabytes end far below.
     let painted = unsafe { stack::paint(PAINTED) };
     clock.lap();
-    let run = engine.embed_watched(crop, &mut embedding[..dimension], |step| counts[step] = clock.lap());
+    let mut after = |step: usize| counts[step] = clock.lap();
+    let run = engine.embed_watched(crop, &mut embedding[..dimension], &mut after);
     let rest = clock.lap();
     let stack = painted.used();
     if run.is_err() {

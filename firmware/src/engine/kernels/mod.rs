@@ -5,8 +5,13 @@
 
 pub mod dot;
 pub mod dsp;
+mod isa;
 pub mod requant;
 pub mod scalar;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+pub mod x86;
+
+pub use isa::Isa;
 
 /// Rows, columns and channels of an activation in HWC order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -67,6 +67,12 @@ impl UniformScale {
         if self.shift > 33 { i32::MAX as u64 } else { (1 << (30 + self.shift)) / self.mantissa as u64 - 1 }
     }
 
+    /// Its 24-bit mantissa, and how far the product moves right.
+    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    pub(super) const fn parts(self) -> (u32, u32) {
+        (self.mantissa, self.shift)
+    }
+
     /// The exact product `acc * scale`, rounded half to even.
     #[inline(always)]
     pub fn apply(self, acc: i32) -> i32 {

@@ -1,17 +1,20 @@
 //! A detector's plan: a picture to faces.
 
 use super::engine::{admit, run_all};
+use super::native::Native;
 use super::{Header, OutputMap, Plan, PlanError};
 use crate::detect::{self, DetectError, Face, Map, Settings, Values};
-use crate::engine::kernels::as_i8;
+use crate::engine::kernels::{Isa, as_i8};
 use crate::engine::{ModelInfo, Task};
 
-/// Runs a detector's plan over one arena: a static buffer on a device, a vector on the host.
+/// Runs a detector's plan over one arena: a static buffer on a device, a vector on the host. Clones share what was
+/// prepared for the processor.
 #[derive(Debug, Clone)]
 pub struct PlanDetector<B, A> {
     bytes: B,
     arena: A,
     header: Header,
+    native: Native,
 }
 
 /// Why a detector looked at nothing.
@@ -46,13 +49,27 @@ impl core::fmt::Display for LookError {
 impl core::error::Error for LookError {}
 
 impl<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>> PlanDetector<B, A> {
-    /// Validates the plan and takes the arena that it will run in.
+    /// Validates the plan, takes the arena that it will run in, and prepares it for the widest instructions that the processor
+    /// has kernels for.
     ///
     /// # Errors
     /// When the plan is no valid one or an embedder's, or the arena has fewer than [`Plan::arena_bytes`] bytes.
     pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
         let header = admit(bytes.as_ref(), arena.as_mut(), Task::Detection)?;
-        Ok(PlanDetector { bytes, arena, header })
+        let native = Native::best(&Plan::reopen(bytes.as_ref(), &header));
+        Ok(PlanDetector { bytes, arena, header, native })
+    }
+
+    /// The same detector on `isa`, which gives the same bytes: for whoever compares them. `None` if this build or processor does
+    /// not have it.
+    pub fn on(self, isa: Isa) -> Option<Self> {
+        let native = Native::new(&Plan::reopen(self.bytes.as_ref(), &self.header), isa)?;
+        Some(PlanDetector { native, ..self })
+    }
+
+    /// The instructions that it runs on.
+    pub fn isa(&self) -> Isa {
+        self.native.isa()
     }
 
     /// What the model says of itself: the size of its pictures, the order of its planes.
@@ -103,7 +120,7 @@ impl<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>> PlanDetector<B, A> {
             return Err(LookError::PictureLength { expected, found });
         }
         let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
-        run_all(&plan, picture, self.arena.as_mut(), |_| ()).ok_or(LookError::Changed)?;
+        run_all(&plan, &mut self.native, picture, self.arena.as_mut(), |_| ()).ok_or(LookError::Changed)?;
         Ok(())
     }
 }

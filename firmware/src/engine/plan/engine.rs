@@ -2,27 +2,44 @@
 
 use core::ops::Range;
 
+use super::native::Native;
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError, Target};
-use crate::engine::kernels::{as_i8, as_i8_mut, scalar};
+use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, scalar};
 use crate::engine::{EmbedError, Embedder, ModelInfo, Task};
 
-/// Runs a plan over one arena: a static buffer on a device, a vector on the host.
+/// Runs a plan over one arena: a static buffer on a device, a vector on the host. Clones share what was prepared for the
+/// processor.
 #[derive(Debug, Clone)]
 pub struct PlanEngine<B, A> {
     bytes: B,
     arena: A,
     header: Header,
+    native: Native,
 }
 
 impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
-    /// Validates the plan and takes the arena that it will run in.
+    /// Validates the plan, takes the arena that it will run in, and prepares it for the widest instructions that the processor
+    /// has kernels for.
     ///
     /// # Errors
     /// When the plan is no valid one or a detector's, or the arena has fewer than [`Plan::arena_bytes`] bytes.
     pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
         let header = admit(bytes.as_ref(), arena.as_mut(), Task::Embedding)?;
-        Ok(PlanEngine { bytes, arena, header })
+        let native = Native::best(&Plan::reopen(bytes.as_ref(), &header));
+        Ok(PlanEngine { bytes, arena, header, native })
+    }
+
+    /// The same engine on `isa`, which gives the same bytes: for whoever compares them. `None` if this build or processor does not
+    /// have it.
+    pub fn on(self, isa: Isa) -> Option<Self> {
+        let native = Native::new(&Plan::reopen(self.bytes.as_ref(), &self.header), isa)?;
+        Some(PlanEngine { native, ..self })
+    }
+
+    /// The instructions that it runs on.
+    pub fn isa(&self) -> Isa {
+        self.native.isa()
     }
 
     /// Bytes of the arena that the plan takes.
@@ -35,16 +52,7 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
         self.header.steps
     }
 
-    /// [`Embedder::embed`] that calls `after` with the index of each operation when it has run: for whoever measures them.
-    ///
-    /// # Errors
-    /// Those of [`Embedder::embed`].
-    pub fn embed_watched(
-        &mut self,
-        crop: &[u8],
-        out: &mut [i8],
-        after: impl FnMut(usize),
-    ) -> Result<(), EmbedError> {
+    fn run(&mut self, crop: &[u8], out: &mut [i8], after: impl FnMut(usize)) -> Result<(), EmbedError> {
         let info = &self.header.info;
         let (expected, found) = (info.crop_bytes(), crop.len());
         if found != expected {
@@ -56,7 +64,7 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
         }
         let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
         let arena = self.arena.as_mut();
-        let last = run_all(&plan, crop, arena, after).ok_or(EmbedError::Runtime)?;
+        let last = run_all(&plan, &mut self.native, crop, arena, after).ok_or(EmbedError::Runtime)?;
         match arena.get(last) {
             Some(embedding) if embedding.len() == out.len() => {
                 out.copy_from_slice(as_i8(embedding));
@@ -73,7 +81,16 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
-        self.embed_watched(crop, out, |_| ())
+        self.run(crop, out, |_| ())
+    }
+
+    fn embed_watched(
+        &mut self,
+        crop: &[u8],
+        out: &mut [i8],
+        after: &mut dyn FnMut(usize),
+    ) -> Result<(), EmbedError> {
+        self.run(crop, out, after)
     }
 }
 
@@ -99,18 +116,18 @@ pub(super) fn admit(bytes: &[u8], arena: &[u8], task: Task) -> Result<Header, Pl
 /// bytes changed since they were validated.
 pub(super) fn run_all(
     plan: &Plan<'_>,
+    native: &mut Native,
     crop: &[u8],
     arena: &mut [u8],
     mut after: impl FnMut(usize),
 ) -> Option<Range<usize>> {
-    let mut last = None;
-    for (index, step) in plan.steps().enumerate() {
-        let step = step.ok()?;
-        run(&step, plan.info(), crop, arena)?;
-        last = Some(step.output.range());
+    for index in 0..plan.len() {
+        if !native.run(index, arena)? {
+            run(&plan.step(index).ok()?, plan.info(), crop, arena)?;
+        }
         after(index);
     }
-    last
+    Some(plan.step(plan.len() - 1).ok()?.output.range())
 }
 
 /// Runs one step; `None` if a tensor lies outside the arena or overlaps another, which validation excludes.
@@ -118,6 +135,10 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
     let (input, output) = (step.input.range(), step.output.range());
     match step.op {
         Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),
+        Op::Conv(conv) if step.target == Target::Dsp => {
+            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
+            dsp::conv(&conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+        }
         Op::Conv(conv) if step.scratch.is_empty() => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             conv.run(as_i8(x), &mut [], as_i8_mut(y));

@@ -39,6 +39,7 @@ mod engine;
 mod error;
 mod header;
 mod maps;
+mod native;
 mod record;
 mod step;
 mod target;

@@ -1,5 +1,7 @@
 //! Which cores a plan is laid out for.
 
+use crate::engine::kernels::dsp;
+
 /// The cores that a plan's weights and scratch are laid out for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -9,7 +11,7 @@ pub enum Target {
     /// Any: weights lie as [`crate::engine::kernels::scalar`] defines.
     #[default]
     Portable = 0,
-    /// Arm cores with the DSP instructions (Cortex-M4, M7, M33): weights lie as [`crate::engine::kernels::dsp::packing`] says. Desktops run such plans
+    /// Arm cores with the DSP instructions (Cortex-M4, M7, M33): weights lie as [`dsp::packing`] says. Desktops run such plans
     /// too, as a simulator does.
     Dsp = 1,
 }
@@ -35,7 +37,7 @@ impl Target {
     pub fn runs_here(self) -> bool {
         match self {
             Target::Portable => true,
-            Target::Dsp => false,
+            Target::Dsp => dsp::is_here(),
         }
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::embedding::Angle;
-use crate::engine::kernels::{Shape, Window};
+use crate::engine::kernels::{Isa, Shape, Window};
 use crate::engine::{ChannelOrder, EmbedError, Embedder, Threshold};
 
 fn shape(height: usize, width: usize, channels: usize) -> Shape {
@@ -159,6 +159,12 @@ fn parse_and_run(plan: &[u8]) -> Result<(), PlanError> {
     let mut engine = PlanEngine::new(plan, vec![0x5a; parsed.arena_bytes()]).unwrap();
     assert_eq!(engine.embed(&crop, &mut other), Ok(()));
     assert_eq!(out, other);
+    // Nor on the instructions that it runs on.
+    for isa in Isa::available() {
+        let mut engine = engine.clone().on(isa).unwrap();
+        assert_eq!((engine.isa(), engine.embed(&crop, &mut other)), (isa, Ok(())));
+        assert_eq!(out, other, "{isa:?}");
+    }
     Ok(())
 }
 

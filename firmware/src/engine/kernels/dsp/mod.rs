@@ -16,6 +16,19 @@ mod tile;
 pub use conv::conv;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
 
+/// Whether this core takes packed weights: an Arm core that says it has the DSP instructions, or a desktop.
+pub fn is_here() -> bool {
+    #[cfg(arm_dsp)]
+    {
+        // The instruction set attributes say 3 in these bits where SMLAD and its like are.
+        const ID_ISAR3: *const u32 = 0xe000_ed6c as *const u32;
+        // SAFETY: every Armv7-M and Armv8-M core has this register, which reading does not change.
+        return unsafe { ID_ISAR3.read_volatile() } >> 4 & 0xf == 3;
+    }
+    #[cfg(not(arm_dsp))]
+    cfg!(feature = "std")
+}
+
 /// Constants as the words that they are; `None` where they lie at no multiple of 4.
 fn words(bytes: &[i8]) -> Option<&[i32]> {
     // SAFETY: every bit pattern is an i32.

@@ -91,6 +91,13 @@ fn parse_and_look(plan: &[u8]) -> Result<(), PlanError> {
     let mut detector = PlanDetector::new(plan, vec![0x5a; parsed.arena_bytes()]).unwrap();
     let again: Vec<Vec<i8>> = detector.maps(&picture).unwrap().map(|(_, steps)| steps.to_vec()).collect();
     assert_eq!(found, again);
+    // Nor on the instructions that it runs on.
+    for isa in Isa::available() {
+        let mut detector = detector.clone().on(isa).unwrap();
+        assert_eq!(detector.isa(), isa);
+        let again: Vec<Vec<i8>> = detector.maps(&picture).unwrap().map(|(_, steps)| steps.to_vec()).collect();
+        assert_eq!(found, again, "{isa:?}");
+    }
     detector.faces::<4>(&picture, &Settings::default()).unwrap();
     Ok(())
 }

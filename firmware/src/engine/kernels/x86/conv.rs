@@ -1,0 +1,290 @@
+//! Convolution: windows as rows of 32-bit words, up to six of them against up to sixty-four outputs at a time.
+
+use core::ops::Range;
+use std::vec::Vec;
+
+use super::finish::{Finish, flip, put, units};
+use super::simd::{LANES, Lanes, Line, Simd};
+use crate::engine::kernels::scalar::{self, Slope};
+use crate::engine::kernels::{Shape, Window};
+
+/// Windows that one reading of the weights serves.
+const ROWS: usize = 6;
+
+/// Bytes of windows that are multiplied before the next ones are gathered: they stay in the first cache, beside the weights.
+const WINDOWS: usize = 12 << 10;
+
+/// A convolution with its weights in the order in which one instruction set reads them.
+#[derive(Debug, Clone)]
+pub(super) struct Conv {
+    input: Shape,
+    output: Shape,
+    window: Window,
+    input_zero: i8,
+    panels: Vec<Panel>,
+    /// For each unit of outputs, up to [`Simd::UNITS`] side by side: one line for each word of a window.
+    lines: Vec<Line>,
+    /// What accumulators start with, by units.
+    start: Vec<Lanes>,
+    finish: Finish,
+    /// 32-bit words of a window.
+    words: usize,
+    /// Windows that are gathered at a time.
+    chunk: usize,
+}
+
+/// Some inputs that some outputs see: a group, or several small ones whose outputs fill a register.
+#[derive(Debug, Clone)]
+struct Panel {
+    inputs: Range<usize>,
+    outputs: Range<usize>,
+    /// Where its lines begin.
+    line: usize,
+    /// Where its units begin.
+    unit: usize,
+}
+
+/// Packs `conv`, which `slope` follows in place.
+pub(super) fn pack<S: Simd>(conv: &scalar::Conv<'_>, slope: Option<&Slope<'_>>) -> Conv {
+    let scalar::Conv { input, output, window, groups, input_zero, .. } = *conv;
+    let (inner, outer) = (input.channels / groups, output.channels / groups);
+    let taps = window.kernel[0] * window.kernel[1] * inner;
+    // Small groups together, as many as fill a register; their windows hold each other's inputs, with weights of 0.
+    let together = (LANES / outer).clamp(1, groups);
+    let words = (taps * together * S::VALUE).div_ceil(4);
+    let firsts = (0..groups).step_by(together);
+    let ranges: Vec<Range<usize>> =
+        firsts.map(|first| first * outer..(first + together).min(groups) * outer).collect();
+    let row = |output: usize| &conv.weights[output * taps..][..taps];
+    let start = conv.bias.integers().enumerate().map(|(output, bias)| {
+        let sum: i32 = row(output).iter().map(|&w| w as i32).sum();
+        bias.wrapping_sub(sum.wrapping_mul(flip::<S>()))
+    });
+    let mut packed = Conv {
+        input,
+        output,
+        window,
+        input_zero,
+        panels: Vec::new(),
+        lines: Vec::new(),
+        start: units(&ranges, start),
+        finish: Finish::new(&conv.finish, slope, &ranges),
+        words,
+        chunk: (WINDOWS / (4 * words) / ROWS * ROWS).max(ROWS),
+    };
+    let mut unit = 0;
+    for outputs in ranges {
+        let inputs = outputs.start / outer * inner..outputs.end / outer * inner;
+        let panel = Panel { inputs, outputs, line: packed.lines.len(), unit };
+        unit += panel.outputs.len().div_ceil(LANES);
+        let outputs: Vec<usize> = panel.outputs.clone().collect();
+        for block in outputs.chunks(LANES * S::UNITS) {
+            let across = block.len().div_ceil(LANES);
+            let first_line = packed.lines.len();
+            packed.lines.resize(first_line + across * words, Line([[0; 4]; LANES]));
+            let lines = &mut packed.lines[first_line..];
+            for (lane, &output) in block.iter().enumerate() {
+                // Where the output's own inputs begin among those of the panel.
+                let own = (output - panel.outputs.start) / outer * inner;
+                for (tap, &weight) in row(output).iter().enumerate() {
+                    let at = S::VALUE * (tap / inner * panel.inputs.len() + own + tap % inner);
+                    let word = &mut lines[at / 4 * across + lane / LANES].0[lane % LANES];
+                    let value = (weight as i16).to_le_bytes();
+                    word[at % 4..at % 4 + S::VALUE].copy_from_slice(&value[..S::VALUE]);
+                }
+            }
+        }
+        packed.panels.push(panel);
+    }
+    packed
+}
+
+/// Convolves `x` into `y`; `scratch` has [`Conv::scratch_words`].
+#[inline(always)]
+pub(super) fn run<S: Simd>(s: S, conv: &Conv, x: &[i8], scratch: &mut [[u8; 4]], y: &mut [i8]) {
+    let channels = conv.output.channels;
+    let pixels = conv.output.height * conv.output.width;
+    for first in (0..pixels).step_by(conv.chunk) {
+        let chunk = first..(first + conv.chunk).min(pixels);
+        for panel in &conv.panels {
+            let rows = &mut scratch[..chunk.len() * conv.words];
+            conv.gather::<S>(panel, chunk.clone(), x, rows.as_flattened_mut());
+            conv.multiply(s, panel, rows, &mut y[chunk.start * channels..chunk.end * channels]);
+        }
+    }
+}
+
+impl Conv {
+    /// 32-bit words that [`run`] gathers windows in.
+    pub(super) fn scratch_words(&self) -> usize {
+        self.chunk * self.words
+    }
+
+    /// The shapes of input and output.
+    pub(super) fn shapes(&self) -> [Shape; 2] {
+        [self.input, self.output]
+    }
+
+    /// The windows of some pixels, one after another.
+    #[inline(always)]
+    fn gather<S: Simd>(&self, panel: &Panel, pixels: Range<usize>, x: &[i8], rows: &mut [u8]) {
+        let Conv { input, output, window, .. } = *self;
+        let inputs = panel.inputs.len();
+        let all = inputs == input.channels;
+        let pixel_by_pixel = window == Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
+        if all && pixel_by_pixel && output.width == input.width && 4 * self.words == inputs * S::VALUE {
+            return place::<S>(rows, &x[pixels.start * inputs..pixels.end * inputs]);
+        }
+        for (row, pixel) in rows.chunks_exact_mut(4 * self.words).zip(pixels) {
+            let (oy, ox) = (pixel / output.width, pixel % output.width);
+            let run = window.kernel[1] * inputs * S::VALUE;
+            for (ky, row) in row.chunks_mut(run).take(window.kernel[0]).enumerate() {
+                let iy = (oy * window.stride[0] + ky).wrapping_sub(window.pad[0]);
+                let first = (ox * window.stride[1]).wrapping_sub(window.pad[1]);
+                if iy >= input.height {
+                    fill::<S>(row, self.input_zero);
+                } else if all && first < input.width && first + window.kernel[1] <= input.width {
+                    let at = (iy * input.width + first) * inputs;
+                    place::<S>(row, &x[at..at + window.kernel[1] * inputs]);
+                } else {
+                    for (kx, row) in row.chunks_exact_mut(inputs * S::VALUE).enumerate() {
+                        let ix = first.wrapping_add(kx);
+                        if ix < input.width {
+                            let at = (iy * input.width + ix) * input.channels + panel.inputs.start;
+                            place::<S>(row, &x[at..at + inputs]);
+                        } else {
+                            fill::<S>(row, self.input_zero);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// All outputs of a panel for the windows in `rows`; `y` holds whole pixels.
+    #[inline(always)]
+    fn multiply<S: Simd>(&self, s: S, panel: &Panel, rows: &[[u8; 4]], y: &mut [i8]) {
+        let outputs = panel.outputs.len();
+        let mut line = panel.line;
+        for first in (0..outputs).step_by(LANES * S::UNITS) {
+            let count = (outputs - first).min(LANES * S::UNITS);
+            let across = count.div_ceil(LANES);
+            let lines = &self.lines[line..line + across * self.words];
+            line += lines.len();
+            let block = Block { first: panel.outputs.start + first, count, unit: panel.unit + first / LANES };
+            match across {
+                1 => self.block::<S, 1>(s, block, lines.as_chunks().0, rows, y),
+                2 => self.block::<S, 2>(s, block, lines.as_chunks().0, rows, y),
+                3 => self.block::<S, 3>(s, block, lines.as_chunks().0, rows, y),
+                _ => self.block::<S, 4>(s, block, lines.as_chunks().0, rows, y),
+            }
+        }
+    }
+
+    /// `U` units of outputs for all windows.
+    #[inline(always)]
+    fn block<S: Simd, const U: usize>(
+        &self,
+        s: S,
+        block: Block,
+        lines: &[[Line; U]],
+        rows: &[[u8; 4]],
+        y: &mut [i8],
+    ) {
+        if U > S::UNITS {
+            return;
+        }
+        let channels = self.output.channels;
+        let mut tiles = rows.chunks_exact(ROWS * self.words).zip(y.chunks_exact_mut(ROWS * channels));
+        for (rows, y) in &mut tiles {
+            self.tile::<S, ROWS, U>(s, block, lines, rows, y);
+        }
+        let pixels = rows.len() / self.words;
+        let done = pixels / ROWS * ROWS;
+        let (rows, y) = (&rows[done * self.words..], &mut y[done * channels..]);
+        match pixels - done {
+            1 => self.tile::<S, 1, U>(s, block, lines, rows, y),
+            2 => self.tile::<S, 2, U>(s, block, lines, rows, y),
+            3 => self.tile::<S, 3, U>(s, block, lines, rows, y),
+            4 => self.tile::<S, 4, U>(s, block, lines, rows, y),
+            5 => self.tile::<S, 5, U>(s, block, lines, rows, y),
+            _ => {}
+        }
+    }
+
+    /// `P` windows against `U` units of outputs; the sums stay in registers until they are int8.
+    #[inline(always)]
+    fn tile<S: Simd, const P: usize, const U: usize>(
+        &self,
+        s: S,
+        block: Block,
+        lines: &[[Line; U]],
+        rows: &[[u8; 4]],
+        y: &mut [i8],
+    ) {
+        let mut accs = [[s.splat(0); U]; P];
+        for u in 0..U {
+            let start = s.load(&self.start[block.unit + u]);
+            for accs in &mut accs {
+                accs[u] = start;
+            }
+        }
+        let words = lines.len();
+        let rows: [&[[u8; 4]]; P] = core::array::from_fn(|p| &rows[p * words..][..words]);
+        for (word, lines) in lines.iter().enumerate() {
+            let mut weights = [s.splat(0); U];
+            for u in 0..U {
+                weights[u] = s.line(&lines[u]);
+            }
+            for p in 0..P {
+                let x = s.word(rows[p][word]);
+                for u in 0..U {
+                    accs[p][u] = s.dot(accs[p][u], x, weights[u]);
+                }
+            }
+        }
+        for u in 0..U {
+            let first = block.first + u * LANES;
+            let count = (block.count - u * LANES).min(LANES);
+            for (p, accs) in accs.iter().enumerate() {
+                let y = &mut y[p * self.output.channels + first..][..count];
+                put(s, self.finish.apply(s, block.unit + u, accs[u]), y);
+            }
+        }
+    }
+}
+
+/// Some outputs of a panel.
+#[derive(Clone, Copy)]
+struct Block {
+    /// The first output channel.
+    first: usize,
+    /// How many.
+    count: usize,
+    /// The unit of the first.
+    unit: usize,
+}
+
+/// Values as a window holds them.
+#[inline(always)]
+fn place<S: Simd>(row: &mut [u8], values: &[i8]) {
+    if S::VALUE == 1 {
+        for (byte, &value) in row.iter_mut().zip(values) {
+            *byte = value as u8 ^ 0x80;
+        }
+    } else {
+        for (bytes, &value) in row.as_chunks_mut::<2>().0.iter_mut().zip(values) {
+            *bytes = (value as i16).to_le_bytes();
+        }
+    }
+}
+
+/// One value all over.
+#[inline(always)]
+fn fill<S: Simd>(row: &mut [u8], value: i8) {
+    if S::VALUE == 1 {
+        row.fill(value as u8 ^ 0x80);
+    } else {
+        row.as_chunks_mut::<2>().0.fill((value as i16).to_le_bytes());
+    }
+}

@@ -1,0 +1,186 @@
+//! From sixteen accumulators in registers to sixteen int8 values: requantization by each of the four rules, clamp, PReLU.
+
+use core::ops::Range;
+use std::vec::Vec;
+
+use super::simd::{LANES, Lanes, Simd};
+use crate::engine::kernels::requant::{F32_REACH, Output, Requant};
+use crate::engine::kernels::scalar::Slope;
+
+/// `values` of the channels in each of `ranges`, in units of sixteen lanes; what a last unit lacks is 0.
+pub(super) fn units(ranges: &[Range<usize>], values: impl Iterator<Item = i32>) -> Vec<Lanes> {
+    let values: Vec<i32> = values.collect();
+    let unit = |values: &[i32]| {
+        let mut lanes = [0; LANES];
+        lanes[..values.len()].copy_from_slice(values);
+        Lanes(lanes)
+    };
+    ranges.iter().flat_map(|range| values[range.clone()].chunks(LANES).map(unit)).collect()
+}
+
+/// What is added to the values of a window: 128 where `x ^ 0x80` is `x + 128` without sign.
+pub(super) const fn flip<S: Simd>() -> i32 {
+    if S::VALUE == 1 { 128 } else { 0 }
+}
+
+/// How a layer requantizes, with a unit of constants for sixteen channels each.
+#[derive(Debug, Clone)]
+pub(super) enum Rule {
+    HighMul { mults: Vec<Lanes> },
+    Shifted { mults: Vec<Lanes>, shifts: Vec<Lanes> },
+    PerChannelF32 { scales: Vec<Lanes> },
+    Uniform { mantissa: u32, shift: u32 },
+}
+
+/// The last step of a layer.
+#[derive(Debug, Clone)]
+pub(super) struct Finish {
+    pub rule: Rule,
+    zero: i32,
+    lo: i32,
+    hi: i32,
+    prelu: Option<Prelu>,
+}
+
+/// A PReLU that follows.
+#[derive(Debug, Clone)]
+pub(super) struct Prelu {
+    bits: i32,
+    positive: i32,
+    negative: Vec<Lanes>,
+    input_zero: i32,
+    output_zero: i32,
+}
+
+impl Prelu {
+    pub(super) fn new(slope: &Slope<'_>, ranges: &[Range<usize>]) -> Self {
+        Prelu {
+            bits: slope.bits as i32,
+            positive: slope.positive,
+            negative: units(ranges, slope.negative.integers()),
+            input_zero: slope.input_zero as i32,
+            output_zero: slope.output_zero as i32,
+        }
+    }
+
+    /// Unit `unit` of its channels from `x`, int8 values in 32-bit lanes.
+    #[inline(always)]
+    pub(super) fn apply<S: Simd>(&self, s: S, unit: usize, x: S::I) -> S::I {
+        let steps = s.sub(x, s.splat(self.input_zero));
+        let mult = s.if_negative(steps, s.load(&self.negative[unit]), s.splat(self.positive));
+        let product = s.add(s.mul(steps, mult), s.splat(1 << (self.bits - 1)));
+        let y = s.add(s.shift_right(product, s.splat(self.bits)), s.splat(self.output_zero));
+        s.max(s.min(y, s.splat(i8::MAX as i32)), s.splat(i8::MIN as i32))
+    }
+}
+
+impl Finish {
+    /// The constants of `output` and of the PReLU that follows, in units of the channels of each range.
+    pub(super) fn new(output: &Output<'_>, slope: Option<&Slope<'_>>, ranges: &[Range<usize>]) -> Self {
+        let rule = match output.requant {
+            Requant::HighMul { mults } => Rule::HighMul { mults: units(ranges, mults.integers()) },
+            Requant::ShiftedHighMul { mults, shifts } => Rule::Shifted {
+                mults: units(ranges, mults.integers()),
+                shifts: units(ranges, shifts.iter().map(|&shift| shift as i32)),
+            },
+            Requant::PerChannelF32 { scales } => {
+                Rule::PerChannelF32 { scales: units(ranges, scales.integers()) }
+            }
+            Requant::Uniform(scale) => {
+                let (mantissa, shift) = scale.parts();
+                Rule::Uniform { mantissa, shift }
+            }
+        };
+        Finish {
+            rule,
+            zero: output.zero_point as i32,
+            lo: output.lo as i32,
+            hi: output.hi as i32,
+            prelu: slope.map(|slope| Prelu::new(slope, ranges)),
+        }
+    }
+
+    /// The requantized accumulators.
+    #[inline(always)]
+    fn steps<S: Simd>(&self, s: S, unit: usize, acc: S::I) -> S::I {
+        match &self.rule {
+            Rule::HighMul { mults } => high_mul(s, acc, s.load(&mults[unit])),
+            Rule::Shifted { mults, shifts } => {
+                shifted_high_mul(s, acc, s.load(&mults[unit]), s.load(&shifts[unit]))
+            }
+            Rule::PerChannelF32 { scales } => {
+                let magnitude = s.round_scaled(acc, s.load(&scales[unit]), F32_REACH);
+                with_sign(s, acc, magnitude)
+            }
+            Rule::Uniform { mantissa, shift } => with_sign(s, acc, uniform(s, acc, *mantissa, *shift)),
+        }
+    }
+
+    /// The int8 values of unit `unit` in 32-bit lanes.
+    #[inline(always)]
+    pub(super) fn apply<S: Simd>(&self, s: S, unit: usize, acc: S::I) -> S::I {
+        let y = s.add(self.steps(s, unit, acc), s.splat(self.zero));
+        let y = s.max(s.min(y, s.splat(self.hi)), s.splat(self.lo));
+        match &self.prelu {
+            Some(prelu) => prelu.apply(s, unit, y),
+            None => y,
+        }
+    }
+}
+
+/// `(acc * mult + 2^31) >> 32`.
+#[inline(always)]
+fn high_mul<S: Simd>(s: S, acc: S::I, mult: S::I) -> S::I {
+    let half = s.splat_64(1 << 31);
+    let even = s.add_64(s.mul_even(acc, mult), half);
+    let odd = s.add_64(s.mul_even(s.odd_to_even(acc), s.odd_to_even(mult)), half);
+    s.interleave(s.odd_to_even(even), odd)
+}
+
+/// `(acc * mult + 2^(31 - shift)) >> (32 - shift)`, cut to 32 bits: the product moves left and bits 32 to 63 remain.
+#[inline(always)]
+fn shifted_high_mul<S: Simd>(s: S, acc: S::I, mult: S::I, shift: S::I) -> S::I {
+    let half = s.splat_64(1 << 31);
+    let low = s.splat_64(u32::MAX as i64);
+    let even = s.shift_left_64(s.mul_even(acc, mult), s.and(shift, low));
+    let odd = s.mul_even(s.odd_to_even(acc), s.odd_to_even(mult));
+    let odd = s.shift_left_64(odd, s.odd_to_even(shift));
+    s.interleave(s.odd_to_even(s.add_64(even, half)), s.add_64(odd, half))
+}
+
+/// `|acc| * mantissa >> shift`, halves to even.
+#[inline(always)]
+fn uniform<S: Simd>(s: S, acc: S::I, mantissa: u32, shift: u32) -> S::I {
+    let magnitude = s.abs(acc);
+    let mantissa = s.splat(mantissa as i32);
+    let (bits, one) = (s.splat_64(shift as i64), s.splat_64(1));
+    let below_half = s.splat_64((1i64 << (shift - 1)) - 1);
+    let [even, odd] = [magnitude, s.odd_to_even(magnitude)];
+    let [even, odd] = [s.mul_even_unsigned(even, mantissa), s.mul_even_unsigned(odd, mantissa)];
+    let even_is_odd = s.and(s.shift_right_64(even, bits), one);
+    let odd_is_odd = s.and(s.shift_right_64(odd, bits), one);
+    let even = s.shift_right_64(s.add_64(s.add_64(even, below_half), even_is_odd), bits);
+    let odd = s.shift_right_64(s.add_64(s.add_64(odd, below_half), odd_is_odd), bits);
+    s.interleave(even, s.even_to_odd(odd))
+}
+
+/// `magnitude` with the sign of `acc`.
+#[inline(always)]
+fn with_sign<S: Simd>(s: S, acc: S::I, magnitude: S::I) -> S::I {
+    let sign = s.shift_right(acc, s.splat(31));
+    s.sub(s.xor(magnitude, sign), sign)
+}
+
+/// Writes the first `out.len()` of sixteen int8 values.
+#[inline(always)]
+pub(super) fn put<S: Simd>(s: S, y: S::I, out: &mut [i8]) {
+    let values = s.narrow(y);
+    match out.as_mut_array::<LANES>() {
+        Some(out) => *out = values,
+        None => {
+            for (out, value) in out.iter_mut().zip(values) {
+                *out = value;
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! AVX2, with AVX-VNNI or without it: sixteen lanes in two registers.
+
+use core::arch::x86_64::*;
+
+use super::simd::{LANES, Lanes, Line, Simd};
+
+/// Proof that the processor has AVX2.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(());
+
+/// Proof that the processor has AVX2 and AVX-VNNI.
+#[derive(Clone, Copy)]
+pub(super) struct AvxVnni(());
+
+impl Avx2 {
+    /// # Safety
+    /// The processor has AVX2.
+    pub(super) unsafe fn new() -> Self {
+        Avx2(())
+    }
+}
+
+impl AvxVnni {
+    /// # Safety
+    /// The processor has AVX2 and AVX-VNNI.
+    pub(super) unsafe fn new() -> Self {
+        AvxVnni(())
+    }
+}
+
+/// Lanes 0 to 7 and 8 to 15.
+#[derive(Clone, Copy)]
+pub(super) struct Pair(__m256i, __m256i);
+
+/// An intrinsic that touches no memory, in a method of [`Avx2`] or [`AvxVnni`].
+macro_rules! proven {
+    ($call:expr) => {
+        // SAFETY: the processor has the instructions, as `self` proves, and they work on registers alone.
+        unsafe { $call }
+    };
+}
+
+/// What both instruction sets share.
+macro_rules! in_two_halves {
+    () => {
+        type I = Pair;
+
+        const UNITS: usize = 1;
+
+        #[inline(always)]
+        fn splat(self, value: i32) -> Pair {
+            let half = proven!(_mm256_set1_epi32(value));
+            Pair(half, half)
+        }
+
+        #[inline(always)]
+        fn load(self, lanes: &Lanes) -> Pair {
+            let at: *const __m256i = (&raw const *lanes).cast();
+            // SAFETY: as `proven`, and the reference is to 64 bytes, aligned to as many.
+            unsafe { Pair(_mm256_load_si256(at), _mm256_load_si256(at.add(1))) }
+        }
+
+        #[inline(always)]
+        fn word(self, word: [u8; 4]) -> Pair {
+            self.splat(i32::from_le_bytes(word))
+        }
+
+        #[inline(always)]
+        fn line(self, line: &Line) -> Pair {
+            let at: *const __m256i = (&raw const *line).cast();
+            // SAFETY: as `proven`, and the reference is to 64 bytes, aligned to as many.
+            unsafe { Pair(_mm256_load_si256(at), _mm256_load_si256(at.add(1))) }
+        }
+
+        #[inline(always)]
+        fn widen(self, values: &[i8; LANES]) -> Pair {
+            // SAFETY: as `proven`, and the reference is to sixteen bytes.
+            let values = unsafe { _mm_loadu_si128(values.as_ptr().cast()) };
+            proven!(Pair(_mm256_cvtepi8_epi32(values), _mm256_cvtepi8_epi32(_mm_srli_si128::<8>(values))))
+        }
+
+        #[inline(always)]
+        fn narrow(self, a: Pair) -> [i8; LANES] {
+            let mut values = [0; LANES];
+            let packed = proven!({
+                // Packing works on halves of a register: the quarters are put in order in between.
+                let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(a.0, a.1));
+                _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words))
+            });
+            // SAFETY: as `proven`, and the array has sixteen bytes.
+            unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), packed) };
+            values
+        }
+
+        #[inline(always)]
+        fn add(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_add_epi32(a.0, b.0), _mm256_add_epi32(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn sub(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_sub_epi32(a.0, b.0), _mm256_sub_epi32(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn mul(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_mullo_epi32(a.0, b.0), _mm256_mullo_epi32(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn min(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_min_epi32(a.0, b.0), _mm256_min_epi32(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn max(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_max_epi32(a.0, b.0), _mm256_max_epi32(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn and(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_and_si256(a.0, b.0), _mm256_and_si256(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn xor(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_xor_si256(a.0, b.0), _mm256_xor_si256(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn abs(self, a: Pair) -> Pair {
+            proven!(Pair(_mm256_abs_epi32(a.0), _mm256_abs_epi32(a.1)))
+        }
+
+        #[inline(always)]
+        fn shift_right(self, a: Pair, bits: Pair) -> Pair {
+            proven!(Pair(_mm256_srav_epi32(a.0, bits.0), _mm256_srav_epi32(a.1, bits.1)))
+        }
+
+        #[inline(always)]
+        fn if_negative(self, a: Pair, b: Pair, c: Pair) -> Pair {
+            proven!({
+                let half = |a, b, c| {
+                    let [a, b, c] = [a, b, c].map(|v| _mm256_castsi256_ps(v));
+                    _mm256_castps_si256(_mm256_blendv_ps(c, b, a))
+                };
+                Pair(half(a.0, b.0, c.0), half(a.1, b.1, c.1))
+            })
+        }
+
+        #[inline(always)]
+        fn mul_even(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_mul_epi32(a.0, b.0), _mm256_mul_epi32(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn mul_even_unsigned(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_mul_epu32(a.0, b.0), _mm256_mul_epu32(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn splat_64(self, value: i64) -> Pair {
+            let half = proven!(_mm256_set1_epi64x(value));
+            Pair(half, half)
+        }
+
+        #[inline(always)]
+        fn add_64(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(_mm256_add_epi64(a.0, b.0), _mm256_add_epi64(a.1, b.1)))
+        }
+
+        #[inline(always)]
+        fn shift_left_64(self, a: Pair, bits: Pair) -> Pair {
+            proven!(Pair(_mm256_sllv_epi64(a.0, bits.0), _mm256_sllv_epi64(a.1, bits.1)))
+        }
+
+        #[inline(always)]
+        fn shift_right_64(self, a: Pair, bits: Pair) -> Pair {
+            proven!(Pair(_mm256_srlv_epi64(a.0, bits.0), _mm256_srlv_epi64(a.1, bits.1)))
+        }
+
+        #[inline(always)]
+        fn odd_to_even(self, a: Pair) -> Pair {
+            proven!(Pair(_mm256_srli_epi64::<32>(a.0), _mm256_srli_epi64::<32>(a.1)))
+        }
+
+        #[inline(always)]
+        fn even_to_odd(self, a: Pair) -> Pair {
+            proven!(Pair(_mm256_slli_epi64::<32>(a.0), _mm256_slli_epi64::<32>(a.1)))
+        }
+
+        #[inline(always)]
+        fn interleave(self, even: Pair, odd: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_blend_epi32::<0b1010_1010>(even.0, odd.0),
+                _mm256_blend_epi32::<0b1010_1010>(even.1, odd.1)
+            ))
+        }
+
+        #[inline(always)]
+        fn round_scaled(self, acc: Pair, scale: Pair, reach: f32) -> Pair {
+            proven!({
+                let unsigned = _mm256_castsi256_ps(_mm256_set1_epi32(i32::MAX));
+                let half = |acc, scale| {
+                    // |i32::MIN| stays negative as an i32: its float loses the sign.
+                    let magnitude = _mm256_and_ps(_mm256_cvtepi32_ps(_mm256_abs_epi32(acc)), unsigned);
+                    let scaled = _mm256_mul_ps(magnitude, _mm256_castsi256_ps(scale));
+                    _mm256_cvtps_epi32(_mm256_min_ps(scaled, _mm256_set1_ps(reach)))
+                };
+                Pair(half(acc.0, scale.0), half(acc.1, scale.1))
+            })
+        }
+    };
+}
+
+impl Simd for Avx2 {
+    in_two_halves!();
+
+    const VALUE: usize = 2;
+
+    #[inline(always)]
+    fn dot(self, acc: Pair, x: Pair, w: Pair) -> Pair {
+        // Two products of 16-bit values and their sum are exact: |x|, |w| <= 128.
+        proven!(Pair(
+            _mm256_add_epi32(acc.0, _mm256_madd_epi16(x.0, w.0)),
+            _mm256_add_epi32(acc.1, _mm256_madd_epi16(x.1, w.1))
+        ))
+    }
+
+    #[inline(always)]
+    unsafe fn dot_taps(self, acc: Pair, taps: [*const i8; 4], w: &[Line]) -> Pair {
+        let [first, second] = w else { return acc };
+        // SAFETY: as `proven`, and the caller lets sixteen bytes be read at each pointer.
+        let [a, b, c, d] = unsafe { taps.map(|tap| _mm_loadu_si128(tap.cast())) };
+        proven!({
+            let pairs = |a, b| {
+                let [low, high] = [_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)];
+                Pair(_mm256_cvtepi8_epi16(low), _mm256_cvtepi8_epi16(high))
+            };
+            let acc = self.dot(acc, pairs(a, b), self.line(first));
+            self.dot(acc, pairs(c, d), self.line(second))
+        })
+    }
+}
+
+impl Simd for AvxVnni {
+    in_two_halves!();
+
+    const VALUE: usize = 1;
+
+    #[inline(always)]
+    fn dot(self, acc: Pair, x: Pair, w: Pair) -> Pair {
+        proven!(Pair(_mm256_dpbusd_avx_epi32(acc.0, x.0, w.0), _mm256_dpbusd_avx_epi32(acc.1, x.1, w.1)))
+    }
+
+    #[inline(always)]
+    unsafe fn dot_taps(self, acc: Pair, taps: [*const i8; 4], w: &[Line]) -> Pair {
+        let [w] = w else { return acc };
+        // SAFETY: as `proven`, and the caller lets sixteen bytes be read at each pointer.
+        let [a, b, c, d] = unsafe { taps.map(|tap| _mm_loadu_si128(tap.cast())) };
+        proven!({
+            let flip = _mm256_set1_epi8(i8::MIN);
+            let join = |low, high| _mm256_xor_si256(_mm256_set_m128i(high, low), flip);
+            let [ab, cd] = [_mm_unpacklo_epi8(a, b), _mm_unpacklo_epi8(c, d)];
+            let low = join(_mm_unpacklo_epi16(ab, cd), _mm_unpackhi_epi16(ab, cd));
+            let [ab, cd] = [_mm_unpackhi_epi8(a, b), _mm_unpackhi_epi8(c, d)];
+            let high = join(_mm_unpacklo_epi16(ab, cd), _mm_unpackhi_epi16(ab, cd));
+            self.dot(acc, Pair(low, high), self.line(w))
+        })
+    }
+}
