@@ -44,7 +44,9 @@ fn case(kernel: Kernel, numbers: &mut Numbers) {
         let from = numbers.below(MOST + 2);
         let [expected, found] = [&probes[0], &probes[1]].map(|probe| above(probe, rows, from, bound));
         if expected != found {
-            fail(format_args!("{kernel:?}: {dimension} values, {templates} templates, from {from}, above {bound}"))
+            fail(format_args!(
+                "{kernel:?}: {dimension} values, {templates} templates, from {from}, above {bound}"
+            ))
         }
     }
 }

@@ -23,6 +23,8 @@ mod tests;
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 mod x86;
 
+#[cfg(all(target_arch = "x86_64", feature = "std"))]
+use super::Isa;
 use super::as_i8_mut;
 use crate::embedding::MAX_DIMENSION;
 
@@ -36,7 +38,7 @@ const MAX_LINES: usize = lines(MAX_DIMENSION);
 const EXCESS: u8 = 128;
 
 /// The most rows that a kernel looks at before it looks at the bound.
-pub const GROUP: usize = 4;
+pub const GROUP: usize = 8;
 
 /// What rows are made of: 64 bytes at a multiple of 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,11 @@ pub struct Line(pub(crate) [u8; LINE]);
 impl Line {
     /// A line of zeros.
     pub const ZERO: Line = Line([0; LINE]);
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; LINE] {
+        &self.0
+    }
 }
 
 /// Lines of a row for templates of `dimension` values.
@@ -115,15 +122,11 @@ impl Kernel {
             #[cfg(any(arm_dsp, test))]
             Kernel::Dsp => true,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
-            Kernel::Avx2 => std::is_x86_feature_detected!("avx2"),
+            Kernel::Avx2 => Isa::Avx2.is_available(),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
-            Kernel::AvxVnni => {
-                std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("avxvnni")
-            }
+            Kernel::AvxVnni => Isa::AvxVnni.is_available(),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
-            Kernel::Avx512Vnni => {
-                std::is_x86_feature_detected!("avx512bw") && std::is_x86_feature_detected!("avx512vnni")
-            }
+            Kernel::Avx512Vnni => Isa::Avx512Vnni.is_available(),
         }
     }
 
