@@ -68,10 +68,12 @@ build_board() (
 
 # Builds every emulated board, each for every target that it has machines for. 3: for one of them there is no compiler.
 build_boards() {
-    local status=0 target
+    local status=0 target board
     build_board qemu-mps2 thumbv7em-none-eabihf || status=$?
     for target in "${bare_metal_targets[@]}"; do
-        build_board qemu-bench "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
+        for board in qemu-bench qemu-search; do
+            build_board "$board" "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
+        done
     done
     for target in thumbv7em-none-eabihf thumbv8m.main-none-eabihf; do
         build_board qemu-kernels "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }

@@ -1,5 +1,6 @@
 //! What the whole-chain tests share: where the data lies, how the program is run, how a skip is said.
 
+pub mod bench;
 pub mod data;
 pub mod mcu;
 pub mod nets;

@@ -3,7 +3,8 @@
 //! A board builds one [`Device`] from its engine, its gallery flash and its serial port and calls [`Device::poll`]
 //! for ever; a board with a camera also calls [`Device::watch`]. Each call does a bounded piece of work: it takes at
 //! most one buffer of bytes from the port, answers at most one request, and never waits for the port. The longest pieces
-//! are one run of the model, and an enrolment or removal that copies a full gallery into its other bank.
+//! are one run of the model, [`Request::Info`], which verifies the gallery, and an enrolment or removal that copies a full
+//! gallery into its other bank.
 
 mod camera;
 mod manifest;
@@ -20,18 +21,28 @@ use heapless::Vec;
 use crate::decide::{Decision, Rejection, decide};
 use crate::embedding::norm_squared;
 use crate::engine::Embedder;
-use crate::gallery::{Candidate, Gallery, GalleryError, PersonId};
+use crate::gallery::{Candidate, Gallery, GalleryError, Line, PersonId};
 use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Who};
 use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
 use crate::link::{Fault, Reply, Request};
 pub use camera::{Camera, Shot};
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
-pub use picture::Memory;
 use picture::{Missing, Picture};
 pub use profile::Clock;
 
 /// Bytes taken from the port at a time.
 const INPUT: usize = 256;
+
+/// What a device works in, on a board `static` arrays: buffers `B` for pictures and lines `T` for the gallery's templates.
+#[derive(Debug)]
+pub struct Memory<B, T> {
+    /// For a picture as it is sent; the largest that the device takes.
+    pub frame: B,
+    /// For the model's input; the largest that the device takes.
+    pub crop: B,
+    /// For the templates of everybody enrolled ([`index_lines`](crate::gallery::index_lines)).
+    pub templates: T,
+}
 
 /// Something that happened on the device, for its log, its LED, its door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +62,10 @@ pub enum Event {
 }
 
 /// The device: an engine `E`, a gallery of at most `PEOPLE` people on the flash `F`, a serial port `P`, and
-/// [`Memory`] for pictures in buffers `B`.
+/// [`Memory`] in buffers `B` and lines `T`.
 #[derive(Debug)]
-pub struct Device<E, F, P, B, const PEOPLE: usize> {
-    core: Core<E, F, B, PEOPLE>,
+pub struct Device<E, F, P, B, T, const PEOPLE: usize> {
+    core: Core<E, F, B, T, PEOPLE>,
     port: P,
     input: [u8; INPUT],
     /// What of `input` is still to be looked at.
@@ -67,23 +78,24 @@ pub struct Device<E, F, P, B, const PEOPLE: usize> {
     answered: Option<PacketHeader>,
 }
 
-impl<E, F, P, B, const PEOPLE: usize> Device<E, F, P, B, PEOPLE>
+impl<E, F, P, B, T, const PEOPLE: usize> Device<E, F, P, B, T, PEOPLE>
 where
     E: Embedder,
     F: NorFlash,
     B: AsRef<[u8]> + AsMut<[u8]>,
+    T: AsRef<[Line]> + AsMut<[Line]>,
     P: Read + ReadReady + Write + WriteReady,
 {
     /// Puts a device together. A flash that holds nothing gets an empty gallery; one that holds another model's gallery
     /// or a damaged one is left alone, and [`Request::Info`] says so.
-    pub fn new(engine: E, flash: F, port: P, memory: Memory<B>) -> Self {
-        let mut gallery = Gallery::open(flash, engine.info().into());
+    pub fn new(engine: E, flash: F, port: P, memory: Memory<B, T>) -> Self {
+        let mut gallery = Gallery::open(flash, engine.info().into(), memory.templates);
         if gallery.state() == Err(GalleryError::Blank) {
             // If this fails the gallery keeps the reason and gives it to whoever asks.
             let _ = gallery.format();
         }
         Device {
-            core: Core { engine, gallery, picture: Picture::new(memory), clock: None },
+            core: Core { engine, gallery, picture: Picture::new(memory.frame, memory.crop), clock: None },
             port,
             input: [0; INPUT],
             unread: 0..0,
@@ -101,7 +113,7 @@ where
     }
 
     /// The gallery, for boards that look after it themselves.
-    pub fn gallery(&mut self) -> &mut Gallery<F, PEOPLE> {
+    pub fn gallery(&mut self) -> &mut Gallery<F, T, PEOPLE> {
         &mut self.core.gallery
     }
 
@@ -182,18 +194,19 @@ fn refuse<'r>(fault: Fault) -> (Reply<'r>, Option<Event>) {
 
 /// Everything behind the port.
 #[derive(Debug)]
-struct Core<E, F, B, const PEOPLE: usize> {
+struct Core<E, F, B, T, const PEOPLE: usize> {
     engine: E,
-    gallery: Gallery<F, PEOPLE>,
+    gallery: Gallery<F, T, PEOPLE>,
     picture: Picture<B>,
     clock: Option<Clock>,
 }
 
-impl<E, F, B, const PEOPLE: usize> Core<E, F, B, PEOPLE>
+impl<E, F, B, T, const PEOPLE: usize> Core<E, F, B, T, PEOPLE>
 where
     E: Embedder,
     F: NorFlash,
     B: AsRef<[u8]> + AsMut<[u8]>,
+    T: AsRef<[Line]> + AsMut<[Line]>,
 {
     fn answer(&mut self, request: Request<'_>) -> (Reply<'_>, Option<Event>) {
         match self.try_answer(request) {
@@ -251,7 +264,7 @@ where
         }
     }
 
-    fn info(&self) -> DeviceInfo {
+    fn info(&mut self) -> DeviceInfo {
         let number = |text: &str| text.parse().unwrap_or(0);
         DeviceInfo {
             protocol: PROTOCOL,
@@ -262,7 +275,7 @@ where
             ],
             model: self.engine.info().into(),
             usage: self.gallery.usage(),
-            gallery: self.gallery.state().err(),
+            gallery: self.gallery.verify().err(),
             frame_capacity: self.picture.capacity(),
         }
     }

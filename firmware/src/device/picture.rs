@@ -10,16 +10,6 @@ use crate::link::{Fault, Reply};
 
 use super::Shot;
 
-/// Memory for one picture and one crop; their lengths are the largest that the device takes. On a board two `static`
-/// arrays.
-#[derive(Debug)]
-pub struct Memory<B> {
-    /// For the picture as it is sent.
-    pub frame: B,
-    /// For the model's input.
-    pub crop: B,
-}
-
 /// How far the picture has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
@@ -68,7 +58,10 @@ impl From<Missing> for Fault {
 
 #[derive(Debug)]
 pub(super) struct Picture<B> {
-    memory: Memory<B>,
+    /// For the picture as it is sent.
+    frame: B,
+    /// For the model's input.
+    crop: B,
     header: Option<FrameHeader>,
     received: u32,
     stage: Stage,
@@ -80,9 +73,10 @@ pub(super) struct Picture<B> {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
-    pub(super) fn new(memory: Memory<B>) -> Self {
+    pub(super) fn new(frame: B, crop: B) -> Self {
         Picture {
-            memory,
+            frame,
+            crop,
             header: None,
             received: 0,
             stage: Stage::Raw,
@@ -95,7 +89,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
 
     /// Bytes of the largest picture.
     pub(super) fn capacity(&self) -> u32 {
-        self.memory.frame.as_ref().len() as u32
+        self.frame.as_ref().len() as u32
     }
 
     /// Forgets the picture and makes ready for the next; a header that is refused forgets nothing.
@@ -121,7 +115,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         if self.header.is_none() || offset != self.received || end > total as usize {
             return Err(refused);
         }
-        self.memory.frame.as_mut().get_mut(offset as usize..end).ok_or(refused)?.copy_from_slice(bytes);
+        self.frame.as_mut().get_mut(offset as usize..end).ok_or(refused)?.copy_from_slice(bytes);
         self.received = end as u32;
         Ok(self.received)
     }
@@ -133,7 +127,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
 
     /// The memory for a crop, whatever is in it.
     pub(super) fn room(&self, info: &ModelInfo) -> Result<&[u8], Fault> {
-        let (crop, needed) = (self.memory.crop.as_ref(), info.crop_bytes());
+        let (crop, needed) = (self.crop.as_ref(), info.crop_bytes());
         crop.get(..needed).ok_or(Fault::CropTooLarge { needed: needed as u32, capacity: crop.len() as u32 })
     }
 
@@ -147,8 +141,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
             .header
             .filter(|_| self.received == total)
             .ok_or(Fault::NoFrame { received: self.received, total })?;
-        let Memory { frame, crop } = &mut self.memory;
-        let (frame, crop) = (frame.as_ref(), crop.as_mut());
+        let (frame, crop) = (self.frame.as_ref(), self.crop.as_mut());
         let data = frame.get(..total as usize).unwrap_or(&[]);
         let frame = Frame::new(header.format, header.width, header.height, data).map_err(Fault::from)?;
         self.crop_bytes = cut(&frame, header.landmarks().as_ref(), info, crop)?;
@@ -168,14 +161,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
     /// Embeds a camera's picture; `restart` goes back to the host's.
     pub(super) fn look<E: Embedder>(&mut self, shot: &Shot<'_>, engine: &mut E) -> Result<(), Missing> {
         self.restart();
-        self.crop_bytes =
-            cut(&shot.frame, shot.landmarks.as_ref(), engine.info(), self.memory.crop.as_mut())?;
+        self.crop_bytes = cut(&shot.frame, shot.landmarks.as_ref(), engine.info(), self.crop.as_mut())?;
         self.run(engine)
     }
 
     fn run<E: Embedder>(&mut self, engine: &mut E) -> Result<(), Missing> {
         let dimension = (engine.info().dimension as usize).min(MAX_DIMENSION);
-        let crop = self.memory.crop.as_ref().get(..self.crop_bytes).unwrap_or(&[]);
+        let crop = self.crop.as_ref().get(..self.crop_bytes).unwrap_or(&[]);
         engine.embed(crop, &mut self.embedding[..dimension]).map_err(Fault::from)?;
         self.dimension = dimension;
         self.stage = Stage::Embedded;
@@ -188,7 +180,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
     }
 
     pub(super) fn crop_piece(&self, offset: u32) -> Result<Reply<'_>, Fault> {
-        piece(self.memory.crop.as_ref().get(..self.crop_bytes).unwrap_or(&[]), offset)
+        piece(self.crop.as_ref().get(..self.crop_bytes).unwrap_or(&[]), offset)
     }
 
     pub(super) fn embedding_piece(&mut self, offset: u32) -> Result<Reply<'_>, Fault> {

@@ -11,6 +11,7 @@ use super::*;
 use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, ModelInfo, Threshold};
 use crate::frame::{Frame, PixelFormat};
+use crate::gallery::index_lines;
 use crate::gallery::nor::MemoryNor;
 use crate::link::message::{FrameHeader, Unit};
 
@@ -97,7 +98,8 @@ impl Embedder for Copier {
     }
 }
 
-type TestDevice = Device<Copier, MemoryNor<std::vec::Vec<u8>>, Port, std::vec::Vec<u8>, 8>;
+type TestDevice =
+    Device<Copier, MemoryNor<std::vec::Vec<u8>>, Port, std::vec::Vec<u8>, std::vec::Vec<Line>, 8>;
 
 fn device() -> TestDevice {
     let threshold =
@@ -111,7 +113,8 @@ fn device() -> TestDevice {
         embedding_id: [1; 32],
         threshold: Some(threshold),
     };
-    let memory = Memory { frame: vec![0; 256], crop: vec![0; 64] };
+    let templates = vec![Line::ZERO; index_lines(64, 64)];
+    let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], templates };
     let port = Port { takes: usize::MAX, ..Port::default() };
     Device::new(Copier { info, runs: 0 }, MemoryNor::new(vec![0xff; 4 * 4096]), port, memory)
 }

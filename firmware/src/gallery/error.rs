@@ -75,9 +75,9 @@ pub enum GalleryError {
         /// Records that still fit.
         free: u32,
     },
-    /// No room in the index.
+    /// No room for the person in RAM.
     People {
-        /// People that it can hold.
+        /// People that fit.
         capacity: u32,
     },
     /// A name is empty or longer than [`NAME_BYTES`].
@@ -110,6 +110,11 @@ pub enum GalleryError {
     ZeroTemplate,
     /// The flash driver failed.
     Flash(FlashFault),
+    /// No room for the templates in RAM.
+    Templates {
+        /// Templates that fit.
+        capacity: u32,
+    },
 }
 
 impl core::fmt::Display for GalleryError {
@@ -136,6 +141,7 @@ impl core::fmt::Display for GalleryError {
                 write!(f, "the gallery is full: {needed} records asked for, room for {free}")
             }
             GalleryError::People { capacity } => write!(f, "the device has room for {capacity} people"),
+            GalleryError::Templates { capacity } => write!(f, "the device has room for {capacity} templates"),
             GalleryError::NameLength { found } => {
                 write!(f, "a name has 1 to {NAME_BYTES} bytes in UTF-8, this one has {found}")
             }

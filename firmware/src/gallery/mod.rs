@@ -1,7 +1,8 @@
 //! People and their templates in NOR flash, searched by angle.
 //!
-//! A [`Gallery`] owns a flash and keeps a small index in RAM: who is enrolled and how many templates each has. Names
-//! and templates stay in flash. It belongs to one model, named by its embedding id: a gallery of another is refused.
+//! A [`Gallery`] owns a flash and keeps in RAM who is enrolled, how many templates each has, and, in an [`Index`], all
+//! templates, opened for the search. Names stay in flash. It belongs to one model, named by its embedding id: a gallery of
+//! another is refused. One with more people or templates than fit in RAM is refused too, and stays as it is.
 //!
 //! # Layout, version 1
 //!
@@ -29,12 +30,13 @@
 //! person's templates are written before the person, and templates without a person count for nothing. A bank's header
 //! is written after its records; the bank with the higher generation counts, and the other one is erased. So every
 //! operation has happened or has not. Whole records are numbered: a record that was lost later (and not to a cut) is
-//! noticed, and mounting, searching and compacting say [`GalleryError::Damaged`] rather than forget a person or a removal.
-//! The one exception is the very last record: with its seal damaged upwards it looks like one that a cut ended.
+//! noticed, and mounting, verifying and compacting say [`GalleryError::Damaged`] rather than forget a person or a removal.
+//! A search reads RAM alone: what happens to the flash after mounting is for [`Gallery::verify`] to find. The one exception is the very last record: with its seal damaged upwards it looks like one that a cut ended.
 //!
 //! Not covered by this version: a cut write that reads as erased although its cells are half programmed, and secrecy.
 
 mod error;
+mod index;
 mod layout;
 mod mount;
 pub mod nor;
@@ -49,7 +51,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::embedding::{MAX_DIMENSION, norm_squared};
 use crate::engine::ModelInfo;
+pub use crate::engine::kernels::dot::Line;
 pub use error::{FlashFault, GalleryError};
+pub use index::{Index, Owner, index_lines, index_lines_of_flash};
 use layout::{Content, HEADER, MAX_RECORD, Record, UNIT, record_bytes};
 pub use search::{Candidate, Nearest};
 
@@ -117,8 +121,8 @@ impl Binding {
     /// # Errors
     /// When there is no gallery, or one of another version, or the flash fails.
     pub fn read<F: NorFlash>(flash: &mut F) -> Result<Self, GalleryError> {
-        let mut gallery: Gallery<&mut F, 0> =
-            Gallery::unmounted(flash, Binding { embedding_id: [0; 32], dimension: 1 });
+        let nobody = Binding { embedding_id: [0; 32], dimension: 1 };
+        let mut gallery: Gallery<&mut F, [Line; 0], 0> = Gallery::unmounted(flash, nobody, []);
         let header = match gallery.newest_header()? {
             Some((_, header)) => header,
             None => return Err(gallery.blank_or_damaged()?),
@@ -141,9 +145,10 @@ struct Pending {
     templates: u16,
 }
 
-/// The people enrolled, on a flash `F`, at most `PEOPLE` of them.
+/// The people enrolled, on a flash `F`: at most `PEOPLE` of them, with as many templates as an [`Index`] in `T` holds
+/// ([`index_lines`]).
 #[derive(Debug)]
-pub struct Gallery<F, const PEOPLE: usize> {
+pub struct Gallery<F, T, const PEOPLE: usize> {
     flash: F,
     embedding_id: [u8; 32],
     dimension: usize,
@@ -158,13 +163,15 @@ pub struct Gallery<F, const PEOPLE: usize> {
     /// In the order of their ids.
     people: Vec<Entry, PEOPLE>,
     pending: Option<Pending>,
+    /// The templates of `people`.
+    index: Index<T>,
 }
 
-impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
-    /// Takes the flash and mounts what lies there. Whether that went well says [`Gallery::state`]; until it did, every
+impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery<F, T, PEOPLE> {
+    /// Takes the flash and memory for the templates, and mounts what lies in the flash. Whether that went well says [`Gallery::state`]; until it did, every
     /// other operation gives the same error.
-    pub fn open(flash: F, model: Binding) -> Self {
-        let mut gallery = Self::unmounted(flash, model);
+    pub fn open(flash: F, model: Binding, memory: T) -> Self {
+        let mut gallery = Self::unmounted(flash, model, memory);
         gallery.reopen();
         gallery
     }
@@ -176,25 +183,28 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         self.state = self.scan();
         if self.state.is_err() {
             self.people.clear();
+            self.index.clear();
         }
     }
 
-    /// The index of an empty bank.
+    /// What is known of an empty bank.
     fn forget(&mut self) {
         (self.next_slot, self.sequence, self.pending) = (0, 0, None);
         self.people.clear();
+        self.index.clear();
     }
 
-    fn unmounted(flash: F, model: Binding) -> Self {
+    fn unmounted(flash: F, model: Binding, memory: T) -> Self {
         const {
             assert!(UNIT.is_multiple_of(F::WRITE_SIZE), "the flash's write unit must divide 32 bytes");
             assert!(UNIT.is_multiple_of(F::READ_SIZE), "the flash's read unit must divide 32 bytes");
             assert!(F::ERASE_SIZE.is_multiple_of(UNIT), "the flash's sectors must be multiples of 32 bytes");
         }
+        let dimension = (model.dimension as usize).min(MAX_DIMENSION);
         Gallery {
             flash,
             embedding_id: model.embedding_id,
-            dimension: (model.dimension as usize).min(MAX_DIMENSION),
+            dimension,
             state: Err(GalleryError::Blank),
             bank: 0,
             generation: 0,
@@ -203,6 +213,7 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
             sequence: 0,
             people: Vec::new(),
             pending: None,
+            index: Index::new(memory, dimension),
         }
     }
 
@@ -280,12 +291,16 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         if self.next_person == u32::MAX {
             return Err(GalleryError::Full { needed: templates.len() as u32 + 1, free: 0 });
         }
+        self.check_index(templates.len())?;
         self.make_room(templates.len() as u32 + 1)?;
         let id = PersonId(self.next_person);
         for template in templates {
             self.append_template(id, template)?;
         }
         self.append(id, Content::Person { name })?;
+        for template in templates {
+            self.open_template(id, template)?;
+        }
         Ok(id)
     }
 
@@ -300,8 +315,10 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         if entry.templates == u16::MAX {
             return Err(GalleryError::Full { needed: 1, free: 0 });
         }
+        self.check_index(1)?;
         self.make_room(1)?;
         self.append_template(person, template)?;
+        self.open_template(person, template)?;
         Ok(self.entry(person)?.templates)
     }
 
@@ -315,7 +332,9 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         if self.next_slot >= self.slots() {
             self.compact()?;
         }
-        self.append(person, Content::Removal)
+        self.append(person, Content::Removal)?;
+        self.index.remove(person);
+        Ok(())
     }
 
     /// The person with the lowest number above `after` (`None`: the first).
@@ -377,6 +396,20 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
             return Err(GalleryError::Dimension { expected, found });
         }
         if norm_squared(template) == 0 { Err(GalleryError::ZeroTemplate) } else { Ok(()) }
+    }
+
+    fn check_index(&self, templates: usize) -> Result<(), GalleryError> {
+        let capacity = self.index.capacity();
+        if capacity - self.index.len() < templates {
+            return Err(GalleryError::Templates { capacity: capacity as u32 });
+        }
+        Ok(())
+    }
+
+    /// Takes a template of somebody enrolled into the index.
+    fn open_template(&mut self, person: PersonId, template: &[i8]) -> Result<(), GalleryError> {
+        let full = GalleryError::Templates { capacity: self.index.capacity() as u32 };
+        if self.index.push(person, template) { Ok(()) } else { Err(full) }
     }
 
     // Geometry.

@@ -1,13 +1,15 @@
-//! Reading: which bank counts, what its records say, and whether any of them was lost.
+//! Reading: which bank counts, what its records say, whether any of them was lost, and the templates into RAM.
 
 use embedded_storage::nor_flash::NorFlash;
+
+use crate::engine::kernels::as_i8;
 
 use super::layout::{
     Content, HEADER, Header, MAX_RECORD, Record, Seal, UNIT, is_erased, judge, record_bytes,
 };
-use super::{Entry, Gallery, GalleryError, Pending, PersonId};
+use super::{Entry, Gallery, GalleryError, Index, Line, Pending, PersonId};
 
-impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
+impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery<F, T, PEOPLE> {
     pub(super) fn read_header(&mut self, bank: u32) -> Result<(Seal, [u8; HEADER]), GalleryError> {
         let mut bytes = [0; HEADER];
         self.flash.read(bank * self.bank_bytes(), &mut bytes)?;
@@ -81,6 +83,7 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         self.generation = header.generation;
         self.next_person = header.next_person;
         self.read_log()?;
+        self.open_templates()?;
         // What a cut compaction left in the other bank.
         self.erase_bank(1 - bank)
     }
@@ -136,7 +139,54 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
         Ok(())
     }
 
-    /// Takes a whole record into the index.
+    /// Fills the index. It must be done when all people are known: a template counts only once its person does.
+    fn open_templates(&mut self) -> Result<(), GalleryError> {
+        self.index.clear();
+        let full = GalleryError::Templates { capacity: self.index.capacity() as u32 };
+        self.each_template(
+            |index, person, template, _| {
+                if index.push(person, template) { Ok(()) } else { Err(full) }
+            },
+        )
+    }
+
+    /// Reads the whole gallery again and compares it with what RAM holds.
+    ///
+    /// # Errors
+    /// When the gallery is not mounted, the flash fails, a record was damaged or lost since it was mounted, or a template in
+    /// RAM differs from the one in flash.
+    pub fn verify(&mut self) -> Result<(), GalleryError> {
+        self.state?;
+        let mut at = 0;
+        self.each_template(|index, person, template, offset| {
+            let same = index.holds(at, person, template);
+            at += 1;
+            if same { Ok(()) } else { Err(GalleryError::Damaged { offset }) }
+        })
+    }
+
+    /// Hands every template of somebody enrolled to `take`, with the index, its person and where its record begins, in the
+    /// order in which they were written.
+    fn each_template(
+        &mut self,
+        mut take: impl FnMut(&mut Index<T>, PersonId, &[i8], u32) -> Result<(), GalleryError>,
+    ) -> Result<(), GalleryError> {
+        let mut bytes = [0; MAX_RECORD];
+        let mut seen = 0;
+        for slot in 0..self.next_slot {
+            let Some(record) = self.read_record(slot, &mut bytes)? else { continue };
+            self.expect(&record, slot, &mut seen)?;
+            if let Content::Template { bytes, .. } = record.content
+                && self.entry(record.person).is_ok()
+            {
+                let offset = self.offset(slot);
+                take(&mut self.index, record.person, as_i8(bytes), offset)?;
+            }
+        }
+        self.all_seen(seen)
+    }
+
+    /// Takes a whole record into the list of people.
     pub(super) fn apply(
         &mut self,
         slot: u32,

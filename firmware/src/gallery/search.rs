@@ -2,10 +2,10 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::embedding::{Angle, Likeness, MAX_DIMENSION, angle_from_products, dot, norm_squared};
+use crate::embedding::{Angle, Likeness, angle_from_products, norm_squared};
+use crate::engine::kernels::dot::{Line, Probe};
 
-use super::layout::{Content, MAX_RECORD, Record};
-use super::{Gallery, GalleryError, PersonId};
+use super::{Gallery, GalleryError, Index, PersonId};
 
 /// A person and the angle between the probe and the nearest of their templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,53 +27,139 @@ pub struct Nearest {
     pub second: Option<Candidate>,
 }
 
-impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
-    /// Looks through all templates. Of two equally alike the one enrolled first wins. A probe of zeros is
+impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery<F, T, PEOPLE> {
+    /// Looks through all templates, in RAM. Of two equally alike the one enrolled first wins. A probe of zeros is
     /// [`Angle::MAX`] from everybody.
     ///
     /// # Errors
-    /// When the probe does not fit the model, or the gallery is not mounted or was damaged since.
-    pub fn nearest(&mut self, probe: &[i8]) -> Result<Nearest, GalleryError> {
+    /// When the probe does not fit the model, or the gallery is not mounted. Damage to the flash since it was mounted is
+    /// [`Gallery::verify`]'s to find: a search does not read it.
+    pub fn nearest(&self, probe: &[i8]) -> Result<Nearest, GalleryError> {
         self.state?;
         if probe.len() != self.dimension {
             let (expected, found) = (self.dimension as u32, probe.len() as u32);
             return Err(GalleryError::Dimension { expected, found });
         }
-        let mut best: Option<(PersonId, Likeness)> = None;
-        let mut second: Option<(PersonId, Likeness)> = None;
-        let mut record = [0; MAX_RECORD];
-        let mut template = [0i8; MAX_DIMENSION];
-        let template = &mut template[..probe.len()];
-        let mut seen = 0;
-        for slot in 0..self.next_slot {
-            let Some(found) = self.read_record(slot, &mut record)? else { continue };
-            self.expect(&found, slot, &mut seen)?;
-            let Record { person, content: Content::Template { norm_squared, bytes }, .. } = found else {
-                continue;
-            };
-            if self.entry(person).is_err() {
-                continue;
-            }
-            for (value, &byte) in template.iter_mut().zip(bytes) {
-                *value = byte as i8;
-            }
-            let likeness = Likeness { dot: dot(probe, template), norm_squared };
-            let beats = |place: Option<(PersonId, Likeness)>| place.is_none_or(|(_, l)| likeness.exceeds(l));
-            if beats(best) {
-                if best.is_some_and(|(p, _)| p != person) {
-                    second = best;
+        Ok(self.index.nearest(probe))
+    }
+}
+
+impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
+    /// The two people nearest to `probe`, which has [`Index::dimension`] values; as [`Gallery::nearest`].
+    pub fn nearest(&self, probe: &[i8]) -> Nearest {
+        self.nearest_by(&Probe::new(probe), probe)
+    }
+
+    fn nearest_by(&self, ready: &Probe, probe: &[i8]) -> Nearest {
+        let mut ranking = Ranking::default();
+        let (mut next, mut bound) = (0, i32::MIN);
+        while let Some(hit) = ready.scan(self.rows(), next, bound) {
+            for (row, &dot) in (hit.first..).zip(hit.products()) {
+                if dot <= bound {
+                    continue;
                 }
-                best = Some((person, likeness));
-            } else if best.is_some_and(|(p, _)| p != person) && beats(second) {
-                second = Some((person, likeness));
+                let owner = self.owner(row);
+                let likeness = Likeness { dot, norm_squared: owner.norm_squared };
+                if ranking.offer(owner.person, likeness)
+                    && let Some((_, second)) = ranking.second
+                {
+                    bound = self.bound(second);
+                }
             }
+            next = hit.end();
         }
-        self.all_seen(seen)?;
         let probe_norm = norm_squared(probe);
         let candidate = |(person, l): (PersonId, Likeness)| Candidate {
             person,
             angle: angle_from_products(l.dot, probe_norm, l.norm_squared),
         };
-        Ok(Nearest { best: best.map(candidate), second: second.map(candidate) })
+        Nearest { best: ranking.best.map(candidate), second: ranking.second.map(candidate) }
+    }
+}
+
+/// The two nearest people so far; the second is not nearer than the best.
+#[derive(Debug, Default)]
+struct Ranking {
+    best: Option<(PersonId, Likeness)>,
+    second: Option<(PersonId, Likeness)>,
+}
+
+impl Ranking {
+    /// Takes a template into account; says whether that changed anything, for which it must be nearer than the second.
+    fn offer(&mut self, person: PersonId, likeness: Likeness) -> bool {
+        let beats = |place: Option<(PersonId, Likeness)>| place.is_none_or(|(_, l)| likeness.exceeds(l));
+        let is_best = self.best.is_some_and(|(best, _)| best == person);
+        if !beats(self.second) {
+            return false;
+        }
+        if beats(self.best) {
+            if !is_best {
+                self.second = self.best;
+            }
+            self.best = Some((person, likeness));
+        } else if !is_best {
+            self.second = Some((person, likeness));
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::embedding::dot;
+    use crate::engine::kernels::dot::Kernel;
+    use crate::gallery::index_lines;
+
+    /// The definition: the nearest template, the first of equals; then the same among those of other people.
+    fn one_by_one(templates: &[(u32, Vec<i8>)], probe: &[i8]) -> Nearest {
+        let nearest = |except: Option<PersonId>| {
+            let mut best: Option<(PersonId, Likeness)> = None;
+            for (person, template) in templates {
+                let person = PersonId(*person);
+                let likeness = Likeness { dot: dot(probe, template), norm_squared: norm_squared(template) };
+                if Some(person) != except && best.is_none_or(|(_, l)| likeness.exceeds(l)) {
+                    best = Some((person, likeness));
+                }
+            }
+            best.map(|(person, l)| Candidate {
+                person,
+                angle: angle_from_products(l.dot, norm_squared(probe), l.norm_squared),
+            })
+        };
+        let best = nearest(None);
+        Nearest { best, second: best.and_then(|best| nearest(Some(best.person))) }
+    }
+
+    fn gallery() -> impl Strategy<Value = (Vec<(u32, Vec<i8>)>, Vec<i8>)> {
+        (1..80usize).prop_flat_map(|dimension| {
+            let values = prop_oneof![
+                prop::collection::vec(any::<i8>(), dimension),
+                // Many that are equally alike, and opposite.
+                prop::collection::vec(-1..=1i8, dimension),
+                prop::collection::vec(prop::sample::select(vec![-128, 127]), dimension),
+            ];
+            let values = values.prop_map(|v| if norm_squared(&v) == 0 { vec![1; v.len()] } else { v });
+            let probe = prop_oneof![values.clone(), Just(vec![0; dimension])];
+            (prop::collection::vec((0..5u32, values), 0..40), probe)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn finds_what_comparing_one_by_one_finds((templates, probe) in gallery()) {
+            let mut index = Index::new(vec![Line::ZERO; index_lines(40, probe.len())], probe.len());
+            for (person, template) in &templates {
+                prop_assert!(index.push(PersonId(*person), template));
+            }
+            for kernel in Kernel::available() {
+                let found = index.nearest_by(&Probe::with(kernel, &probe), &probe);
+                prop_assert_eq!(found, one_by_one(&templates, &probe), "{:?}", kernel);
+            }
+        }
     }
 }

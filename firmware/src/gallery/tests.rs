@@ -105,21 +105,26 @@ impl NorFlash for Mock {
     }
 }
 
-type TestGallery = Gallery<Mock, 8>;
+type TestGallery = Gallery<Mock, std::vec::Vec<Line>, 8>;
 
 fn model() -> Binding {
     Binding { embedding_id: [7; 32], dimension: DIMENSION as u16 }
 }
 
+/// Room for whatever fits into a flash of the tests.
+fn memory() -> std::vec::Vec<Line> {
+    vec![Line::ZERO; index_lines_of_flash(6 * ERASE)]
+}
+
 fn empty(sectors: usize) -> TestGallery {
-    let mut gallery = Gallery::open(Mock::new(sectors * ERASE), model());
+    let mut gallery = Gallery::open(Mock::new(sectors * ERASE), model(), memory());
     assert_eq!(gallery.state(), Err(GalleryError::Blank));
     gallery.format().unwrap();
     gallery
 }
 
 fn reopen(gallery: TestGallery) -> TestGallery {
-    Gallery::open(gallery.into_flash(), model())
+    Gallery::open(gallery.into_flash(), model(), memory())
 }
 
 /// A template that is different for every seed.
@@ -141,6 +146,7 @@ fn check(gallery: &mut TestGallery, plain: &Plain) -> Result<(), TestCaseError> 
     }
     let expected: std::vec::Vec<_> = plain.iter().map(|(&id, (n, t))| (id, n.clone(), t.len())).collect();
     prop_assert_eq!(seen, expected);
+    prop_assert_eq!(gallery.verify(), Ok(()));
     for (&id, (name, templates)) in plain {
         prop_assert_eq!(gallery.find(name).unwrap(), Some(PersonId(id)));
         for &seed in templates {
@@ -256,7 +262,7 @@ proptest! {
         for (operations, budget) in rounds {
             let mut flash = gallery.into_flash();
             flash.budget = Some(budget);
-            gallery = Gallery::open(flash, model());
+            gallery = Gallery::open(flash, model(), memory());
             let mut candidate = plain.clone();
             for operation in &operations {
                 stamp += 1;
@@ -275,7 +281,7 @@ proptest! {
             }
             let mut flash = gallery.into_flash();
             (flash.dead, flash.budget) = (false, None);
-            gallery = Gallery::open(flash, model());
+            gallery = Gallery::open(flash, model(), memory());
             if check(&mut gallery, &plain).is_err() {
                 check(&mut gallery, &candidate)?;
                 plain = candidate;
@@ -304,7 +310,7 @@ proptest! {
             let at = at.index(flash.bytes.len());
             flash.bytes[at] ^= mask;
         }
-        let mut gallery = Gallery::open(flash, model());
+        let mut gallery = Gallery::open(flash, model(), memory());
         if gallery.state().is_ok() && check(&mut gallery, &plain).is_err() {
             check(&mut gallery, &before)?;
         }
@@ -321,11 +327,11 @@ proptest! {
         let mut flash = gallery.into_flash();
         flash.bytes.truncate(keep * ERASE);
         flash.bytes.resize(keep.max(1) * ERASE, 0xff);
-        let gallery: TestGallery = Gallery::open(flash, model());
+        let gallery: TestGallery = Gallery::open(flash, model(), memory());
         // Five sectors halve into the same banks as four.
         prop_assert_eq!(gallery.state().is_ok(), keep == 4 || keep == 5);
         let random = Mock { bytes, ..Mock::new(0) };
-        prop_assert!(TestGallery::open(random, model()).state().is_err());
+        prop_assert!(TestGallery::open(random, model(), memory()).state().is_err());
     }
 }
 
@@ -367,10 +373,10 @@ fn every_cut_of_an_enrolment_that_compacts() {
     let mut cuts = 0;
     for budget in 0.. {
         let flash = Mock { bytes: image.clone(), budget: Some(budget), random: budget + 1, ..Mock::new(0) };
-        let mut gallery: TestGallery = Gallery::open(flash, model());
+        let mut gallery: TestGallery = Gallery::open(flash, model(), memory());
         let done = gallery.enroll("Grace", &[&template(3), &template(4)]);
         let flash = Mock { budget: None, dead: false, ..gallery.into_flash() };
-        let mut after: TestGallery = Gallery::open(flash, model());
+        let mut after: TestGallery = Gallery::open(flash, model(), memory());
         assert_eq!(after.state(), Ok(()), "after {budget} steps");
         assert!(after.find("Ada").unwrap().is_some());
         let grace = after.find("Grace").unwrap();
@@ -426,7 +432,7 @@ fn refusals_carry_the_numbers() {
     let mut flash = gallery.into_flash();
     assert_eq!(Binding::read(&mut flash), Ok(model()));
     let other = Binding { embedding_id: [8; 32], ..model() };
-    let gallery: TestGallery = Gallery::open(flash, other);
+    let gallery: TestGallery = Gallery::open(flash, other, memory());
     let wrong = GalleryError::WrongModel { gallery: [7; 32], model: [8; 32] };
     assert_eq!(gallery.state(), Err(wrong));
     assert!(wrong.to_string().contains("0707 0707 0707 0707"), "{wrong}");
@@ -454,7 +460,7 @@ fn a_record_lost_while_mounted_is_noticed_and_nothing_is_erased() {
         // Upwards, as if a power cut had ended the writing.
         gallery.flash.bytes[seal..seal + 4].fill(0xff);
         let before = gallery.flash.bytes.clone();
-        let found = gallery.nearest(&template(9));
+        let found = gallery.verify();
         assert!(matches!(found, Err(GalleryError::Damaged { .. })), "slot {slot}: {found:?}");
         let grown = (0..4).map(|i| gallery.add_template(PersonId(2), &template(50 + i)));
         let error = grown.filter_map(Result::err).next().expect("compaction must stop");
@@ -489,15 +495,15 @@ fn every_cut_of_a_format_over_another_models_gallery() {
     let mut cuts = 0;
     for budget in 0.. {
         let flash = Mock { bytes: image.clone(), budget: Some(budget), random: budget + 1, ..Mock::new(0) };
-        let mut gallery: TestGallery = Gallery::open(flash, other);
+        let mut gallery: TestGallery = Gallery::open(flash, other, memory());
         assert!(matches!(gallery.state(), Err(GalleryError::WrongModel { .. } | GalleryError::Flash(_))));
         let done = gallery.format();
         let flash = Mock { budget: None, dead: false, ..gallery.into_flash() };
-        let new: TestGallery = Gallery::open(flash, other);
+        let new: TestGallery = Gallery::open(flash, other, memory());
         if new.state().is_ok() {
             assert_eq!(new.usage().people, 0);
         } else {
-            let mut old: TestGallery = Gallery::open(new.into_flash(), model());
+            let mut old: TestGallery = Gallery::open(new.into_flash(), model(), memory());
             assert_eq!(old.state(), Ok(()), "after {budget} steps neither the old gallery nor an empty one");
             assert!(old.find("Ada").unwrap().is_some());
             cuts += 1;
@@ -521,4 +527,39 @@ fn numbers_at_their_end_are_refused_before_anything_is_written() {
     let full = gallery.add_template(PersonId(1), &template(3));
     assert_eq!(full, Err(GalleryError::Full { needed: 1, free: 0 }));
     assert_eq!(gallery.state(), Ok(()));
+}
+
+#[test]
+fn more_templates_than_ram_has_room_for_are_refused() {
+    let small = vec![Line::ZERO; index_lines(3, DIMENSION)];
+    let mut gallery: TestGallery = Gallery::open(Mock::new(4 * ERASE), model(), small.clone());
+    gallery.format().unwrap();
+    gallery.enroll("Ada", &[&template(1), &template(2)]).unwrap();
+    let full = GalleryError::Templates { capacity: 3 };
+    let before = gallery.flash.bytes.clone();
+    assert_eq!(gallery.enroll("Grace", &[&template(3), &template(4)]), Err(full));
+    assert_eq!(before, gallery.flash.bytes);
+    gallery.add_template(PersonId(1), &template(5)).unwrap();
+    assert_eq!(gallery.add_template(PersonId(1), &template(6)), Err(full));
+    assert_eq!(gallery.state(), Ok(()));
+    // Enrolled elsewhere; it is refused, not spoilt, and what was removed needs no room.
+    let mut larger: TestGallery = Gallery::open(gallery.into_flash(), model(), memory());
+    larger.enroll("Grace", &[&template(3)]).unwrap();
+    let smaller: TestGallery = Gallery::open(larger.into_flash(), model(), small.clone());
+    assert_eq!(smaller.state(), Err(full));
+    assert_eq!(smaller.nearest(&template(1)), Err(full));
+    let mut larger: TestGallery = Gallery::open(smaller.into_flash(), model(), memory());
+    larger.remove(PersonId(1)).unwrap();
+    let fits: TestGallery = Gallery::open(larger.into_flash(), model(), small);
+    assert_eq!(fits.nearest(&template(3)).unwrap().best.unwrap().person, PersonId(2));
+}
+
+#[test]
+fn a_template_that_changed_in_ram_is_noticed() {
+    let mut gallery = empty(4);
+    gallery.enroll("Ada", &[&template(1)]).unwrap();
+    assert_eq!(gallery.verify(), Ok(()));
+    gallery.index.remove(PersonId(1));
+    gallery.index.push(PersonId(1), &template(2));
+    assert!(matches!(gallery.verify(), Err(GalleryError::Damaged { .. })));
 }

@@ -3,10 +3,10 @@
 use embedded_storage::nor_flash::NorFlash;
 
 use super::layout::{Content, HEADER, Header, MAX_RECORD, Record, UNIT, record_bytes};
-use super::{Gallery, GalleryError, PersonId};
+use super::{Gallery, GalleryError, Line, PersonId};
 use crate::embedding::{MAX_DIMENSION, norm_squared};
 
-impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
+impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery<F, T, PEOPLE> {
     /// Makes sure that `records` fit and one removal after them.
     pub(super) fn make_room(&mut self, records: u32) -> Result<(), GalleryError> {
         if self.slots() - self.next_slot > records {
@@ -42,7 +42,7 @@ impl<F: NorFlash, const PEOPLE: usize> Gallery<F, PEOPLE> {
     }
 
     /// After a write that failed, RAM and flash may differ: nothing more until the gallery is opened again.
-    fn or_stop<T>(&mut self, result: Result<T, GalleryError>) -> Result<T, GalleryError> {
+    fn or_stop(&mut self, result: Result<(), GalleryError>) -> Result<(), GalleryError> {
         if let Err(error) = &result {
             self.state = Err(*error);
         }

@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use embedded_storage::nor_flash::NorFlash;
+use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
 use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
+use crate::gallery::{Line, index_lines_of_flash};
 use crate::link::message::Unit;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::TcpPort;
@@ -32,7 +33,7 @@ pub const CROP: usize = 256 * 256 * 3;
 pub const PEOPLE: usize = 4096;
 
 /// A simulated device on a flash `F` with a port `P`.
-pub type SimDevice<F, P> = Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, PEOPLE>;
+pub type SimDevice<F, P> = Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, Vec<Line>, PEOPLE>;
 
 /// This computer's own clock.
 pub const CLOCK: Clock = Clock { now: nanoseconds, unit: Unit::Nanoseconds, per_tick: 1 };
@@ -43,9 +44,10 @@ fn nanoseconds() -> u32 {
     BEGIN.elapsed().as_nanos() as u32
 }
 
-/// Memory for the pictures of a simulated device.
-pub fn memory() -> Memory<Vec<u8>> {
-    Memory { frame: vec![0; FRAME], crop: vec![0; CROP] }
+/// Memory for a simulated device: for its pictures, and for all templates that fit into `flash`.
+pub fn memory<F: ReadNorFlash>(flash: &F) -> Memory<Vec<u8>, Vec<Line>> {
+    let templates = vec![Line::ZERO; index_lines_of_flash(flash.capacity())];
+    Memory { frame: vec![0; FRAME], crop: vec![0; CROP], templates }
 }
 
 /// How long the device sleeps when nothing came.
@@ -134,7 +136,8 @@ impl Running {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let body = move || {
-            let device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory());
+            let memory = memory(&flash);
+            let device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory);
             let mut device = device.with_clock(CLOCK);
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.

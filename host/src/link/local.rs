@@ -59,7 +59,8 @@ pub struct LocalWire<F: NorFlash> {
 impl<F: NorFlash> LocalWire<F> {
     /// Starts the device.
     pub fn new(engine: Box<dyn Embedder + Send>, flash: F) -> Self {
-        LocalWire { device: SimDevice::new(engine, flash, Ends::default(), memory()) }
+        let memory = memory(&flash);
+        LocalWire { device: SimDevice::new(engine, flash, Ends::default(), memory) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod fit;
 pub mod rows;
+pub mod search;
 pub mod shapes;
 
 use std::path::{Path, PathBuf};
@@ -67,12 +68,20 @@ impl Machine {
     /// # Errors
     /// What is missing: the emulator or the file.
     pub fn firmware(self) -> Result<PathBuf, String> {
+        self.board("qemu-bench")
+    }
+
+    /// The firmware of another emulated board for it.
+    ///
+    /// # Errors
+    /// As [`Machine::firmware`].
+    pub fn board(self, board: &str) -> Result<PathBuf, String> {
         let emulator = self.emulator();
         let version = Command::new(emulator).arg("--version").output();
         if !version.is_ok_and(|o| o.status.success()) {
             return Err(format!("{emulator} is not installed"));
         }
-        let file = format!("firmware/boards/qemu-bench/target/{}/release/arcgate-qemu-bench", self.target());
+        let file = format!("firmware/boards/{board}/target/{}/release/arcgate-{board}", self.target());
         let elf = workspace().join(&file);
         if elf.is_file() { Ok(elf) } else { Err(format!("{file} is not built (tests/bare-metal.sh)")) }
     }

@@ -1,8 +1,8 @@
 //! What happens on the device, for whoever watches QEMU's standard error or a defmt decoder.
 
 use arcgate_firmware::device::Event;
-use arcgate_firmware::gallery::Gallery;
 use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::gallery::{Gallery, Line};
 
 #[cfg(feature = "defmt")]
 use defmt_semihosting as _;
@@ -30,7 +30,7 @@ fn above(lowest: usize) -> usize {
     &raw const _stack_start as usize - lowest
 }
 
-type BoardGallery = Gallery<MemoryNor<&'static mut [u8]>, { super::PEOPLE }>;
+type BoardGallery = Gallery<MemoryNor<&'static mut [u8]>, &'static mut [Line], { super::PEOPLE }>;
 
 /// The device is up.
 #[cfg(not(feature = "defmt"))]

@@ -14,6 +14,7 @@ use core::panic::PanicInfo;
 use arcgate_firmware::device::{Clock, Device, MANIFEST_BYTES, Manifest, Memory, stack};
 use arcgate_firmware::engine::plan::{PlanEngine, Target};
 use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::gallery::{Line, index_lines_of_flash};
 use arcgate_firmware::link::message::Unit;
 use cortex_m::singleton;
 use cortex_m_rt::entry;
@@ -41,8 +42,11 @@ const FRAME: usize = 320 * 240 * 3;
 /// Bytes of the largest crop: 128 x 128 in three colours.
 const CROP: usize = 128 * 128 * 3;
 
-/// People in the index.
+/// People known at a time.
 const PEOPLE: usize = 2000;
+
+/// Lines of RAM for whatever templates the gallery's flash holds.
+const TEMPLATES: usize = index_lines_of_flash(GALLERY.1);
 
 /// The most stack that was painted over in the tests, which do everything that the firmware can do, and a little more.
 const STACK: usize = 48_000;
@@ -112,15 +116,17 @@ fn main() -> ! {
     let arena = singleton!(: [u8; ARENA] = [0; ARENA]);
     let frame = singleton!(: [u8; FRAME] = [0; FRAME]);
     let crop = singleton!(: [u8; CROP] = [0; CROP]);
-    let (Some(arena), Some(frame), Some(crop)) = (arena, frame, crop) else {
+    let templates = singleton!(: [Line; TEMPLATES] = [Line::ZERO; TEMPLATES]);
+    let (Some(arena), Some(frame), Some(crop), Some(templates)) = (arena, frame, crop, templates) else {
         fail(format_args!("main runs once"))
     };
     let engine = match PlanEngine::new(plan(), &mut arena[..]) {
         Ok(engine) => engine,
         Err(error) => fail(format_args!("no model at {:#x}: {error}", MODEL.0)),
     };
-    let memory: Memory<&mut [u8]> = Memory { frame, crop };
-    let mut device: Device<_, _, _, _, PEOPLE> = Device::new(engine, flash(), uart::Uart::start(), memory).with_clock(CLOCK);
+    let memory: Memory<&mut [u8], &mut [Line]> = Memory { frame, crop, templates };
+    let mut device: Device<_, _, _, _, _, PEOPLE> =
+        Device::new(engine, flash(), uart::Uart::start(), memory).with_clock(CLOCK);
     events::boot(device.gallery());
     events::footprint();
     let mut lowest = usize::MAX;

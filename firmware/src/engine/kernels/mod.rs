@@ -3,6 +3,7 @@
 //! Activations are HWC: rows from top to bottom, pixels from left to right, the channels of a pixel side by side. Every
 //! inner loop therefore runs over contiguous int8 values, which is what compilers and SIMD units want.
 
+pub mod dot;
 pub mod dsp;
 mod isa;
 pub mod requant;

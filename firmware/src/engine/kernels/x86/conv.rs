@@ -3,7 +3,7 @@
 use core::ops::Range;
 use std::vec::Vec;
 
-use super::finish::{Finish, Place, flip, in_order, units};
+use super::finish::{Finish, flip, in_order, units};
 use super::simd::{LANES, Lanes, Line, Simd};
 use crate::engine::kernels::scalar::{self, Slope};
 use crate::engine::kernels::{Shape, Window};
@@ -11,7 +11,7 @@ use crate::engine::kernels::{Shape, Window};
 /// Windows that one reading of the weights serves.
 const ROWS: usize = 6;
 
-/// The same under the rules that are not one high multiply.
+/// The same where single precision does not do for what follows.
 const SLOW_ROWS: usize = 2;
 
 /// Bytes of windows that are multiplied before the next ones are gathered: they stay in the first cache, beside the weights.
@@ -124,6 +124,12 @@ impl Conv {
         self.chunk * self.words
     }
 
+    /// Whether it requantizes in single precision.
+    #[cfg(test)]
+    pub(super) fn is_single(&self) -> bool {
+        self.finish.is_single()
+    }
+
     /// The shapes of input and output.
     pub(super) fn shapes(&self) -> [Shape; 2] {
         [self.input, self.output]
@@ -198,7 +204,7 @@ impl Conv {
         if U > S::UNITS {
             return;
         }
-        let rows_at_once = if self.finish.is_high_mul() { ROWS } else { SLOW_ROWS };
+        let rows_at_once = if self.finish.is_single() { ROWS } else { SLOW_ROWS };
         let channels = self.output.channels;
         let tiles = rows.chunks(rows_at_once * self.words).zip(y.chunks_mut(rows_at_once * channels));
         for (rows, y) in tiles {
@@ -217,7 +223,7 @@ impl Conv {
 
     /// `P` windows against `U` units of outputs; the sums stay in registers until they are int8.
     #[inline(always)]
-    fn tile<S: Simd, const P: usize, const U: usize, const HIGH_MUL: bool>(
+    fn tile<S: Simd, const P: usize, const U: usize, const SINGLE: bool>(
         &self,
         s: S,
         block: Block,
@@ -248,12 +254,14 @@ impl Conv {
                 }
             }
         }
-        let place = Place { first: block.first, count: block.count, channels: self.output.channels };
-        if HIGH_MUL {
-            self.finish.high_mul_tile(s, block.unit, &accs, place, y);
-        } else {
-            self.finish.tile(s, block.unit, &accs, place, y);
-        }
+        self.finish.values::<S, P, U, SINGLE>(s, block.unit, &mut accs);
+        unrolled!(u in U {
+            let first = block.first + u * LANES;
+            let count = (block.count - u * LANES).min(LANES);
+            unrolled!(p in P {
+                s.put(accs[p][u], &mut y[p * self.output.channels + first..][..count]);
+            });
+        });
     }
 }
 

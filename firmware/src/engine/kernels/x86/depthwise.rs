@@ -98,6 +98,12 @@ pub(super) fn pack<S: Simd>(
 }
 
 impl Depthwise {
+    /// Whether it requantizes in single precision.
+    #[cfg(test)]
+    pub(super) fn is_single(&self) -> bool {
+        self.finish.is_single()
+    }
+
     /// The shapes of input and output.
     pub(super) fn shapes(&self) -> [Shape; 2] {
         [self.input, self.output]
@@ -107,16 +113,16 @@ impl Depthwise {
 /// Convolves `x` into `y`.
 #[inline(always)]
 pub(super) fn run<S: Simd>(s: S, depthwise: &Depthwise, x: &[i8], y: &mut [i8]) {
-    if depthwise.finish.is_high_mul() {
+    if depthwise.finish.is_single() {
         pixels::<S, true>(s, depthwise, x, y);
     } else {
         pixels::<S, false>(s, depthwise, x, y);
     }
 }
 
-/// The same, with `HIGH_MUL` where the rule is one high multiply.
+/// The same, with what [`Finish::is_single`] tells as `SINGLE`.
 #[inline(always)]
-fn pixels<S: Simd, const HIGH_MUL: bool>(s: S, depthwise: &Depthwise, x: &[i8], y: &mut [i8]) {
+fn pixels<S: Simd, const SINGLE: bool>(s: S, depthwise: &Depthwise, x: &[i8], y: &mut [i8]) {
     let Depthwise { input, output, window, .. } = depthwise;
     let channels = input.channels;
     assert!(x.len() == input.bytes() && y.len() == output.bytes());
@@ -152,7 +158,7 @@ fn pixels<S: Simd, const HIGH_MUL: bool>(s: S, depthwise: &Depthwise, x: &[i8], 
         }
         let taps = &taps.as_chunks::<4>().0[..quads];
         // SAFETY: every tap begins a whole pixel of `x` or the pixel `outside`.
-        unsafe { pixel_of::<S, HIGH_MUL>(s, depthwise, taps, y) };
+        unsafe { pixel_of::<S, SINGLE>(s, depthwise, taps, y) };
     }
 }
 
@@ -161,7 +167,7 @@ fn pixels<S: Simd, const HIGH_MUL: bool>(s: S, depthwise: &Depthwise, x: &[i8], 
 /// # Safety
 /// As many bytes as there are channels can be read at each tap.
 #[inline(always)]
-unsafe fn pixel_of<S: Simd, const HIGH_MUL: bool>(
+unsafe fn pixel_of<S: Simd, const SINGLE: bool>(
     s: S,
     depthwise: &Depthwise,
     taps: &[[*const i8; 4]],
@@ -172,26 +178,29 @@ unsafe fn pixel_of<S: Simd, const HIGH_MUL: bool>(
     let wide = wide_starts.as_chunks::<UNITS>().0.iter().zip(wide_lines.chunks_exact(UNITS * taps.len()));
     for (block, ((start, lines), &first)) in wide.zip(&depthwise.wide).enumerate() {
         let [a, b, c, d] = start;
-        let mut accs = [s.load(a), s.load(b), s.load(c), s.load(d)];
+        let mut accs = [[s.load(a), s.load(b), s.load(c), s.load(d)]];
         for (&[a, b, c, d], lines) in taps.iter().zip(lines.as_chunks::<UNITS>().0) {
             // SAFETY: 64 channels begin at `first`, and the caller lets those of each tap be read.
             unsafe {
-                accs = s.dot_wide(accs, [a.add(first), b.add(first), c.add(first), d.add(first)], lines)
+                accs[0] = s.dot_wide(accs[0], [a.add(first), b.add(first), c.add(first), d.add(first)], lines)
             };
         }
-        let values = depthwise.finish.values::<S, UNITS, HIGH_MUL>(s, block * UNITS, accs);
+        depthwise.finish.values::<S, 1, UNITS, SINGLE>(s, block * UNITS, &mut accs);
         if let Some(y) = y[first..].first_chunk_mut::<WIDE>() {
-            s.put_wide(values, y);
+            s.put_wide(accs[0], y);
         }
     }
     let narrow = starts.iter().zip(lines.chunks_exact(S::VALUE * taps.len()));
     for (unit, ((start, lines), &first)) in narrow.zip(&depthwise.narrow).enumerate() {
-        let mut acc = s.load(start);
+        let mut acc = [[s.load(start)]];
         for (&[a, b, c, d], lines) in taps.iter().zip(lines.chunks_exact(S::VALUE)) {
             // SAFETY: sixteen channels begin at `first`, and the caller lets those of each tap be read.
-            unsafe { acc = s.dot_taps(acc, [a.add(first), b.add(first), c.add(first), d.add(first)], lines) };
+            unsafe {
+                acc[0][0] =
+                    s.dot_taps(acc[0][0], [a.add(first), b.add(first), c.add(first), d.add(first)], lines)
+            };
         }
-        let [value] = depthwise.finish.values::<S, 1, HIGH_MUL>(s, wide_starts.len() + unit, [acc]);
-        s.put(value, &mut y[first..first + LANES]);
+        depthwise.finish.values::<S, 1, 1, SINGLE>(s, wide_starts.len() + unit, &mut acc);
+        s.put(acc[0][0], &mut y[first..first + LANES]);
     }
 }

@@ -4,6 +4,7 @@ use core::ops::Range;
 use std::vec::Vec;
 
 use super::simd::{LANES, Lanes, Simd};
+use super::single::Single;
 use crate::engine::kernels::requant::{F32_REACH, Output, Requant};
 use crate::engine::kernels::scalar::Slope;
 
@@ -37,22 +38,9 @@ pub(super) const fn flip<S: Simd>() -> i32 {
     if S::VALUE == 1 { 128 } else { 0 }
 }
 
-/// A loop over `0..$count`, at most 6, written out: what it indexes stays in registers however long the body is.
-macro_rules! unrolled {
-    ($i:ident in $count:ident $body:block) => {
-        unrolled!(@ $i $count $body 0 1 2 3 4 5)
-    };
-    (@ $i:ident $count:ident $body:block $($n:literal)*) => {
-        $(if $n < $count {
-            let $i = $n;
-            $body
-        })*
-    };
-}
-
 /// How a layer requantizes, with a unit of constants for sixteen channels each.
 #[derive(Debug, Clone)]
-pub(super) enum Rule {
+enum Rule {
     HighMul { mults: Vec<Lanes> },
     Shifted { mults: Vec<Lanes>, shifts: Vec<Lanes> },
     PerChannelF32 { scales: Vec<Lanes> },
@@ -62,11 +50,12 @@ pub(super) enum Rule {
 /// The last step of a layer.
 #[derive(Debug, Clone)]
 pub(super) struct Finish {
-    pub rule: Rule,
+    rule: Rule,
     zero: i32,
     lo: i32,
     hi: i32,
     prelu: Option<Prelu>,
+    single: Option<Single>,
 }
 
 /// A PReLU that follows.
@@ -93,28 +82,11 @@ impl Prelu {
     /// Unit `unit` of its channels from `x`, int8 values in 32-bit lanes; the result may lie outside int8 and saturates.
     #[inline(always)]
     pub(super) fn apply<S: Simd>(&self, s: S, unit: usize, x: S::I) -> S::I {
-        self.apply_slopes(s, s.load(&self.negative[unit]), x)
-    }
-
-    /// The same with the slopes of the unit.
-    #[inline(always)]
-    fn apply_slopes<S: Simd>(&self, s: S, negative: S::I, x: S::I) -> S::I {
         let steps = s.sub(x, s.splat(self.input_zero));
-        let mult = s.if_negative(steps, negative, s.splat(self.positive));
+        let mult = s.if_negative(steps, s.load(&self.negative[unit]), s.splat(self.positive));
         let product = s.add(s.mul(steps, mult), s.splat(1 << (self.bits - 1)));
         s.add(s.shift_right(product, s.splat(self.bits)), s.splat(self.output_zero))
     }
-}
-
-/// Where the outputs of some pixels lie.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    /// The first channel of the first unit.
-    pub first: usize,
-    /// Channels of all units.
-    pub count: usize,
-    /// Channels of a pixel.
-    pub channels: usize,
 }
 
 impl Finish {
@@ -140,6 +112,7 @@ impl Finish {
             lo: output.lo as i32,
             hi: output.hi as i32,
             prelu: slope.map(|slope| Prelu::new(slope, layout)),
+            single: Single::new(output, slope, layout),
         }
     }
 
@@ -175,101 +148,30 @@ impl Finish {
         s.max(s.min(y, s.splat(self.hi)), s.splat(self.lo))
     }
 
-    /// The values of `U` units, the first of which is `unit`, in 32-bit lanes; they may lie outside int8 and saturate. With
-    /// `HIGH_MUL`, which [`Finish::is_high_mul`] tells, without asking for the rule again.
+    /// Whether single precision gives the same bytes.
+    pub(super) fn is_single(&self) -> bool {
+        self.single.is_some()
+    }
+
+    /// The values of `P` pixels of `U` units, the first of which is `unit`, in place of their accumulators: in 32-bit lanes, and they
+    /// may lie outside int8 and saturate. `SINGLE` is what [`Finish::is_single`] tells.
     #[inline(always)]
-    pub(super) fn values<S: Simd, const U: usize, const HIGH_MUL: bool>(
+    pub(super) fn values<S: Simd, const P: usize, const U: usize, const SINGLE: bool>(
         &self,
         s: S,
         unit: usize,
-        accs: [S::I; U],
-    ) -> [S::I; U] {
-        let mut values = accs;
-        match &self.rule {
-            Rule::HighMul { mults } if HIGH_MUL => {
-                let mults = &mults[unit..unit + U];
-                unrolled!(u in U {
-                    values[u] = self.clamped(s, high_mul(s, accs[u], s.load(&mults[u])));
-                });
-                if let Some(prelu) = &self.prelu {
-                    let negative = &prelu.negative[unit..unit + U];
-                    unrolled!(u in U {
-                        values[u] = prelu.apply_slopes(s, s.load(&negative[u]), values[u]);
-                    });
-                }
-            }
+        accs: &mut [[S::I; U]; P],
+    ) {
+        match &self.single {
+            Some(single) if SINGLE => single.values(s, unit, accs),
             _ => {
                 unrolled!(u in U {
-                    values[u] = self.apply(s, unit + u, accs[u]);
-                });
-            }
-        }
-        values
-    }
-
-    /// Whether the rule is one high multiply without shifts.
-    pub(super) fn is_high_mul(&self) -> bool {
-        matches!(self.rule, Rule::HighMul { .. })
-    }
-
-    /// Writes `P` pixels of `U` units of channels, of which `unit` is the first, under any rule.
-    #[inline(always)]
-    pub(super) fn tile<S: Simd, const P: usize, const U: usize>(
-        &self,
-        s: S,
-        unit: usize,
-        accs: &[[S::I; U]; P],
-        place: Place,
-        y: &mut [i8],
-    ) {
-        unrolled!(u in U {
-            unrolled!(p in P {
-                place.put(s, p, u, self.apply(s, unit + u, accs[p][u]), y);
-            });
-        });
-    }
-
-    /// The same under [`Finish::is_high_mul`]; under another rule nothing is written.
-    #[inline(always)]
-    pub(super) fn high_mul_tile<S: Simd, const P: usize, const U: usize>(
-        &self,
-        s: S,
-        unit: usize,
-        accs: &[[S::I; U]; P],
-        place: Place,
-        y: &mut [i8],
-    ) {
-        let Rule::HighMul { mults } = &self.rule else { return };
-        let mults = &mults[unit..unit + U];
-        match &self.prelu {
-            Some(prelu) => {
-                let negative = &prelu.negative[unit..unit + U];
-                unrolled!(u in U {
-                    let (mult, negative) = (s.load(&mults[u]), s.load(&negative[u]));
                     unrolled!(p in P {
-                        let x = self.clamped(s, high_mul(s, accs[p][u], mult));
-                        place.put(s, p, u, prelu.apply_slopes(s, negative, x), y);
-                    });
-                });
-            }
-            None => {
-                unrolled!(u in U {
-                    let mult = s.load(&mults[u]);
-                    unrolled!(p in P {
-                        place.put(s, p, u, self.clamped(s, high_mul(s, accs[p][u], mult)), y);
+                        accs[p][u] = self.apply(s, unit + u, accs[p][u]);
                     });
                 });
             }
         }
-    }
-}
-
-impl Place {
-    /// Writes unit `u` of pixel `p`.
-    #[inline(always)]
-    fn put<S: Simd>(self, s: S, p: usize, u: usize, values: S::I, y: &mut [i8]) {
-        let count = (self.count - u * LANES).min(LANES);
-        s.put(values, &mut y[p * self.channels + self.first + u * LANES..][..count]);
     }
 }
 

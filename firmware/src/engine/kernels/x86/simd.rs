@@ -97,4 +97,12 @@ pub(super) trait Simd: Copy {
 
     /// `min(|acc| * scale, reach)` rounded half to even, where `scale` and `reach` are the bits of an f32 and `|acc|` is an u32.
     fn round_scaled(self, acc: Self::I, scale: Self::I, reach: f32) -> Self::I;
+
+    /// Floats from here on, as bits; first from integers, rounded half to even.
+    fn to_single(self, a: Self::I) -> Self::I;
+    /// `a * b + c`, rounded once.
+    fn fused_single(self, a: Self::I, b: Self::I, c: Self::I) -> Self::I;
+    fn sub_single(self, a: Self::I, b: Self::I) -> Self::I;
+    fn min_single(self, a: Self::I, b: Self::I) -> Self::I;
+    fn max_single(self, a: Self::I, b: Self::I) -> Self::I;
 }

@@ -232,6 +232,54 @@ macro_rules! in_two_halves {
                 Pair(half(acc.0, scale.0), half(acc.1, scale.1))
             })
         }
+
+        #[inline(always)]
+        fn to_single(self, a: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_cvtepi32_ps(a.0)),
+                _mm256_castps_si256(_mm256_cvtepi32_ps(a.1))
+            ))
+        }
+
+        #[inline(always)]
+        fn fused_single(self, a: Pair, b: Pair, c: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_fmadd_ps(
+                    _mm256_castsi256_ps(a.0),
+                    _mm256_castsi256_ps(b.0),
+                    _mm256_castsi256_ps(c.0)
+                )),
+                _mm256_castps_si256(_mm256_fmadd_ps(
+                    _mm256_castsi256_ps(a.1),
+                    _mm256_castsi256_ps(b.1),
+                    _mm256_castsi256_ps(c.1)
+                ))
+            ))
+        }
+
+        #[inline(always)]
+        fn sub_single(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_sub_ps(_mm256_castsi256_ps(a.0), _mm256_castsi256_ps(b.0))),
+                _mm256_castps_si256(_mm256_sub_ps(_mm256_castsi256_ps(a.1), _mm256_castsi256_ps(b.1)))
+            ))
+        }
+
+        #[inline(always)]
+        fn min_single(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_min_ps(_mm256_castsi256_ps(a.0), _mm256_castsi256_ps(b.0))),
+                _mm256_castps_si256(_mm256_min_ps(_mm256_castsi256_ps(a.1), _mm256_castsi256_ps(b.1)))
+            ))
+        }
+
+        #[inline(always)]
+        fn max_single(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_max_ps(_mm256_castsi256_ps(a.0), _mm256_castsi256_ps(b.0))),
+                _mm256_castps_si256(_mm256_max_ps(_mm256_castsi256_ps(a.1), _mm256_castsi256_ps(b.1)))
+            ))
+        }
     };
 }
 

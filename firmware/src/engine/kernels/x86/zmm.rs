@@ -233,4 +233,33 @@ impl Simd for Avx512 {
             _mm512_cvtps_epi32(_mm512_min_ps(scaled, _mm512_set1_ps(reach)))
         })
     }
+
+    #[inline(always)]
+    fn to_single(self, a: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_cvtepi32_ps(a)))
+    }
+
+    #[inline(always)]
+    fn fused_single(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_fmadd_ps(
+            _mm512_castsi512_ps(a),
+            _mm512_castsi512_ps(b),
+            _mm512_castsi512_ps(c)
+        )))
+    }
+
+    #[inline(always)]
+    fn sub_single(self, a: __m512i, b: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))))
+    }
+
+    #[inline(always)]
+    fn min_single(self, a: __m512i, b: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_min_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))))
+    }
+
+    #[inline(always)]
+    fn max_single(self, a: __m512i, b: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_max_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))))
+    }
 }

@@ -1,0 +1,3 @@
+//! What the benches of this machine measure.
+
+pub mod search;
