@@ -75,6 +75,9 @@ build_boards() {
             build_board "$board" "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
         done
     done
+    for target in thumbv7em-none-eabihf thumbv8m.main-none-eabihf; do
+        build_board qemu-kernels "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
+    done
     return "$status"
 }
 

@@ -74,6 +74,8 @@ pub struct Model {
     plan: Arc<[u8]>,
     info: ModelInfo,
     onnx: Option<ModelProto>,
+    /// Made once, when the plan's engine is first asked for: its weights are packed for this processor.
+    engine: OnceLock<PlanEngine<Arc<[u8]>, Vec<u8>>>,
     /// Built once, when the tract engine is first asked for.
     tract: OnceLock<TractEngine>,
 }
@@ -117,7 +119,8 @@ impl Model {
             .expect(Task::Embedding)
             .map_err(|source| EngineError::Plan { path: path.into(), source })?;
         let info = parsed.info().clone();
-        Ok(Model { path: path.into(), plan: plan.into(), info, onnx: None, tract: OnceLock::new() })
+        let (engine, tract) = (OnceLock::new(), OnceLock::new());
+        Ok(Model { path: path.into(), plan: plan.into(), info, onnx: None, engine, tract })
     }
 
     /// What the model says of itself.
@@ -142,10 +145,13 @@ impl Model {
     pub fn embedder(&self, kind: Kind) -> Result<Box<dyn Embedder + Send>, EngineError> {
         match kind {
             Kind::Plan => {
+                if let Some(engine) = self.engine.get() {
+                    return Ok(Box::new(engine.clone()));
+                }
                 let plan_error = |source| EngineError::Plan { path: self.path.clone(), source };
                 let arena = Plan::parse(&self.plan).map_err(plan_error)?.arena_bytes();
                 let engine = PlanEngine::new(Arc::clone(&self.plan), vec![0u8; arena]).map_err(plan_error)?;
-                Ok(Box::new(engine))
+                Ok(Box::new(self.engine.get_or_init(|| engine).clone()))
             }
             Kind::Tract => {
                 if let Some(engine) = self.tract.get() {

@@ -288,7 +288,8 @@ fn assert_exact_in_bands(
             Err(other) => panic!("{name}, {asked} bytes: {other}"),
         }
     }
-    assert!(in_bands > 0, "{name}: nothing fits into less");
+    // Scratch that no band makes smaller may be most of a small net's arena.
+    assert!(in_bands > 0 || target != Target::Portable, "{name}: nothing fits into less");
 }
 
 /// Lowers, runs both engines on synthetic crops, and returns what the plan holds.

@@ -193,7 +193,7 @@ fn flash_ram_and_stack_are_those_that_were_told() {
     client.read_crop().unwrap();
     client.read_embedding().unwrap();
     let (person, _) = client.enroll(Who::New("Ada Lovelace")).unwrap();
-    client.enroll(Who::Known(person)).unwrap();
+    client.enroll(Who::Person(person)).unwrap();
     assert!(matches!(client.identify().unwrap(), Answer::Known { .. }));
     send(&mut client, &bench.crowd.shot(bench.crowd.stranger(), 0).window(128));
     client.identify().unwrap();

@@ -97,7 +97,7 @@ fn bands_take_less_ram_and_give_the_same_bytes() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(arenas.len() > 2, "{arenas:?}");
+    assert!(arenas.len() > 1, "{arenas:?}");
     println!("arenas of {arenas:?} bytes");
     let look = |machine: Machine, counts: &[Counts]| {
         let whole: Vec<u64> = counts.iter().map(|c| c.whole).collect();

@@ -101,7 +101,7 @@ impl Board {
         };
         let path = Path::new(name);
         if path.is_file() {
-            return built(path, name);
+            return built(path, &path.file_name().unwrap_or_default().to_string_lossy());
         }
         let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         let folder = Path::new(BOARDS).join(name);

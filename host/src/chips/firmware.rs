@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arcgate_firmware::device::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
-use object::elf::{FileHeader32, PF_W, PT_LOAD};
+use object::elf::{PF_W, PT_LOAD};
 use object::read::elf::{ElfFile32, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol};
 
@@ -62,7 +62,7 @@ impl Firmware {
         let (mut flash, mut ram) = (Span::default(), Span::default());
         for segment in elf.elf_program_headers().iter().filter(|s| s.p_type(endian) == PT_LOAD) {
             flash.add(segment.p_paddr(endian), segment.p_filesz(endian));
-            if segment.p_flags(endian) & PF_W != 0 {
+            if segment.p_flags(endian).contains(PF_W) {
                 ram.add(segment.p_vaddr(endian), segment.p_memsz(endian));
             }
         }

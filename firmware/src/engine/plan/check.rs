@@ -52,7 +52,7 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
         return maps(plan);
     }
     let last = plan.len() - 1;
-    let output = plan.step(last)?.output;
+    let output = plan.known_step(last)?.output;
     if output.shape.bytes() != plan.info().dimension as usize {
         let value = u32::try_from(output.shape.bytes()).unwrap_or(u32::MAX);
         let accepted = "the dimension of the embedding";
@@ -77,7 +77,7 @@ fn maps(plan: &Plan<'_>) -> Result<(), PlanError> {
 /// How many channels of the output at `range` the operations just before `index` have filled.
 fn filled(plan: &Plan<'_>, index: usize, range: &Range<usize>) -> Result<usize, PlanError> {
     let Some(before) = index.checked_sub(1) else { return Ok(0) };
-    let step = plan.step(before)?;
+    let step = plan.known_step(before)?;
     match step.op {
         Op::Place { first, .. } if step.output.range() == *range => {
             let end = first + step.input.shape.channels;
@@ -96,7 +96,7 @@ fn is_written(plan: &Plan<'_>, index: usize, tensor: &Tensor) -> Result<bool, Pl
     let row = |tensor: &Tensor| (tensor.shape.width, tensor.shape.channels);
     let row_bytes = tensor.shape.width * tensor.shape.channels;
     for earlier in (0..index).rev() {
-        let step = plan.step(earlier)?;
+        let step = plan.known_step(earlier)?;
         let output = step.output.range();
         if touch(&output, &missing) {
             let end = step.output.shape.channels;

@@ -123,21 +123,23 @@ pub(super) fn run_all(
 ) -> Option<Range<usize>> {
     for index in 0..plan.len() {
         if !native.run(index, arena)? {
-            run(&plan.step(index).ok()?, plan.info(), crop, arena)?;
+            // Looked at where it lies: a step is large.
+            let Ok(ref step) = plan.known_step(index) else { return None };
+            run(step, plan.info(), crop, arena)?;
         }
         after(index);
     }
-    Some(plan.step(plan.len() - 1).ok()?.output.range())
+    Some(plan.known_step(plan.len() - 1).ok()?.output.range())
 }
 
 /// Runs one step; `None` if a tensor lies outside the arena or overlaps another, which validation excludes.
 fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Option<()> {
     let (input, output) = (step.input.range(), step.output.range());
-    match step.op {
+    match &step.op {
         Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),
         Op::Conv(conv) if step.target == Target::Dsp => {
             let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
-            dsp::conv(&conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+            dsp::conv(conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
         }
         Op::Conv(conv) if step.scratch.is_empty() => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
@@ -147,16 +149,25 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
             conv.run(as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
         }
+        Op::Depthwise(depthwise) if step.target == Target::Dsp => {
+            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
+            dsp::depthwise(depthwise, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+        }
         Op::Depthwise(depthwise) => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             depthwise.run(as_i8(x), as_i8_mut(y));
         }
-        Op::Sum(sum) => combine(step, arena, |a, b| sum.value(a, b))?,
-        Op::FloatSum(sum) => combine(step, arena, |a, b| sum.value(a, b))?,
+        Op::Sum(sum) if step.target == Target::Dsp => combine(step, arena, |x, y, order| match order {
+            Order::FirstInto => dsp::sum(sum, x, y),
+            Order::SecondInto => dsp::sum(&sum.turned(), x, y),
+        })?,
+        Op::Sum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
+        Op::FloatSum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
         Op::Lookup { table } => scalar::lookup(table, moved(step, arena)?),
         Op::LookupChannels { tables } => {
             scalar::lookup_channels(step.input.shape.channels, tables, moved(step, arena)?);
         }
+        Op::Slope(slope) if step.target == Target::Dsp => dsp::slope(slope, moved(step, arena)?),
         Op::Slope(slope) => slope.run(moved(step, arena)?),
         Op::Planes => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
@@ -173,10 +184,10 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         Op::Place { table, first } => {
             let (channels, of) = (step.input.shape.channels, step.output.shape.channels);
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
-            scalar::place(table, first, channels, of, as_i8(x), as_i8_mut(y));
+            scalar::place(table, *first, channels, of, as_i8(x), as_i8_mut(y));
         }
         Op::Product(product) if step.second?.shape == step.output.shape => {
-            combine(step, arena, |a, b| product.value(a, b))?;
+            combine(step, arena, each(|a, b| product.value(a, b)))?;
         }
         Op::Product(product) => {
             let second = step.second?.range();
@@ -198,19 +209,34 @@ fn moved<'a>(step: &Step<'_>, arena: &'a mut [u8]) -> Option<&'a mut [i8]> {
     arena.get_mut(output).map(as_i8_mut)
 }
 
-/// Combines two tensors of one shape into a third, which may be one of the two.
-fn combine(step: &Step<'_>, arena: &mut [u8], value: impl Fn(i8, i8) -> i8) -> Option<()> {
+/// Which operand is combined into the other one.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    FirstInto,
+    SecondInto,
+}
+
+/// What [`combine`] does with every pair of values.
+fn each(value: impl Fn(i8, i8) -> i8) -> impl Fn(&[i8], &mut [i8], Order) {
+    move |x, y, order| match order {
+        Order::FirstInto => scalar::zip(x, y, &value),
+        Order::SecondInto => scalar::zip(x, y, |b, a| value(a, b)),
+    }
+}
+
+/// Combines two tensors of one shape into a third, which may be one of the two: `run` writes over one of them.
+fn combine(step: &Step<'_>, arena: &mut [u8], run: impl Fn(&[i8], &mut [i8], Order)) -> Option<()> {
     let (a, b, y) = (step.input.range(), step.second?.range(), step.output.range());
     if y == b {
         let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;
-        scalar::zip(as_i8(a), as_i8_mut(y), value);
+        run(as_i8(a), as_i8_mut(y), Order::FirstInto);
     } else {
         if y != a {
             let [a, y] = arena.get_disjoint_mut([a, y.clone()]).ok()?;
             y.copy_from_slice(a);
         }
         let [b, y] = arena.get_disjoint_mut([b, y]).ok()?;
-        scalar::zip(as_i8(b), as_i8_mut(y), |b, a| value(a, b));
+        run(as_i8(b), as_i8_mut(y), Order::SecondInto);
     }
     Some(())
 }

@@ -55,6 +55,7 @@ pub use record::{Kind, RECORD_BYTES, Record, Rule};
 pub use step::{Op, Step, Tensor};
 pub use target::Target;
 
+use self::step::Values;
 use super::{ModelInfo, Task};
 
 /// The most operations that a plan may have.
@@ -130,11 +131,16 @@ impl<'p> Plan<'p> {
 
     /// The operations in order.
     pub fn steps(&self) -> impl Iterator<Item = Result<Step<'p>, PlanError>> + '_ {
-        (0..self.header.steps).map(|index| self.step(index))
+        (0..self.header.steps).map(|index| self.known_step(index))
     }
 
-    /// One operation.
+    /// One operation, all of it checked.
     fn step(&self, index: usize) -> Result<Step<'p>, PlanError> {
-        Step::read(self.bytes, &self.header, index)
+        Step::read(self.bytes, &self.header, index, Values::Checked)
+    }
+
+    /// One operation of a plan that was parsed before: the same, in fewer instructions.
+    fn known_step(&self, index: usize) -> Result<Step<'p>, PlanError> {
+        Step::read(self.bytes, &self.header, index, Values::Known)
     }
 }

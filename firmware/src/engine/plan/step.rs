@@ -95,6 +95,22 @@ pub struct Step<'p> {
     pub scratch: Range<usize>,
 }
 
+/// Whether the values of all channels are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// They are: the plan is new.
+    Checked,
+    /// They were before.
+    Known,
+}
+
+impl Values {
+    /// The first value that is wrong, if they are looked at.
+    fn first<T>(self, mut values: impl Iterator<Item = T>, is_wrong: impl Fn(&T) -> bool) -> Option<T> {
+        if self == Values::Checked { values.find(is_wrong) } else { None }
+    }
+}
+
 /// Names fields in errors of one operation.
 struct Fault(usize);
 
@@ -116,15 +132,22 @@ impl Fault {
 }
 
 impl<'p> Step<'p> {
-    /// Reads operation `index` of a plan whose header is valid.
-    pub(super) fn read(plan: &'p [u8], header: &Header, index: usize) -> Result<Self, PlanError> {
+    /// Reads operation `index` of a plan whose header is valid. Shapes and places are checked each time; `values`, the multipliers
+    /// of all channels, need it once.
+    pub(super) fn read(
+        plan: &'p [u8],
+        header: &Header,
+        index: usize,
+        values: Values,
+    ) -> Result<Self, PlanError> {
         let fault = Fault(index);
         let at = HEADER_BYTES + index * RECORD_BYTES;
         let Some(bytes) = plan.get(at..).and_then(|tail| tail.first_chunk()) else {
             return Err(PlanError::Short { needed: at + RECORD_BYTES, found: plan.len() });
         };
         let record = Record::read(bytes, index)?;
-        let sections = Sections { plan, first: HEADER_BYTES + header.steps * RECORD_BYTES, fault: &fault };
+        let first = HEADER_BYTES + header.steps * RECORD_BYTES;
+        let sections = Sections { plan, first, fault: &fault, values };
         let arena = header.arena_bytes;
         let tensor = |field, offset: u32, shape| tensor(&fault, arena, field, offset, shape);
         fault.require(
@@ -152,7 +175,7 @@ impl<'p> Step<'p> {
             fault.require(input.shape == shape, "output shape", shape.bytes(), "that of the input")
         };
         let target = header.target;
-        let mut step = Step { op: Op::Planes, target, input, second: None, output, scratch: 0..0 };
+        let (mut second, mut place) = (None, 0..0);
         let scratch = |bytes: usize| -> Result<Range<usize>, PlanError> {
             let start = if bytes == 0 { 0 } else { record.second as usize };
             let inside = start.checked_add(bytes).is_some_and(|end| end <= arena);
@@ -161,19 +184,19 @@ impl<'p> Step<'p> {
             fault.require(aligned, "scratch", start, "a multiple of 4")?;
             Ok(start..start + bytes)
         };
-        step.op = match record.kind {
+        let op = match record.kind {
             Kind::Input => {
                 same_shape()?;
                 Op::Input { tables: sections.int8s("tables", record.a, 256 * input.shape.channels)? }
             }
             Kind::Conv => {
                 let (conv, bytes) = conv(&fault, &sections, &record, target)?;
-                step.scratch = scratch(bytes)?;
+                place = scratch(bytes)?;
                 Op::Conv(conv)
             }
             Kind::Depthwise => {
                 let depthwise = depthwise(&fault, &sections, &record)?;
-                step.scratch = scratch(match target {
+                place = scratch(match target {
                     Target::Portable => 0,
                     Target::Dsp => {
                         dsp::depthwise_scratch_bytes(depthwise.input, depthwise.output, depthwise.window)
@@ -183,7 +206,7 @@ impl<'p> Step<'p> {
             }
             Kind::Sum | Kind::FloatSum => {
                 same_shape()?;
-                step.second = Some(tensor("second operand", record.second, input.shape)?);
+                second = Some(tensor("second operand", record.second, input.shape)?);
                 sum(&fault, &record)?
             }
             Kind::Lookup => {
@@ -236,11 +259,15 @@ impl<'p> Step<'p> {
                     1 => pixel,
                     other => return fault.wrong("groups", other as usize, "0 (one shape) or 1 (one pixel)"),
                 };
-                step.second = Some(tensor("second operand", record.second, shape)?);
+                second = Some(tensor("second operand", record.second, shape)?);
                 Op::Product(product(&fault, &record)?)
             }
         };
-        step.check_overlaps(&fault)?;
+        let step = Step { op, target, input, second, output, scratch: place };
+        // Whoever runs it borrows the places apart from one another.
+        if values == Values::Checked {
+            step.check_overlaps(&fault)?;
+        }
         Ok(step)
     }
 
@@ -315,6 +342,7 @@ struct Sections<'a, 'p> {
     plan: &'p [u8],
     first: usize,
     fault: &'a Fault,
+    values: Values,
 }
 
 impl<'p> Sections<'_, 'p> {
@@ -341,7 +369,7 @@ impl<'p> Sections<'_, 'p> {
         let channels = record.output_shape.channels;
         let words = || self.words("requantization", record.c, channels);
         let all_positive = |mults: Words<'p>| {
-            let wrong = mults.integers().find(|&mult| mult <= 0);
+            let wrong = self.values.first(mults.integers(), |&mult| mult <= 0);
             let value = wrong.unwrap_or(0) as u32 as usize;
             self.fault.require(wrong.is_none(), "multiplier", value, "positive multipliers")
         };
@@ -356,13 +384,14 @@ impl<'p> Sections<'_, 'p> {
                 all_positive(mults)?;
                 let shifts =
                     self.bytes("shifts", record.c, 5 * channels)?.get(4 * channels..).unwrap_or_default();
-                let wrong = shifts.iter().copied().find(|&shift| shift > MAX_SHIFT);
+                let wrong = self.values.first(shifts.iter().copied(), |&shift| shift > MAX_SHIFT);
                 self.fault.require(wrong.is_none(), "shift", wrong.unwrap_or(0) as usize, "0 to 8")?;
                 Requant::ShiftedHighMul { mults, shifts }
             }
             Rule::PerChannelF32 => {
                 let scales = words()?;
-                let wrong = scales.floats().find(|scale| !(scale.is_finite() && *scale > 0.0));
+                let is_wrong = |scale: &f32| !(scale.is_finite() && *scale > 0.0);
+                let wrong = self.values.first(scales.floats(), is_wrong);
                 let value = wrong.unwrap_or(0.0).to_bits() as usize;
                 self.fault.require(wrong.is_none(), "scale", value, "positive finite f32")?;
                 Requant::PerChannelF32 { scales }
@@ -505,7 +534,7 @@ fn slope<'p>(fault: &Fault, sections: &Sections<'_, 'p>, record: &Record) -> Res
     let slope =
         Slope { bits, positive, negative, input_zero: record.input_zero, output_zero: record.output_zero };
     let all = negative.integers().chain([positive]);
-    let wrong = all.into_iter().find(|mult| mult.unsigned_abs() > slope.greatest());
+    let wrong = sections.values.first(all, |mult| mult.unsigned_abs() > slope.greatest());
     let value = wrong.unwrap_or(0) as u32 as usize;
     fault.require(wrong.is_none(), "slope", value, "multipliers that keep products inside 32 bits")?;
     Ok(slope)

@@ -1,9 +1,11 @@
 //! Convolution with packed weights: windows become pairs of 16 bits once, then meet every output channel.
 
+use core::ops::Range;
+
 use super::packing::{Packing, TAPS};
 use super::scratch::{MOST_FOURS, pixels};
-use super::tile::{self, LANES, Steps, Tile};
-use super::{words, words_mut};
+use super::tile::{self, LANES, Pixels, Steps, Tile};
+use super::{store, words, words_mut};
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::{Conv, is_contiguous};
 
@@ -12,13 +14,19 @@ use crate::engine::kernels::scalar::{Conv, is_contiguous};
 /// The weights are packed as [`Packing::of`] says; `scratch` has [`super::conv_scratch_bytes`] bytes. It lies at a multiple of
 /// 4, as weights, biases and multipliers do: with one of them elsewhere this takes many times as long.
 pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
-    match Run::new(conv, scratch) {
-        Some(run) => run.all(x, y),
+    let Conv { input, output, window, groups, .. } = *conv;
+    let packing = Packing::of(input, output, window, groups);
+    let (per_pixel, together) = (packing.fours() * TAPS, pixels(output));
+    let gathered = if is_contiguous(input, output, window, groups) { 0 } else { together * per_pixel };
+    let parts = scratch.split_at_mut_checked(2 * together * per_pixel.min(MOST_FOURS * TAPS));
+    let parts = parts.and_then(|(pairs, bytes)| Some((words_mut(pairs)?, bytes.get_mut(..gathered)?)));
+    match Run::new(conv, packing).zip(parts) {
+        Some((run, (pairs, bytes))) => run.all(x, pairs, bytes, y),
         None => plain(conv, x, y),
     }
 }
 
-/// A convolution whose constants and scratch lie where the inner loops can read them.
+/// A convolution whose constants lie where the inner loops can read them.
 struct Run<'a, 'p> {
     conv: &'a Conv<'p>,
     packing: Packing,
@@ -26,20 +34,10 @@ struct Run<'a, 'p> {
     bias: &'p [i32],
     /// The multipliers, where the inner loops requantize.
     mults: Option<&'p [i32]>,
-    /// Windows as pairs of 16 bits.
-    pairs: &'a mut [i32],
-    /// Windows as bytes, one after the other; empty where they lie in the input as they are.
-    bytes: &'a mut [i8],
 }
 
 impl<'a, 'p> Run<'a, 'p> {
-    fn new(conv: &'a Conv<'p>, scratch: &'a mut [i8]) -> Option<Self> {
-        let Conv { input, output, window, groups, .. } = *conv;
-        let packing = Packing::of(input, output, window, groups);
-        let gathered = !is_contiguous(input, output, window, groups);
-        let windows = pixels(output) * packing.fours() * TAPS;
-        let (pairs, bytes) =
-            scratch.split_at_mut_checked(2 * pixels(output) * packing.fours().min(MOST_FOURS) * TAPS)?;
+    fn new(conv: &'a Conv<'p>, packing: Packing) -> Option<Self> {
         let mults = match conv.finish.requant {
             Requant::HighMul { mults } => Some(mults.aligned()?),
             _ => None,
@@ -51,134 +49,162 @@ impl<'a, 'p> Run<'a, 'p> {
             bias: conv.bias.aligned()?,
             // A window of several rounds is summed up before it is requantized.
             mults: mults.filter(|_| packing.fours() <= MOST_FOURS),
-            pairs: words_mut(pairs)?,
-            bytes: bytes.get_mut(..if gathered { windows } else { 0 })?,
         })
     }
 
-    fn all(self, x: &[i8], y: &mut [i8]) {
-        let Run { conv, packing, weights, bias, mults, pairs, bytes } = self;
-        let (together, count) = (pixels(conv.output), conv.output.height * conv.output.width);
-        let (outputs, group_words) = (conv.output.channels / conv.groups, packing.group_bytes() / TAPS);
+    /// Every group of every pixel. `pairs` has room for one round of windows, `bytes` for the windows unless they lie in `x`.
+    fn all(&self, x: &[i8], pairs: &mut [i32], bytes: &mut [i8], y: &mut [i8]) {
+        let Run { conv, packing, .. } = *self;
+        let (together, last) = (pixels(conv.output), conv.output.height * conv.output.width - 1);
+        let outputs = conv.output.channels / conv.groups;
+        let group_words = packing.group_bytes() / TAPS;
         let steps = Steps::of(&conv.finish);
-        let one_round = packing.fours() <= MOST_FOURS;
         for group in 0..conv.groups {
             let first = group * outputs;
-            let weights = &weights[group * group_words..][..group_words];
-            for pixel in (0..count).step_by(2) {
+            let tile = Tile {
+                pixels: together,
+                fours: packing.fours(),
+                weights: &self.weights[group * group_words..][..group_words],
+                block_words: packing.block() * packing.fours(),
+            };
+            let blocks = if self.mults.is_some() { outputs / packing.block() } else { 0 };
+            let finished = blocks * packing.block();
+            let constants =
+                [self.bias, self.mults.unwrap_or_default()].map(|all| all.get(first..).unwrap_or_default());
+            // Pixel for pixel with whole fours of channels, which are most convolutions of most models.
+            let whole = conv.window.kernel == [1, 1] && conv.window.stride == [1, 1] && bytes.is_empty();
+            if whole && packing.taps().is_multiple_of(TAPS) && finished == outputs {
+                let pixels = Pixels { count: last + 1, x_step: packing.taps(), y_step: outputs };
+                tile::finish_pixels(&tile, &pixels, x, pairs, blocks, constants, &steps, y);
+                continue;
+            }
+            let mut at = [0, 0];
+            for pixel in (0..=last).step_by(2) {
                 // The last one of an odd count is there twice, and its bytes are written twice.
-                let at = [pixel, (pixel + 1).min(count - 1)];
-                let places = at.map(|pixel| pixel * conv.output.channels + first);
-                let windows = windows(conv, &packing, x, bytes, group, at);
-                if one_round {
-                    expand(&windows[..together], pairs);
+                let second = if pixel == last { at } else { following(at, conv.output.width) };
+                let place = pixel * conv.output.channels + first;
+                let places = [place, if pixel == last { place } else { place + conv.output.channels }];
+                let windows = if bytes.is_empty() {
+                    [at, second].map(|at| in_place(conv, x, at))
+                } else {
+                    let length = tile.fours * TAPS;
+                    for (at, into) in [at, second].into_iter().zip(bytes.chunks_exact_mut(length)) {
+                        gather(conv, x, at, group, &mut into[..packing.taps()]);
+                    }
+                    let (first, second) = bytes.split_at(length);
+                    [first, second]
+                };
+                let windows = &windows[..together];
+                if tile.fours <= MOST_FOURS {
+                    expand(windows, pairs);
                 }
-                let block_words = packing.block() * packing.fours();
-                let tile = Tile { pixels: together, fours: packing.fours(), weights, block_words };
-                let mut done = 0;
-                if let Some(mults) = mults {
-                    let blocks = outputs / packing.block();
-                    done = blocks * packing.block();
-                    let constants = [&bias[first..][..done], &mults[first..][..done]];
+                if blocks > 0 {
                     tile::finish(&tile, pairs, blocks, constants, &steps, y, places);
                 }
-                while done < outputs {
-                    let count = LANES.min(outputs - done);
-                    let mut sums = [[0; LANES]; 2];
-                    sums[0][..count].copy_from_slice(&bias[first + done..][..count]);
-                    sums[1] = sums[0];
-                    let tile = tile.from(done / packing.block() * block_words);
-                    let blocks = count.div_ceil(packing.block());
-                    if one_round {
-                        tile::add(&tile, pairs, blocks, &mut sums);
-                    } else {
-                        in_rounds(&tile, &windows[..together], pairs, blocks, &mut sums);
-                    }
-                    for (sums, place) in sums.iter().zip(places).take(together) {
-                        let y = &mut y[place + done..][..count];
-                        conv.finish.store(first + done, &sums[..count], y);
-                    }
-                    done += count;
+                if finished < outputs {
+                    self.summed(&tile, windows, pairs, first, finished..outputs, y, places);
                 }
+                at = following(second, conv.output.width);
+            }
+        }
+    }
+
+    /// Some output channels of a group by way of their sums: with other rules, in several rounds, or at the end of an incomplete
+    /// block.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "one call's state, split for its registers")]
+    fn summed(
+        &self,
+        tile: &Tile<'_>,
+        windows: &[&[i8]],
+        pairs: &mut [i32],
+        first: usize,
+        outputs: Range<usize>,
+        y: &mut [i8],
+        places: [usize; 2],
+    ) {
+        let block = self.packing.block();
+        for done in outputs.clone().step_by(LANES) {
+            let count = LANES.min(outputs.end - done);
+            let mut sums = [[0; LANES]; 2];
+            sums[0][..count].copy_from_slice(&self.bias[first + done..][..count]);
+            sums[1] = sums[0];
+            let tile = tile.from(done / block * tile.block_words);
+            if tile.fours <= MOST_FOURS {
+                tile::add(&tile, pairs, count.div_ceil(block), &mut sums);
+            } else {
+                in_rounds(&tile, windows, pairs, count.div_ceil(block), &mut sums);
+            }
+            for (sums, place) in sums.iter().zip(places).take(windows.len()) {
+                store(&self.conv.finish, first + done, &sums[..count], &mut y[place + done..][..count]);
             }
         }
     }
 }
 
-/// The windows of two pixels, gathered in `bytes` unless that is empty. With room for one there, the second is empty.
+/// The place of the pixel behind one.
 #[inline(always)]
-fn windows<'w>(
-    conv: &Conv<'_>,
-    packing: &Packing,
-    x: &'w [i8],
-    bytes: &'w mut [i8],
-    group: usize,
-    at: [usize; 2],
-) -> [&'w [i8]; 2] {
-    let Conv { input, output, window, .. } = *conv;
-    let at = at.map(|pixel| [pixel / output.width, pixel % output.width]);
-    if bytes.is_empty() {
-        return at.map(|[oy, ox]| {
-            let first = oy * window.stride[0] * input.width + ox * window.stride[1];
-            &x[first * input.channels..][..packing.taps()]
-        });
-    }
-    let length = packing.fours() * TAPS;
-    for (at, into) in at.into_iter().zip(bytes.chunks_exact_mut(length)) {
-        gather(conv, x, at, group, &mut into[..packing.taps()]);
-    }
-    let mut found = bytes.chunks_exact(length);
-    [found.next().unwrap_or_default(), found.next().unwrap_or_default()]
+fn following([row, column]: [usize; 2], width: usize) -> [usize; 2] {
+    if column + 1 < width { [row, column + 1] } else { [row + 1, 0] }
+}
+
+/// The window of one output pixel, where windows lie contiguous in the input.
+#[inline(always)]
+fn in_place<'x>(conv: &Conv<'_>, x: &'x [i8], [oy, ox]: [usize; 2]) -> &'x [i8] {
+    let Conv { input, window, .. } = *conv;
+    let first = oy * window.stride[0] * input.width + ox * window.stride[1];
+    &x[first * input.channels..][..window.kernel[0] * window.kernel[1] * input.channels]
 }
 
 /// Copies one group's window of one output pixel, with the zero point outside the input.
-#[inline(always)]
-fn gather(conv: &Conv<'_>, x: &[i8], [oy, ox]: [usize; 2], group: usize, into: &mut [i8]) {
+#[inline(never)]
+fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) {
     let Conv { input, window, groups, .. } = *conv;
     let inputs = input.channels / groups;
-    let inside = |at: usize| {
-        let first = ox * window.stride[1];
-        (at + window.pad[1]).saturating_sub(first).min(window.kernel[1])
-    };
-    let (left, right) = (inside(0), inside(input.width));
-    for (ky, row) in into.chunks_exact_mut(window.kernel[1] * inputs).enumerate() {
-        let iy = (oy * window.stride[0] + ky).checked_sub(window.pad[0]).filter(|&iy| iy < input.height);
-        let Some(iy) = iy.filter(|_| left < right) else {
-            row.fill(conv.input_zero);
-            continue;
-        };
-        row[..left * inputs].fill(conv.input_zero);
-        row[right * inputs..].fill(conv.input_zero);
-        let ix = ox * window.stride[1] + left - window.pad[1];
-        let x = &x[(iy * input.width + ix) * input.channels..];
-        let row = &mut row[left * inputs..right * inputs];
-        if groups == 1 {
-            row.copy_from_slice(&x[..row.len()]);
-        } else {
-            for (tap, pixel) in row.chunks_exact_mut(inputs).zip(x.chunks(input.channels)) {
-                tap.copy_from_slice(&pixel[group * inputs..][..inputs]);
-            }
-        }
+    let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
+        let size = [input.height, input.width][axis];
+        let first = at[axis] * window.stride[axis];
+        let inside = |edge: usize| (edge + window.pad[axis]).saturating_sub(first).min(window.kernel[axis]);
+        (inside(0), inside(size))
+    });
+    let [rows, columns] = [bottom.saturating_sub(top), right.saturating_sub(left)];
+    if [rows, columns] != window.kernel {
+        into.fill(conv.input_zero);
+    }
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let [iy, ix] =
+        [(0, top), (1, left)].map(|(axis, tap)| at[axis] * window.stride[axis] + tap - window.pad[axis]);
+    let x = &x[(iy * input.width + ix) * input.channels..];
+    let row = window.kernel[1] * inputs;
+    let into = &mut into[top * row + left * inputs..];
+    let x_row = input.width * input.channels;
+    if groups == 1 {
+        tile::copy_rows(x, into, columns * inputs, rows, [x_row, row]);
+        return;
+    }
+    for ky in 0..rows {
+        let x = &x[ky * x_row + group * inputs..];
+        tile::copy_rows(x, &mut into[ky * row..], inputs, columns, [input.channels, inputs]);
     }
 }
 
 /// Windows, as many as are multiplied together, as pairs of 16 bits: of each four taps the even and the odd ones.
-#[inline(always)]
+#[inline(never)]
 fn expand(windows: &[&[i8]], pairs: &mut [i32]) {
-    let stride = 2 * windows.len();
-    for (slot, window) in windows.iter().enumerate() {
-        let (fours, rest) = window.as_chunks::<TAPS>();
-        let Some(pairs) = pairs.get_mut(2 * slot..) else { return };
-        tile::expand(fours, pairs, stride);
-        if let (false, Some(pairs)) = (rest.is_empty(), pairs.get_mut(fours.len() * stride..)) {
-            let mut last = [0; TAPS];
-            last[..rest.len()].copy_from_slice(rest);
-            tile::expand(&[last], pairs, stride);
-        }
+    let parts = [windows.first(), windows.get(1)]
+        .map(|window| window.map_or(&[][..], |window| window).as_chunks::<TAPS>());
+    let ([(first, rest), _], together) = (parts, windows.len());
+    tile::expand(parts.map(|(fours, _)| fours), together, pairs);
+    if let (false, Some(pairs)) = (rest.is_empty(), pairs.get_mut(first.len() * 2 * together..)) {
+        let last = parts.map(|(_, rest)| [0, 1, 2, 3].map(|at| rest.get(at).copied().unwrap_or_default()));
+        tile::expand(last.each_ref().map(core::slice::from_ref), together, pairs);
     }
 }
 
 /// The sums of windows that are too long to be kept as pairs: round by round.
+#[inline(never)]
 fn in_rounds(
     tile: &Tile<'_>,
     windows: &[&[i8]],
@@ -203,6 +229,7 @@ fn in_rounds(
 }
 
 /// The same value by value: what runs where something lies at no multiple of 4.
+#[cold]
 fn plain(conv: &Conv<'_>, x: &[i8], y: &mut [i8]) {
     let Conv { input, output, window, groups, .. } = *conv;
     let packing = Packing::of(input, output, window, groups);
@@ -223,7 +250,7 @@ fn plain(conv: &Conv<'_>, x: &[i8], y: &mut [i8]) {
                 let weight = conv.weights[packing.place(channel, tap)];
                 sum = sum.wrapping_add(value as i32 * weight as i32);
             }
-            conv.finish.store(channel, &[sum], core::slice::from_mut(y));
+            store(&conv.finish, channel, &[sum], core::slice::from_mut(y));
         }
     }
 }

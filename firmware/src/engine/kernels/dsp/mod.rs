@@ -5,28 +5,40 @@
 //! in their place elsewhere: a plan packed for such a core runs, and is tested, on a desktop as well.
 
 mod conv;
+mod depthwise;
 pub mod packing;
 mod scratch;
 mod steps;
 #[cfg(test)]
 mod tests;
-#[cfg_attr(arm_dsp, path = "tile_arm.rs")]
+#[cfg_attr(arm_dsp, path = "arm/mod.rs")]
 mod tile;
+mod values;
 
 pub use conv::conv;
+pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
+pub use values::{slope, sum};
 
-/// Whether this core takes packed weights: an Arm core that says it has the DSP instructions, or a desktop.
+use super::requant::Output;
+
+/// Whether this core takes packed weights: an Armv7E-M core, an Armv8-M core that says it has the DSP instructions, or a desktop.
 pub fn is_here() -> bool {
-    #[cfg(arm_dsp)]
+    #[cfg(arm_dsp = "v8m")]
     {
         // The instruction set attributes say 3 in these bits where SMLAD and its like are.
         const ID_ISAR3: *const u32 = 0xe000_ed6c as *const u32;
-        // SAFETY: every Armv7-M and Armv8-M core has this register, which reading does not change.
+        // SAFETY: every Armv8-M core with the main extension has this register, which reading does not change.
         return unsafe { ID_ISAR3.read_volatile() } >> 4 & 0xf == 3;
     }
-    #[cfg(not(arm_dsp))]
-    cfg!(feature = "std")
+    #[cfg(not(arm_dsp = "v8m"))]
+    cfg!(any(arm_dsp, feature = "std"))
+}
+
+/// [`Output::store`] once, not a copy of its four loops wherever it is called.
+#[inline(never)]
+fn store(finish: &Output<'_>, first: usize, sums: &[i32], y: &mut [i8]) {
+    finish.store(first, sums, y);
 }
 
 /// Constants as the words that they are; `None` where they lie at no multiple of 4.

@@ -18,10 +18,74 @@ pub struct Tile<'p> {
     pub block_words: usize,
 }
 
+/// Pixels one after the other, each of which is a window of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels {
+    /// How many, at least one.
+    pub count: usize,
+    /// Bytes from one to the next in the input.
+    pub x_step: usize,
+    /// Bytes from one to the next in the output.
+    pub y_step: usize,
+}
+
 impl Tile<'_> {
     /// The same from `words` further in the weights on.
     pub fn from(&self, words: usize) -> Self {
         Tile { weights: &self.weights[words..], ..*self }
+    }
+}
+
+/// How the windows of one row of outputs lie in a strip of pairs, for four channels of a depthwise convolution.
+///
+/// A column has four words for each row of the kernel: a channel's value and its right neighbour's.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Rows of the kernel.
+    pub rows: usize,
+    /// Pairs of taps in a row of the kernel.
+    pub pairs: usize,
+    /// Words from a pair's column to the next pair's.
+    pub pair_words: usize,
+    /// Words from a window's first column to the next window's.
+    pub pixel_words: usize,
+}
+
+/// How four channels of a row of the input become columns of a strip.
+///
+/// The first column may have what stands for the outside beside the first pixel, and the last one the last pixel beside it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Load {
+    /// Bytes from pixel to pixel.
+    pub channels: usize,
+    /// Words from column to column.
+    pub column: usize,
+    /// Columns between the first and the last one.
+    pub count: usize,
+    /// Twice the zero point.
+    pub outside: i32,
+    /// 1 if the first column begins outside, else 0.
+    pub left: usize,
+    /// 1 if the last column ends outside, else 0.
+    pub right: usize,
+    /// Pixels from column to column, 1 or 2.
+    pub step: usize,
+}
+
+#[cfg(arm_dsp)]
+impl Load {
+    /// Columns that are written.
+    pub fn columns(&self) -> usize {
+        self.left + self.count + self.right
+    }
+
+    /// Pixels that are read.
+    pub fn pixels(&self) -> usize {
+        match self.step {
+            1 => self.count + 1,
+            _ => self.left + 2 * self.count + self.right,
+        }
     }
 }
 

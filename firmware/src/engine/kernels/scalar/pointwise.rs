@@ -118,6 +118,12 @@ impl Sum {
         (y + self.output_zero as i32).clamp(self.lo as i32, self.hi as i32) as i8
     }
 
+    /// The same add with its operands in each other's places.
+    pub fn turned(&self) -> Self {
+        let ([a, b], [x, y]) = (self.zeros, self.mults);
+        Sum { zeros: [b, a], mults: [y, x], ..*self }
+    }
+
     /// Whether no pair overflows an i32.
     pub fn fits(&self) -> bool {
         let [a, b] = self.mults.map(i64::from);

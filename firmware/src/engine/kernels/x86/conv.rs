@@ -3,13 +3,16 @@
 use core::ops::Range;
 use std::vec::Vec;
 
-use super::finish::{Finish, flip, put, units};
+use super::finish::{Finish, flip, in_order, units};
 use super::simd::{LANES, Lanes, Line, Simd};
 use crate::engine::kernels::scalar::{self, Slope};
 use crate::engine::kernels::{Shape, Window};
 
 /// Windows that one reading of the weights serves.
 const ROWS: usize = 6;
+
+/// The same where single precision does not do for what follows.
+const SLOW_ROWS: usize = 2;
 
 /// Bytes of windows that are multiplied before the next ones are gathered: they stay in the first cache, beside the weights.
 const WINDOWS: usize = 12 << 10;
@@ -55,6 +58,7 @@ pub(super) fn pack<S: Simd>(conv: &scalar::Conv<'_>, slope: Option<&Slope<'_>>) 
     let firsts = (0..groups).step_by(together);
     let ranges: Vec<Range<usize>> =
         firsts.map(|first| first * outer..(first + together).min(groups) * outer).collect();
+    let layout = in_order(ranges.iter().cloned());
     let row = |output: usize| &conv.weights[output * taps..][..taps];
     let start = conv.bias.integers().enumerate().map(|(output, bias)| {
         let sum: i32 = row(output).iter().map(|&w| w as i32).sum();
@@ -67,8 +71,8 @@ pub(super) fn pack<S: Simd>(conv: &scalar::Conv<'_>, slope: Option<&Slope<'_>>) 
         input_zero,
         panels: Vec::new(),
         lines: Vec::new(),
-        start: units(&ranges, start),
-        finish: Finish::new(&conv.finish, slope, &ranges),
+        start: units(&layout, start),
+        finish: Finish::new(&conv.finish, slope, &layout),
         words,
         chunk: (WINDOWS / (4 * words) / ROWS * ROWS).max(ROWS),
     };
@@ -118,6 +122,12 @@ impl Conv {
     /// 32-bit words that [`run`] gathers windows in.
     pub(super) fn scratch_words(&self) -> usize {
         self.chunk * self.words
+    }
+
+    /// Whether it requantizes in single precision.
+    #[cfg(test)]
+    pub(super) fn is_single(&self) -> bool {
+        self.finish.is_single()
     }
 
     /// The shapes of input and output.
@@ -194,27 +204,26 @@ impl Conv {
         if U > S::UNITS {
             return;
         }
+        let rows_at_once = if self.finish.is_single() { ROWS } else { SLOW_ROWS };
         let channels = self.output.channels;
-        let mut tiles = rows.chunks_exact(ROWS * self.words).zip(y.chunks_exact_mut(ROWS * channels));
-        for (rows, y) in &mut tiles {
-            self.tile::<S, ROWS, U>(s, block, lines, rows, y);
-        }
-        let pixels = rows.len() / self.words;
-        let done = pixels / ROWS * ROWS;
-        let (rows, y) = (&rows[done * self.words..], &mut y[done * channels..]);
-        match pixels - done {
-            1 => self.tile::<S, 1, U>(s, block, lines, rows, y),
-            2 => self.tile::<S, 2, U>(s, block, lines, rows, y),
-            3 => self.tile::<S, 3, U>(s, block, lines, rows, y),
-            4 => self.tile::<S, 4, U>(s, block, lines, rows, y),
-            5 => self.tile::<S, 5, U>(s, block, lines, rows, y),
-            _ => {}
+        let tiles = rows.chunks(rows_at_once * self.words).zip(y.chunks_mut(rows_at_once * channels));
+        for (rows, y) in tiles {
+            match (rows_at_once, y.len() / channels) {
+                (ROWS, 6) => self.tile::<S, 6, U, true>(s, block, lines, rows, y),
+                (ROWS, 5) => self.tile::<S, 5, U, true>(s, block, lines, rows, y),
+                (ROWS, 4) => self.tile::<S, 4, U, true>(s, block, lines, rows, y),
+                (ROWS, 3) => self.tile::<S, 3, U, true>(s, block, lines, rows, y),
+                (ROWS, 2) => self.tile::<S, 2, U, true>(s, block, lines, rows, y),
+                (ROWS, _) => self.tile::<S, 1, U, true>(s, block, lines, rows, y),
+                (_, 2) => self.tile::<S, 2, U, false>(s, block, lines, rows, y),
+                (_, _) => self.tile::<S, 1, U, false>(s, block, lines, rows, y),
+            }
         }
     }
 
     /// `P` windows against `U` units of outputs; the sums stay in registers until they are int8.
     #[inline(always)]
-    fn tile<S: Simd, const P: usize, const U: usize>(
+    fn tile<S: Simd, const P: usize, const U: usize, const SINGLE: bool>(
         &self,
         s: S,
         block: Block,
@@ -222,35 +231,37 @@ impl Conv {
         rows: &[[u8; 4]],
         y: &mut [i8],
     ) {
+        let words = lines.len();
+        let start = &self.start[block.unit..block.unit + U];
+        assert!(rows.len() == P * words);
         let mut accs = [[s.splat(0); U]; P];
         for u in 0..U {
-            let start = s.load(&self.start[block.unit + u]);
+            let start = s.load(&start[u]);
             for accs in &mut accs {
                 accs[u] = start;
             }
         }
-        let words = lines.len();
-        let rows: [&[[u8; 4]]; P] = core::array::from_fn(|p| &rows[p * words..][..words]);
         for (word, lines) in lines.iter().enumerate() {
             let mut weights = [s.splat(0); U];
             for u in 0..U {
                 weights[u] = s.line(&lines[u]);
             }
-            for p in 0..P {
-                let x = s.word(rows[p][word]);
+            for (p, accs) in accs.iter_mut().enumerate() {
+                // SAFETY: `word` is less than `words`, and there are `P` times as many.
+                let x = s.word(unsafe { *rows.get_unchecked(p * words + word) });
                 for u in 0..U {
-                    accs[p][u] = s.dot(accs[p][u], x, weights[u]);
+                    accs[u] = s.dot(accs[u], x, weights[u]);
                 }
             }
         }
-        for u in 0..U {
+        self.finish.values::<S, P, U, SINGLE>(s, block.unit, &mut accs);
+        unrolled!(u in U {
             let first = block.first + u * LANES;
             let count = (block.count - u * LANES).min(LANES);
-            for (p, accs) in accs.iter().enumerate() {
-                let y = &mut y[p * self.output.channels + first..][..count];
-                put(s, self.finish.apply(s, block.unit + u, accs[u]), y);
-            }
-        }
+            unrolled!(p in P {
+                s.put(accs[p][u], &mut y[p * self.output.channels + first..][..count]);
+            });
+        });
     }
 }
 

@@ -1,8 +1,6 @@
 //! Residual sums and PReLUs, sixteen values at a time.
 
-use core::ops::Range;
-
-use super::finish::{Prelu, put};
+use super::finish::{Prelu, in_order};
 use super::simd::{LANES, Simd};
 use crate::engine::kernels::scalar::{self, Slope};
 
@@ -17,22 +15,33 @@ fn lanes(values: &[i8]) -> [i8; LANES] {
 /// Replaces every `y` by the sum of `a` and `y`, or by that of `y` and `a` when `y_first`.
 #[inline(always)]
 pub(super) fn add<S: Simd>(s: S, sum: &scalar::Sum, y_first: bool, a: &[i8], y: &mut [i8]) {
-    let [zero_a, zero_y] = if y_first { [sum.zeros[1], sum.zeros[0]] } else { sum.zeros };
-    let [mult_a, mult_y] = if y_first { [sum.mults[1], sum.mults[0]] } else { sum.mults };
-    let both = |a: &[i8; LANES], y: &[i8; LANES]| {
-        let a = s.mul(s.sub(s.widen(a), s.splat(zero_a as i32)), s.splat(mult_a));
-        let y = s.mul(s.sub(s.widen(y), s.splat(zero_y as i32)), s.splat(mult_y));
-        let total = s.add(s.add(a, y), s.splat(1 << (sum.bits - 1)));
-        let steps = s.add(s.shift_right(total, s.splat(sum.bits as i32)), s.splat(sum.output_zero as i32));
-        s.max(s.min(steps, s.splat(sum.hi as i32)), s.splat(sum.lo as i32))
-    };
+    let operands = if y_first { [1, 0] } else { [0, 1] };
+    let zeros = operands.map(|operand| sum.zeros[operand] as i32);
+    let mults = operands.map(|operand| sum.mults[operand]);
     let (whole_a, rest_a) = a.as_chunks::<LANES>();
     let (whole_y, rest_y) = y.as_chunks_mut::<LANES>();
     for (a, y) in whole_a.iter().zip(whole_y) {
-        *y = s.narrow(both(a, y));
+        s.put(sums(s, sum, zeros, mults, a, y), y);
     }
     let rest = rest_y.len().min(rest_a.len());
-    put(s, both(&lanes(&rest_a[..rest]), &lanes(&rest_y[..rest])), &mut rest_y[..rest]);
+    let rest_y = &mut rest_y[..rest];
+    s.put(sums(s, sum, zeros, mults, &lanes(&rest_a[..rest]), &lanes(rest_y)), rest_y);
+}
+
+#[inline(always)]
+fn sums<S: Simd>(
+    s: S,
+    sum: &scalar::Sum,
+    zeros: [i32; 2],
+    mults: [i32; 2],
+    a: &[i8; LANES],
+    y: &[i8; LANES],
+) -> S::I {
+    let a = s.mul(s.sub(s.widen(a), s.splat(zeros[0])), s.splat(mults[0]));
+    let y = s.mul(s.sub(s.widen(y), s.splat(zeros[1])), s.splat(mults[1]));
+    let total = s.add(s.add(a, y), s.splat(1 << (sum.bits - 1)));
+    let steps = s.add(s.shift_right(total, s.splat(sum.bits as i32)), s.splat(sum.output_zero as i32));
+    s.max(s.min(steps, s.splat(sum.hi as i32)), s.splat(sum.lo as i32))
 }
 
 /// A PReLU over pixels of some channels.
@@ -44,8 +53,8 @@ pub(super) struct Slopes {
 
 impl Slopes {
     pub(super) fn new(slope: &Slope<'_>) -> Self {
-        let all: Range<usize> = 0..slope.negative.len();
-        Slopes { channels: all.len(), prelu: Prelu::new(slope, &[all]) }
+        let channels = slope.negative.len();
+        Slopes { channels, prelu: Prelu::new(slope, &in_order(core::iter::once(0..channels))) }
     }
 }
 
@@ -56,10 +65,10 @@ pub(super) fn slopes<S: Simd>(s: S, slopes: &Slopes, values: &mut [i8]) {
         let (whole, rest) = pixel.as_chunks_mut::<LANES>();
         let units = whole.len();
         for (unit, values) in whole.iter_mut().enumerate() {
-            *values = s.narrow(slopes.prelu.apply(s, unit, s.widen(values)));
+            s.put(slopes.prelu.apply(s, unit, s.widen(values)), values);
         }
         if !rest.is_empty() {
-            put(s, slopes.prelu.apply(s, units, s.widen(&lanes(rest))), rest);
+            s.put(slopes.prelu.apply(s, units, s.widen(&lanes(rest))), rest);
         }
     }
 }

@@ -4,18 +4,33 @@ use core::ops::Range;
 use std::vec::Vec;
 
 use super::simd::{LANES, Lanes, Simd};
+use super::single::Single;
 use crate::engine::kernels::requant::{F32_REACH, Output, Requant};
 use crate::engine::kernels::scalar::Slope;
 
-/// `values` of the channels in each of `ranges`, in units of sixteen lanes; what a last unit lacks is 0.
-pub(super) fn units(ranges: &[Range<usize>], values: impl Iterator<Item = i32>) -> Vec<Lanes> {
+/// The channels in each unit of sixteen lanes; the last lanes may have none.
+pub(super) type Layout = Vec<Vec<usize>>;
+
+/// Units of the channels in each of `ranges`, in order.
+pub(super) fn in_order(ranges: impl IntoIterator<Item = Range<usize>>) -> Layout {
+    let in_units = |range: Range<usize>| {
+        let channels: Vec<usize> = range.collect();
+        channels.chunks(LANES).map(<[usize]>::to_vec).collect::<Layout>()
+    };
+    ranges.into_iter().flat_map(in_units).collect()
+}
+
+/// `values`, one for each channel, by units; 0 in lanes without a channel.
+pub(super) fn units(layout: &Layout, values: impl Iterator<Item = i32>) -> Vec<Lanes> {
     let values: Vec<i32> = values.collect();
-    let unit = |values: &[i32]| {
+    let unit = |channels: &Vec<usize>| {
         let mut lanes = [0; LANES];
-        lanes[..values.len()].copy_from_slice(values);
+        for (lane, &channel) in lanes.iter_mut().zip(channels) {
+            *lane = values[channel];
+        }
         Lanes(lanes)
     };
-    ranges.iter().flat_map(|range| values[range.clone()].chunks(LANES).map(unit)).collect()
+    layout.iter().map(unit).collect()
 }
 
 /// What is added to the values of a window: 128 where `x ^ 0x80` is `x + 128` without sign.
@@ -25,7 +40,7 @@ pub(super) const fn flip<S: Simd>() -> i32 {
 
 /// How a layer requantizes, with a unit of constants for sixteen channels each.
 #[derive(Debug, Clone)]
-pub(super) enum Rule {
+enum Rule {
     HighMul { mults: Vec<Lanes> },
     Shifted { mults: Vec<Lanes>, shifts: Vec<Lanes> },
     PerChannelF32 { scales: Vec<Lanes> },
@@ -35,11 +50,12 @@ pub(super) enum Rule {
 /// The last step of a layer.
 #[derive(Debug, Clone)]
 pub(super) struct Finish {
-    pub rule: Rule,
+    rule: Rule,
     zero: i32,
     lo: i32,
     hi: i32,
     prelu: Option<Prelu>,
+    single: Option<Single>,
 }
 
 /// A PReLU that follows.
@@ -53,38 +69,37 @@ pub(super) struct Prelu {
 }
 
 impl Prelu {
-    pub(super) fn new(slope: &Slope<'_>, ranges: &[Range<usize>]) -> Self {
+    pub(super) fn new(slope: &Slope<'_>, layout: &Layout) -> Self {
         Prelu {
             bits: slope.bits as i32,
             positive: slope.positive,
-            negative: units(ranges, slope.negative.integers()),
+            negative: units(layout, slope.negative.integers()),
             input_zero: slope.input_zero as i32,
             output_zero: slope.output_zero as i32,
         }
     }
 
-    /// Unit `unit` of its channels from `x`, int8 values in 32-bit lanes.
+    /// Unit `unit` of its channels from `x`, int8 values in 32-bit lanes; the result may lie outside int8 and saturates.
     #[inline(always)]
     pub(super) fn apply<S: Simd>(&self, s: S, unit: usize, x: S::I) -> S::I {
         let steps = s.sub(x, s.splat(self.input_zero));
         let mult = s.if_negative(steps, s.load(&self.negative[unit]), s.splat(self.positive));
         let product = s.add(s.mul(steps, mult), s.splat(1 << (self.bits - 1)));
-        let y = s.add(s.shift_right(product, s.splat(self.bits)), s.splat(self.output_zero));
-        s.max(s.min(y, s.splat(i8::MAX as i32)), s.splat(i8::MIN as i32))
+        s.add(s.shift_right(product, s.splat(self.bits)), s.splat(self.output_zero))
     }
 }
 
 impl Finish {
-    /// The constants of `output` and of the PReLU that follows, in units of the channels of each range.
-    pub(super) fn new(output: &Output<'_>, slope: Option<&Slope<'_>>, ranges: &[Range<usize>]) -> Self {
+    /// The constants of `output` and of the PReLU that follows, by units.
+    pub(super) fn new(output: &Output<'_>, slope: Option<&Slope<'_>>, layout: &Layout) -> Self {
         let rule = match output.requant {
-            Requant::HighMul { mults } => Rule::HighMul { mults: units(ranges, mults.integers()) },
+            Requant::HighMul { mults } => Rule::HighMul { mults: units(layout, mults.integers()) },
             Requant::ShiftedHighMul { mults, shifts } => Rule::Shifted {
-                mults: units(ranges, mults.integers()),
-                shifts: units(ranges, shifts.iter().map(|&shift| shift as i32)),
+                mults: units(layout, mults.integers()),
+                shifts: units(layout, shifts.iter().map(|&shift| shift as i32)),
             },
             Requant::PerChannelF32 { scales } => {
-                Rule::PerChannelF32 { scales: units(ranges, scales.integers()) }
+                Rule::PerChannelF32 { scales: units(layout, scales.integers()) }
             }
             Requant::Uniform(scale) => {
                 let (mantissa, shift) = scale.parts();
@@ -96,7 +111,8 @@ impl Finish {
             zero: output.zero_point as i32,
             lo: output.lo as i32,
             hi: output.hi as i32,
-            prelu: slope.map(|slope| Prelu::new(slope, ranges)),
+            prelu: slope.map(|slope| Prelu::new(slope, layout)),
+            single: Single::new(output, slope, layout),
         }
     }
 
@@ -116,14 +132,45 @@ impl Finish {
         }
     }
 
-    /// The int8 values of unit `unit` in 32-bit lanes.
+    /// The values of unit `unit` in 32-bit lanes; they may lie outside int8 and saturate.
     #[inline(always)]
     pub(super) fn apply<S: Simd>(&self, s: S, unit: usize, acc: S::I) -> S::I {
-        let y = s.add(self.steps(s, unit, acc), s.splat(self.zero));
-        let y = s.max(s.min(y, s.splat(self.hi)), s.splat(self.lo));
+        let y = self.clamped(s, self.steps(s, unit, acc));
         match &self.prelu {
             Some(prelu) => prelu.apply(s, unit, y),
             None => y,
+        }
+    }
+
+    #[inline(always)]
+    fn clamped<S: Simd>(&self, s: S, steps: S::I) -> S::I {
+        let y = s.add(steps, s.splat(self.zero));
+        s.max(s.min(y, s.splat(self.hi)), s.splat(self.lo))
+    }
+
+    /// Whether single precision gives the same bytes.
+    pub(super) fn is_single(&self) -> bool {
+        self.single.is_some()
+    }
+
+    /// The values of `P` pixels of `U` units, the first of which is `unit`, in place of their accumulators: in 32-bit lanes, and they
+    /// may lie outside int8 and saturate. `SINGLE` is what [`Finish::is_single`] tells.
+    #[inline(always)]
+    pub(super) fn values<S: Simd, const P: usize, const U: usize, const SINGLE: bool>(
+        &self,
+        s: S,
+        unit: usize,
+        accs: &mut [[S::I; U]; P],
+    ) {
+        match &self.single {
+            Some(single) if SINGLE => single.values(s, unit, accs),
+            _ => {
+                unrolled!(u in U {
+                    unrolled!(p in P {
+                        accs[p][u] = self.apply(s, unit + u, accs[p][u]);
+                    });
+                });
+            }
         }
     }
 }
@@ -169,18 +216,4 @@ fn uniform<S: Simd>(s: S, acc: S::I, mantissa: u32, shift: u32) -> S::I {
 fn with_sign<S: Simd>(s: S, acc: S::I, magnitude: S::I) -> S::I {
     let sign = s.shift_right(acc, s.splat(31));
     s.sub(s.xor(magnitude, sign), sign)
-}
-
-/// Writes the first `out.len()` of sixteen int8 values.
-#[inline(always)]
-pub(super) fn put<S: Simd>(s: S, y: S::I, out: &mut [i8]) {
-    let values = s.narrow(y);
-    match out.as_mut_array::<LANES>() {
-        Some(out) => *out = values,
-        None => {
-            for (out, value) in out.iter_mut().zip(values) {
-                *out = value;
-            }
-        }
-    }
 }

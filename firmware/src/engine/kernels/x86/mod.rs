@@ -5,11 +5,25 @@
 //! times the sum of the weights, is taken from the bias; sums wrap on the way and are exact in the end. AVX2 without VNNI multiplies
 //! 16-bit values.
 
+/// A loop over `0..$count`, at most 6, written out: what it indexes stays in registers however long the body is.
+macro_rules! unrolled {
+    ($i:ident in $count:ident $body:block) => {
+        unrolled!(@ $i $count $body 0 1 2 3 4 5)
+    };
+    (@ $i:ident $count:ident $body:block $($n:literal)*) => {
+        $(if $n < $count {
+            let $i = $n;
+            $body
+        })*
+    };
+}
+
 mod conv;
 mod depthwise;
 mod elementwise;
 mod finish;
 mod simd;
+mod single;
 #[cfg(test)]
 mod tests;
 mod ymm;
@@ -23,7 +37,7 @@ use zmm::Avx512;
 /// Whether this processor has the instructions of `isa`, which is not [`Isa::Scalar`].
 pub(super) fn runs_here(isa: Isa) -> bool {
     use std::arch::is_x86_feature_detected as has;
-    let avx2 = has!("avx2") && has!("bmi1") && has!("bmi2");
+    let avx2 = has!("avx2") && has!("bmi1") && has!("bmi2") && has!("fma");
     match isa {
         Isa::Scalar => false,
         Isa::Avx2 => avx2,
@@ -60,17 +74,17 @@ impl Level {
 macro_rules! on_level {
     ($name:ident, ($($arg:ident: $ty:ty),* $(,)?), $body:expr) => {
         fn $name(level: Level, $($arg: $ty),*) {
-            #[target_feature(enable = "avx2,bmi1,bmi2")]
+            #[target_feature(enable = "avx2,bmi1,bmi2,fma")]
             fn avx2($($arg: $ty),*) {
-                // SAFETY: this function runs on processors with AVX2 only.
+                // SAFETY: this function runs on processors with AVX2 and FMA only.
                 $body(unsafe { Avx2::new() }, $($arg),*)
             }
-            #[target_feature(enable = "avx2,bmi1,bmi2,avxvnni")]
+            #[target_feature(enable = "avx2,bmi1,bmi2,fma,avxvnni")]
             fn avx_vnni($($arg: $ty),*) {
-                // SAFETY: this function runs on processors with AVX2 and AVX-VNNI only.
+                // SAFETY: this function runs on processors with AVX2, FMA and AVX-VNNI only.
                 $body(unsafe { AvxVnni::new() }, $($arg),*)
             }
-            #[target_feature(enable = "avx2,bmi1,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+            #[target_feature(enable = "avx2,bmi1,bmi2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
             fn avx512($($arg: $ty),*) {
                 // SAFETY: this function runs on processors with AVX-512 F, BW, DQ, VL and VNNI only.
                 $body(unsafe { Avx512::new() }, $($arg),*)

@@ -10,6 +10,12 @@ pub(super) struct Line(pub [[u8; 4]; LANES]);
 #[repr(C, align(64))]
 pub(super) struct Lanes(pub [i32; LANES]);
 
+/// The channel, of 64, in lane `lane` of accumulator `unit` of [`Simd::dot_wide`]: bytes of four taps that are interleaved within
+/// each quarter of a register come in this order, and packing the sums within the quarters undoes it.
+pub(super) const fn wide_channel(unit: usize, lane: usize) -> usize {
+    lane / 4 * 16 + 4 * unit + lane % 4
+}
+
 /// Channels that are computed at once.
 pub(super) const LANES: usize = 16;
 
@@ -42,8 +48,21 @@ pub(super) trait Simd: Copy {
 
     /// Sixteen int8 values, sign-extended.
     fn widen(self, values: &[i8; LANES]) -> Self::I;
-    /// The low bytes of the lanes, which hold int8 values.
-    fn narrow(self, a: Self::I) -> [i8; LANES];
+    /// Whether [`Simd::dot_wide`] is there.
+    const WIDE: bool;
+
+    /// The same for 64 channels, `w` with four lines: lane `i` of accumulator `j` has channel `i / 4 * 16 + 4 * j + i % 4`, see
+    /// [`wide_channel`].
+    ///
+    /// # Safety
+    /// 64 bytes can be read at each pointer.
+    unsafe fn dot_wide(self, accs: [Self::I; 4], taps: [*const i8; 4], w: &[Line]) -> [Self::I; 4];
+
+    /// Writes 64 channels in the order of [`Simd::dot_wide`] as int8 values, those outside at the nearer end.
+    fn put_wide(self, values: [Self::I; 4], out: &mut [i8; 64]);
+
+    /// Writes the first `out.len()` lanes, at most sixteen, as int8 values, those outside at the nearer end.
+    fn put(self, a: Self::I, out: &mut [i8]);
 
     fn add(self, a: Self::I, b: Self::I) -> Self::I;
     fn sub(self, a: Self::I, b: Self::I) -> Self::I;
@@ -78,4 +97,12 @@ pub(super) trait Simd: Copy {
 
     /// `min(|acc| * scale, reach)` rounded half to even, where `scale` and `reach` are the bits of an f32 and `|acc|` is an u32.
     fn round_scaled(self, acc: Self::I, scale: Self::I, reach: f32) -> Self::I;
+
+    /// Floats from here on, as bits; first from integers, rounded half to even.
+    fn to_single(self, a: Self::I) -> Self::I;
+    /// `a * b + c`, rounded once.
+    fn fused_single(self, a: Self::I, b: Self::I, c: Self::I) -> Self::I;
+    fn sub_single(self, a: Self::I, b: Self::I) -> Self::I;
+    fn min_single(self, a: Self::I, b: Self::I) -> Self::I;
+    fn max_single(self, a: Self::I, b: Self::I) -> Self::I;
 }

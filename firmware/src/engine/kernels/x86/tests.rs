@@ -103,7 +103,7 @@ impl SlopeCase {
 fn case(channels: impl Strategy<Value = [usize; 3]>, extent: usize) -> impl Strategy<Value = Case> {
     let geometry = (1..extent, 1..extent, 1..5usize, 1..5usize, 1..4usize, 1..4usize);
     let pointwise = any::<bool>();
-    (channels, geometry, pointwise, any::<u64>(), 0..4u8, any::<[bool; 3]>()).prop_filter_map(
+    (channels, geometry, pointwise, any::<u64>(), 0..4u8, any::<[bool; 4]>()).prop_filter_map(
         "windows touch the input",
         |(
             [groups, inner, outer],
@@ -111,7 +111,7 @@ fn case(channels: impl Strategy<Value = [usize; 3]>, extent: usize) -> impl Stra
             pointwise,
             seed,
             rule,
-            [extreme, wide, prelu],
+            [extreme, wide, prelu, single],
         )| {
             let mut numbers = Numbers(seed);
             let [kh, kw, sh, sw] = if pointwise { [1; 4] } else { [kh, kw, sh, sw] };
@@ -135,7 +135,10 @@ fn case(channels: impl Strategy<Value = [usize; 3]>, extent: usize) -> impl Stra
             let typical = ((1u64 << 32) / (2 * taps as u64 + 60)) as i32;
             let mut mult = |_| {
                 let mult = if wide { numbers.next() as i32 } else { numbers.next() as i32 % typical };
-                mult.unsigned_abs().clamp(1, i32::MAX as u32) as i32
+                let mult = mult.unsigned_abs().clamp(1, i32::MAX as u32) as i32;
+                // As on the lattice: 24 bits, and no halves.
+                let low = 8 - mult.leading_zeros().min(8);
+                if single { (mult | 1 << 20 | 1) >> low << low | 1 << low } else { mult }
             };
             let mults: Vec<i32> = (0..output.channels).map(&mut mult).collect();
             let shifts = (0..output.channels).map(|_| numbers.below(9) as u8).collect();
@@ -249,6 +252,28 @@ fn convolutions_equal_scalar() {
         let (found, wanted) = case.conv(&isas);
         named(&isas, found, &wanted)?;
     });
+}
+
+#[test]
+fn multipliers_of_24_bits_are_taken_in_single_precision() {
+    let isas = isas("multipliers_of_24_bits_are_taken_in_single_precision");
+    for (mult, single) in [(20_000_003, false), (20_000_002, true), (1 << 20, false)] {
+        let mults = i32::to_le_bytes(mult).repeat(40);
+        let shape = Shape { height: 3, width: 5, channels: 40 };
+        let window = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
+        let requant = Requant::HighMul { mults: Words::new(&mults) };
+        let finish = Output { requant, zero_point: 3, lo: -128, hi: 127 };
+        let (weights, bias) = (vec![1; 1600], vec![0; 160]);
+        let (input, output, weights, bias) = (shape, shape, &weights[..], Words::new(&bias));
+        let conv = scalar::Conv { input, output, window, groups: 1, input_zero: 0, weights, bias, finish };
+        let depthwise = scalar::Depthwise { input, output, window, input_zero: 0, weights, bias, finish };
+        for &isa in &isas {
+            assert_eq!(Conv::new(isa, &conv, None).unwrap().conv.is_single(), single);
+            let depthwise =
+                Depthwise::new(isa, &scalar::Depthwise { weights: &weights[..40], ..depthwise }, None);
+            assert_eq!(depthwise.unwrap().depthwise.is_single(), single);
+        }
+    }
 }
 
 #[test]

@@ -73,6 +73,21 @@ macro_rules! in_two_halves {
         }
 
         #[inline(always)]
+        fn put_wide(self, values: [Pair; 4], out: &mut [i8; 64]) {
+            let [a, b, c, d] = values;
+            let (low, high) = proven!((
+                _mm256_packs_epi16(_mm256_packs_epi32(a.0, b.0), _mm256_packs_epi32(c.0, d.0)),
+                _mm256_packs_epi16(_mm256_packs_epi32(a.1, b.1), _mm256_packs_epi32(c.1, d.1)),
+            ));
+            let at: *mut __m256i = out.as_mut_ptr().cast();
+            // SAFETY: as `proven`, and the array has 64 bytes.
+            unsafe {
+                _mm256_storeu_si256(at, low);
+                _mm256_storeu_si256(at.add(1), high);
+            }
+        }
+
+        #[inline(always)]
         fn widen(self, values: &[i8; LANES]) -> Pair {
             // SAFETY: as `proven`, and the reference is to sixteen bytes.
             let values = unsafe { _mm_loadu_si128(values.as_ptr().cast()) };
@@ -80,16 +95,23 @@ macro_rules! in_two_halves {
         }
 
         #[inline(always)]
-        fn narrow(self, a: Pair) -> [i8; LANES] {
-            let mut values = [0; LANES];
+        fn put(self, a: Pair, out: &mut [i8]) {
             let packed = proven!({
                 // Packing works on halves of a register: the quarters are put in order in between.
                 let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(a.0, a.1));
                 _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words))
             });
-            // SAFETY: as `proven`, and the array has sixteen bytes.
-            unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), packed) };
-            values
+            if out.len() == LANES {
+                // SAFETY: as `proven`, and the slice has sixteen bytes.
+                unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), packed) };
+            } else {
+                let mut values = [0; LANES];
+                // SAFETY: as `proven`, and the array has sixteen bytes.
+                unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), packed) };
+                for (out, value) in out.iter_mut().zip(values) {
+                    *out = value;
+                }
+            }
         }
 
         #[inline(always)]
@@ -210,6 +232,54 @@ macro_rules! in_two_halves {
                 Pair(half(acc.0, scale.0), half(acc.1, scale.1))
             })
         }
+
+        #[inline(always)]
+        fn to_single(self, a: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_cvtepi32_ps(a.0)),
+                _mm256_castps_si256(_mm256_cvtepi32_ps(a.1))
+            ))
+        }
+
+        #[inline(always)]
+        fn fused_single(self, a: Pair, b: Pair, c: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_fmadd_ps(
+                    _mm256_castsi256_ps(a.0),
+                    _mm256_castsi256_ps(b.0),
+                    _mm256_castsi256_ps(c.0)
+                )),
+                _mm256_castps_si256(_mm256_fmadd_ps(
+                    _mm256_castsi256_ps(a.1),
+                    _mm256_castsi256_ps(b.1),
+                    _mm256_castsi256_ps(c.1)
+                ))
+            ))
+        }
+
+        #[inline(always)]
+        fn sub_single(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_sub_ps(_mm256_castsi256_ps(a.0), _mm256_castsi256_ps(b.0))),
+                _mm256_castps_si256(_mm256_sub_ps(_mm256_castsi256_ps(a.1), _mm256_castsi256_ps(b.1)))
+            ))
+        }
+
+        #[inline(always)]
+        fn min_single(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_min_ps(_mm256_castsi256_ps(a.0), _mm256_castsi256_ps(b.0))),
+                _mm256_castps_si256(_mm256_min_ps(_mm256_castsi256_ps(a.1), _mm256_castsi256_ps(b.1)))
+            ))
+        }
+
+        #[inline(always)]
+        fn max_single(self, a: Pair, b: Pair) -> Pair {
+            proven!(Pair(
+                _mm256_castps_si256(_mm256_max_ps(_mm256_castsi256_ps(a.0), _mm256_castsi256_ps(b.0))),
+                _mm256_castps_si256(_mm256_max_ps(_mm256_castsi256_ps(a.1), _mm256_castsi256_ps(b.1)))
+            ))
+        }
     };
 }
 
@@ -217,6 +287,7 @@ impl Simd for Avx2 {
     in_two_halves!();
 
     const VALUE: usize = 2;
+    const WIDE: bool = false;
 
     #[inline(always)]
     fn dot(self, acc: Pair, x: Pair, w: Pair) -> Pair {
@@ -241,12 +312,18 @@ impl Simd for Avx2 {
             self.dot(acc, pairs(c, d), self.line(second))
         })
     }
+
+    #[inline(always)]
+    unsafe fn dot_wide(self, accs: [Pair; 4], _: [*const i8; 4], _: &[Line]) -> [Pair; 4] {
+        accs
+    }
 }
 
 impl Simd for AvxVnni {
     in_two_halves!();
 
     const VALUE: usize = 1;
+    const WIDE: bool = true;
 
     #[inline(always)]
     fn dot(self, acc: Pair, x: Pair, w: Pair) -> Pair {
@@ -267,5 +344,44 @@ impl Simd for AvxVnni {
             let high = join(_mm_unpacklo_epi16(ab, cd), _mm_unpackhi_epi16(ab, cd));
             self.dot(acc, Pair(low, high), self.line(w))
         })
+    }
+
+    #[inline(always)]
+    unsafe fn dot_wide(self, accs: [Pair; 4], taps: [*const i8; 4], w: &[Line]) -> [Pair; 4] {
+        let [w0, w1, w2, w3] = w else { return accs };
+        let [a, b, c, d] = taps.map(|tap| tap.cast::<__m256i>());
+        let [w0, w1, w2, w3] = [self.line(w0), self.line(w1), self.line(w2), self.line(w3)];
+        // SAFETY: as `proven`, and the caller lets 64 bytes be read at each pointer.
+        unsafe {
+            let low =
+                half([accs[0].0, accs[1].0, accs[2].0, accs[3].0], [a, b, c, d], [w0.0, w1.0, w2.0, w3.0]);
+            let taps = [a.add(1), b.add(1), c.add(1), d.add(1)];
+            let high = half([accs[0].1, accs[1].1, accs[2].1, accs[3].1], taps, [w0.1, w1.1, w2.1, w3.1]);
+            [Pair(low[0], high[0]), Pair(low[1], high[1]), Pair(low[2], high[2]), Pair(low[3], high[3])]
+        }
+    }
+}
+
+/// Four taps of 32 channels.
+///
+/// # Safety
+/// The processor has AVX2 and AVX-VNNI, and 32 bytes can be read at each pointer.
+#[inline(always)]
+unsafe fn half(accs: [__m256i; 4], taps: [*const __m256i; 4], w: [__m256i; 4]) -> [__m256i; 4] {
+    // SAFETY: the caller's.
+    unsafe {
+        let flip = _mm256_set1_epi8(i8::MIN);
+        let a = _mm256_xor_si256(_mm256_loadu_si256(taps[0]), flip);
+        let b = _mm256_xor_si256(_mm256_loadu_si256(taps[1]), flip);
+        let c = _mm256_xor_si256(_mm256_loadu_si256(taps[2]), flip);
+        let d = _mm256_xor_si256(_mm256_loadu_si256(taps[3]), flip);
+        let (ab, cd) = (_mm256_unpacklo_epi8(a, b), _mm256_unpacklo_epi8(c, d));
+        let (ef, gh) = (_mm256_unpackhi_epi8(a, b), _mm256_unpackhi_epi8(c, d));
+        [
+            _mm256_dpbusd_avx_epi32(accs[0], _mm256_unpacklo_epi16(ab, cd), w[0]),
+            _mm256_dpbusd_avx_epi32(accs[1], _mm256_unpackhi_epi16(ab, cd), w[1]),
+            _mm256_dpbusd_avx_epi32(accs[2], _mm256_unpacklo_epi16(ef, gh), w[2]),
+            _mm256_dpbusd_avx_epi32(accs[3], _mm256_unpackhi_epi16(ef, gh), w[3]),
+        ]
     }
 }

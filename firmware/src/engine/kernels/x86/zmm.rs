@@ -77,6 +77,38 @@ impl Simd for Avx512 {
         })
     }
 
+    const WIDE: bool = true;
+
+    #[inline(always)]
+    unsafe fn dot_wide(self, accs: [__m512i; 4], taps: [*const i8; 4], w: &[Line]) -> [__m512i; 4] {
+        let [w0, w1, w2, w3] = w else { return accs };
+        let [a, b, c, d] = taps;
+        // SAFETY: as `proven`, and the caller lets 64 bytes be read at each pointer.
+        unsafe {
+            let flip = _mm512_set1_epi8(i8::MIN);
+            let a = _mm512_xor_si512(_mm512_loadu_si512(a.cast()), flip);
+            let b = _mm512_xor_si512(_mm512_loadu_si512(b.cast()), flip);
+            let c = _mm512_xor_si512(_mm512_loadu_si512(c.cast()), flip);
+            let d = _mm512_xor_si512(_mm512_loadu_si512(d.cast()), flip);
+            let (ab, cd) = (_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d));
+            let (ef, gh) = (_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d));
+            [
+                _mm512_dpbusd_epi32(accs[0], _mm512_unpacklo_epi16(ab, cd), self.line(w0)),
+                _mm512_dpbusd_epi32(accs[1], _mm512_unpackhi_epi16(ab, cd), self.line(w1)),
+                _mm512_dpbusd_epi32(accs[2], _mm512_unpacklo_epi16(ef, gh), self.line(w2)),
+                _mm512_dpbusd_epi32(accs[3], _mm512_unpackhi_epi16(ef, gh), self.line(w3)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn put_wide(self, values: [__m512i; 4], out: &mut [i8; 64]) {
+        let [a, b, c, d] = values;
+        let packed = proven!(_mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d)));
+        // SAFETY: as `proven`, and the array has 64 bytes.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), packed) };
+    }
+
     #[inline(always)]
     fn widen(self, values: &[i8; LANES]) -> __m512i {
         // SAFETY: as `proven`, and the reference is to sixteen bytes.
@@ -84,11 +116,17 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn narrow(self, a: __m512i) -> [i8; LANES] {
-        let mut values = [0; LANES];
-        // SAFETY: as `proven`, and the array has sixteen bytes.
-        unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(a)) };
-        values
+    fn put(self, a: __m512i, out: &mut [i8]) {
+        let values = proven!(_mm512_cvtsepi32_epi8(a));
+        if out.len() == LANES {
+            // SAFETY: as `proven`, and the slice has sixteen bytes.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), values) };
+        } else {
+            let mask = 0xffff_u16 >> (LANES - out.len().min(LANES)).min(15);
+            let mask = if out.is_empty() { 0 } else { mask };
+            // SAFETY: as `proven`, and the mask has at most as many bits as the slice has bytes.
+            unsafe { _mm_mask_storeu_epi8(out.as_mut_ptr(), mask, values) };
+        }
     }
 
     #[inline(always)]
@@ -194,5 +232,34 @@ impl Simd for Avx512 {
             let scaled = _mm512_mul_ps(magnitude, _mm512_castsi512_ps(scale));
             _mm512_cvtps_epi32(_mm512_min_ps(scaled, _mm512_set1_ps(reach)))
         })
+    }
+
+    #[inline(always)]
+    fn to_single(self, a: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_cvtepi32_ps(a)))
+    }
+
+    #[inline(always)]
+    fn fused_single(self, a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_fmadd_ps(
+            _mm512_castsi512_ps(a),
+            _mm512_castsi512_ps(b),
+            _mm512_castsi512_ps(c)
+        )))
+    }
+
+    #[inline(always)]
+    fn sub_single(self, a: __m512i, b: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))))
+    }
+
+    #[inline(always)]
+    fn min_single(self, a: __m512i, b: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_min_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))))
+    }
+
+    #[inline(always)]
+    fn max_single(self, a: __m512i, b: __m512i) -> __m512i {
+        proven!(_mm512_castps_si512(_mm512_max_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))))
     }
 }

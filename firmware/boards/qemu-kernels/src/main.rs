@@ -1,0 +1,31 @@
+//! Runs the kernels for cores with the DSP instructions on an emulated one: against the scalar kernels on random shapes, byte for
+//! byte and with canaries around what they write; then counted on the shapes that `tests/bench-mcu` reports.
+//!
+//! Standard output has `equal KIND CASES` for each kind of operation, then `kernel NAME INSTRUCTIONS MACS` for each shape, MACS being
+//! the values of an operation without multiplications. QEMU runs with `-icount shift=0`: an instruction a nanosecond.
+#![no_std]
+#![no_main]
+
+#[path = "../../qemu-bench/src/cortex_m.rs"]
+mod core_clock;
+mod counted;
+mod random;
+mod room;
+
+use core_clock::Clock;
+use semihosting::{println, process};
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    // On the stack, which has all of the RAM: nothing else does.
+    let mut room = room::Room::new();
+    random::all(&mut room);
+    counted::all(&mut room, &mut Clock::start());
+    process::exit(0)
+}
+
+/// Says what went wrong and ends the run.
+fn fail(what: core::fmt::Arguments<'_>) -> ! {
+    println!("failed: {what}");
+    process::exit(1)
+}
