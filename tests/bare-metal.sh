@@ -45,13 +45,17 @@ install_bare_metal() {
     install_packages "the emulated boards" "${packages[@]}"
 }
 
-# build_board BOARD TARGET: builds it and prints the path of its ELF file.
+# build_board BOARD TARGET [CPU]: builds it, for a core of that name where one is given, and prints the path of its ELF file.
 build_board() (
     cd "$bare_metal_root/firmware/boards/$1" || exit 1
-    target=$2
+    target=$2 folder=target
     # One target folder a board, wherever the workspace has its own; and one code, whose instructions are counted: built
     # incrementally it takes a tenth more.
     unset CARGO_TARGET_DIR CARGO_INCREMENTAL
+    if [ $# -gt 2 ]; then
+        folder=target/$3
+        export CARGO_TARGET_DIR=$folder RUSTFLAGS="-C target-cpu=$3"
+    fi
     if has_rustup_target "$target"; then
         cargo build --release --locked --target "$target" >&2 || exit 1
     elif has_web_toolchain && linker=$(bare_metal_linker); then
@@ -63,7 +67,7 @@ build_board() (
             "rustc-web, cargo-web, rust-web-src and lld" >&2
         exit 3
     fi
-    echo "$PWD/target/$target/release/arcgate-$1"
+    echo "$PWD/$folder/$target/release/arcgate-$1"
 )
 
 # Builds every emulated board, each for every target that it has machines for. 3: for one of them there is no compiler.
@@ -75,6 +79,8 @@ build_boards() {
             build_board "$board" "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
         done
     done
+    build_board qemu-search thumbv8m.main-none-eabihf cortex-m55 ||
+        { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
     for target in thumbv7em-none-eabihf thumbv8m.main-none-eabihf; do
         build_board qemu-kernels "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
     done

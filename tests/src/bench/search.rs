@@ -8,6 +8,11 @@ use std::time::{Duration, Instant};
 use arcgate_firmware::engine::kernels::dot::Line;
 use arcgate_firmware::gallery::{Index, PersonId, index_lines};
 
+/// Templates of the figure that is reported, and the runs that it is the median of.
+pub const TEMPLATES: usize = 1_000_000;
+/// See [`TEMPLATES`].
+pub const RUNS: usize = 31;
+
 /// Values of a template.
 const DIMENSION: usize = 128;
 
@@ -41,11 +46,6 @@ pub fn times(templates: usize, runs: usize) -> Times {
         reads.push(time(|| read(black_box(index.rows()))));
     }
     Times { search: median(searches), read: median(reads) }
-}
-
-/// How many times as long a search through a million templates takes as reading them.
-pub fn search_over_read() -> f64 {
-    times(1_000_000, 31).search_over_read()
 }
 
 fn time<R>(work: impl FnOnce() -> R) -> Duration {

@@ -13,6 +13,7 @@ use arcgate::engine::{Kind, Model};
 use arcgate_firmware::engine::Embedder;
 use arcgate_firmware::engine::kernels::Isa;
 use arcgate_firmware::engine::plan::PlanEngine;
+use arcgate_tests::bench::search;
 use arcgate_tests::data::workspace;
 use serde_json::{Value, json};
 use tract_onnx::prelude::*;
@@ -98,10 +99,15 @@ fn report(times: &Times, isa: Isa, version: &str, as_json: bool) -> Result<()> {
     for (_, ms, what) in &rows {
         println!("{ms:8.3} ms  {:6.2} x the plan  {what}", ms / rows[0].1);
     }
+    let times = search::times(search::TEMPLATES, search::RUNS);
+    let search_over_read = times.search_over_read();
+    println!(
+        "{:8.3} ms  {search_over_read:6.2} x reading them  search through {} templates",
+        1e3 * times.search.as_secs_f64(),
+        search::TEMPLATES
+    );
     if as_json {
         let ms: BTreeMap<&str, f64> = rows.iter().map(|(name, ms, _)| (*name, *ms)).collect();
-        // The search of a gallery is timed by a bench of its own.
-        let search_over_read = Value::Null;
         println!(
             "{}",
             json!({

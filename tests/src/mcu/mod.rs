@@ -24,12 +24,14 @@ pub enum Machine {
     An500,
     /// A Cortex-M33.
     An505,
+    /// A Cortex-M55, of a build of its own.
+    An547,
     /// An RV32.
     Virt,
 }
 
 impl Machine {
-    /// All of them.
+    /// Those that plans are counted on.
     pub const ALL: [Machine; 4] = [Machine::An386, Machine::An500, Machine::An505, Machine::Virt];
 
     /// QEMU's name for it.
@@ -38,6 +40,7 @@ impl Machine {
             Machine::An386 => "mps2-an386",
             Machine::An500 => "mps2-an500",
             Machine::An505 => "mps2-an505",
+            Machine::An547 => "mps3-an547",
             Machine::Virt => "virt",
         }
     }
@@ -46,15 +49,17 @@ impl Machine {
     pub fn isa(self) -> Isa {
         match self {
             Machine::An386 | Machine::An500 => Isa::Armv7em,
-            Machine::An505 => Isa::Armv8m,
+            Machine::An505 | Machine::An547 => Isa::Armv8m,
             Machine::Virt => Isa::Rv32imac,
         }
     }
 
+    /// The folder of its build, under a board's `target`.
     fn target(self) -> &'static str {
         match self {
             Machine::An386 | Machine::An500 => "thumbv7em-none-eabihf",
             Machine::An505 => "thumbv8m.main-none-eabihf",
+            Machine::An547 => "cortex-m55/thumbv8m.main-none-eabihf",
             Machine::Virt => "riscv32imac-unknown-none-elf",
         }
     }

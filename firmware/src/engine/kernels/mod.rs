@@ -100,3 +100,9 @@ impl<'p> Words<'p> {
         Words(&tail[..count.min(tail.len())])
     }
 }
+
+/// Cases of a proptest: as many as it asks for, or the few that an interpreter gets through.
+#[cfg(test)]
+fn cases(asked: u32) -> proptest::test_runner::Config {
+    proptest::test_runner::Config::with_cases(if cfg!(miri) { asked.min(2) } else { asked })
+}

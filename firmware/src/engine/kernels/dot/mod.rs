@@ -18,6 +18,8 @@
 
 #[cfg(any(arm_dsp, test))]
 mod dsp;
+#[cfg(arm_mve)]
+mod mve;
 #[cfg(test)]
 mod tests;
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -90,6 +92,9 @@ pub enum Kernel {
     /// Cortex-M with the DSP instructions; in tests elsewhere the same in plain Rust.
     #[cfg(any(arm_dsp, test))]
     Dsp,
+    /// Cortex-M with MVE.
+    #[cfg(arm_mve)]
+    Mve,
     /// x86-64 with AVX2.
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     Avx2,
@@ -107,6 +112,8 @@ impl Kernel {
         Kernel::Scalar,
         #[cfg(any(arm_dsp, test))]
         Kernel::Dsp,
+        #[cfg(arm_mve)]
+        Kernel::Mve,
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
         Kernel::Avx2,
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -121,6 +128,8 @@ impl Kernel {
             Kernel::Scalar => true,
             #[cfg(any(arm_dsp, test))]
             Kernel::Dsp => true,
+            #[cfg(arm_mve)]
+            Kernel::Mve => true,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kernel::Avx2 => Isa::Avx2.is_available(),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -196,7 +205,9 @@ impl Probe {
             as_i8_mut(&mut line.0)[..part.len()].copy_from_slice(part);
         }
         #[cfg(any(arm_dsp, test))]
-        ready.pairs.fill(&ready.values[..ready.lines]);
+        if kernel == Kernel::Dsp {
+            ready.pairs.fill(&ready.values[..ready.lines]);
+        }
         ready
     }
 
@@ -207,6 +218,8 @@ impl Probe {
             Kernel::Scalar => self.scan_scalar(rows, from, bound),
             #[cfg(any(arm_dsp, test))]
             Kernel::Dsp => self.pairs.scan(self.values(), rows, from, bound),
+            #[cfg(arm_mve)]
+            Kernel::Mve => mve::scan(self.values(), rows, from, bound),
             // SAFETY: a probe has a kernel of the processor's own only, which `with` has seen to.
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kernel::Avx2 => unsafe { x86::scan_avx2(self.values(), rows, from, bound) },

@@ -79,7 +79,7 @@ impl Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(crate::engine::kernels::cases(1024))]
 
     #[test]
     fn convolutions_equal_their_formula(case in case(false), off in prop_oneof![9 => Just(0usize), 1 => 1..4usize]) {

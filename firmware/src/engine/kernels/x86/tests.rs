@@ -248,7 +248,7 @@ fn convolutions_equal_scalar() {
     let isas = isas("convolutions_equal_scalar");
     let groups = (1..9usize, 1..9usize, 1..20usize).prop_map(|(g, i, o)| [g, i, o]);
     let dense = (1..80usize, 1..150usize).prop_map(|(i, o)| [1, i, o]);
-    proptest!(ProptestConfig::with_cases(1000), |(case in case(prop_oneof![groups, dense], 9))| {
+    proptest!(crate::engine::kernels::cases(1000), |(case in case(prop_oneof![groups, dense], 9))| {
         let (found, wanted) = case.conv(&isas);
         named(&isas, found, &wanted)?;
     });
@@ -281,7 +281,7 @@ fn long_convolutions_equal_scalar() {
     // Windows too long for one chunk of pixels to be the whole output, and sums near the ends of 32 bits.
     let isas = isas("long_convolutions_equal_scalar");
     let long = (300..1200usize, 1..40usize).prop_map(|(i, o)| [1, i, o]);
-    proptest!(ProptestConfig::with_cases(60), |(case in case(long, 12))| {
+    proptest!(crate::engine::kernels::cases(60), |(case in case(long, 12))| {
         let (found, wanted) = case.conv(&isas);
         named(&isas, found, &wanted)?;
     });
@@ -291,7 +291,7 @@ fn long_convolutions_equal_scalar() {
 fn depthwise_convolutions_equal_scalar() {
     let isas = isas("depthwise_convolutions_equal_scalar");
     let channels = (12..150usize).prop_map(|channels| [channels, 1, 1]);
-    proptest!(ProptestConfig::with_cases(1000), |(case in case(channels, 9))| {
+    proptest!(crate::engine::kernels::cases(1000), |(case in case(channels, 9))| {
         let (found, wanted) = case.depthwise(&isas);
         named(&isas, found, &wanted)?;
     });
