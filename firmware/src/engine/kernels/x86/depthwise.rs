@@ -120,6 +120,34 @@ pub(super) fn run<S: Simd>(s: S, depthwise: &Depthwise, x: &[i8], y: &mut [i8]) 
     }
 }
 
+/// Where the taps of a window lie.
+trait Taps: Copy {
+    /// Tap `tap` of as many as the kernel has, rounded up to a multiple of four; those beyond the last have weights of 0.
+    fn at(self, tap: usize) -> *const i8;
+}
+
+/// A window inside the input: its first pixel, and how far from it each tap lies.
+#[derive(Clone, Copy)]
+struct Inside<'a> {
+    first: *const i8,
+    offsets: &'a [usize; TAPS],
+}
+
+impl Taps for Inside<'_> {
+    #[inline(always)]
+    fn at(self, tap: usize) -> *const i8 {
+        self.first.wrapping_add(self.offsets[tap % TAPS])
+    }
+}
+
+/// A window that reaches beyond the input.
+impl Taps for &[*const i8; TAPS] {
+    #[inline(always)]
+    fn at(self, tap: usize) -> *const i8 {
+        self[tap % TAPS]
+    }
+}
+
 /// The same, with what [`Finish::is_single`] tells as `SINGLE`.
 #[inline(always)]
 fn pixels<S: Simd, const SINGLE: bool>(s: S, depthwise: &Depthwise, x: &[i8], y: &mut [i8]) {
@@ -127,38 +155,33 @@ fn pixels<S: Simd, const SINGLE: bool>(s: S, depthwise: &Depthwise, x: &[i8], y:
     let channels = input.channels;
     assert!(x.len() == input.bytes() && y.len() == output.bytes());
     let [kh, kw] = window.kernel;
-    let quads = (kh * kw).div_ceil(4);
-    // Where each tap of a window lies, from the window's first.
     let mut offsets = [0; TAPS];
     for (tap, offset) in offsets.iter_mut().enumerate().take(kh * kw) {
         *offset = (tap / kw * input.width + tap % kw) * channels;
     }
-    // Taps beyond the last have weights of 0 and may read anything.
-    let mut taps = [depthwise.outside.as_ptr(); TAPS];
-    for (pixel, y) in y.chunks_exact_mut(channels).enumerate() {
-        let (oy, ox) = (pixel / output.width, pixel % output.width);
+    let inside = |first: usize, kernel: usize, size: usize| first < size && first + kernel <= size;
+    for (oy, row) in y.chunks_exact_mut(output.width * channels).enumerate() {
         let first_row = (oy * window.stride[0]).wrapping_sub(window.pad[0]);
-        let first_column = (ox * window.stride[1]).wrapping_sub(window.pad[1]);
-        let inside = |first: usize, kernel: usize, size: usize| first < size && first + kernel <= size;
-        if inside(first_row, kh, input.height) && inside(first_column, kw, input.width) {
-            let window = &x[(first_row * input.width + first_column) * channels..];
-            for (tap, offset) in taps.iter_mut().zip(offsets).take(kh * kw) {
-                *tap = window.as_ptr().wrapping_add(offset);
+        let row_inside = inside(first_row, kh, input.height);
+        for (ox, y) in row.chunks_exact_mut(channels).enumerate() {
+            let first_column = (ox * window.stride[1]).wrapping_sub(window.pad[1]);
+            if row_inside && inside(first_column, kw, input.width) {
+                let first = x[(first_row * input.width + first_column) * channels..].as_ptr();
+                // SAFETY: every tap begins a whole pixel of `x`.
+                unsafe { pixel::<S, _, SINGLE>(s, depthwise, Inside { first, offsets: &offsets }, y) };
+                continue;
             }
-        } else {
+            let mut taps = [depthwise.outside.as_ptr(); TAPS];
             for (index, tap) in taps.iter_mut().enumerate().take(kh * kw) {
                 let iy = first_row.wrapping_add(index / kw);
                 let ix = first_column.wrapping_add(index % kw);
-                *tap = if iy < input.height && ix < input.width {
-                    x[(iy * input.width + ix) * channels..].as_ptr()
-                } else {
-                    depthwise.outside.as_ptr()
-                };
+                if iy < input.height && ix < input.width {
+                    *tap = x[(iy * input.width + ix) * channels..].as_ptr();
+                }
             }
+            // SAFETY: every tap begins a whole pixel of `x` or the pixel `outside`.
+            unsafe { pixel::<S, _, SINGLE>(s, depthwise, &taps, y) };
         }
-        let taps = &taps.as_chunks::<4>().0[..quads];
-        // SAFETY: every tap begins a whole pixel of `x` or the pixel `outside`.
-        unsafe { pixel_of::<S, SINGLE>(s, depthwise, taps, y) };
     }
 }
 
@@ -167,38 +190,41 @@ fn pixels<S: Simd, const SINGLE: bool>(s: S, depthwise: &Depthwise, x: &[i8], y:
 /// # Safety
 /// As many bytes as there are channels can be read at each tap.
 #[inline(always)]
-unsafe fn pixel_of<S: Simd, const SINGLE: bool>(
-    s: S,
-    depthwise: &Depthwise,
-    taps: &[[*const i8; 4]],
-    y: &mut [i8],
-) {
+unsafe fn pixel<S: Simd, T: Taps, const SINGLE: bool>(s: S, depthwise: &Depthwise, taps: T, y: &mut [i8]) {
+    let count = depthwise.window.kernel[0] * depthwise.window.kernel[1];
+    let quads = count.div_ceil(4);
+    // Kernels of odd sides leave one tap.
+    let whole = if count % 4 == 1 { count / 4 } else { quads };
     let (wide_starts, starts) = depthwise.start.split_at(depthwise.wide.len() * UNITS);
-    let (wide_lines, lines) = depthwise.lines.split_at(wide_starts.len() * taps.len());
-    let wide = wide_starts.as_chunks::<UNITS>().0.iter().zip(wide_lines.chunks_exact(UNITS * taps.len()));
+    let (wide_lines, lines) = depthwise.lines.split_at(wide_starts.len() * quads);
+    let wide = wide_starts.as_chunks::<UNITS>().0.iter().zip(wide_lines.chunks_exact(UNITS * quads));
     for (block, ((start, lines), &first)) in wide.zip(&depthwise.wide).enumerate() {
         let [a, b, c, d] = start;
         let mut accs = [[s.load(a), s.load(b), s.load(c), s.load(d)]];
-        for (&[a, b, c, d], lines) in taps.iter().zip(lines.as_chunks::<UNITS>().0) {
+        let lines = lines.as_chunks::<UNITS>().0;
+        let at = |tap: usize| taps.at(tap).wrapping_add(first);
+        for (quad, lines) in lines.iter().enumerate().take(whole) {
+            let taps = [at(4 * quad), at(4 * quad + 1), at(4 * quad + 2), at(4 * quad + 3)];
             // SAFETY: 64 channels begin at `first`, and the caller lets those of each tap be read.
-            unsafe {
-                accs[0] = s.dot_wide(accs[0], [a.add(first), b.add(first), c.add(first), d.add(first)], lines)
-            };
+            accs[0] = unsafe { s.dot_wide(accs[0], taps, lines) };
+        }
+        if let Some(lines) = lines.get(whole) {
+            // SAFETY: as above.
+            accs[0] = unsafe { s.dot_wide_one(accs[0], at(4 * whole), lines) };
         }
         depthwise.finish.values::<S, 1, UNITS, SINGLE>(s, block * UNITS, &mut accs);
         if let Some(y) = y[first..].first_chunk_mut::<WIDE>() {
             s.put_wide(accs[0], y);
         }
     }
-    let narrow = starts.iter().zip(lines.chunks_exact(S::VALUE * taps.len()));
+    let narrow = starts.iter().zip(lines.chunks_exact(S::VALUE * quads));
     for (unit, ((start, lines), &first)) in narrow.zip(&depthwise.narrow).enumerate() {
         let mut acc = [[s.load(start)]];
-        for (&[a, b, c, d], lines) in taps.iter().zip(lines.chunks_exact(S::VALUE)) {
+        let at = |tap: usize| taps.at(tap).wrapping_add(first);
+        for (quad, lines) in lines.chunks_exact(S::VALUE).enumerate() {
+            let taps = [at(4 * quad), at(4 * quad + 1), at(4 * quad + 2), at(4 * quad + 3)];
             // SAFETY: sixteen channels begin at `first`, and the caller lets those of each tap be read.
-            unsafe {
-                acc[0][0] =
-                    s.dot_taps(acc[0][0], [a.add(first), b.add(first), c.add(first), d.add(first)], lines)
-            };
+            acc[0][0] = unsafe { s.dot_taps(acc[0][0], taps, lines) };
         }
         depthwise.finish.values::<S, 1, 1, SINGLE>(s, wide_starts.len() + unit, &mut acc);
         s.put(acc[0][0], &mut y[first..first + LANES]);

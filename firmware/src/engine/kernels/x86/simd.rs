@@ -51,12 +51,18 @@ pub(super) trait Simd: Copy {
     /// Whether [`Simd::dot_wide`] is there.
     const WIDE: bool;
 
-    /// The same for 64 channels, `w` with four lines: lane `i` of accumulator `j` has channel `i / 4 * 16 + 4 * j + i % 4`, see
+    /// The same for 64 channels: lane `i` of accumulator `j` has channel `i / 4 * 16 + 4 * j + i % 4`, see
     /// [`wide_channel`].
     ///
     /// # Safety
     /// 64 bytes can be read at each pointer.
-    unsafe fn dot_wide(self, accs: [Self::I; 4], taps: [*const i8; 4], w: &[Line]) -> [Self::I; 4];
+    unsafe fn dot_wide(self, accs: [Self::I; 4], taps: [*const i8; 4], w: &[Line; 4]) -> [Self::I; 4];
+
+    /// The same of one tap: the first of four, the others' weights are 0.
+    ///
+    /// # Safety
+    /// 64 bytes can be read at the pointer.
+    unsafe fn dot_wide_one(self, accs: [Self::I; 4], tap: *const i8, w: &[Line; 4]) -> [Self::I; 4];
 
     /// Writes 64 channels in the order of [`Simd::dot_wide`] as int8 values, those outside at the nearer end.
     fn put_wide(self, values: [Self::I; 4], out: &mut [i8; 64]);

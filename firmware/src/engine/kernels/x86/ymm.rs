@@ -314,7 +314,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn dot_wide(self, accs: [Pair; 4], _: [*const i8; 4], _: &[Line]) -> [Pair; 4] {
+    unsafe fn dot_wide(self, accs: [Pair; 4], _: [*const i8; 4], _: &[Line; 4]) -> [Pair; 4] {
+        accs
+    }
+
+    #[inline(always)]
+    unsafe fn dot_wide_one(self, accs: [Pair; 4], _: *const i8, _: &[Line; 4]) -> [Pair; 4] {
         accs
     }
 }
@@ -347,8 +352,8 @@ impl Simd for AvxVnni {
     }
 
     #[inline(always)]
-    unsafe fn dot_wide(self, accs: [Pair; 4], taps: [*const i8; 4], w: &[Line]) -> [Pair; 4] {
-        let [w0, w1, w2, w3] = w else { return accs };
+    unsafe fn dot_wide(self, accs: [Pair; 4], taps: [*const i8; 4], w: &[Line; 4]) -> [Pair; 4] {
+        let [w0, w1, w2, w3] = w;
         let [a, b, c, d] = taps.map(|tap| tap.cast::<__m256i>());
         let [w0, w1, w2, w3] = [self.line(w0), self.line(w1), self.line(w2), self.line(w3)];
         // SAFETY: as `proven`, and the caller lets 64 bytes be read at each pointer.
@@ -359,6 +364,43 @@ impl Simd for AvxVnni {
             let high = half([accs[0].1, accs[1].1, accs[2].1, accs[3].1], taps, [w0.1, w1.1, w2.1, w3.1]);
             [Pair(low[0], high[0]), Pair(low[1], high[1]), Pair(low[2], high[2]), Pair(low[3], high[3])]
         }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_wide_one(self, accs: [Pair; 4], tap: *const i8, w: &[Line; 4]) -> [Pair; 4] {
+        let [w0, w1, w2, w3] = [self.line(&w[0]), self.line(&w[1]), self.line(&w[2]), self.line(&w[3])];
+        let tap: *const __m256i = tap.cast();
+        // SAFETY: as `proven`, and the caller lets 64 bytes be read.
+        unsafe {
+            let low = half_one([accs[0].0, accs[1].0, accs[2].0, accs[3].0], tap, [w0.0, w1.0, w2.0, w3.0]);
+            let high = [accs[0].1, accs[1].1, accs[2].1, accs[3].1];
+            let high = half_one(high, tap.add(1), [w0.1, w1.1, w2.1, w3.1]);
+            [Pair(low[0], high[0]), Pair(low[1], high[1]), Pair(low[2], high[2]), Pair(low[3], high[3])]
+        }
+    }
+}
+
+/// One tap of 32 channels, the first of four.
+///
+/// # Safety
+/// The processor has AVX2 and AVX-VNNI, and 32 bytes can be read at the pointer.
+#[inline(always)]
+unsafe fn half_one(accs: [__m256i; 4], tap: *const __m256i, w: [__m256i; 4]) -> [__m256i; 4] {
+    // SAFETY: the caller's.
+    unsafe {
+        let tap = _mm256_xor_si256(_mm256_loadu_si256(tap), _mm256_set1_epi8(i8::MIN));
+        // Four channels of each quarter, one to a word; what else is in the word meets weights of 0.
+        let first = _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3);
+        let unit = _mm256_set1_epi32(4);
+        let second = _mm256_add_epi32(first, unit);
+        let third = _mm256_add_epi32(second, unit);
+        let fourth = _mm256_add_epi32(third, unit);
+        [
+            _mm256_dpbusd_avx_epi32(accs[0], _mm256_shuffle_epi8(tap, first), w[0]),
+            _mm256_dpbusd_avx_epi32(accs[1], _mm256_shuffle_epi8(tap, second), w[1]),
+            _mm256_dpbusd_avx_epi32(accs[2], _mm256_shuffle_epi8(tap, third), w[2]),
+            _mm256_dpbusd_avx_epi32(accs[3], _mm256_shuffle_epi8(tap, fourth), w[3]),
+        ]
     }
 }
 

@@ -80,8 +80,8 @@ impl Simd for Avx512 {
     const WIDE: bool = true;
 
     #[inline(always)]
-    unsafe fn dot_wide(self, accs: [__m512i; 4], taps: [*const i8; 4], w: &[Line]) -> [__m512i; 4] {
-        let [w0, w1, w2, w3] = w else { return accs };
+    unsafe fn dot_wide(self, accs: [__m512i; 4], taps: [*const i8; 4], w: &[Line; 4]) -> [__m512i; 4] {
+        let [w0, w1, w2, w3] = w;
         let [a, b, c, d] = taps;
         // SAFETY: as `proven`, and the caller lets 64 bytes be read at each pointer.
         unsafe {
@@ -99,6 +99,27 @@ impl Simd for Avx512 {
                 _mm512_dpbusd_epi32(accs[3], _mm512_unpackhi_epi16(ef, gh), self.line(w3)),
             ]
         }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_wide_one(self, accs: [__m512i; 4], tap: *const i8, w: &[Line; 4]) -> [__m512i; 4] {
+        // SAFETY: as `proven`, and the caller lets 64 bytes be read.
+        let tap = unsafe { _mm512_loadu_si512(tap.cast()) };
+        proven!({
+            let tap = _mm512_xor_si512(tap, _mm512_set1_epi8(i8::MIN));
+            let first = _mm512_set_epi32(3, 2, 1, 0, 3, 2, 1, 0, 3, 2, 1, 0, 3, 2, 1, 0);
+            // Four channels of each quarter, one to a word; what else is in the word meets weights of 0.
+            let unit = _mm512_set1_epi32(4);
+            let second = _mm512_add_epi32(first, unit);
+            let third = _mm512_add_epi32(second, unit);
+            let fourth = _mm512_add_epi32(third, unit);
+            [
+                _mm512_dpbusd_epi32(accs[0], _mm512_shuffle_epi8(tap, first), self.line(&w[0])),
+                _mm512_dpbusd_epi32(accs[1], _mm512_shuffle_epi8(tap, second), self.line(&w[1])),
+                _mm512_dpbusd_epi32(accs[2], _mm512_shuffle_epi8(tap, third), self.line(&w[2])),
+                _mm512_dpbusd_epi32(accs[3], _mm512_shuffle_epi8(tap, fourth), self.line(&w[3])),
+            ]
+        })
     }
 
     #[inline(always)]
