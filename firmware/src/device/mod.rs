@@ -106,10 +106,9 @@ where
         }
     }
 
-    /// The same device with a clock, so that it can say how long operations take.
-    pub fn with_clock(mut self, clock: Clock) -> Self {
+    /// Gives the device a clock, so that it can say how long operations take.
+    pub fn set_clock(&mut self, clock: Clock) {
         self.core.clock = Some(clock);
-        self
     }
 
     /// The gallery, for boards that look after it themselves.

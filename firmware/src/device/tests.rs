@@ -270,7 +270,7 @@ fn operations_are_measured_by_the_boards_clock_and_only_with_one() {
     device.port.input.extend(packet(1, &Request::Profile { first: 0 }));
     run(&mut device);
     assert_eq!(replies(&mut device), [(1, "Fault(NoClock)".to_owned())]);
-    let mut device = device.with_clock(Clock { now, unit: Unit::Cycles, per_tick: 3 });
+    device.set_clock(Clock { now, unit: Unit::Cycles, per_tick: 3 });
     for (sequence, first) in [(2, 0), (3, 60), (4, 64)] {
         device.port.input.extend(packet(sequence, &Request::Profile { first }));
     }

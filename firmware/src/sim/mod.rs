@@ -137,8 +137,8 @@ impl Running {
         let stopped = stop.clone();
         let body = move || {
             let memory = memory(&flash);
-            let device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory);
-            let mut device = device.with_clock(CLOCK);
+            let mut device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory);
+            device.set_clock(CLOCK);
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.
                 let event = device.poll().unwrap_or_default();

@@ -16,9 +16,9 @@ use arcgate_firmware::engine::plan::{PlanEngine, Target};
 use arcgate_firmware::gallery::nor::MemoryNor;
 use arcgate_firmware::gallery::{Line, index_lines_of_flash};
 use arcgate_firmware::link::message::Unit;
-use cortex_m::singleton;
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
+use static_cell::{ConstStaticCell, StaticCell};
 
 /// Bytes of code memory and of SRAM; `memory.x`.
 const FLASH: usize = 4 << 20;
@@ -49,7 +49,7 @@ const PEOPLE: usize = 2000;
 const TEMPLATES: usize = index_lines_of_flash(GALLERY.1);
 
 /// The most stack that was painted over in the tests, which do everything that the firmware can do, and a little more.
-const STACK: usize = 48_000;
+const STACK: usize = 60_000;
 
 /// Bytes of stack that are watched: more than it takes.
 const PAINTED: usize = 96 << 10;
@@ -77,6 +77,20 @@ fn cycles() -> u32 {
     // SAFETY: the FPGA's I/O block has this register, which reading does not change.
     unsafe { COUNTER.read_volatile() }
 }
+
+/// The device as this board builds it.
+type Board = Device<
+    PlanEngine<&'static [u8], &'static mut [u8]>,
+    MemoryNor<&'static mut [u8]>,
+    uart::Uart,
+    &'static mut [u8],
+    &'static mut [Line],
+    PEOPLE,
+>;
+
+/// An arena that begins where plans for the core want it.
+#[repr(align(4))]
+struct Aligned([u8; ARENA]);
 
 /// The plan in the model slot; the whole slot if the plan does not say how long it is, for the error that follows.
 fn plan() -> &'static [u8] {
@@ -113,20 +127,21 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 fn main() -> ! {
     // SAFETY: of 4 MB of SRAM the static data take less than 3, and the stack has the rest.
     let painted = unsafe { stack::paint(PAINTED) };
-    let arena = singleton!(: [u8; ARENA] = [0; ARENA]);
-    let frame = singleton!(: [u8; FRAME] = [0; FRAME]);
-    let crop = singleton!(: [u8; CROP] = [0; CROP]);
-    let templates = singleton!(: [Line; TEMPLATES] = [Line::ZERO; TEMPLATES]);
-    let (Some(arena), Some(frame), Some(crop), Some(templates)) = (arena, frame, crop, templates) else {
-        fail(format_args!("main runs once"))
-    };
-    let engine = match PlanEngine::new(plan(), &mut arena[..]) {
+    // Each of them is taken here and nowhere else, and main runs once.
+    static ROOM: ConstStaticCell<Aligned> = ConstStaticCell::new(Aligned([0; ARENA]));
+    static PICTURE: ConstStaticCell<[u8; FRAME]> = ConstStaticCell::new([0; FRAME]);
+    static INPUT: ConstStaticCell<[u8; CROP]> = ConstStaticCell::new([0; CROP]);
+    static LINES: ConstStaticCell<[Line; TEMPLATES]> = ConstStaticCell::new([Line::ZERO; TEMPLATES]);
+    static DEVICE: StaticCell<Board> = StaticCell::new();
+    let (arena, frame, crop, templates) = (&mut ROOM.take().0[..], PICTURE.take(), INPUT.take(), LINES.take());
+    let engine = match PlanEngine::new(plan(), arena) {
         Ok(engine) => engine,
         Err(error) => fail(format_args!("no model at {:#x}: {error}", MODEL.0)),
     };
+    let port = uart::Uart::start();
     let memory: Memory<&mut [u8], &mut [Line]> = Memory { frame, crop, templates };
-    let mut device: Device<_, _, _, _, _, PEOPLE> =
-        Device::new(engine, flash(), uart::Uart::start(), memory).with_clock(CLOCK);
+    let device = DEVICE.init_with(|| Device::new(engine, flash(), port, memory));
+    device.set_clock(CLOCK);
     events::boot(device.gallery());
     events::footprint();
     let mut lowest = usize::MAX;
