@@ -1,8 +1,10 @@
-//! Names Arm cores with the DSP instructions, which a stable compiler's `target_feature` does not: `cfg(arm_dsp)`.
+//! Names Arm cores with the DSP instructions and with MVE, which a stable compiler's `target_feature` does not: `cfg(arm_dsp)`,
+//! `cfg(arm_mve)`. The target says whether there are the former; feature `mve` says that there are the latter.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-check-cfg=cfg(arm_dsp, values(none(), \"v8m\"))");
+    println!("cargo:rustc-check-cfg=cfg(arm_mve)");
     let target = std::env::var("TARGET").unwrap_or_default();
     if target.starts_with("thumbv7em-") {
         println!("cargo:rustc-cfg=arm_dsp");
@@ -10,5 +12,8 @@ fn main() {
     if target.starts_with("thumbv8m.main-") {
         println!("cargo:rustc-cfg=arm_dsp");
         println!("cargo:rustc-cfg=arm_dsp=\"v8m\"");
+        if target.ends_with("-eabihf") && std::env::var_os("CARGO_FEATURE_MVE").is_some() {
+            println!("cargo:rustc-cfg=arm_mve");
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod dsp;
 mod isa;
+pub mod mve;
 pub mod requant;
 pub mod scalar;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
