@@ -10,6 +10,10 @@ const MPS2_M4: &str = "MEMORY { FLASH : ORIGIN = 0x00000000, LENGTH = 4M
 const MPS2_M33: &str = "MEMORY { FLASH : ORIGIN = 0x10000000, LENGTH = 4M
     RAM : ORIGIN = 0x38000000, LENGTH = 4M }";
 
+/// mps3-an547: the secure half of its code memory; data in DDR, which has room for plans and arenas.
+const MPS3_M55: &str = "MEMORY { FLASH : ORIGIN = 0x10000000, LENGTH = 512K
+    RAM : ORIGIN = 0x60000000, LENGTH = 16M }";
+
 /// QEMU's virt: everything in its DRAM.
 const VIRT: &str = "MEMORY { RAM : ORIGIN = 0x80000000, LENGTH = 16M }
 REGION_ALIAS(\"REGION_TEXT\", RAM); REGION_ALIAS(\"REGION_RODATA\", RAM); REGION_ALIAS(\"REGION_DATA\", RAM);
@@ -17,8 +21,10 @@ REGION_ALIAS(\"REGION_BSS\", RAM); REGION_ALIAS(\"REGION_HEAP\", RAM); REGION_AL
 
 fn main() {
     let target = std::env::var("TARGET").expect("cargo names the target");
+    let is_m55 = std::env::var_os("CARGO_FEATURE_MVE").is_some();
     let (memory, arguments) = match target.as_str() {
         "thumbv7em-none-eabihf" => (MPS2_M4, ["-Tlink.x", "--nmagic"]),
+        "thumbv8m.main-none-eabihf" if is_m55 => (MPS3_M55, ["-Tlink.x", "--nmagic"]),
         "thumbv8m.main-none-eabihf" => (MPS2_M33, ["-Tlink.x", "--nmagic"]),
         "riscv32imac-unknown-none-elf" => (VIRT, ["-Tmemory.x", "-Tlink.x"]),
         other => panic!(

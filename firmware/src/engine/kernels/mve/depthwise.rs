@@ -2,7 +2,7 @@
 
 use super::packing::TAPS;
 use super::scratch::Strip;
-use super::tile::{self, Channel, Steps, Windows};
+use super::tile::{self, Channel, Places, Steps, Windows};
 use super::store;
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::Depthwise;
@@ -29,9 +29,7 @@ fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], scratch: &mut [i8], y:
     ring.fill(input_zero);
     copies.fill(0);
     let turned = |copy: usize| copy * window.stride[0] % rows;
-    for (copy, list) in lists.chunks_exact_mut(strip.list_bytes).take(strip.copies).enumerate() {
-        list_places(window.kernel, channels, turned(copy), list);
-    }
+    let places = Places::write(window.kernel, channels, &mut lists[..strip.copies * strip.list_bytes], turned);
     let mults = match depthwise.finish.requant {
         Requant::HighMul { mults } if taps <= TAPS => Some(mults),
         _ => None,
@@ -42,8 +40,8 @@ fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], scratch: &mut [i8], y:
     let inside = input.width.min(strip.columns - window.pad[1]);
     for channel in 0..channels {
         let mut weight = 0;
-        for (copy, list) in copies.chunks_exact_mut(strip.copy_bytes).zip(lists.chunks_exact(strip.list_bytes)) {
-            weight = tile::pick(&depthwise.weights[channel..], list, &mut copy[..taps]);
+        for (at, copy) in copies.chunks_exact_mut(strip.copy_bytes).enumerate() {
+            weight = tile::pick(&depthwise.weights[channel..], &places, at, &mut copy[..taps]);
         }
         let bias = depthwise.bias.part(channel, 1).integers().next().unwrap_or_default();
         constants.bias = bias.wrapping_sub((input_zero as i32).wrapping_mul(weight));
@@ -102,19 +100,6 @@ fn summed(
         tile::row_sums(&part, weights, &mut sums[..count]);
         for (sum, y) in sums[..count].iter().zip(y[first * channels..].iter_mut().step_by(channels)) {
             store(&depthwise.finish, channel, &[sum.wrapping_add(bias)], core::slice::from_mut(y));
-        }
-    }
-}
-
-/// Where the weights of a window come from that lies column by column and whose first row lies in slot `turned`.
-fn list_places([rows, across]: [usize; 2], channels: usize, turned: usize, list: &mut [i8]) {
-    let mut places = list.as_chunks_mut::<2>().0.iter_mut();
-    for column in 0..across {
-        for slot in 0..rows {
-            let row = (slot + rows - turned) % rows;
-            if let Some(place) = places.next() {
-                *place = (((row * across + column) * channels) as u16).to_le_bytes().map(|byte| byte as i8);
-            }
         }
     }
 }

@@ -42,6 +42,39 @@ impl Steps {
     }
 }
 
+/// Where the weights of one channel come from, for each copy of them: lists of 16-bit numbers.
+#[derive(Debug)]
+pub struct Places<'s> {
+    lists: &'s [i8],
+    taps: usize,
+    greatest: usize,
+}
+
+impl<'s> Places<'s> {
+    /// Fills `lists` with those of a kernel of `[rows, columns]`. A window lies column by column, and in each copy its first row
+    /// lies in slot `turned(copy)`. The numbers fit 16 bits.
+    pub fn write(
+        [rows, across]: [usize; 2],
+        channels: usize,
+        lists: &'s mut [i8],
+        turned: impl Fn(usize) -> usize,
+    ) -> Self {
+        let taps = rows * across;
+        for (copy, list) in lists.chunks_exact_mut(2 * taps).enumerate() {
+            for (at, place) in list.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                let (column, row) = (at / rows, (at % rows + rows - turned(copy)) % rows);
+                *place = (((row * across + column) * channels) as u16).to_le_bytes().map(|byte| byte as i8);
+            }
+        }
+        Places { lists, taps, greatest: (taps - 1) * channels }
+    }
+
+    /// The list for one copy, and the greatest number in it.
+    pub fn of(&self, copy: usize) -> (&'s [i8], usize) {
+        (&self.lists[2 * copy * self.taps..][..2 * self.taps], self.greatest)
+    }
+}
+
 /// What turns the sums of one channel into steps.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]

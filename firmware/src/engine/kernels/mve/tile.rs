@@ -1,7 +1,7 @@
 //! The innermost loops in plain Rust, for machines without MVE. `arm` has the same functions.
 
 use super::packing::{BLOCK, TAPS};
-pub use super::steps::{Channel, Steps, Windows};
+pub use super::steps::{Channel, Places, Steps, Windows};
 use crate::engine::kernels::requant::HighMul;
 use crate::engine::kernels::scalar::{Slope, Sum};
 
@@ -64,8 +64,9 @@ pub fn spread(x: &[i8], into: &mut [i8], count: usize, strides: [usize; 2]) {
     into.iter_mut().step_by(strides[1]).zip(values).for_each(|(to, &from)| *to = from);
 }
 
-/// Copies the value at each place of a list of 16-bit numbers, and gives their sum.
-pub fn pick(x: &[i8], list: &[i8], into: &mut [i8]) -> i32 {
+/// Copies the weights of one channel, whose first one `x` begins with, for one copy of them, and gives their sum.
+pub fn pick(x: &[i8], places: &Places<'_>, copy: usize, into: &mut [i8]) -> i32 {
+    let (list, _) = places.of(copy);
     let places = list.as_chunks::<2>().0.iter().map(|&[low, high]| low as u8 as usize | (high as u8 as usize) << 8);
     let values = places.map(|place| x[place]);
     into.iter_mut().zip(values).map(|(to, from)| {
