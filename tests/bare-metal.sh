@@ -45,25 +45,25 @@ install_bare_metal() {
     install_packages "the emulated boards" "${packages[@]}"
 }
 
-# build_board BOARD TARGET: builds it and prints the path of its ELF file.
+# build_board BOARD TARGET [FEATURE]: builds it and prints the path of its ELF file. What has a feature has a folder of its own.
 build_board() (
     cd "$bare_metal_root/firmware/boards/$1" || exit 1
-    target=$2
+    target=$2 folder=target${3:+/$3} options=(--release --locked --target "$2" --target-dir "target${3:+/$3}" ${3:+--features "$3"})
     # One target folder a board, wherever the workspace has its own; and one code, whose instructions are counted: built
     # incrementally it takes a tenth more.
     unset CARGO_TARGET_DIR CARGO_INCREMENTAL
     if has_rustup_target "$target"; then
-        cargo build --release --locked --target "$target" >&2 || exit 1
+        cargo build "${options[@]}" >&2 || exit 1
     elif has_web_toolchain && linker=$(bare_metal_linker); then
         name=${target^^}
         export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 "CARGO_TARGET_${name//[-.]/_}_LINKER=$linker"
-        /usr/bin/cargo build --release --locked -Zbuild-std=core --target "$target" >&2 || exit 1
+        /usr/bin/cargo build "${options[@]}" -Zbuild-std=core >&2 || exit 1
     else
         echo "no compiler for $target: \`rustup target add $target\`, or the packages" \
             "rustc-web, cargo-web, rust-web-src and lld" >&2
         exit 3
     fi
-    echo "$PWD/target/$target/release/arcgate-$1"
+    echo "$PWD/$folder/$target/release/arcgate-$1"
 )
 
 # Builds every emulated board, each for every target that it has machines for. 3: for one of them there is no compiler.
@@ -75,6 +75,11 @@ build_boards() {
     done
     for target in thumbv7em-none-eabihf thumbv8m.main-none-eabihf; do
         build_board qemu-kernels "$target" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
+    done
+    # The Cortex-M55 has the M33's target; that it has MVE is a feature.
+    local board
+    for board in qemu-bench qemu-kernels; do
+        build_board "$board" thumbv8m.main-none-eabihf mve || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }
     done
     return "$status"
 }
