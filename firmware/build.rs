@@ -1,5 +1,5 @@
-//! Names Arm cores with the DSP instructions, which a stable compiler's `target_feature` does not: `cfg(arm_dsp)`; and those with
-//! MVE, which are asked for with `-C target-cpu=cortex-m55`: `cfg(arm_mve)`.
+//! Names Arm cores with the DSP instructions and with MVE, which a stable compiler's `target_feature` does not: `cfg(arm_dsp)`,
+//! `cfg(arm_mve)`. The target says whether there are the former; feature `mve` says that there are the latter.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -12,9 +12,7 @@ fn main() {
     if target.starts_with("thumbv8m.main-") {
         println!("cargo:rustc-cfg=arm_dsp");
         println!("cargo:rustc-cfg=arm_dsp=\"v8m\"");
-        // Cargo puts a unit separator between the compiler's flags.
-        let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-        if flags.split('\u{1f}').any(|flag| flag.ends_with("target-cpu=cortex-m55")) {
+        if target.ends_with("-eabihf") && std::env::var_os("CARGO_FEATURE_MVE").is_some() {
             println!("cargo:rustc-cfg=arm_mve");
         }
     }

@@ -304,10 +304,12 @@ fn assert_exact(name: &str, model: &ModelProto) -> Summary {
     assert!(seen.len() > 12, "{name}: {} different embeddings", seen.len());
     assert_exact_in_bands(name, model, Target::Portable, &lowered.memory, &crops);
     // With packed weights the same crops give the same bytes.
-    let packed = Goal { target: Target::Dsp, ..Goal::default() };
-    let packed = lower::lower_for(model, packed).unwrap_or_else(|e| panic!("{name}: {e}"));
-    lower::prove(model, &packed.plan, &crops).unwrap_or_else(|e| panic!("{name}, packed: {e}"));
-    assert_exact_in_bands(name, model, Target::Dsp, &packed.memory, &crops);
+    for target in [Target::Dsp, Target::Mve] {
+        let packed = Goal { target, ..Goal::default() };
+        let packed = lower::lower_for(model, packed).unwrap_or_else(|e| panic!("{name}: {e}"));
+        lower::prove(model, &packed.plan, &crops).unwrap_or_else(|e| panic!("{name}, packed: {e}"));
+        assert_exact_in_bands(name, model, target, &packed.memory, &crops);
+    }
     Summary::of(&lowered.plan, Some(&lowered.names)).unwrap()
 }
 

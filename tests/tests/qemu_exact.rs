@@ -56,24 +56,28 @@ fn every_kind_of_operation_gives_the_desktops_bytes() {
 
 #[test]
 fn packed_weights_give_the_desktops_bytes_where_they_run_and_are_refused_elsewhere() {
-    let plans = shapes::plans(Target::Dsp);
-    let (_folder, files) = or_skip!(written(&plans));
-    let expected: Vec<Vec<i8>> = plans.iter().map(|plan| desktops(plan)).collect();
-    for machine in Machine::ALL {
-        let firmware = or_skip!(machine.firmware());
-        match count(machine, &firmware, &files) {
-            Ok(counts) => {
-                assert_ne!(machine, Machine::Virt, "a RISC-V core runs what is packed for Arm cores");
-                for (at, (counts, expected)) in counts.iter().zip(&expected).enumerate() {
-                    assert_eq!(counts.embedding, *expected, "plan {at} on {}", machine.name());
+    for (target, elsewhere) in [
+        (Target::Dsp, &[Machine::Virt][..]),
+        (Target::Mve, &[Machine::An386, Machine::An500, Machine::An505, Machine::Virt]),
+    ] {
+        let plans = shapes::plans(target);
+        let (_folder, files) = or_skip!(written(&plans));
+        let expected: Vec<Vec<i8>> = plans.iter().map(|plan| desktops(plan)).collect();
+        for machine in Machine::ALL {
+            let firmware = or_skip!(machine.firmware());
+            let (name, machine_name) = (target.name(), machine.name());
+            match count(machine, &firmware, &files) {
+                Ok(counts) => {
+                    assert!(!elsewhere.contains(&machine), "{machine_name} runs what is packed for {name}");
+                    for (at, (counts, expected)) in counts.iter().zip(&expected).enumerate() {
+                        assert_eq!(counts.embedding, *expected, "plan {at} for {name} on {machine_name}");
+                    }
                 }
-            }
-            Err(said) => {
-                assert_eq!(machine, Machine::Virt, "{said}");
-                assert!(
-                    said.contains("the plan is compiled for target dsp, which this core is not"),
-                    "{said}"
-                );
+                Err(said) => {
+                    assert!(elsewhere.contains(&machine), "{said}");
+                    let refusal = format!("the plan is compiled for target {name}, which this core is not");
+                    assert!(said.contains(&refusal), "{said}");
+                }
             }
         }
     }

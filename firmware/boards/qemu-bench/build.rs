@@ -10,9 +10,9 @@ const MPS2_M4: &str = "MEMORY { FLASH : ORIGIN = 0x00000000, LENGTH = 4M
 const MPS2_M33: &str = "MEMORY { FLASH : ORIGIN = 0x10000000, LENGTH = 4M
     RAM : ORIGIN = 0x38000000, LENGTH = 4M }";
 
-/// mps3-an547: 512 KB of code memory, 4 MB of SRAM.
+/// mps3-an547: the secure half of its code memory; data in DDR, which has room for plans and arenas.
 const MPS3_M55: &str = "MEMORY { FLASH : ORIGIN = 0x10000000, LENGTH = 512K
-    RAM : ORIGIN = 0x31000000, LENGTH = 4M }";
+    RAM : ORIGIN = 0x60000000, LENGTH = 16M }";
 
 /// QEMU's virt: everything in its DRAM.
 const VIRT: &str = "MEMORY { RAM : ORIGIN = 0x80000000, LENGTH = 16M }
@@ -21,12 +21,10 @@ REGION_ALIAS(\"REGION_BSS\", RAM); REGION_ALIAS(\"REGION_HEAP\", RAM); REGION_AL
 
 fn main() {
     let target = std::env::var("TARGET").expect("cargo names the target");
-    // Cargo puts a unit separator between the compiler's flags.
-    let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let m55 = flags.split('\u{1f}').any(|flag| flag.ends_with("target-cpu=cortex-m55"));
+    let is_m55 = std::env::var_os("CARGO_FEATURE_MVE").is_some();
     let (memory, arguments) = match target.as_str() {
         "thumbv7em-none-eabihf" => (MPS2_M4, ["-Tlink.x", "--nmagic"]),
-        "thumbv8m.main-none-eabihf" if m55 => (MPS3_M55, ["-Tlink.x", "--nmagic"]),
+        "thumbv8m.main-none-eabihf" if is_m55 => (MPS3_M55, ["-Tlink.x", "--nmagic"]),
         "thumbv8m.main-none-eabihf" => (MPS2_M33, ["-Tlink.x", "--nmagic"]),
         "riscv32imac-unknown-none-elf" => (VIRT, ["-Tmemory.x", "-Tlink.x"]),
         other => panic!(
@@ -43,10 +41,6 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(armv8m)");
     if target.starts_with("thumbv8m") {
         println!("cargo:rustc-cfg=armv8m");
-    }
-    println!("cargo:rustc-check-cfg=cfg(m55)");
-    if m55 {
-        println!("cargo:rustc-cfg=m55");
     }
     println!("cargo:rerun-if-changed=build.rs");
 }

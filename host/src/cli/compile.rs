@@ -73,7 +73,11 @@ fn target(text: &str) -> Result<Target, String> {
         | "thumbv7emnoneeabi"
         | "thumbv8mmainnoneeabihf"
         | "thumbv8mmainnoneeabi" => Ok(Target::Dsp),
-        _ => Err("portable (any core), or dsp (cortex-m4, cortex-m7, cortex-m33)".into()),
+        "mve" | "helium" | "cortexm55" | "cortexm85" => Ok(Target::Mve),
+        _ => {
+            Err("portable (any core), dsp (cortex-m4, cortex-m7, cortex-m33) or mve (cortex-m55, cortex-m85)"
+                .into())
+        }
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use arcgate_firmware::engine::kernels::Window;
-use arcgate_firmware::engine::kernels::dsp::packing::Packing;
+use arcgate_firmware::engine::kernels::{Window, dsp, mve};
 use arcgate_firmware::engine::plan::{
     HEADER_BYTES, Header, Kind, MapRecord, RECORD_BYTES, Record, Rule, Target,
 };
@@ -159,11 +158,11 @@ fn record(
     Ok(record)
 }
 
-/// The weights `[output][tap]` in their places, the rest 0.
-fn packed(packing: Packing, weights: &[i8]) -> Vec<i8> {
-    let mut packed = vec![0; packing.bytes()];
+/// Weights `[output][tap]`, `taps` of them an output, in their places among `bytes` bytes, the rest 0.
+fn packed(weights: &[i8], taps: usize, bytes: usize, place: impl Fn(usize, usize) -> usize) -> Vec<i8> {
+    let mut packed = vec![0; bytes];
     for (at, &weight) in weights.iter().enumerate() {
-        packed[packing.place(at / packing.taps(), at % packing.taps())] = weight;
+        packed[place(at / taps, at % taps)] = weight;
     }
     packed
 }
@@ -179,12 +178,19 @@ fn convolution(
     record.groups = if conv.depthwise { record.input_shape.channels } else { conv.groups } as u32;
     record.input_zero = conv.input_zero;
     (record.output_zero, record.lo, record.hi) = (conv.output_zero, conv.lo, conv.hi);
+    let (input, output) = (record.input_shape, record.output_shape);
     record.a = match target {
         Target::Dsp if !conv.depthwise => {
-            let packing = Packing::of(record.input_shape, record.output_shape, conv.window, conv.groups);
-            sections.int8s(&packed(packing, &conv.weights))?
+            let packing = dsp::packing::Packing::of(input, output, conv.window, conv.groups);
+            let place = |channel, tap| packing.place(channel, tap);
+            sections.int8s(&packed(&conv.weights, packing.taps(), packing.bytes(), place))?
         }
-        Target::Dsp | Target::Portable => sections.int8s(&conv.weights)?,
+        Target::Mve if !conv.depthwise => {
+            let packing = mve::packing::Packing::of(input, output, conv.window, conv.groups);
+            let place = |channel, tap| packing.place(channel, tap);
+            sections.int8s(&packed(&conv.weights, packing.taps(), packing.bytes(), place))?
+        }
+        Target::Dsp | Target::Mve | Target::Portable => sections.int8s(&conv.weights)?,
     };
     record.b = sections.words(&conv.bias)?;
     match &conv.requantization {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use arcgate_firmware::engine::kernels::requant::HighMul;
 use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum, scratch_bytes};
-use arcgate_firmware::engine::kernels::{Shape, Window, dsp};
+use arcgate_firmware::engine::kernels::{Shape, Window, dsp, mve};
 use arcgate_firmware::engine::plan::Target;
 use arcgate_firmware::engine::{ModelInfo, Task};
 
@@ -235,6 +235,8 @@ impl Network {
             (Target::Portable, false) => scratch_bytes(input, output, window, groups),
             (Target::Dsp, true) => dsp::depthwise_scratch_bytes(input, output, window),
             (Target::Dsp, false) => dsp::conv_scratch_bytes(input, output, window, groups),
+            (Target::Mve, true) => mve::depthwise_scratch_bytes(input, output, window),
+            (Target::Mve, false) => mve::conv_scratch_bytes(input, output, window, groups),
         }
     }
 

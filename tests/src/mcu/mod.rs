@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use arcgate::chips::Isa;
+use arcgate_firmware::engine::plan::Target;
 
 use crate::data::workspace;
 
-/// Multiply-accumulates of the largest operation that can be counted: SysTick turns over after 671 million instructions.
+/// Multiply-accumulates of the largest operation that can be counted: SysTick turns over after 524 million instructions.
 pub const MOST_MACS: u64 = 40_000_000;
 
 /// A machine of QEMU's that the firmware `qemu-bench` runs on.
@@ -24,15 +25,16 @@ pub enum Machine {
     An500,
     /// A Cortex-M33.
     An505,
-    /// A Cortex-M55, of a build of its own.
+    /// A Cortex-M55 with MVE.
     An547,
     /// An RV32.
     Virt,
 }
 
 impl Machine {
-    /// Those that plans are counted on.
-    pub const ALL: [Machine; 4] = [Machine::An386, Machine::An500, Machine::An505, Machine::Virt];
+    /// All of them.
+    pub const ALL: [Machine; 5] =
+        [Machine::An386, Machine::An500, Machine::An505, Machine::An547, Machine::Virt];
 
     /// QEMU's name for it.
     pub fn name(self) -> &'static str {
@@ -45,7 +47,7 @@ impl Machine {
         }
     }
 
-    /// Whose instructions it counts.
+    /// Whose instructions it counts. Of the scalar kernels a Cortex-M55 has the M33's: they are compiled for the same target.
     pub fn isa(self) -> Isa {
         match self {
             Machine::An386 | Machine::An500 => Isa::Armv7em,
@@ -54,12 +56,15 @@ impl Machine {
         }
     }
 
-    /// The folder of its build, under a board's `target`.
+    /// The cores that weights are packed for where it is to be fast.
+    pub fn packed(self) -> Target {
+        if self == Machine::An547 { Target::Mve } else { self.isa().target() }
+    }
+
     fn target(self) -> &'static str {
         match self {
             Machine::An386 | Machine::An500 => "thumbv7em-none-eabihf",
-            Machine::An505 => "thumbv8m.main-none-eabihf",
-            Machine::An547 => "cortex-m55/thumbv8m.main-none-eabihf",
+            Machine::An505 | Machine::An547 => "thumbv8m.main-none-eabihf",
             Machine::Virt => "riscv32imac-unknown-none-elf",
         }
     }
@@ -86,7 +91,8 @@ impl Machine {
         if !version.is_ok_and(|o| o.status.success()) {
             return Err(format!("{emulator} is not installed"));
         }
-        let file = format!("firmware/boards/{board}/target/{}/release/arcgate-{board}", self.target());
+        let folder = if self == Machine::An547 { "target/mve" } else { "target" };
+        let file = format!("firmware/boards/{board}/{folder}/{}/release/arcgate-{board}", self.target());
         let elf = workspace().join(&file);
         if elf.is_file() { Ok(elf) } else { Err(format!("{file} is not built (tests/bare-metal.sh)")) }
     }

@@ -25,7 +25,7 @@ pub struct Row {
 /// # Errors
 /// When there is no firmware, or the emulator fails.
 pub fn rows(machine: Machine, model: Option<&Path>) -> Result<Vec<Row>, String> {
-    let target = machine.isa().target();
+    let target = machine.packed();
     let compared = shapes::compared(target);
     let mut plans: Vec<(&str, Vec<u8>, Option<usize>)> =
         compared.into_iter().map(|(kernel, plan, step)| (kernel, plan, Some(step))).collect();

@@ -1,8 +1,7 @@
 //! Plans of a few operations, written record by record: every kind of operation in several shapes and by every rule.
 
-use arcgate_firmware::engine::kernels::dsp::packing::Packing;
 use arcgate_firmware::engine::kernels::scalar::scratch_bytes;
-use arcgate_firmware::engine::kernels::{Shape, Window, dsp};
+use arcgate_firmware::engine::kernels::{Shape, Window, dsp, mve};
 use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, RECORD_BYTES, Record, Rule, Target};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
 use rand::{RngExt, SeedableRng};
@@ -235,7 +234,8 @@ impl Chain {
         let output = Shape { height: side(0, input.height), width: side(1, input.width), channels };
         let mut record = self.record(kind, (at, input), output);
         (record.window, record.rule, record.groups) = (window, rule, groups as u32);
-        let packing = Packing::of(input, output, window, groups);
+        let packing = dsp::packing::Packing::of(input, output, window, groups);
+        let sixteens = mve::packing::Packing::of(input, output, window, groups);
         let (weights, scratch) = match (self.target, kind) {
             (Target::Portable, Kind::Conv) => {
                 (packing.taps() * channels, scratch_bytes(input, output, window, groups))
@@ -247,15 +247,22 @@ impl Chain {
             (Target::Dsp, _) => {
                 (packing.taps() * channels, dsp::depthwise_scratch_bytes(input, output, window))
             }
+            (Target::Mve, Kind::Conv) => {
+                (sixteens.bytes(), mve::conv_scratch_bytes(input, output, window, groups))
+            }
+            (Target::Mve, _) => {
+                (packing.taps() * channels, mve::depthwise_scratch_bytes(input, output, window))
+            }
         };
-        record.a = if (self.target, kind) == (Target::Dsp, Kind::Conv) {
-            let is_weight = |&at: &usize| packing.weight_at(at).is_some();
-            let bytes: Vec<u8> =
-                (0..weights).map(|at| if is_weight(&at) { self.random.random() } else { 0 }).collect();
-            self.section(bytes)
-        } else {
-            self.noise(weights)
+        let is_weight = |at: usize| match (self.target, kind) {
+            (Target::Dsp, Kind::Conv) => packing.weight_at(at).is_some(),
+            (Target::Mve, Kind::Conv) => sixteens.weight_at(at).is_some(),
+            _ => true,
         };
+        let places: Vec<bool> = (0..weights).map(is_weight).collect();
+        let bytes: Vec<u8> =
+            places.into_iter().map(|is_weight| if is_weight { self.random.random() } else { 0 }).collect();
+        record.a = self.section(bytes);
         record.second = self.place(scratch);
         record.b = self.words(channels, 0, 1000);
         record.c = match rule {

@@ -3,8 +3,9 @@
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{Peripherals, SYST};
 
-/// Instructions in four cycles: the nanoseconds at 25 MHz (mps2-an386, mps2-an500), 20 MHz (mps2-an505) and 32 MHz (mps3-an547).
-const INSTRUCTIONS_IN_FOUR_CYCLES: u64 = if cfg!(m55) {
+/// Instructions between four cycles: the nanoseconds of a cycle at 25 MHz (mps2-an386, mps2-an500), 20 MHz (mps2-an505) and 32 MHz
+/// (mps3-an547).
+const INSTRUCTIONS_PER_FOUR_CYCLES: u64 = if cfg!(feature = "mve") {
     125
 } else if cfg!(armv8m) {
     200
@@ -15,7 +16,7 @@ const INSTRUCTIONS_IN_FOUR_CYCLES: u64 = if cfg!(m55) {
 /// Where SysTick begins again.
 const PERIOD: u32 = 1 << 24;
 
-/// Counts the instructions between two looks, in steps of a cycle.
+/// Counts the instructions between two looks, in steps of a cycle's.
 pub struct Clock {
     last: u32,
 }
@@ -37,6 +38,6 @@ impl Clock {
         let now = SYST::get_current();
         let cycles = self.last.wrapping_sub(now) % PERIOD;
         self.last = now;
-        cycles as u64 * INSTRUCTIONS_IN_FOUR_CYCLES / 4
+        cycles as u64 * INSTRUCTIONS_PER_FOUR_CYCLES / 4
     }
 }

@@ -1,12 +1,16 @@
 //! Buffers for everything that an operation reads and writes, and the operations built from them.
 
-use arcgate_firmware::engine::kernels::dsp::packing::Packing;
-use arcgate_firmware::engine::kernels::dsp::{self, conv_scratch_bytes, depthwise_scratch_bytes};
+#[cfg(not(feature = "mve"))]
+use arcgate_firmware::engine::kernels::dsp as packed;
+#[cfg(feature = "mve")]
+use arcgate_firmware::engine::kernels::mve as packed;
 use arcgate_firmware::engine::kernels::requant::{Output, Requant, UniformScale};
 use arcgate_firmware::engine::kernels::scalar::{self, Conv, Depthwise, Slope, Sum, scratch_bytes};
 use arcgate_firmware::engine::kernels::{Shape, Window, Words, as_i8, as_i8_mut};
 
 use crate::fail;
+use packed::packing::Packing;
+use packed::{conv_scratch_bytes, depthwise_scratch_bytes};
 
 /// Values of the largest activation, with room for canaries.
 pub const VALUES: usize = 1 << 17;
@@ -169,7 +173,7 @@ impl Room {
         let conv = Conv { weights: as_i8(&self.packed[..packing.bytes()]), ..conv };
         let mut y = Guarded::new(&mut self.y, off, output.bytes());
         let mut scratch = Guarded::new(&mut self.scratch, 0, scratch);
-        around(&mut || dsp::conv(&conv, x, scratch.inside(), y.inside()));
+        around(&mut || packed::conv(&conv, x, scratch.inside(), y.inside()));
         y.check(wanted);
         scratch.check(&[]);
         Some(())
@@ -203,7 +207,7 @@ impl Room {
         depthwise.run(x, wanted);
         let mut y = Guarded::new(&mut self.y, off, output.bytes());
         let mut scratch = Guarded::new(&mut self.scratch, 0, scratch);
-        around(&mut || dsp::depthwise(&depthwise, x, scratch.inside(), y.inside()));
+        around(&mut || packed::depthwise(&depthwise, x, scratch.inside(), y.inside()));
         y.check(wanted);
         scratch.check(&[]);
         Some(())
@@ -238,7 +242,7 @@ impl Room {
         slope.run(wanted);
         let mut y = Guarded::new(&mut self.y, off, bytes);
         y.inside().copy_from_slice(as_i8(&self.x[..bytes]));
-        around(&mut || dsp::slope(&slope, y.inside()));
+        around(&mut || packed::slope(&slope, y.inside()));
         y.check(wanted);
         Some(())
     }
@@ -269,7 +273,7 @@ impl Room {
         scalar::zip(x, wanted, |a, b| sum.value(a, b));
         let mut y = Guarded::new(&mut self.y, off, bytes);
         y.inside().copy_from_slice(before);
-        around(&mut || dsp::sum(&sum, x, y.inside()));
+        around(&mut || packed::sum(&sum, x, y.inside()));
         y.check(wanted);
         Some(())
     }

@@ -6,6 +6,7 @@
 pub mod dot;
 pub mod dsp;
 mod isa;
+pub mod mve;
 pub mod requant;
 pub mod scalar;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::native::Native;
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError, Target};
-use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, scalar};
+use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, mve, scalar};
 use crate::engine::{EmbedError, Embedder, ModelInfo, Task};
 
 /// Runs a plan over one arena: a static buffer on a device, a vector on the host. Clones share what was prepared for the
@@ -141,6 +141,10 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
             dsp::conv(conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
         }
+        Op::Conv(conv) if step.target == Target::Mve => {
+            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
+            mve::conv(conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+        }
         Op::Conv(conv) if step.scratch.is_empty() => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             conv.run(as_i8(x), &mut [], as_i8_mut(y));
@@ -153,6 +157,10 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
             dsp::depthwise(depthwise, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
         }
+        Op::Depthwise(depthwise) if step.target == Target::Mve => {
+            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
+            mve::depthwise(depthwise, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+        }
         Op::Depthwise(depthwise) => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             depthwise.run(as_i8(x), as_i8_mut(y));
@@ -161,6 +169,10 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             Order::FirstInto => dsp::sum(sum, x, y),
             Order::SecondInto => dsp::sum(&sum.turned(), x, y),
         })?,
+        Op::Sum(sum) if step.target == Target::Mve => combine(step, arena, |x, y, order| match order {
+            Order::FirstInto => mve::sum(sum, x, y),
+            Order::SecondInto => mve::sum(&sum.turned(), x, y),
+        })?,
         Op::Sum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
         Op::FloatSum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
         Op::Lookup { table } => scalar::lookup(table, moved(step, arena)?),
@@ -168,6 +180,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             scalar::lookup_channels(step.input.shape.channels, tables, moved(step, arena)?);
         }
         Op::Slope(slope) if step.target == Target::Dsp => dsp::slope(slope, moved(step, arena)?),
+        Op::Slope(slope) if step.target == Target::Mve => mve::slope(slope, moved(step, arena)?),
         Op::Slope(slope) => slope.run(moved(step, arena)?),
         Op::Planes => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;

@@ -111,7 +111,11 @@ impl Header {
             other => return wrong("task", other as u32, "0 (embedding) or 1 (detection)"),
         };
         let Some(target) = Target::of(h[35]) else {
-            return wrong("target", h[35] as u32, "0 (portable) or 1 (Arm cores with DSP instructions)");
+            return wrong(
+                "target",
+                h[35] as u32,
+                "0 (portable), 1 (Arm cores with DSP instructions) or 2 (with MVE)",
+            );
         };
         let (dimension, maps) = (half(h, 32), word(h, 124));
         match task {

@@ -4,12 +4,11 @@ use core::ops::Range;
 
 use super::record::{Kind, RECORD_BYTES, Record, Rule};
 use super::{HEADER_BYTES, Header, PlanError, Target};
-use crate::engine::kernels::dsp::packing::Packing;
 use crate::engine::kernels::requant::{HighMul, MAX_SHIFT, Output, Requant, UniformScale};
 use crate::engine::kernels::scalar::{
     Conv, Depthwise, FloatSum, MaxPool, Product, Slope, Sum, scratch_bytes,
 };
-use crate::engine::kernels::{Shape, Words, as_i8, dsp};
+use crate::engine::kernels::{Shape, Words, as_i8, dsp, mve};
 
 /// Rows or columns that an activation may have.
 const MAX_SIDE: usize = 4096;
@@ -200,6 +199,9 @@ impl<'p> Step<'p> {
                     Target::Portable => 0,
                     Target::Dsp => {
                         dsp::depthwise_scratch_bytes(depthwise.input, depthwise.output, depthwise.window)
+                    }
+                    Target::Mve => {
+                        mve::depthwise_scratch_bytes(depthwise.input, depthwise.output, depthwise.window)
                     }
                 })?;
                 Op::Depthwise(depthwise)
@@ -439,8 +441,12 @@ fn conv<'p>(
             (taps.saturating_mul(output.channels), scratch_bytes(input, output, window, groups))
         }
         Target::Dsp => (
-            Packing::of(input, output, window, groups).bytes(),
+            dsp::packing::Packing::of(input, output, window, groups).bytes(),
             dsp::conv_scratch_bytes(input, output, window, groups),
+        ),
+        Target::Mve => (
+            mve::packing::Packing::of(input, output, window, groups).bytes(),
+            mve::conv_scratch_bytes(input, output, window, groups),
         ),
     };
     let conv = Conv {

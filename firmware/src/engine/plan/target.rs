@@ -1,6 +1,6 @@
 //! Which cores a plan is laid out for.
 
-use crate::engine::kernels::dsp;
+use crate::engine::kernels::{dsp, mve};
 
 /// The cores that a plan's weights and scratch are laid out for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -14,17 +14,20 @@ pub enum Target {
     /// Arm cores with the DSP instructions (Cortex-M4, M7, M33): weights lie as [`dsp::packing`] says. Desktops run such plans
     /// too, as a simulator does.
     Dsp = 1,
+    /// Arm cores with MVE (Cortex-M55, M85): weights lie as [`mve::packing`] says. Desktops run such plans too.
+    Mve = 2,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Target; 2] = [Target::Portable, Target::Dsp];
+    pub const ALL: [Target; 3] = [Target::Portable, Target::Dsp, Target::Mve];
 
     /// What people call it.
     pub const fn name(self) -> &'static str {
         match self {
             Target::Portable => "portable",
             Target::Dsp => "dsp",
+            Target::Mve => "mve",
         }
     }
 
@@ -38,6 +41,7 @@ impl Target {
         match self {
             Target::Portable => true,
             Target::Dsp => dsp::is_here(),
+            Target::Mve => mve::is_here(),
         }
     }
 }

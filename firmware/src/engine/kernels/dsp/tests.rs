@@ -20,7 +20,7 @@ fn placed(bytes: &[u8], off: usize, work: impl FnOnce(&mut [u8])) {
 
 impl Case {
     /// The same with `inner` input channels a group.
-    fn widened(mut self, inner: usize) -> Self {
+    pub(in crate::engine::kernels) fn widened(mut self, inner: usize) -> Self {
         let mut next = numbers(inner as u64);
         let taps = inner * self.window.kernel[0] * self.window.kernel[1];
         self.input.channels = inner * self.groups;

@@ -1,0 +1,163 @@
+//! Convolution with packed weights: each window, one run of bytes, meets every output channel.
+
+use super::packing::{BLOCK, Packing};
+use super::scratch::WINDOWS;
+use super::tile::{self, Steps, Windows};
+use super::{part, store};
+use crate::engine::kernels::requant::Requant;
+use crate::engine::kernels::scalar::{Conv, is_contiguous};
+
+/// Blocks whose sums are kept at once.
+const BLOCKS: usize = 8;
+
+/// Convolves `x` into `y`. The weights are packed as [`Packing::of`] says; `scratch` has [`super::conv_scratch_bytes`] bytes.
+pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+    let Conv { input, output, window, groups, .. } = *conv;
+    let packing = Packing::of(input, output, window, groups);
+    let direct = is_contiguous(input, output, window, groups);
+    for group in 0..groups {
+        let run = Group::new(conv, packing, group);
+        if direct {
+            in_place(&run, x, y);
+        } else {
+            gathered(&run, x, scratch, y);
+        }
+    }
+}
+
+/// Windows that lie in the input as they are: all pixels at once where they are the windows, otherwise row by row.
+fn in_place(run: &Group<'_, '_>, x: &[i8], y: &mut [i8]) {
+    let Conv { input, output, window, .. } = *run.conv;
+    let taps = run.packing.taps();
+    let step = window.stride[1] * input.channels;
+    if window.kernel == [1, 1] && window.stride == [1, 1] && input.width == output.width {
+        let count = output.height * output.width;
+        return run.finish(&Windows { x, taps, step, count }, y);
+    }
+    for (row, y) in y.chunks_exact_mut(output.width * output.channels).enumerate() {
+        let x = &x[row * window.stride[0] * input.width * input.channels..];
+        run.finish(&Windows { x, taps, step, count: output.width }, y);
+    }
+}
+
+/// Windows that are copied together first, a few at a time.
+fn gathered(run: &Group<'_, '_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+    let (output, taps) = (run.conv.output, run.packing.taps());
+    let mut at = [0, 0];
+    for y in y.chunks_mut(WINDOWS * output.channels) {
+        let count = y.len() / output.channels;
+        for into in scratch.chunks_exact_mut(taps).take(count) {
+            gather(run.conv, x, at, run.group, into);
+            at = if at[1] + 1 < output.width { [at[0], at[1] + 1] } else { [at[0] + 1, 0] };
+        }
+        run.finish(&Windows { x: scratch, taps, step: taps, count }, y);
+    }
+}
+
+/// One group of a convolution.
+struct Group<'a, 'p> {
+    conv: &'a Conv<'p>,
+    packing: Packing,
+    group: usize,
+    /// Its weights.
+    weights: &'p [i8],
+    /// Its first output channel.
+    first: usize,
+    /// Its output channels.
+    outputs: usize,
+    /// Those that the inner loops finish: whole blocks with one high multiply.
+    finished: usize,
+    /// Biases and multipliers of these.
+    constants: [&'p [[u8; 4]]; 2],
+    steps: Steps,
+}
+
+impl<'a, 'p> Group<'a, 'p> {
+    fn new(conv: &'a Conv<'p>, packing: Packing, group: usize) -> Self {
+        let outputs = conv.output.channels / conv.groups;
+        let first = group * outputs;
+        let (finished, mults) = match conv.finish.requant {
+            Requant::HighMul { mults } => {
+                let finished = outputs / BLOCK * BLOCK;
+                (finished, part(mults, first, finished))
+            }
+            _ => (0, &[][..]),
+        };
+        Group {
+            conv,
+            packing,
+            group,
+            weights: &conv.weights[group * packing.group_bytes()..][..packing.group_bytes()],
+            first,
+            outputs,
+            finished,
+            constants: [part(conv.bias, first, finished), mults],
+            steps: Steps::of(&conv.finish),
+        }
+    }
+
+    /// The group's outputs for some windows; `y` begins with the first one's pixel.
+    fn finish(&self, windows: &Windows<'_>, y: &mut [i8]) {
+        let y_step = self.conv.output.channels;
+        if self.finished > 0 {
+            tile::finish(windows, self.weights, self.constants, &self.steps, &mut y[self.first..], y_step);
+        }
+        if self.finished < self.outputs {
+            self.summed(windows, y);
+        }
+    }
+
+    /// The other outputs, by way of their sums: with other rules, or in an incomplete block.
+    #[inline(never)]
+    fn summed(&self, windows: &Windows<'_>, y: &mut [i8]) {
+        let block = self.packing.block_bytes();
+        for done in (self.finished..self.outputs).step_by(BLOCKS * BLOCK) {
+            let (first, count) = (self.first + done, (BLOCKS * BLOCK).min(self.outputs - done));
+            let weights = &self.weights[done / BLOCK * block..];
+            for (at, y) in y.chunks_mut(self.conv.output.channels).take(windows.count).enumerate() {
+                let window = &windows.x[at * windows.step..][..windows.taps];
+                let mut sums = [[0; BLOCK]; BLOCKS];
+                tile::sums(window, weights, &mut sums[..count.div_ceil(BLOCK)]);
+                let sums = &mut sums.as_flattened_mut()[..count];
+                for (sum, bias) in sums.iter_mut().zip(self.conv.bias.part(first, count).integers()) {
+                    *sum = sum.wrapping_add(bias);
+                }
+                store(&self.conv.finish, first, sums, &mut y[first..][..count]);
+            }
+        }
+    }
+}
+
+/// Copies one group's window of one output pixel, with the zero point outside the input.
+#[inline(never)]
+fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) {
+    let Conv { input, window, groups, .. } = *conv;
+    let inputs = input.channels / groups;
+    let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
+        let size = [input.height, input.width][axis];
+        let first = at[axis] * window.stride[axis];
+        let inside = |edge: usize| (edge + window.pad[axis]).saturating_sub(first).min(window.kernel[axis]);
+        (inside(0), inside(size))
+    });
+    let [rows, columns] = [bottom.saturating_sub(top), right.saturating_sub(left)];
+    if [rows, columns] != window.kernel {
+        into.fill(conv.input_zero);
+    }
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let [iy, ix] =
+        [(0, top), (1, left)].map(|(axis, tap)| at[axis] * window.stride[axis] + tap - window.pad[axis]);
+    let x = &x[(iy * input.width + ix) * input.channels..];
+    let row = window.kernel[1] * inputs;
+    let into = &mut into[top * row + left * inputs..];
+    let x_row = input.width * input.channels;
+    if groups == 1 {
+        tile::copy_rows(x, into, columns * inputs, rows, [x_row, row]);
+        return;
+    }
+    for ky in 0..rows {
+        let x = &x[ky * x_row + group * inputs..];
+        tile::copy_rows(x, &mut into[ky * row..], inputs, columns, [input.channels, inputs]);
+    }
+}

@@ -1,0 +1,63 @@
+//! The kernels for Arm cores with MVE, the vector instructions called Helium (Cortex-M55, M85), equal to [`super::scalar`] to the
+//! byte.
+//!
+//! Weights of convolutions are packed ([`packing`]); those of depthwise ones, and everything else, lie as the scalar kernels
+//! have them. Only the innermost loops are assembly. What surrounds them is the same source on every machine, with plain Rust
+//! in their place elsewhere: a plan packed for such a core runs, and is tested, on a desktop as well. Nothing needs alignment.
+
+mod conv;
+mod depthwise;
+pub mod packing;
+mod scratch;
+mod steps;
+#[cfg(test)]
+mod tests;
+#[cfg_attr(arm_mve, path = "arm/mod.rs")]
+mod tile;
+
+pub use conv::conv;
+pub use depthwise::depthwise;
+pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
+
+use super::Words;
+use super::requant::Output;
+use super::scalar::{Slope, Sum};
+
+/// Whether this core takes packed weights: one that says it has MVE, in a program built for it (feature `mve`), or a desktop.
+pub fn is_here() -> bool {
+    #[cfg(arm_mve)]
+    {
+        // Media and VFP feature register 1 says in these bits whether there is MVE, with integers alone or with floats.
+        const MVFR1: *const u32 = 0xe000_ef44 as *const u32;
+        // SAFETY: every Armv8-M core with the main extension has this register, which reading does not change.
+        return unsafe { MVFR1.read_volatile() } >> 8 & 0xf != 0;
+    }
+    #[cfg(not(arm_mve))]
+    cfg!(feature = "std")
+}
+
+/// [`Output::store`] once, not a copy of its four loops wherever it is called.
+#[inline(never)]
+fn store(finish: &Output<'_>, first: usize, sums: &[i32], y: &mut [i8]) {
+    finish.store(first, sums, y);
+}
+
+/// `count` words from `first` on as they lie; none where there are fewer.
+fn part<'p>(words: Words<'p>, first: usize, count: usize) -> &'p [[u8; 4]] {
+    words.0.get(first..).and_then(|words| words.get(..count)).unwrap_or_default()
+}
+
+/// Replaces every value of an activation with as many channels as `slope` has lower multipliers.
+pub fn slope(slope: &Slope<'_>, values: &mut [i8]) {
+    if !slope.negative.is_empty() {
+        tile::slope(slope, slope.negative.0, values);
+    }
+}
+
+/// Replaces every value of `y` by `sum` of one of `x` and itself.
+pub fn sum(sum: &Sum, x: &[i8], y: &mut [i8]) {
+    // Only all terms together stay inside 32 bits.
+    let zeros = [0, 1].map(|at| (sum.zeros[at] as i32).wrapping_mul(sum.mults[at]));
+    let constant = (1i32 << (sum.bits - 1)).wrapping_sub(zeros[0]).wrapping_sub(zeros[1]);
+    tile::sum(sum, constant, x, y);
+}

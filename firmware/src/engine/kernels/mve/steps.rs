@@ -1,0 +1,88 @@
+//! What the innermost loops share whichever language they are in.
+
+use crate::engine::kernels::requant::Output;
+
+/// Windows side by side, each of which is one run of bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Windows<'x> {
+    /// The first one's first value, and all that follows.
+    pub x: &'x [i8],
+    /// Values of a window.
+    pub taps: usize,
+    /// Bytes from one to the next.
+    pub step: usize,
+    /// How many, at least one.
+    pub count: usize,
+}
+
+impl Windows<'_> {
+    /// Whether all of them lie in `x`.
+    #[cfg(arm_mve)]
+    pub fn fit(&self) -> bool {
+        self.count >= 1 && self.x.len() >= (self.count - 1) * self.step + self.taps
+    }
+}
+
+/// What [`Output`] does after the high multiply.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Steps {
+    /// The zero point.
+    pub zero_point: i32,
+    /// The least output.
+    pub lo: i32,
+    /// The greatest output.
+    pub hi: i32,
+}
+
+impl Steps {
+    /// Those of `output`.
+    pub fn of(output: &Output<'_>) -> Self {
+        Steps { zero_point: output.zero_point as i32, lo: output.lo as i32, hi: output.hi as i32 }
+    }
+}
+
+/// Where the weights of one channel come from, for each copy of them: lists of 16-bit numbers.
+#[derive(Debug)]
+pub struct Places<'s> {
+    lists: &'s [i8],
+    taps: usize,
+    greatest: usize,
+}
+
+impl<'s> Places<'s> {
+    /// Fills `lists` with those of a kernel of `[rows, columns]`. A window lies column by column, and in each copy its first row
+    /// lies in slot `turned(copy)`. The numbers fit 16 bits.
+    pub fn write(
+        [rows, across]: [usize; 2],
+        channels: usize,
+        lists: &'s mut [i8],
+        turned: impl Fn(usize) -> usize,
+    ) -> Self {
+        let taps = rows * across;
+        for (copy, list) in lists.chunks_exact_mut(2 * taps).enumerate() {
+            for (at, place) in list.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                let (column, row) = (at / rows, (at % rows + rows - turned(copy)) % rows);
+                *place = (((row * across + column) * channels) as u16).to_le_bytes().map(|byte| byte as i8);
+            }
+        }
+        Places { lists, taps, greatest: (taps - 1) * channels }
+    }
+
+    /// The list for one copy, and the greatest number in it.
+    pub fn of(&self, copy: usize) -> (&'s [i8], usize) {
+        (&self.lists[2 * copy * self.taps..][..2 * self.taps], self.greatest)
+    }
+}
+
+/// What turns the sums of one channel into steps.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Channel {
+    /// Added to each sum.
+    pub bias: i32,
+    /// The high multiplier.
+    pub mult: i32,
+    /// What follows.
+    pub steps: Steps,
+}
