@@ -36,7 +36,8 @@ fn yunet_finds_the_faces_of_lfw() {
         "{} bytes of plan, {} of arena, {} MACs",
         compiled["flash_bytes"], compiled["memory"]["arena_bytes"], compiled["macs"]
     );
-    let [arena, live] = ["arena_bytes", "live_bytes"].map(|bytes| compiled["memory"][bytes].as_u64().unwrap());
+    let [arena, live] =
+        ["arena_bytes", "live_bytes"].map(|bytes| compiled["memory"][bytes].as_u64().unwrap());
     assert!(20 * arena <= 21 * live, "an arena of {arena} bytes, {live} live at once");
 
     let count = PHOTOGRAPHS.to_string();

@@ -258,13 +258,7 @@ impl Net {
 const EMBEDDING: Quantization = Quantization { scale: 0.05, zero_point: 0 };
 
 /// That the arena is near its bound, and that what fits into less computes the same.
-fn assert_exact_in_bands(
-    name: &str,
-    model: &ModelProto,
-    target: Target,
-    memory: &Memory,
-    crops: &[Vec<u8>],
-) {
+fn assert_exact_in_bands(name: &str, model: &ModelProto, target: Target, memory: &Memory, crops: &[Vec<u8>]) {
     let near =
         |memory: &Memory| assert!(20 * memory.arena_bytes <= 21 * memory.live_bytes, "{name}: {memory:?}");
     near(memory);
@@ -460,7 +454,8 @@ fn a_first_stage_in_bands_takes_less_and_computes_the_same() {
     lower::prove(&model, &bands.plan, &crops).unwrap();
     match lower::lower_for(&model, Goal { ram: 1000, ..Goal::default() }) {
         Err(LowerError::Ram { asked: 1000, least, .. }) => {
-            let least = lower::lower_for(&model, Goal { ram: least, ..Goal::default() }).unwrap().memory.arena_bytes;
+            let least =
+                lower::lower_for(&model, Goal { ram: least, ..Goal::default() }).unwrap().memory.arena_bytes;
             assert!(least < asked, "{least}");
         }
         other => panic!("{:?}", other.map(|lowered| lowered.memory)),

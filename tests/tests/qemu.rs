@@ -210,7 +210,8 @@ fn flash_ram_and_stack_are_those_that_were_told() {
     let said = emulator.said();
     let placed = numbers(&said, "placed: ");
     let [flash, ram] = placed[0][..] else { panic!("{said}") };
-    let deepest = numbers(&said, "stack: ").into_iter().flatten().max().expect("events with the stack's depth");
+    let deepest =
+        numbers(&said, "stack: ").into_iter().flatten().max().expect("events with the stack's depth");
     println!("the firmware says: {flash} bytes of flash, {ram} of RAM; its stack was {deepest} bytes deep");
     assert_eq!(told.flash.firmware, flash);
     assert_eq!(told.ram.firmware + told.ram.plan, ram);

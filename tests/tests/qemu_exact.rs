@@ -70,7 +70,10 @@ fn packed_weights_give_the_desktops_bytes_where_they_run_and_are_refused_elsewhe
             }
             Err(said) => {
                 assert_eq!(machine, Machine::Virt, "{said}");
-                assert!(said.contains("the plan is compiled for target dsp, which this core is not"), "{said}");
+                assert!(
+                    said.contains("the plan is compiled for target dsp, which this core is not"),
+                    "{said}"
+                );
             }
         }
     }
@@ -84,7 +87,10 @@ fn bands_take_less_ram_and_give_the_same_bytes() {
     let mut arenas = vec![plain.memory.arena_bytes];
     // Every arena that bands reach, down to the least.
     loop {
-        match lower::lower_for(&model, Goal { ram: arenas.last().map_or(0, |bytes| bytes - 1), ..Goal::default() }) {
+        match lower::lower_for(
+            &model,
+            Goal { ram: arenas.last().map_or(0, |bytes| bytes - 1), ..Goal::default() },
+        ) {
             Ok(lowered) => {
                 assert!(lowered.memory.bands.is_some());
                 arenas.push(lowered.memory.arena_bytes);

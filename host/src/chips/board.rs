@@ -69,7 +69,9 @@ pub enum BoardError {
         accepted: String,
     },
     /// It is a board of the repository's, but there is no firmware.
-    #[error("{BOARDS}/{name} is not built: `cargo build --release` in that folder, or tests/bare-metal.sh for all")]
+    #[error(
+        "{BOARDS}/{name} is not built: `cargo build --release` in that folder, or tests/bare-metal.sh for all"
+    )]
     NotBuilt {
         /// The board.
         name: String,
@@ -183,7 +185,11 @@ impl Board {
         let mut lacks = found.lacks();
         let wanted = plan.target();
         if wanted != Target::Portable && wanted != self.target() {
-            lacks.push(format!("core: the plan is for target {}, the board's is {}", wanted.name(), self.target().name()));
+            lacks.push(format!(
+                "core: the plan is for target {}, the board's is {}",
+                wanted.name(),
+                self.target().name()
+            ));
         }
         if lacks.is_empty() { Ok(found) } else { Err(BoardError::TooLarge { board: found.board, lacks }) }
     }
@@ -251,7 +257,10 @@ mod tests {
         let said = lack(Manifest { plan: plan - 1, ..manifest });
         assert_eq!(
             said,
-            format!("b cannot take the plan:\n  flash: the plan has {plan} bytes, there is room for {}", plan - 1)
+            format!(
+                "b cannot take the plan:\n  flash: the plan has {plan} bytes, there is room for {}",
+                plan - 1
+            )
         );
         assert!(lack(Manifest { ram: ram + 499, ..manifest }).contains("arena and crop"));
         let small = Firmware {
@@ -260,7 +269,10 @@ mod tests {
             manifest: Manifest { arena: arena - 1, ..manifest },
         };
         let said = take(&Board::Built { name: "b".into(), firmware: small }).unwrap_err().to_string();
-        assert!(said.contains(&format!("the arena has {arena} bytes, there is room for {}", arena - 1)), "{said}");
+        assert!(
+            said.contains(&format!("the arena has {arena} bytes, there is room for {}", arena - 1)),
+            "{said}"
+        );
     }
 
     #[test]

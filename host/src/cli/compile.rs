@@ -65,8 +65,14 @@ fn target(text: &str) -> Result<Target, String> {
     let word: String = text.to_ascii_lowercase().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
     match word.as_str() {
         "portable" | "scalar" | "any" => Ok(Target::Portable),
-        "dsp" | "cortexm4" | "cortexm7" | "cortexm33" | "thumbv7emnoneeabihf" | "thumbv7emnoneeabi"
-        | "thumbv8mmainnoneeabihf" | "thumbv8mmainnoneeabi" => Ok(Target::Dsp),
+        "dsp"
+        | "cortexm4"
+        | "cortexm7"
+        | "cortexm33"
+        | "thumbv7emnoneeabihf"
+        | "thumbv7emnoneeabi"
+        | "thumbv8mmainnoneeabihf"
+        | "thumbv8mmainnoneeabi" => Ok(Target::Dsp),
         _ => Err("portable (any core), or dsp (cortex-m4, cortex-m7, cortex-m33)".into()),
     }
 }
@@ -83,14 +89,12 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let model = file::read(&args.model)?;
     let target = args.target.or(board.as_ref().map(Board::target)).unwrap_or_default();
     let goal = Goal { target, ram: args.ram.unwrap_or(usize::MAX) };
-    let lowered = lower::lower_for(&model, goal)
-        .with_context(|| format!("in {}", args.model.display()))?;
+    let lowered = lower::lower_for(&model, goal).with_context(|| format!("in {}", args.model.display()))?;
     let summary = Summary::of(&lowered.plan, Some(&lowered.names))?;
     let plan = Plan::parse(&lowered.plan)?;
     let info = plan.info().clone();
     let footprint = board.map(|board| board.take(&plan, lowered.plan.len())).transpose();
-    let footprint =
-        footprint.with_context(|| format!("no plan was written for {}", args.model.display()))?;
+    let footprint = footprint.with_context(|| format!("no plan was written for {}", args.model.display()))?;
 
     let mut crops = lower::synthetic_crops(&info, args.crops);
     let synthetic = crops.len();

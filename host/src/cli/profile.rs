@@ -130,7 +130,8 @@ fn on_device(port: &Target, opened: Option<&Opened>, ui: &Ui) -> anyhow::Result<
         let same = Plan::parse(&opened.plan)?.info().embedding_id == info.model.embedding_id;
         ensure!(same, "the device runs another model than {}", opened.path.display());
     }
-    let bar = ui.progress("measuring", "layers", opened.map_or(0, |opened| opened.summary.layers.len() as u64));
+    let bar =
+        ui.progress("measuring", "layers", opened.map_or(0, |opened| opened.summary.layers.len() as u64));
     let laps = client.profile(&mut |known| bar.set_position(known));
     bar.finish_and_clear();
     let laps = laps?;

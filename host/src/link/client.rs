@@ -301,12 +301,13 @@ impl Client {
         let mut all = Laps { unit: Unit::Nanoseconds, laps: Vec::new() };
         loop {
             let at = all.laps.len() as u16;
-            let reply = self.ask("profile", Request::Profile { first: at }, LONG_PATIENCE, |reply| match reply {
-                Reply::Laps { total, first, unit, per_tick, ticks } if first == at => {
-                    Some((total, unit, per_tick, ticks))
-                }
-                _ => None,
-            });
+            let reply =
+                self.ask("profile", Request::Profile { first: at }, LONG_PATIENCE, |reply| match reply {
+                    Reply::Laps { total, first, unit, per_tick, ticks } if first == at => {
+                        Some((total, unit, per_tick, ticks))
+                    }
+                    _ => None,
+                });
             let (total, unit, per_tick, ticks) = reply?;
             all.unit = unit;
             all.laps.extend(ticks.iter().map(|&ticks| u64::from(ticks) * u64::from(per_tick)));

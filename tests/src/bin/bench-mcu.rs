@@ -40,7 +40,10 @@ fn main() -> Result<()> {
     let mut compared = Vec::new();
     for machine in Machine::ALL {
         for row in rows(machine, model.as_deref()).map_err(anyhow::Error::msg)? {
-            println!("{:<11} {:<15} {:.3} instructions per multiply-accumulate", row.machine, row.kernel, row.instructions_per_mac);
+            println!(
+                "{:<11} {:<15} {:.3} instructions per multiply-accumulate",
+                row.machine, row.kernel, row.instructions_per_mac
+            );
             compared.push(row);
         }
     }

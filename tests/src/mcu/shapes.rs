@@ -1,7 +1,7 @@
 //! Plans of a few operations, written record by record: every kind of operation in several shapes and by every rule.
 
-use arcgate_firmware::engine::kernels::scalar::scratch_bytes;
 use arcgate_firmware::engine::kernels::dsp::packing::Packing;
+use arcgate_firmware::engine::kernels::scalar::scratch_bytes;
 use arcgate_firmware::engine::kernels::{Shape, Window, dsp};
 use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, RECORD_BYTES, Record, Rule, Target};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
@@ -113,12 +113,18 @@ pub fn compared(target: Target) -> [(&'static str, Vec<u8>, usize); 4] {
         ("conv3x3s2", begin(64, 3).conv(16, kernel_of(3, 2), 1, rule).embedding(8, rule), 1),
         (
             "depthwise3x3",
-            begin(32, 4).conv(64, kernel_of(1, 1), 1, rule).depthwise(kernel_of(3, 1), rule).embedding(8, rule),
+            begin(32, 4)
+                .conv(64, kernel_of(1, 1), 1, rule)
+                .depthwise(kernel_of(3, 1), rule)
+                .embedding(8, rule),
             2,
         ),
         (
             "pointwise",
-            begin(32, 4).conv(64, kernel_of(1, 1), 1, rule).conv(64, kernel_of(1, 1), 1, rule).embedding(8, rule),
+            begin(32, 4)
+                .conv(64, kernel_of(1, 1), 1, rule)
+                .conv(64, kernel_of(1, 1), 1, rule)
+                .embedding(8, rule),
             2,
         ),
         ("fully_connected", begin(4, 3).whole_conv(512, rule).embedding(128, rule), 2),
@@ -155,7 +161,8 @@ impl Chain {
             threshold: None,
         };
         let random = ChaCha8Rng::seed_from_u64(steps as u64);
-        let mut chain = Chain { info, target, steps, records: Vec::new(), sections: Vec::new(), arena: 0, random };
+        let mut chain =
+            Chain { info, target, steps, records: Vec::new(), sections: Vec::new(), arena: 0, random };
         let crop = Shape { height: height.into(), width: width.into(), channels: order.channels() };
         let mut input = chain.record(Kind::Input, (0, crop), crop);
         input.a = chain.noise(256 * crop.channels);

@@ -116,7 +116,10 @@ impl core::fmt::Display for PlanError {
                 )
             }
             PlanError::Alignment => {
-                write!(f, "the arena begins at an odd place in RAM: the plan's target wants a multiple of 4 bytes")
+                write!(
+                    f,
+                    "the arena begins at an odd place in RAM: the plan's target wants a multiple of 4 bytes"
+                )
             }
             PlanError::Arena { needed, found } => {
                 write!(f, "the plan runs in an arena of {needed} bytes, {found} were given")

@@ -4,11 +4,11 @@ use core::ops::Range;
 
 use super::record::{Kind, RECORD_BYTES, Record, Rule};
 use super::{HEADER_BYTES, Header, PlanError, Target};
+use crate::engine::kernels::dsp::packing::Packing;
 use crate::engine::kernels::requant::{HighMul, MAX_SHIFT, Output, Requant, UniformScale};
 use crate::engine::kernels::scalar::{
     Conv, Depthwise, FloatSum, MaxPool, Product, Slope, Sum, scratch_bytes,
 };
-use crate::engine::kernels::dsp::packing::Packing;
 use crate::engine::kernels::{Shape, Words, as_i8, dsp};
 
 /// Rows or columns that an activation may have.

@@ -27,7 +27,14 @@ fn header() -> Header {
         threshold: None,
         ..info()
     };
-    Header { info, task: Task::Detection, target: Target::Portable, maps: 0, arena_bytes: ARENA, steps: STEPS }
+    Header {
+        info,
+        task: Task::Detection,
+        target: Target::Portable,
+        maps: 0,
+        arena_bytes: ARENA,
+        steps: STEPS,
+    }
 }
 
 fn pool(input: (u32, Shape), output: (u32, Shape)) -> Record {

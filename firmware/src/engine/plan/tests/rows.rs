@@ -29,7 +29,14 @@ fn plan(in_bands: bool) -> Vec<u8> {
     let product = Builder::record(Kind::Conv, (344, flat), (0, shape(1, 1, 12)));
     let product = b.conv(product, window, 1, 120 * 12);
     b.records.extend([lookup, planes, product]);
-    b.finish(Header { info: info(), task: Task::Embedding, target: Target::Portable, maps: 0, arena_bytes: 512, steps: b.steps })
+    b.finish(Header {
+        info: info(),
+        task: Task::Embedding,
+        target: Target::Portable,
+        maps: 0,
+        arena_bytes: 512,
+        steps: b.steps,
+    })
 }
 
 #[test]
