@@ -39,7 +39,7 @@ pub(super) struct Slopes {
 impl Slopes {
     pub(super) fn new(slope: &Slope<'_>) -> Self {
         let channels = slope.negative.len();
-        Slopes { channels, prelu: Prelu::new(slope, &in_order([0..channels])) }
+        Slopes { channels, prelu: Prelu::new(slope, &in_order(core::iter::once(0..channels))) }
     }
 
     /// Replaces every value.
