@@ -3,6 +3,8 @@
 //! Activations are HWC: rows from top to bottom, pixels from left to right, the channels of a pixel side by side. Every
 //! inner loop therefore runs over contiguous int8 values, which is what compilers and SIMD units want.
 
+#[cfg(all(feature = "std", target_arch = "aarch64"))]
+pub mod aarch64;
 pub mod dot;
 pub mod dsp;
 mod isa;

@@ -68,7 +68,7 @@ impl UniformScale {
     }
 
     /// Its 24-bit mantissa, and how far the product moves right.
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub(super) const fn parts(self) -> (u32, u32) {
         (self.mantissa, self.shift)
     }

@@ -1,7 +1,7 @@
 //! A plan's operations prepared for this processor when the plan is opened, where it has kernels of its own.
 
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
-mod x86;
+#[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod packed;
 
 use super::{Plan, Target};
 use crate::engine::kernels::Isa;
@@ -10,8 +10,8 @@ use crate::engine::kernels::Isa;
 #[derive(Debug, Clone)]
 pub(super) struct Native {
     isa: Isa,
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
-    prepared: Option<x86::Prepared>,
+    #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    prepared: Option<packed::Prepared>,
 }
 
 impl Native {
@@ -21,8 +21,8 @@ impl Native {
         let fits = isa == Isa::Scalar || isa.is_available() && plan.target() == Target::Portable;
         fits.then(|| Native {
             isa,
-            #[cfg(all(feature = "std", target_arch = "x86_64"))]
-            prepared: (isa != Isa::Scalar).then(|| x86::Prepared::new(plan, isa)),
+            #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+            prepared: (isa != Isa::Scalar).then(|| packed::Prepared::new(plan, isa)),
         })
     }
 
@@ -30,7 +30,7 @@ impl Native {
     pub(super) fn best(plan: &Plan<'_>) -> Self {
         Native::new(plan, Isa::best()).unwrap_or(Native {
             isa: Isa::Scalar,
-            #[cfg(all(feature = "std", target_arch = "x86_64"))]
+            #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
             prepared: None,
         })
     }
@@ -42,7 +42,7 @@ impl Native {
 
     /// Runs operation `index` if it is prepared, and says whether it was. `None` if a tensor lies outside the arena.
     pub(super) fn run(&mut self, index: usize, arena: &mut [u8]) -> Option<bool> {
-        #[cfg(all(feature = "std", target_arch = "x86_64"))]
+        #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
         if let Some(prepared) = &mut self.prepared {
             return prepared.run(index, arena);
         }

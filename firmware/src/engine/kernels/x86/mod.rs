@@ -34,18 +34,18 @@ use super::{Isa, Shape};
 use ymm::{Avx2, AvxVnni};
 use zmm::Avx512;
 
-/// Whether this processor has the instructions of `isa`, which is not [`Isa::Scalar`].
+/// Whether this processor has the instructions of `isa`.
 pub(super) fn runs_here(isa: Isa) -> bool {
     use std::arch::is_x86_feature_detected as has;
     let avx2 = has!("avx2") && has!("bmi1") && has!("bmi2") && has!("fma");
     match isa {
-        Isa::Scalar => false,
         Isa::Avx2 => avx2,
         Isa::AvxVnni => avx2 && has!("avxvnni"),
         Isa::Avx512Vnni => {
             let foundation = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
             avx2 && foundation && has!("avx512vnni")
         }
+        _ => false,
     }
 }
 
@@ -58,13 +58,13 @@ enum Level {
 }
 
 impl Level {
-    /// The level of `isa`; `None` of [`Isa::Scalar`] and of what this processor lacks.
+    /// The level of `isa`; `None` of what this processor lacks.
     fn new(isa: Isa) -> Option<Self> {
         let level = match isa {
-            Isa::Scalar => return None,
             Isa::Avx2 => Level::Avx2,
             Isa::AvxVnni => Level::AvxVnni,
             Isa::Avx512Vnni => Level::Avx512,
+            _ => return None,
         };
         runs_here(isa).then_some(level)
     }

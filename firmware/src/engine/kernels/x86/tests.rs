@@ -14,7 +14,7 @@ use crate::engine::kernels::{Shape, Window, Words};
 /// The instruction sets to test; says which this processor lacks.
 fn isas(test: &str) -> Vec<Isa> {
     let (here, missing): (Vec<Isa>, Vec<Isa>) =
-        Isa::ALL.into_iter().filter(|&isa| isa != Isa::Scalar).partition(|isa| isa.is_available());
+        Isa::ALL.iter().copied().filter(|&isa| isa != Isa::Scalar).partition(|isa| isa.is_available());
     for isa in missing {
         println!("skipped: {test} on {}: this processor does not have its instructions", isa.name());
     }

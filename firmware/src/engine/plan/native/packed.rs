@@ -1,9 +1,12 @@
-//! The operations that have kernels for x86, their weights packed.
+//! The operations that have kernels for x86 or aarch64, their weights packed.
 
 use core::ops::Range;
 use std::sync::Arc;
 use std::vec::Vec;
 
+#[cfg(target_arch = "aarch64")]
+use crate::engine::kernels::aarch64::{Add, Conv, Depthwise, Slopes};
+#[cfg(target_arch = "x86_64")]
 use crate::engine::kernels::x86::{Add, Conv, Depthwise, Slopes};
 use crate::engine::kernels::{Isa, as_i8, as_i8_mut};
 use crate::engine::plan::{Op, Plan, Step, Target};
