@@ -145,23 +145,24 @@ impl Conv {
         if all && pixel_by_pixel && output.width == input.width && 4 * self.words == inputs * S::VALUE {
             return place::<S>(rows, &x[pixels.start * inputs..pixels.end * inputs]);
         }
-        for (row, pixel) in rows.chunks_exact_mut(4 * self.words).zip(pixels) {
+        let run = window.kernel[1] * inputs;
+        for (index, pixel) in pixels.enumerate() {
             let (oy, ox) = (pixel / output.width, pixel % output.width);
-            let run = window.kernel[1] * inputs * S::VALUE;
-            for (ky, row) in row.chunks_mut(run).take(window.kernel[0]).enumerate() {
+            let first = (ox * window.stride[1]).wrapping_sub(window.pad[1]);
+            for ky in 0..window.kernel[0] {
+                let at = 4 * self.words * index + ky * run * S::VALUE;
                 let iy = (oy * window.stride[0] + ky).wrapping_sub(window.pad[0]);
-                let first = (ox * window.stride[1]).wrapping_sub(window.pad[1]);
                 if iy >= input.height {
-                    fill::<S>(row, self.input_zero);
+                    fill::<S>(&mut rows[at..at + run * S::VALUE], self.input_zero);
                 } else if all && first < input.width && first + window.kernel[1] <= input.width {
-                    let at = (iy * input.width + first) * inputs;
-                    place::<S>(row, &x[at..at + window.kernel[1] * inputs]);
+                    place_run::<S>(&mut rows[at..], &x[(iy * input.width + first) * inputs..], run);
                 } else {
+                    let row = &mut rows[at..at + run * S::VALUE];
                     for (kx, row) in row.chunks_exact_mut(inputs * S::VALUE).enumerate() {
                         let ix = first.wrapping_add(kx);
                         if ix < input.width {
-                            let at = (iy * input.width + ix) * input.channels + panel.inputs.start;
-                            place::<S>(row, &x[at..at + inputs]);
+                            let from = (iy * input.width + ix) * input.channels + panel.inputs.start;
+                            place::<S>(row, &x[from..from + inputs]);
                         } else {
                             fill::<S>(row, self.input_zero);
                         }
@@ -288,6 +289,19 @@ fn place<S: Simd>(row: &mut [u8], values: &[i8]) {
             *bytes = (value as i16).to_le_bytes();
         }
     }
+}
+
+/// The first `count` values; what lies behind their place in `rows`, which is gathered later, may change.
+#[inline(always)]
+fn place_run<S: Simd>(rows: &mut [u8], values: &[i8], count: usize) {
+    // One step instead of a loop.
+    if S::VALUE == 1
+        && count <= LANES
+        && let (Some(row), Some(values)) = (rows.first_chunk_mut::<LANES>(), values.first_chunk::<LANES>())
+    {
+        return place::<S>(row, values);
+    }
+    place::<S>(&mut rows[..count * S::VALUE], &values[..count]);
 }
 
 /// One value all over.
