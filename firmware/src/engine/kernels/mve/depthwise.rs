@@ -50,7 +50,9 @@ fn run(depthwise: &Depthwise<'_>, strip: Strip, x: &[i8], scratch: &mut [i8], y:
     };
     let (mults, steps) = match depthwise.finish.requant {
         // Rows between two windows are in none.
-        Requant::HighMul { mults } if map.taps <= TAPS && map.down <= rows => (mults, Steps::of(&depthwise.finish)),
+        Requant::HighMul { mults } if map.taps <= TAPS && map.down <= rows => {
+            (mults, Steps::of(&depthwise.finish))
+        }
         _ => {
             for channel in 0..channels {
                 summed(depthwise, &map, channel, x, &mut room, &mut y[channel..]);
@@ -91,7 +93,9 @@ pub(super) fn rows(
                     let into = &mut into[map.first * map.rows..];
                     tile::spread(&x[at * map.x_row..], into, map.inside, [map.channels, map.rows]);
                 }
-                None => into.iter_mut().step_by(map.rows).take(map.columns).for_each(|value| *value = map.zero),
+                None => {
+                    into.iter_mut().step_by(map.rows).take(map.columns).for_each(|value| *value = map.zero)
+                }
             }
         }
         loaded = top + map.rows;

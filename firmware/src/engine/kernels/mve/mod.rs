@@ -19,9 +19,9 @@ pub use conv::conv;
 pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
 
+use super::Words;
 use super::requant::Output;
 use super::scalar::{Slope, Sum};
-use super::Words;
 
 /// Whether this core takes packed weights: one that says it has MVE, in a program built for it (feature `mve`), or a desktop.
 pub fn is_here() -> bool {

@@ -18,7 +18,8 @@ pub fn conv_scratch_bytes(input: Shape, output: Shape, window: Window, groups: u
     if is_contiguous(input, output, window, groups) {
         return 0;
     }
-    let taps = window.kernel[0].saturating_mul(window.kernel[1]).saturating_mul(input.channels / groups.max(1));
+    let taps =
+        window.kernel[0].saturating_mul(window.kernel[1]).saturating_mul(input.channels / groups.max(1));
     taps.saturating_mul(WINDOWS.min(output.height * output.width))
 }
 

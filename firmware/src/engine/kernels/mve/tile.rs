@@ -59,6 +59,21 @@ pub fn copy_rows(x: &[i8], into: &mut [i8], length: usize, count: usize, strides
     }
 }
 
+/// Copies `count` windows of `rows` rows of `length` bytes each, one behind the other. In the source rows are `steps[0]` bytes apart,
+/// and windows `steps[1]`.
+pub fn copy_windows(
+    x: &[i8],
+    into: &mut [i8],
+    count: usize,
+    rows: usize,
+    length: usize,
+    steps: [usize; 2],
+) {
+    for (at, into) in into.chunks_exact_mut(rows * length).take(count).enumerate() {
+        copy_rows(&x[at * steps[1]..], into, length, rows, [steps[0], length]);
+    }
+}
+
 /// Copies `count` values, `strides` bytes apart in the source and in the target.
 pub fn spread(x: &[i8], into: &mut [i8], count: usize, strides: [usize; 2]) {
     let values = x.iter().step_by(strides[0]).take(count);
@@ -68,13 +83,16 @@ pub fn spread(x: &[i8], into: &mut [i8], count: usize, strides: [usize; 2]) {
 /// Copies the weights of one channel, whose first one `x` begins with, for one copy of them, and gives their sum.
 pub fn pick(x: &[i8], places: &Places<'_>, copy: usize, into: &mut [i8]) -> i32 {
     let (list, _) = places.of(copy);
-    let places = list.as_chunks::<2>().0.iter().map(|&[low, high]| low as u8 as usize | (high as u8 as usize) << 8);
+    let places =
+        list.as_chunks::<2>().0.iter().map(|&[low, high]| low as u8 as usize | (high as u8 as usize) << 8);
     let values = places.map(|place| x[place]);
-    into.iter_mut().zip(values).map(|(to, from)| {
-        *to = from;
-        from as i32
-    })
-    .sum()
+    into.iter_mut()
+        .zip(values)
+        .map(|(to, from)| {
+            *to = from;
+            from as i32
+        })
+        .sum()
 }
 
 /// The dot products of windows with the weights of one channel.

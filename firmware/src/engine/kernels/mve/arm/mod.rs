@@ -13,6 +13,6 @@ mod values;
 
 pub use super::steps::{Map, Places, Room, Steps, Windows};
 pub use dots::{finish, sums};
-pub use moves::{copy_rows, pick, spread};
+pub use moves::{copy_rows, copy_windows, pick, spread};
 pub use rows::{channel, row_sums};
 pub use values::{slope, sum};
