@@ -46,9 +46,17 @@ fn gathered(run: &Group<'_, '_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
     let mut at = [0, 0];
     for y in y.chunks_mut(WINDOWS * output.channels) {
         let count = y.len() / output.channels;
-        for into in scratch.chunks_exact_mut(taps).take(count) {
-            gather(run.conv, x, at, run.group, into);
-            at = if at[1] + 1 < output.width { [at[0], at[1] + 1] } else { [at[0] + 1, 0] };
+        if let Some(first) = inside(run.conv, at, count) {
+            let Conv { input, window, .. } = *run.conv;
+            let steps = [input.width, window.stride[1]].map(|pixels| pixels * input.channels);
+            let row = window.kernel[1] * input.channels;
+            tile::copy_windows(&x[first * input.channels..], scratch, count, window.kernel[0], row, steps);
+            at = following([at[0], at[1] + count - 1], output.width);
+        } else {
+            for into in scratch.chunks_exact_mut(taps).take(count) {
+                gather(run.conv, x, at, run.group, into);
+                at = following(at, output.width);
+            }
         }
         run.finish(&Windows { x: scratch, taps, step: taps, count }, y);
     }
@@ -126,6 +134,25 @@ impl<'a, 'p> Group<'a, 'p> {
             }
         }
     }
+}
+
+/// The place of the pixel behind one.
+fn following([row, column]: [usize; 2], width: usize) -> [usize; 2] {
+    if column + 1 < width { [row, column + 1] } else { [row + 1, 0] }
+}
+
+/// The first pixel of the first of `count` windows that follow one another in one row, if they lie inside the input and have all of
+/// its channels.
+fn inside(conv: &Conv<'_>, at: [usize; 2], count: usize) -> Option<usize> {
+    let Conv { input, output, window, groups, .. } = *conv;
+    let [iy, ix] = [0, 1].map(|axis| (at[axis] * window.stride[axis]).checked_sub(window.pad[axis]));
+    let (iy, ix) = iy.zip(ix)?;
+    let end = ix + (count - 1) * window.stride[1] + window.kernel[1];
+    let fits = groups == 1
+        && at[1] + count <= output.width
+        && iy + window.kernel[0] <= input.height
+        && end <= input.width;
+    fits.then_some(iy * input.width + ix)
 }
 
 /// Copies one group's window of one output pixel, with the zero point outside the input.

@@ -69,20 +69,60 @@ impl<'s> Places<'s> {
         Places { lists, taps, greatest: (taps - 1) * channels }
     }
 
+    /// How many lists there are.
+    #[cfg(arm_mve)]
+    pub fn copies(&self) -> usize {
+        self.lists.len() / (2 * self.taps)
+    }
+
     /// The list for one copy, and the greatest number in it.
     pub fn of(&self, copy: usize) -> (&'s [i8], usize) {
         (&self.lists[2 * copy * self.taps..][..2 * self.taps], self.greatest)
     }
 }
 
-/// What turns the sums of one channel into steps.
+/// How one channel of a depthwise convolution goes through a strip of rows.
 #[derive(Debug, Clone, Copy)]
-#[repr(C)]
-pub struct Channel {
-    /// Added to each sum.
-    pub bias: i32,
-    /// The high multiplier.
-    pub mult: i32,
-    /// What follows.
-    pub steps: Steps,
+pub struct Map {
+    /// Rows of the kernel, which are those of the strip.
+    pub rows: usize,
+    /// Taps of the kernel.
+    pub taps: usize,
+    /// Channels, the bytes from a pixel to the next.
+    pub channels: usize,
+    /// Columns of the strip.
+    pub columns: usize,
+    /// The column that a row's first pixel comes into.
+    pub first: usize,
+    /// Pixels of a row that come into the strip.
+    pub inside: usize,
+    /// Rows of the input.
+    pub height: usize,
+    /// Bytes from one to the next.
+    pub x_row: usize,
+    /// Rows that the first window reaches beyond the top.
+    pub above: usize,
+    /// Rows from window to window.
+    pub down: usize,
+    /// Bytes in the strip from window to window.
+    pub step: usize,
+    /// Windows, and outputs, of a row.
+    pub windows: usize,
+    /// Rows of the output.
+    pub outputs: usize,
+    /// Bytes from one copy of the weights to the next.
+    pub copy_bytes: usize,
+    /// What stands for real zero in the input.
+    pub zero: i8,
+}
+
+/// Where a depthwise convolution works on a channel.
+#[derive(Debug)]
+pub struct Room<'s> {
+    /// The strip, with the zero point in columns outside the input.
+    pub ring: &'s mut [i8],
+    /// The weights, with 0 behind the taps of each copy.
+    pub copies: &'s mut [i8],
+    /// Where they come from.
+    pub places: Places<'s>,
 }

@@ -1,7 +1,8 @@
 //! The innermost loops in plain Rust, for machines without MVE. `arm` has the same functions.
 
+use super::depthwise::rows;
 use super::packing::{BLOCK, TAPS};
-pub use super::steps::{Channel, Places, Steps, Windows};
+pub use super::steps::{Map, Places, Room, Steps, Windows};
 use crate::engine::kernels::requant::HighMul;
 use crate::engine::kernels::scalar::{Slope, Sum};
 
@@ -58,6 +59,14 @@ pub fn copy_rows(x: &[i8], into: &mut [i8], length: usize, count: usize, strides
     }
 }
 
+/// Copies `count` windows of `rows` rows of `length` bytes each, one behind the other. In the source rows are `steps[0]` bytes apart,
+/// and windows `steps[1]`.
+pub fn copy_windows(x: &[i8], into: &mut [i8], count: usize, rows: usize, length: usize, steps: [usize; 2]) {
+    for (at, into) in into.chunks_exact_mut(rows * length).take(count).enumerate() {
+        copy_rows(&x[at * steps[1]..], into, length, rows, [steps[0], length]);
+    }
+}
+
 /// Copies `count` values, `strides` bytes apart in the source and in the target.
 pub fn spread(x: &[i8], into: &mut [i8], count: usize, strides: [usize; 2]) {
     let values = x.iter().step_by(strides[0]).take(count);
@@ -87,20 +96,26 @@ pub fn row_sums(windows: &Windows<'_>, weights: &[i8], sums: &mut [i32]) {
     }
 }
 
-/// The outputs of windows of at most 16 taps, `y_step` bytes apart. Four windows are read at once, 16 bytes each, and meet as
-/// many weights, those behind the taps 0.
-pub fn finish_row(
-    windows: &Windows<'_>,
-    weights: &[i8; TAPS],
-    channel: &Channel,
+/// The outputs of one channel whose windows have at most 16 taps, with its bias and its multiplier. `x`, `weights` and `y` begin with
+/// the channel's first value; `room` has a strip in which four windows can be read at once, 16 bytes each.
+pub fn channel(
+    map: &Map,
+    x: &[i8],
+    weights: &[i8],
+    (bias, mult): (i32, i32),
+    steps: &Steps,
+    room: &mut Room<'_>,
     y: &mut [i8],
-    y_step: usize,
 ) {
-    for (at, y) in y.iter_mut().step_by(y_step).take(windows.count).enumerate() {
-        let window = &windows.x[at * windows.step..][..TAPS];
-        let sum: i32 = window.iter().zip(weights).map(|(&x, &w)| x as i32 * w as i32).sum();
-        *y = finished(sum.wrapping_add(channel.bias), channel.mult, &channel.steps);
-    }
+    rows(map, x, weights, room, |row, windows, weights, weight| {
+        let bias = bias.wrapping_sub((map.zero as i32).wrapping_mul(weight));
+        let y = y[row * map.windows * map.channels..].iter_mut().step_by(map.channels);
+        for (at, y) in y.take(windows.count).enumerate() {
+            let window = &windows.x[at * windows.step..][..TAPS];
+            let sum: i32 = window.iter().zip(weights).map(|(&x, &w)| x as i32 * w as i32).sum();
+            *y = finished(sum.wrapping_add(bias), mult, steps);
+        }
+    });
 }
 
 /// Replaces the values of pixels with as many channels as there are lower multipliers.
