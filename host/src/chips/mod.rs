@@ -7,6 +7,7 @@
 
 pub mod board;
 pub mod firmware;
+mod packed;
 pub mod rates;
 pub mod work;
 
@@ -132,14 +133,16 @@ pub struct Estimate {
     pub ram: usize,
     /// Whether that is enough, and one region holds the arena.
     pub ram_fits: bool,
-    /// Instructions of one embedding.
-    pub instructions: u64,
+    /// Whether the plan's weights are laid out for its core, or for any.
+    pub core_fits: bool,
+    /// Instructions of one embedding; none on a core that does not run the plan.
+    pub instructions: Option<u64>,
     /// Cycles for an instruction, assumed.
     pub cycles_per_instruction: [f64; 2],
     /// Why these.
     pub assumed_because: &'static str,
     /// Milliseconds of one embedding, at best and at worst.
-    pub milliseconds: [f64; 2],
+    pub milliseconds: Option<[f64; 2]>,
 }
 
 /// Instructions of one run of `step` on a core.
@@ -169,7 +172,11 @@ fn estimate(chip: &Chip, plan: &Plan<'_>, plan_bytes: usize) -> Result<Estimate,
     let arena = plan.arena_bytes();
     let (flash_needed, flash) = (plan_bytes + FIRMWARE_FLASH, chip.flash);
     let (ram_needed, ram) = (arena + plan.info().crop_bytes() + FIRMWARE_RAM, chip.ram.iter().sum());
-    let instructions = whole(plan, chip.isa)?;
+    let core_fits = [Target::Portable, chip.isa.target()].contains(&plan.target());
+    let instructions = if core_fits { Some(whole(plan, chip.isa)?) } else { None };
+    let milliseconds = |instructions: f64| {
+        chip.cycles.map(|cycles| instructions * cycles / (f64::from(chip.megahertz) * 1e3))
+    };
     Ok(Estimate {
         chip: chip.name,
         core: chip.core,
@@ -180,10 +187,11 @@ fn estimate(chip: &Chip, plan: &Plan<'_>, plan_bytes: usize) -> Result<Estimate,
         ram_needed,
         ram,
         ram_fits: ram_needed <= ram && arena <= chip.ram[0],
-        instructions: instructions as u64,
+        core_fits,
+        instructions: instructions.map(|n| n as u64),
         cycles_per_instruction: chip.cycles,
         assumed_because: chip.why,
-        milliseconds: chip.cycles.map(|cycles| instructions * cycles / (f64::from(chip.megahertz) * 1e3)),
+        milliseconds: instructions.map(milliseconds),
     })
 }
 
@@ -229,11 +237,12 @@ mod tests {
     fn time_is_instructions_by_cycles_by_the_clock() {
         let found = on(CHIP);
         let steps: f64 = Plan::parse(PLAN).unwrap().steps().map(|s| s.unwrap().macs() as f64).sum();
-        assert!(found.instructions as f64 > 3.0 * steps && (found.instructions as f64) < 10.0 * steps);
+        let (instructions, milliseconds) = (found.instructions.unwrap(), found.milliseconds.unwrap());
+        assert!(instructions as f64 > 3.0 * steps && (instructions as f64) < 10.0 * steps);
         // 100 MHz at two cycles: 50,000 instructions a millisecond.
-        let expected = found.instructions as f64 / 50_000.0;
-        assert!((found.milliseconds[1] - expected).abs() < 1e-3, "{found:?}");
-        assert!((found.milliseconds[0] * 4.0 - found.milliseconds[1]).abs() < 1e-9);
+        let expected = instructions as f64 / 50_000.0;
+        assert!((milliseconds[1] - expected).abs() < 1e-3, "{found:?}");
+        assert!((milliseconds[0] * 4.0 - milliseconds[1]).abs() < 1e-9);
     }
 
     #[test]

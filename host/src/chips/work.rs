@@ -8,7 +8,9 @@ use arcgate_firmware::engine::ChannelOrder;
 use arcgate_firmware::engine::kernels::requant::Requant;
 use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
 use arcgate_firmware::engine::kernels::{Shape, Window};
-use arcgate_firmware::engine::plan::{Op, Step};
+use arcgate_firmware::engine::plan::{Op, Step, Target};
+
+use super::packed;
 
 /// Output pixels that a convolution computes together; the last one of an odd count is computed twice.
 const PIXELS: u64 = 2;
@@ -100,6 +102,66 @@ pub enum Term {
     DepthwiseFloat,
     /// An output by the exact product with one scale.
     DepthwiseUniform,
+    /// A value of an add in integers, with packed weights as all that follow.
+    DspSum,
+    /// A value of a PReLU.
+    DspSlope,
+    /// The fixed part of a convolution.
+    DspConv,
+    /// Two pixels (or one) of a group, where windows are pixels of whole fours of channels.
+    DspPixels,
+    /// The same where they are not.
+    DspWindows,
+    /// Four taps of a window brought into pairs.
+    DspExpanded,
+    /// Four taps of two pixels with two channels.
+    DspTile,
+    /// Four taps of one pixel with four channels.
+    DspTileOfOne,
+    /// A block of channels of two pixels that is requantized in registers.
+    DspBlock,
+    /// The same of one pixel.
+    DspBlockOfOne,
+    /// A block whose sums are written down.
+    DspSums,
+    /// A window that is gathered.
+    DspGathered,
+    /// A run of bytes of such a window.
+    DspGatheredRow,
+    /// A byte of it.
+    DspGatheredByte,
+    /// An output from a sum that was written down, by one high multiply.
+    DspHighMul,
+    /// The same by a high multiply with a shift.
+    DspShifted,
+    /// The same by tract's f32 rule.
+    DspFloat,
+    /// The same by the exact product with one scale.
+    DspUniform,
+    /// The fixed part of a depthwise convolution.
+    DspDepthwise,
+    /// A word of its scratch.
+    DspFilled,
+    /// A strip of four channels.
+    DspStrip,
+    /// Pairs of weights of a strip, in one order of its rows.
+    DspStripWeight,
+    /// A row of a strip.
+    DspStripRow,
+    /// A column of such a row.
+    DspStripValue,
+    /// A pixel of a strip, by a kernel of 3x3.
+    DspStripPixel3,
+    /// The same with a stride of 2.
+    DspStripPixel3By2,
+    /// The same by any other kernel.
+    DspStripPixel,
+    /// A pair of taps of such a pixel.
+    DspStripPair,
+    /// A pixel of a strip whose sums are written down.
+    DspStripSum,
+    /// A pair of taps of such a pixel.
+    DspStripSumPair,
 }
 
 /// How often one run of `step` does what.
@@ -112,12 +174,18 @@ pub fn work(step: &Step<'_>, order: ChannelOrder) -> Vec<(Term, u64)> {
     match &step.op {
         Op::Input { .. } if order == ChannelOrder::Grey => vec![(Term::Step, 1), (Term::InputGrey, values)],
         Op::Input { .. } => vec![(Term::Step, 1), (Term::InputColour, values)],
+        Op::Conv(conv) if step.target == Target::Dsp => packed::convolution(conv),
         Op::Conv(conv) => convolution(conv),
+        Op::Depthwise(depthwise) if step.target == Target::Dsp => {
+            packed::depthwise(depthwise).unwrap_or_else(|| self::depthwise(depthwise))
+        }
         Op::Depthwise(depthwise) => self::depthwise(depthwise),
+        Op::Sum(_) if step.target == Target::Dsp => elementwise(Term::DspSum),
         Op::Sum(_) => elementwise(Term::Sum),
         Op::FloatSum(_) => elementwise(Term::FloatSum),
         Op::Lookup { .. } => elementwise(Term::Lookup),
         Op::LookupChannels { .. } => elementwise(Term::LookupChannels),
+        Op::Slope(_) if step.target == Target::Dsp => elementwise(Term::DspSlope),
         Op::Slope(_) => elementwise(Term::Slope),
         Op::Planes => vec![(Term::Step, 1), (Term::Planes, values)],
         Op::Product(_) if step.second.is_some_and(|second| second.shape == step.output.shape) => {

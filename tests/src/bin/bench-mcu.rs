@@ -2,6 +2,7 @@
 //!
 //!     bench-mcu [--json] [--write]
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -30,12 +31,6 @@ fn main() -> Result<()> {
     }
     let asked = |option: &str| arguments.iter().any(|a| a == option);
     let folder = tempfile::tempdir()?;
-    let plans = shapes::plans(Target::Portable);
-    let files: Vec<PathBuf> = (0..plans.len()).map(|i| folder.path().join(format!("{i}.plan"))).collect();
-    for (file, plan) in files.iter().zip(&plans) {
-        std::fs::write(file, plan)?;
-    }
-
     let model = std::env::var_os("ARCGATE_TEST_PLAN").map(|plan| PathBuf::from(plan).with_extension("onnx"));
     let mut compared = Vec::new();
     for machine in Machine::ALL {
@@ -52,6 +47,14 @@ fn main() -> Result<()> {
     let mut errors = Vec::new();
     for machine in KEPT {
         let firmware = machine.firmware().map_err(anyhow::Error::msg)?;
+        let mut plans = shapes::plans(Target::Portable);
+        if machine.isa().target() != Target::Portable {
+            plans.extend(shapes::plans(machine.isa().target()));
+        }
+        let files: Vec<PathBuf> = (0..plans.len()).map(|i| folder.path().join(format!("{i}.plan"))).collect();
+        for (file, plan) in files.iter().zip(&plans) {
+            std::fs::write(file, plan)?;
+        }
         let counts = count(machine, &firmware, &files).map_err(anyhow::Error::msg)?;
         let samples = samples(&plans, &counts)?;
         let rates = fit(&samples);
@@ -107,16 +110,17 @@ fn farthest(samples: &[Sample], rate: impl Fn(Term) -> f64) -> String {
     })
 }
 
-/// The lines of the table in [`RATES`].
+/// The lines of the table in [`RATES`]; 0 for what a machine never does.
 fn table(fitted: &[Vec<(Term, f64)>]) -> Result<String> {
-    let [first, ..] = fitted else { bail!("no machine was counted on") };
+    let terms: BTreeSet<Term> = fitted.iter().flatten().map(|(term, _)| *term).collect();
+    let of = |rates: &[(Term, f64)], term| rates.iter().find(|(t, _)| *t == term).map_or(0.0, |(_, rate)| *rate);
     let mut lines = String::new();
-    for (at, (term, _)) in first.iter().enumerate() {
-        let rates: Vec<String> = fitted.iter().map(|rates| format!("{:.3}", rates[at].1)).collect();
+    for &term in &terms {
+        let rates: Vec<String> = fitted.iter().map(|rates| format!("{:.3}", of(rates, term))).collect();
         lines += &format!("    (Term::{term:?}, [{}]),\n", rates.join(", "));
     }
-    if first.len() != rates::RATES.len() {
-        bail!("{} terms were counted, {RATES} has {}", first.len(), rates::RATES.len());
+    if terms.len() != rates::RATES.len() {
+        bail!("{} terms were counted, {RATES} has {}", terms.len(), rates::RATES.len());
     }
     Ok(lines)
 }

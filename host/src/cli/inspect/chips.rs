@@ -26,15 +26,21 @@ fn row(estimate: &Estimate) -> Vec<String> {
     let share = |fits: bool, needed: usize, of: usize| {
         format!("{} of {} KB{}", needed.div_ceil(1 << 10), of >> 10, if fits { "" } else { ": no" })
     };
-    let [least, most] = estimate.milliseconds;
+    let time = match (estimate.instructions, estimate.milliseconds) {
+        (Some(instructions), Some([least, most])) => {
+            [format!("{:.1} M", instructions as f64 / 1e6), format!("{} to {}", rounded(least), rounded(most))]
+        }
+        _ => ["packed for others".into(), String::new()],
+    };
+    let [instructions, milliseconds] = time;
     vec![
         estimate.chip.into(),
         estimate.core.into(),
         estimate.megahertz.to_string(),
         share(estimate.flash_fits, estimate.flash_needed, estimate.flash),
         share(estimate.ram_fits, estimate.ram_needed, estimate.ram),
-        format!("{:.1} M", estimate.instructions as f64 / 1e6),
-        format!("{} to {}", rounded(least), rounded(most)),
+        instructions,
+        milliseconds,
     ]
 }
 
