@@ -45,6 +45,7 @@ fn main() -> Result<()> {
     let arena = arcgate_firmware::engine::plan::Plan::parse(model.plan_bytes())?.arena_bytes();
     let mut plan = PlanEngine::new(model.plan_bytes(), vec![0; arena])?;
     let mut tract_int8 = model.embedder(Kind::Tract)?;
+    agree(&plan, tract_int8.as_mut(), &crop)?;
     let tract_float = TractFloat::open(float, [height as usize, width as usize])?;
     let mut theirs = Onnxruntime::start(python, [float, int8, folder], [width, height])?;
 
@@ -62,6 +63,21 @@ fn main() -> Result<()> {
     let version = theirs.version.clone();
     theirs.stop()?;
     report(&times, plan.isa(), &version, as_json)
+}
+
+/// Makes sure that what is timed gives the same bytes, on every instruction set.
+fn agree(plan: &PlanEngine<&[u8], Vec<u8>>, tract: &mut dyn Embedder, crop: &[u8]) -> Result<()> {
+    let mut wanted = vec![0; tract.info().dimension as usize];
+    tract.embed(crop, &mut wanted)?;
+    for isa in Isa::available() {
+        let mut engine = plan.clone().on(isa).context("it is available")?;
+        let mut found = vec![0; wanted.len()];
+        engine.embed(crop, &mut found)?;
+        if found != wanted {
+            bail!("the plan on {} and tract give different embeddings", isa.name());
+        }
+    }
+    Ok(())
 }
 
 /// Milliseconds of [`RUNS`] runs, after one that does not count.

@@ -6,9 +6,9 @@
 pub enum Isa {
     /// The definition, as the compiler makes it.
     Scalar,
-    /// x86-64 with AVX2: products of 16-bit values.
+    /// x86-64 with AVX2 and FMA: products of 16-bit values.
     Avx2,
-    /// x86-64 with AVX2 and AVX-VNNI: four products of bytes a lane.
+    /// x86-64 with AVX2, FMA and AVX-VNNI: four products of bytes a lane.
     AvxVnni,
     /// x86-64 with AVX-512 (F, BW, DQ, VL) and its VNNI.
     Avx512Vnni,

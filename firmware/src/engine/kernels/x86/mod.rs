@@ -1,6 +1,6 @@
 //! Kernels for x86-64: AVX2, AVX-VNNI and AVX-512 with VNNI, one source for the three.
 //!
-//! The source is written with sixteen 32-bit lanes ([`simd`]) and compiled once for each instruction set. Weights are packed once,
+//! The source is written with sixteen 32-bit lanes (`simd`) and compiled once for each instruction set. Weights are packed once,
 //! when a plan is opened. VNNI multiplies bytes without sign by bytes with sign: `x ^ 0x80` is `x + 128`, and what that adds, 128
 //! times the sum of the weights, is taken from the bias; sums wrap on the way and are exact in the end. AVX2 without VNNI multiplies
 //! 16-bit values.

@@ -143,8 +143,7 @@ impl Simd for Avx512 {
             // SAFETY: as `proven`, and the slice has sixteen bytes.
             unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), values) };
         } else {
-            let mask = 0xffff_u16 >> (LANES - out.len().min(LANES)).min(15);
-            let mask = if out.is_empty() { 0 } else { mask };
+            let mask = ((1u32 << out.len().min(LANES)) - 1) as u16;
             // SAFETY: as `proven`, and the mask has at most as many bits as the slice has bytes.
             unsafe { _mm_mask_storeu_epi8(out.as_mut_ptr(), mask, values) };
         }
