@@ -18,7 +18,7 @@ use numbers::Numbers;
 use semihosting::{println, process};
 
 /// Templates of the counted searches, and their values.
-const TEMPLATES: usize = 512;
+const TEMPLATES: usize = 1024;
 const DIMENSION: usize = 128;
 
 /// Shots of a person.

@@ -16,7 +16,7 @@
 //! so cores that multiply pairs of 16 bits need one instruction to unpack four values, not two, and cores that multiply u8
 //! by i8 one to make all of them u8. The 128 that were added leave with a sum over the probe, made once a search.
 
-#[cfg(any(arm_dsp, test))]
+#[cfg(any(all(arm_dsp, not(arm_mve)), test))]
 mod dsp;
 #[cfg(arm_mve)]
 mod mve;
@@ -90,7 +90,7 @@ pub enum Kernel {
     /// The definition, on any core.
     Scalar,
     /// Cortex-M with the DSP instructions; in tests elsewhere the same in plain Rust.
-    #[cfg(any(arm_dsp, test))]
+    #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
     Dsp,
     /// Cortex-M with MVE.
     #[cfg(arm_mve)]
@@ -110,7 +110,7 @@ impl Kernel {
     /// Those that this program has, from the slowest to the fastest.
     const BUILT: &[Kernel] = &[
         Kernel::Scalar,
-        #[cfg(any(arm_dsp, test))]
+        #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
         Kernel::Dsp,
         #[cfg(arm_mve)]
         Kernel::Mve,
@@ -126,7 +126,7 @@ impl Kernel {
     fn runs(self) -> bool {
         match self {
             Kernel::Scalar => true,
-            #[cfg(any(arm_dsp, test))]
+            #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
             Kernel::Dsp => true,
             #[cfg(arm_mve)]
             Kernel::Mve => true,
@@ -180,7 +180,7 @@ pub struct Probe {
     lines: usize,
     /// The values, then zeros.
     values: [Line; MAX_LINES],
-    #[cfg(any(arm_dsp, test))]
+    #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
     pairs: dsp::Pairs,
 }
 
@@ -198,13 +198,13 @@ impl Probe {
             kernel,
             lines: lines(probe.len()).clamp(1, MAX_LINES),
             values: [Line::ZERO; MAX_LINES],
-            #[cfg(any(arm_dsp, test))]
+            #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
             pairs: dsp::Pairs::NONE,
         };
         for (line, part) in ready.values.iter_mut().zip(probe.chunks(LINE)) {
             as_i8_mut(&mut line.0)[..part.len()].copy_from_slice(part);
         }
-        #[cfg(any(arm_dsp, test))]
+        #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
         if kernel == Kernel::Dsp {
             ready.pairs.fill(&ready.values[..ready.lines]);
         }
@@ -216,7 +216,7 @@ impl Probe {
     pub fn scan(&self, rows: &[Line], from: usize, bound: i32) -> Option<Hit> {
         match self.kernel {
             Kernel::Scalar => self.scan_scalar(rows, from, bound),
-            #[cfg(any(arm_dsp, test))]
+            #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
             Kernel::Dsp => self.pairs.scan(self.values(), rows, from, bound),
             #[cfg(arm_mve)]
             Kernel::Mve => mve::scan(self.values(), rows, from, bound),

@@ -46,7 +46,7 @@ impl Single {
             Some(slope) => Some(Prelu::new(slope, layout)?),
             None => None,
         };
-        let scale = |mult: i32| (mult as f32 * 2f32.powi(-32)).to_bits() as i32;
+        let scale = |mult: i32| (mult as f32 * power(32)).to_bits() as i32;
         let magic = |value: i8| MAGIC + value as f32;
         Some(Single {
             scales: units(layout, mults.integers().map(scale)),
@@ -113,11 +113,16 @@ fn is_exact(mult: i32) -> bool {
     mult >= 257 << 8 && (1025..1 << 24).contains(&odd)
 }
 
+/// `2^-bits`, `bits` being less than 127, to the bit: of `powi` no precision is promised.
+fn power(bits: u32) -> f32 {
+    f32::from_bits(127u32.saturating_sub(bits) << 23)
+}
+
 impl Prelu {
     /// `None` where a slope is not exact in single precision, is `2^14` or more, or takes any of 256 values to a half.
     fn new(slope: &Slope<'_>, layout: &Layout) -> Option<Self> {
         let exact = |mult: i32| {
-            let float = mult as f32 * 2f32.powi(-(slope.bits as i32));
+            let float = mult as f32 * power(slope.bits as u32);
             (mult as f32 as i64 == mult as i64 && float.abs() < 16384.0).then_some(float)
         };
         // A half: the bits behind the point are 1 and then 0.
@@ -150,7 +155,7 @@ mod tests {
 
     /// One lane of [`Single::values`] without a PReLU, clamped to int8.
     fn in_single(mult: i32, zero: i8, acc: i32) -> i32 {
-        let scale = mult as f32 * 2f32.powi(-32);
+        let scale = mult as f32 * power(32);
         let y = (acc as f32).mul_add(scale, MAGIC + zero as f32);
         (y.clamp(MAGIC - 128.0, MAGIC + 127.0) - MAGIC) as i32
     }
