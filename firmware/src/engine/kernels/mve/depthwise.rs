@@ -30,7 +30,7 @@ fn run(
     y: &mut [i8],
 ) {
     let Depthwise { input, output, window, input_zero, .. } = *depthwise;
-    let (channels, [rows, across]) = (input.channels, window.kernel);
+    let (channels, rows) = (input.channels, window.kernel[0]);
     let (ring, rest) = scratch.split_at_mut(strip.bytes);
     let (copies, lists) = rest.split_at_mut(strip.copies * TAPS);
     // Columns outside the input keep the zero point, and what fills up the weights keeps 0, for good.
@@ -41,7 +41,6 @@ fn run(
     let mut room = Room { ring, copies, places: Places::write(window.kernel, channels, lists, turned) };
     let map = Map {
         rows,
-        taps: rows * across,
         channels,
         columns: strip.columns,
         first: window.pad[1],

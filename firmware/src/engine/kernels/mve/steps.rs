@@ -118,8 +118,6 @@ pub struct Taps {
 pub struct Map {
     /// Rows of the kernel, which are those of the strip.
     pub rows: usize,
-    /// Taps of the kernel.
-    pub taps: usize,
     /// Channels, the bytes from a pixel to the next.
     pub channels: usize,
     /// Columns of the strip.

@@ -154,14 +154,14 @@ pub fn channel(
     room: &mut Room<'_>,
     y: &mut [i8],
 ) {
-    let Map { rows, taps, channels, columns, inside, height, x_row, step, windows, outputs, .. } = *map;
+    let Map { rows, channels, columns, inside, height, x_row, step, windows, outputs, .. } = *map;
     let Room { ring, copies, places } = room;
     let list = places.of(0);
+    let taps = list.len() / 2;
     let strip = ((windows.next_multiple_of(4) - 1) * step + TAPS)
         .max((columns - 1) * rows + rows)
         .max((map.first + inside) * rows);
     let fits = taps <= TAPS
-        && list.len() == 2 * taps
         && map.down <= rows
         && copies.len() == places.copies() * TAPS
         && places.greatest() < weights.len()
