@@ -23,17 +23,22 @@ use super::Words;
 use super::requant::Output;
 use super::scalar::{Slope, Sum};
 
-/// Whether this core takes packed weights: one that says it has MVE, in a program built for it (feature `mve`), or a desktop.
+/// Whether this core takes packed weights: one that says it has MVE, in a program built for it (feature `mve`) that has switched it
+/// on, or a desktop.
 pub fn is_here() -> bool {
     #[cfg(arm_mve)]
-    {
-        // Media and VFP feature register 1 says in these bits whether there is MVE, with integers alone or with floats.
+    let found = {
+        // Media and VFP feature register 1 says in bits 8 to 11 whether there is MVE, with integers alone or with floats; the
+        // coprocessor access control register in bits 20 and 21 whether programs may use it.
         const MVFR1: *const u32 = 0xe000_ef44 as *const u32;
-        // SAFETY: every Armv8-M core with the main extension has this register, which reading does not change.
-        return unsafe { MVFR1.read_volatile() } >> 8 & 0xf != 0;
-    }
+        const CPACR: *const u32 = 0xe000_ed88 as *const u32;
+        // SAFETY: every Armv8-M core with the main extension has these registers, which reading does not change.
+        let [features, access] = unsafe { [MVFR1.read_volatile(), CPACR.read_volatile()] };
+        features >> 8 & 0xf != 0 && access >> 20 & 3 != 0
+    };
     #[cfg(not(arm_mve))]
-    cfg!(feature = "std")
+    let found = cfg!(feature = "std");
+    found
 }
 
 /// [`Output::store`] once, not a copy of its four loops wherever it is called.

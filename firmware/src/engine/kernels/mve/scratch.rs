@@ -35,17 +35,19 @@ pub(super) struct Strip {
     pub bytes: usize,
     /// Copies of the weights.
     pub copies: usize,
-    /// Bytes of a copy.
-    pub copy_bytes: usize,
     /// Bytes of the list of where a copy's weights come from.
     pub list_bytes: usize,
 }
 
 impl Strip {
-    /// `None` where the scalar kernel runs.
+    /// `None` where every pixel is computed for itself: windows have more than 16 taps, rows between them are in none, or they are
+    /// too far apart.
     pub fn of(input: Shape, output: Shape, window: Window) -> Option<Self> {
         let [rows, across] = window.kernel;
         let taps = rows.saturating_mul(across);
+        if taps > TAPS || window.stride[0] > rows {
+            return None;
+        }
         let reach = taps.max(8).saturating_mul(input.channels).max(rows.saturating_mul(8));
         if reach > REACH {
             return None;
@@ -57,12 +59,12 @@ impl Strip {
         let read = (windows - 1).saturating_mul(step).saturating_add(TAPS);
         let bytes = columns.saturating_mul(rows).max(read);
         let copies = rows.min(output.height);
-        Some(Strip { columns, bytes, copies, copy_bytes: taps.next_multiple_of(TAPS), list_bytes: 2 * taps })
+        Some(Strip { columns, bytes, copies, list_bytes: 2 * taps })
     }
 
     /// Bytes of everything.
     pub fn all(self) -> usize {
-        self.bytes.saturating_add(self.copies * (self.copy_bytes + self.list_bytes))
+        self.bytes.saturating_add(self.copies * (TAPS + self.list_bytes))
     }
 }
 

@@ -47,6 +47,7 @@ impl Steps {
 pub struct Places<'s> {
     lists: &'s [i8],
     taps: usize,
+    #[cfg(arm_mve)]
     greatest: usize,
 }
 
@@ -66,7 +67,12 @@ impl<'s> Places<'s> {
                 *place = (((row * across + column) * channels) as u16).to_le_bytes().map(|byte| byte as i8);
             }
         }
-        Places { lists, taps, greatest: (taps - 1) * channels }
+        Places {
+            lists,
+            taps,
+            #[cfg(arm_mve)]
+            greatest: (taps - 1) * channels,
+        }
     }
 
     /// How many lists there are.
@@ -75,10 +81,36 @@ impl<'s> Places<'s> {
         self.lists.len() / (2 * self.taps)
     }
 
-    /// The list for one copy, and the greatest number in it.
-    pub fn of(&self, copy: usize) -> (&'s [i8], usize) {
-        (&self.lists[2 * copy * self.taps..][..2 * self.taps], self.greatest)
+    /// The list for one copy.
+    pub fn of(&self, copy: usize) -> &'s [i8] {
+        &self.lists[2 * copy * self.taps..][..2 * self.taps]
     }
+
+    /// The greatest number in any of them.
+    #[cfg(arm_mve)]
+    pub fn greatest(&self) -> usize {
+        self.greatest
+    }
+}
+
+/// Channels whose sums are computed together.
+pub const LANES: usize = 4;
+
+/// What is inside the input of one window of a depthwise convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct Taps {
+    /// Rows, at least one.
+    pub rows: usize,
+    /// Columns, at least one.
+    pub columns: usize,
+    /// Values from row to row.
+    pub x_row: usize,
+    /// Weights from row to row.
+    pub w_row: usize,
+    /// Channels: the values and the weights from column to column.
+    pub channels: usize,
+    /// What stands for real zero in the input.
+    pub zero: i8,
 }
 
 /// How one channel of a depthwise convolution goes through a strip of rows.
@@ -86,8 +118,6 @@ impl<'s> Places<'s> {
 pub struct Map {
     /// Rows of the kernel, which are those of the strip.
     pub rows: usize,
-    /// Taps of the kernel.
-    pub taps: usize,
     /// Channels, the bytes from a pixel to the next.
     pub channels: usize,
     /// Columns of the strip.
@@ -110,8 +140,6 @@ pub struct Map {
     pub windows: usize,
     /// Rows of the output.
     pub outputs: usize,
-    /// Bytes from one copy of the weights to the next.
-    pub copy_bytes: usize,
     /// What stands for real zero in the input.
     pub zero: i8,
 }
@@ -121,7 +149,7 @@ pub struct Map {
 pub struct Room<'s> {
     /// The strip, with the zero point in columns outside the input.
     pub ring: &'s mut [i8],
-    /// The weights, with 0 behind the taps of each copy.
+    /// The weights, 16 bytes a copy, with 0 behind the taps.
     pub copies: &'s mut [i8],
     /// Where they come from.
     pub places: Places<'s>,

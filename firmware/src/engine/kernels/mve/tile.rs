@@ -1,8 +1,7 @@
 //! The innermost loops in plain Rust, for machines without MVE. `arm` has the same functions.
 
-use super::depthwise::rows;
 use super::packing::{BLOCK, TAPS};
-pub use super::steps::{Map, Places, Room, Steps, Windows};
+pub use super::steps::{LANES, Map, Places, Room, Steps, Taps, Windows};
 use crate::engine::kernels::requant::HighMul;
 use crate::engine::kernels::scalar::{Slope, Sum};
 
@@ -67,32 +66,16 @@ pub fn copy_windows(x: &[i8], into: &mut [i8], count: usize, rows: usize, length
     }
 }
 
-/// Copies `count` values, `strides` bytes apart in the source and in the target.
-pub fn spread(x: &[i8], into: &mut [i8], count: usize, strides: [usize; 2]) {
-    let values = x.iter().step_by(strides[0]).take(count);
-    into.iter_mut().step_by(strides[1]).zip(values).for_each(|(to, &from)| *to = from);
-}
-
-/// Copies the weights of one channel, whose first one `x` begins with, for one copy of them, and gives their sum.
-pub fn pick(x: &[i8], places: &Places<'_>, copy: usize, into: &mut [i8]) -> i32 {
-    let (list, _) = places.of(copy);
-    let places =
-        list.as_chunks::<2>().0.iter().map(|&[low, high]| low as u8 as usize | (high as u8 as usize) << 8);
-    let values = places.map(|place| x[place]);
-    into.iter_mut()
-        .zip(values)
-        .map(|(to, from)| {
-            *to = from;
-            from as i32
-        })
-        .sum()
-}
-
-/// The dot products of windows with the weights of one channel.
-pub fn row_sums(windows: &Windows<'_>, weights: &[i8], sums: &mut [i32]) {
-    for (at, sum) in sums.iter_mut().take(windows.count).enumerate() {
-        let window = &windows.x[at * windows.step..][..windows.taps];
-        *sum = window.iter().zip(weights).map(|(&x, &w)| x as i32 * w as i32).sum();
+/// The sums of one window for some channels, one for each bias. `x` and `weights` begin with the first channel's.
+pub fn window_sums(taps: &Taps, x: &[i8], weights: &[i8], bias: &[[u8; 4]], sums: &mut [[i32; LANES]]) {
+    for (channel, (sum, &bias)) in sums.as_flattened_mut().iter_mut().zip(bias).enumerate() {
+        *sum = i32::from_le_bytes(bias);
+        for (row, column) in (0..taps.rows).flat_map(|row| (0..taps.columns).map(move |column| (row, column)))
+        {
+            let across = column * taps.channels + channel;
+            let steps = x[row * taps.x_row + across] as i32 - taps.zero as i32;
+            *sum = sum.wrapping_add(steps * weights[row * taps.w_row + across] as i32);
+        }
     }
 }
 
@@ -107,15 +90,37 @@ pub fn channel(
     room: &mut Room<'_>,
     y: &mut [i8],
 ) {
-    rows(map, x, weights, room, |row, windows, weights, weight| {
-        let bias = bias.wrapping_sub((map.zero as i32).wrapping_mul(weight));
+    let Room { ring, copies, places } = room;
+    let mut weight = 0;
+    for (at, copy) in copies.chunks_exact_mut(TAPS).enumerate() {
+        weight = 0;
+        for (to, place) in copy.iter_mut().zip(places.of(at).as_chunks::<2>().0) {
+            *to = weights[u16::from_le_bytes(place.map(|byte| byte as u8)) as usize];
+            weight += *to as i32;
+        }
+    }
+    let bias = bias.wrapping_sub((map.zero as i32).wrapping_mul(weight));
+    let mut loaded = 0;
+    for (row, copy) in (0..map.outputs).zip(copies.chunks_exact(TAPS).cycle()) {
+        let end = row * map.down + map.rows;
+        for at in loaded..end {
+            let slot = ring[at % map.rows..].iter_mut().step_by(map.rows).take(map.columns);
+            match at.checked_sub(map.above).filter(|&at| at < map.height) {
+                Some(at) => {
+                    let pixels = x[at * map.x_row..].iter().step_by(map.channels).take(map.inside);
+                    slot.skip(map.first).zip(pixels).for_each(|(to, &from)| *to = from);
+                }
+                None => slot.for_each(|value| *value = map.zero),
+            }
+        }
+        loaded = end;
         let y = y[row * map.windows * map.channels..].iter_mut().step_by(map.channels);
-        for (at, y) in y.take(windows.count).enumerate() {
-            let window = &windows.x[at * windows.step..][..TAPS];
-            let sum: i32 = window.iter().zip(weights).map(|(&x, &w)| x as i32 * w as i32).sum();
+        for (at, y) in y.take(map.windows).enumerate() {
+            let window = &ring[at * map.step..][..TAPS];
+            let sum: i32 = window.iter().zip(copy).map(|(&x, &w)| x as i32 * w as i32).sum();
             *y = finished(sum.wrapping_add(bias), mult, steps);
         }
-    });
+    }
 }
 
 /// Replaces the values of pixels with as many channels as there are lower multipliers.

@@ -11,8 +11,8 @@ mod moves;
 mod rows;
 mod values;
 
-pub use super::steps::{Map, Places, Room, Steps, Windows};
+pub use super::steps::{LANES, Map, Places, Room, Steps, Taps, Windows};
 pub use dots::{finish, sums};
-pub use moves::{copy_rows, copy_windows, pick, spread};
-pub use rows::{channel, row_sums};
+pub use moves::{copy_rows, copy_windows};
+pub use rows::{channel, window_sums};
 pub use values::{slope, sum};

@@ -1,8 +1,6 @@
-//! Values from one place to another.
+//! Windows from the input to where they are one run of bytes.
 
 use core::arch::naked_asm;
-
-use super::Places;
 
 /// Whether `count` runs of `length` bytes, `stride` bytes apart, lie in `bytes` bytes.
 #[inline(always)]
@@ -108,71 +106,5 @@ unsafe extern "C" fn copy_windows_asm(copies: &Copies) {
         "subs r3, #1",
         "bne 2b",
         "pop {{r4, r5, r6, r7, r8, r9, r10, pc}}",
-    )
-}
-
-/// Copies `count` values, `strides` bytes apart in the source and in the target.
-#[inline(always)]
-pub fn spread(x: &[i8], into: &mut [i8], count: usize, strides: [usize; 2]) {
-    // Eight values lie within what 16 bits reach.
-    let reach = strides[0].max(strides[1]) <= u16::MAX as usize / 8;
-    if reach && fit(x.len(), 1, count, strides[0]) && fit(into.len(), 1, count, strides[1]) {
-        // SAFETY: all values lie in their slices.
-        unsafe { spread_asm(x.as_ptr(), into.as_mut_ptr(), count, strides[0], strides[1]) }
-    }
-}
-
-/// q1 and q2: where eight values lie behind the first one.
-#[unsafe(naked)]
-unsafe extern "C" fn spread_asm(x: *const i8, into: *mut i8, count: usize, from: usize, to: usize) {
-    naked_asm!(
-        ".cpu cortex-m55",
-        "push {{r4, lr}}",
-        "ldr r12, [sp, #8]",
-        "movs r4, #0",
-        "vidup.u16 q0, r4, #1",
-        "vmul.i16 q1, q0, r3",
-        "vmul.i16 q2, q0, r12",
-        "lsl r3, r3, #3",
-        "lsl r12, r12, #3",
-        "dlstp.16 lr, r2",
-        "2:",
-        "vldrb.u16 q0, [r0, q1]",
-        "vstrb.16 q0, [r1, q2]",
-        "add r0, r3",
-        "add r1, r12",
-        "letp lr, 2b",
-        "pop {{r4, pc}}",
-    )
-}
-
-/// Copies the weights of one channel, whose first one `x` begins with, for one copy of them, and gives their sum.
-#[inline(always)]
-pub fn pick(x: &[i8], places: &Places<'_>, copy: usize, into: &mut [i8]) -> i32 {
-    let (list, greatest) = places.of(copy);
-    let count = (list.len() / 2).min(into.len());
-    if count == 0 || greatest >= x.len() {
-        return 0;
-    }
-    // SAFETY: each place lies in `x`, and `into` has room for the values of all.
-    unsafe { pick_asm(x.as_ptr(), list.as_ptr(), count, into.as_mut_ptr()) }
-}
-
-#[unsafe(naked)]
-unsafe extern "C" fn pick_asm(x: *const i8, list: *const i8, count: usize, into: *mut i8) -> i32 {
-    naked_asm!(
-        ".cpu cortex-m55",
-        "push {{r4, lr}}",
-        "movs r4, #0",
-        "dlstp.16 lr, r2",
-        "2:",
-        "vldrb.u8 q0, [r1], #16",
-        "vldrb.u16 q1, [r0, q0]",
-        "vmovlb.s8 q0, q1",
-        "vaddva.s16 r4, q0",
-        "vstrb.16 q1, [r3], #8",
-        "letp lr, 2b",
-        "mov r0, r4",
-        "pop {{r4, pc}}",
     )
 }

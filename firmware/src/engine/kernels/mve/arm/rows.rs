@@ -3,46 +3,105 @@
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
-use super::{Map, Room, Steps, Windows};
+use super::{LANES, Map, Room, Steps, Taps};
 use crate::engine::kernels::mve::packing::TAPS;
 
-/// The dot products of windows with the weights of one channel.
-pub fn row_sums(windows: &Windows<'_>, weights: &[i8], sums: &mut [i32]) {
-    if windows.taps >= 1 && windows.fit() && weights.len() >= windows.taps && sums.len() >= windows.count {
-        let Windows { x, taps, step, count } = *windows;
-        // SAFETY: windows, weights and sums lie in their slices.
-        unsafe { row_sums_asm(x.as_ptr(), weights.as_ptr(), taps, count, step, sums.as_mut_ptr()) }
-    }
-}
-
-#[unsafe(naked)]
-unsafe extern "C" fn row_sums_asm(
+/// What [`window_sums_asm`] works with, word by word.
+#[repr(C)]
+struct Window {
     x: *const i8,
     weights: *const i8,
-    taps: usize,
+    bias: *const [u8; 4],
+    sums: *mut [i32; LANES],
+    minus_zero: i32,
+    channels: usize,
+    /// Bytes from behind a row to the next one, in the input.
+    x_skip: usize,
+    /// The same of the weights.
+    w_skip: usize,
+    /// Channels, for each of which there is a bias.
     count: usize,
-    step: usize,
-    sums: *mut i32,
-) {
+    rows: usize,
+    columns: usize,
+}
+
+/// The sums of one window for some channels, one for each bias. `x` and `weights` begin with the first channel's.
+#[inline(always)]
+pub fn window_sums(taps: &Taps, x: &[i8], weights: &[i8], bias: &[[u8; 4]], sums: &mut [[i32; LANES]]) {
+    let Taps { rows, columns, x_row, w_row, channels, zero } = *taps;
+    let (count, row) = (bias.len(), columns * channels);
+    let end = |step: usize| (rows - 1) * step + (columns - 1) * channels + count;
+    let fits = rows >= 1
+        && columns >= 1
+        && count >= 1
+        && count <= sums.as_flattened().len()
+        && x_row >= row
+        && w_row >= row
+        && x.len() >= end(x_row)
+        && weights.len() >= end(w_row);
+    if !fits {
+        return;
+    }
+    let window = Window {
+        x: x.as_ptr(),
+        weights: weights.as_ptr(),
+        bias: bias.as_ptr(),
+        sums: sums.as_mut_ptr(),
+        minus_zero: -(zero as i32),
+        channels,
+        x_skip: x_row - row,
+        w_skip: w_row - row,
+        count,
+        rows,
+        columns,
+    };
+    // SAFETY: values and weights of the last row and column, and the biases, lie in their slices for as many channels as there are
+    // biases; lanes behind them are not read; there are whole fours of sums for them.
+    unsafe { window_sums_asm(&window) }
+}
+
+/// r0: values, r1: weights, r2: biases, r3: sums, r4: minus the zero point, r5: channels, r6 and r7: bytes to skip behind a row, r8:
+/// channels to come, r9: rows to come, r10: columns, r12: the window.
+#[unsafe(naked)]
+unsafe extern "C" fn window_sums_asm(window: &Window) {
     naked_asm!(
         ".cpu cortex-m55",
-        "push {{r4, r5, r6, r7, r8, lr}}",
-        "ldrd r6, r7, [sp, #24]",
+        "push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}",
+        "mov r12, r0",
+        "ldr r10, [r12, #{columns}]",
+        "ldm r12, {{r0, r1, r2, r3, r4, r5, r6, r7, r8}}",
+        "mov r11, #0",
         "2:",
-        "mov r5, r0",
-        "mov r8, r1",
-        "movs r4, #0",
-        "dlstp.8 lr, r2",
+        "vctp.32 r8",
+        "vpst",
+        "vldrbt.u8 q0, [r2], #16",
+        "ldr r9, [r12, #{rows}]",
         "3:",
-        "vldrb.u8 q0, [r5], #16",
-        "vldrb.u8 q1, [r8], #16",
-        "vmladava.s8 r4, q0, q1",
-        "letp lr, 3b",
-        "str r4, [r7], #4",
+        "dls lr, r10",
+        "4:",
+        "vpstt",
+        "vldrbt.s32 q1, [r0]",
+        "vldrbt.s32 q2, [r1]",
+        "vadd.i32 q1, q1, r4",
+        "vmul.i32 q1, q1, q2",
+        "vadd.i32 q0, q0, q1",
+        "add r0, r5",
+        "add r1, r5",
+        "le lr, 4b",
         "add r0, r6",
-        "subs r3, #1",
-        "bne 2b",
-        "pop {{r4, r5, r6, r7, r8, pc}}",
+        "add r1, r7",
+        "subs r9, #1",
+        "bne 3b",
+        "vstrw.32 q0, [r3], #16",
+        "ldrd r0, r1, [r12]",
+        "add r11, #4",
+        "add r0, r11",
+        "add r1, r11",
+        "subs r8, #4",
+        "bgt 2b",
+        "pop {{r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
+        columns = const offset_of!(Window, columns),
+        rows = const offset_of!(Window, rows),
     )
 }
 
@@ -95,18 +154,17 @@ pub fn channel(
     room: &mut Room<'_>,
     y: &mut [i8],
 ) {
-    let Map { rows, taps, channels, columns, inside, height, x_row, step, windows, outputs, .. } = *map;
+    let Map { rows, channels, columns, inside, height, x_row, step, windows, outputs, .. } = *map;
     let Room { ring, copies, places } = room;
-    let (list, greatest) = places.of(0);
+    let list = places.of(0);
+    let taps = list.len() / 2;
     let strip = ((windows.next_multiple_of(4) - 1) * step + TAPS)
         .max((columns - 1) * rows + rows)
         .max((map.first + inside) * rows);
     let fits = taps <= TAPS
-        && list.len() == 2 * taps
         && map.down <= rows
-        && map.copy_bytes == TAPS
         && copies.len() == places.copies() * TAPS
-        && greatest < weights.len()
+        && places.greatest() < weights.len()
         && 8 * channels.max(rows) <= u16::MAX as usize
         && ring.len() >= strip
         && x.len() > (height - 1) * x_row + (inside - 1) * channels
