@@ -1,0 +1,116 @@
+//! Convolution: up to three windows against four outputs at a time, one window against eight.
+
+use super::{Finish, dots};
+use crate::engine::kernels::scalar::{Conv, gather, is_contiguous};
+
+/// Convolves `x` into `y` as [`Conv::run`] does, with the same scratch.
+pub(in crate::engine::kernels) fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+    let Conv { input, output, window, groups, .. } = *conv;
+    let (group_in, group_out) = (input.channels / groups, output.channels / groups);
+    let taps = conv.taps();
+    let pixels = output.height * output.width;
+    let layer = Layer { conv, finish: Finish::new(conv.bias, &conv.finish) };
+    if is_contiguous(input, output, window, groups) {
+        let window = |pixel: usize| {
+            let (oy, ox) = (pixel / output.width, pixel % output.width);
+            &x[(oy * window.stride[0] * input.width + ox * window.stride[1]) * input.channels..][..taps]
+        };
+        let mut pixel = 0;
+        while pixel < pixels {
+            let y = &mut y[pixel * output.channels..];
+            pixel += match pixels - pixel {
+                1 => outputs(&layer, [window(pixel)], 0, y, dots::one_by_eight, dots::one_by_one),
+                2 => outputs(
+                    &layer,
+                    [0, 1].map(|p| window(pixel + p)),
+                    0,
+                    y,
+                    dots::two_by_four,
+                    dots::two_by_one,
+                ),
+                _ => outputs(
+                    &layer,
+                    [0, 1, 2].map(|p| window(pixel + p)),
+                    0,
+                    y,
+                    dots::three_by_four,
+                    dots::three_by_one,
+                ),
+            };
+        }
+        return;
+    }
+    for group in 0..groups {
+        let mut pixel = 0;
+        while pixel < pixels {
+            let at = |pixel: usize| [pixel / output.width, pixel % output.width];
+            let y = &mut y[pixel * output.channels..];
+            let (a, b) = scratch[..2 * taps].split_at_mut(taps);
+            gather(conv, x, at(pixel), group * group_in, group_in, a);
+            pixel += if pixel + 1 < pixels {
+                gather(conv, x, at(pixel + 1), group * group_in, group_in, b);
+                outputs(&layer, [a, b], group * group_out, y, dots::two_by_four, dots::two_by_one)
+            } else {
+                outputs(&layer, [a], group * group_out, y, dots::one_by_eight, dots::one_by_one)
+            };
+        }
+    }
+}
+
+/// The outputs of a group, of which `first` is the first, for `P` windows, `N` at a time by `many` and the rest by `one`; `y` begins
+/// with the first window's pixel. Says how many windows that were.
+#[inline(always)]
+fn outputs<const P: usize, const N: usize>(
+    layer: &Layer<'_>,
+    windows: [&[i8]; P],
+    first: usize,
+    y: &mut [i8],
+    many: impl Fn([&[i8]; P], [&[i8]; N], usize) -> [[i32; N]; P],
+    one: impl Fn([&[i8]; P], [&[i8]; 1], usize) -> [[i32; 1]; P],
+) -> usize {
+    let (conv, taps) = (layer.conv, layer.conv.taps());
+    let end = first + conv.output.channels / conv.groups;
+    let mut output = first;
+    while end - output >= N {
+        let mut rows = conv.weights[output * taps..][..N * taps].chunks_exact(taps);
+        let rows = [(); N].map(|()| rows.next().unwrap_or_default());
+        layer.store(many(windows, rows, taps), output, y);
+        output += N;
+    }
+    while output < end {
+        layer.store(one(windows, [&conv.weights[output * taps..][..taps]], taps), output, y);
+        output += 1;
+    }
+    P
+}
+
+/// A convolution and its constants.
+struct Layer<'a> {
+    conv: &'a Conv<'a>,
+    finish: Option<Finish<'a>>,
+}
+
+impl Layer<'_> {
+    /// Writes `N` outputs, from `output` on, of `P` pixels, the first of which begins `y`.
+    #[inline(always)]
+    fn store<const P: usize, const N: usize>(&self, accs: [[i32; N]; P], output: usize, y: &mut [i8]) {
+        let conv = self.conv;
+        let channels = conv.output.channels;
+        let Some(finish) = &self.finish else {
+            let mut bias = [0; N];
+            bias.iter_mut().zip(conv.bias.part(output, N).integers()).for_each(|(to, bias)| *to = bias);
+            for (p, accs) in accs.iter().enumerate() {
+                let accs: [i32; N] = core::array::from_fn(|n| accs[n].wrapping_add(bias[n]));
+                conv.finish.store(output, &accs, &mut y[p * channels + output..][..N]);
+            }
+            return;
+        };
+        let (bias, mults) = (&finish.bias[output..][..N], &finish.mults[output..][..N]);
+        for (p, accs) in accs.iter().enumerate() {
+            let y = &mut y[p * channels + output..][..N];
+            for n in 0..N {
+                y[n] = finish.value(mults[n], accs[n].wrapping_add(bias[n]));
+            }
+        }
+    }
+}
