@@ -6,7 +6,7 @@ use crate::engine::kernels::scalar::{Conv, gather, is_contiguous};
 /// Convolves `x` into `y` as [`Conv::run`] does, with the same scratch.
 pub(in crate::engine::kernels) fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
     let Conv { input, output, window, groups, .. } = *conv;
-    let (group_in, group_out) = (input.channels / groups, output.channels / groups);
+    let group_out = output.channels / groups;
     let taps = conv.taps();
     let pixels = output.height * output.width;
     let layer = Layer { conv, finish: Finish::new(conv.bias, &conv.finish) };
@@ -43,17 +43,38 @@ pub(in crate::engine::kernels) fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut 
     for group in 0..groups {
         let mut pixel = 0;
         while pixel < pixels {
-            let at = |pixel: usize| [pixel / output.width, pixel % output.width];
             let y = &mut y[pixel * output.channels..];
             let (a, b) = scratch[..2 * taps].split_at_mut(taps);
-            gather(conv, x, at(pixel), group * group_in, group_in, a);
+            windows(conv, x, pixel, group, a);
             pixel += if pixel + 1 < pixels {
-                gather(conv, x, at(pixel + 1), group * group_in, group_in, b);
+                windows(conv, x, pixel + 1, group, b);
                 outputs(&layer, [a, b], group * group_out, y, dots::two_by_four, dots::two_by_one)
             } else {
                 outputs(&layer, [a], group * group_out, y, dots::one_by_eight, dots::one_by_one)
             };
         }
+    }
+}
+
+/// Copies the window of a pixel, as much as a group sees of it.
+fn windows(conv: &Conv<'_>, x: &[i8], pixel: usize, group: usize, into: &mut [i8]) {
+    let Conv { input, output, window, groups, .. } = *conv;
+    let [oy, ox] = [pixel / output.width, pixel % output.width];
+    let first = [oy * window.stride[0], ox * window.stride[1]];
+    let row = first[0].wrapping_sub(window.pad[0]);
+    let column = first[1].wrapping_sub(window.pad[1]);
+    let fits = |first: usize, taps: usize, size: usize| first < size && taps <= size - first;
+    if groups > 1
+        || !fits(row, window.kernel[0], input.height)
+        || !fits(column, window.kernel[1], input.width)
+    {
+        let inner = input.channels / groups;
+        return gather(conv, x, [oy, ox], group * inner, inner, into);
+    }
+    // All of it lies in the input: each row of it is one run of bytes.
+    let rows = x[(row * input.width + column) * input.channels..].chunks(input.width * input.channels);
+    for (into, row) in into.chunks_exact_mut(window.kernel[1] * input.channels).zip(rows) {
+        into.iter_mut().zip(row).for_each(|(into, &value)| *into = value);
     }
 }
 
@@ -65,20 +86,18 @@ fn outputs<const P: usize, const N: usize>(
     windows: [&[i8]; P],
     first: usize,
     y: &mut [i8],
-    many: impl Fn([&[i8]; P], [&[i8]; N], usize) -> [[i32; N]; P],
-    one: impl Fn([&[i8]; P], [&[i8]; 1], usize) -> [[i32; 1]; P],
+    many: impl Fn([&[i8]; P], &[i8], usize) -> [[i32; N]; P],
+    one: impl Fn([&[i8]; P], &[i8], usize) -> [[i32; 1]; P],
 ) -> usize {
     let (conv, taps) = (layer.conv, layer.conv.taps());
     let end = first + conv.output.channels / conv.groups;
     let mut output = first;
     while end - output >= N {
-        let mut rows = conv.weights[output * taps..][..N * taps].chunks_exact(taps);
-        let rows = [(); N].map(|()| rows.next().unwrap_or_default());
-        layer.store(many(windows, rows, taps), output, y);
+        layer.store(many(windows, &conv.weights[output * taps..][..N * taps], taps), output, y);
         output += N;
     }
     while output < end {
-        layer.store(one(windows, [&conv.weights[output * taps..][..taps]], taps), output, y);
+        layer.store(one(windows, &conv.weights[output * taps..][..taps], taps), output, y);
         output += 1;
     }
     P

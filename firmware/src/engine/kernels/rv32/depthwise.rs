@@ -67,10 +67,11 @@ fn row_3x3(
     for channel in 0..channels {
         let mut w = [[0; 3]; 3];
         let mut sum = 0;
-        for (ky, w) in w.iter_mut().enumerate().filter(|(ky, _)| rows[*ky].0) {
-            for (kx, w) in w.iter_mut().enumerate() {
-                *w = depthwise.weights[(3 * ky + kx) * channels + channel] as i32;
-                sum += *w;
+        let weights = depthwise.weights[channel..].iter().step_by(channels);
+        for (tap, (to, &weight)) in w.as_flattened_mut().iter_mut().zip(weights).enumerate() {
+            if rows[tap / 3].0 {
+                *to = weight as i32;
+                sum += *to;
             }
         }
         let start = finish.bias[channel].wrapping_sub(sum * depthwise.input_zero as i32);

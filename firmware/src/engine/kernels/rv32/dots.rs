@@ -1,13 +1,13 @@
 //! Sums of products in registers. The compiler adds products to each other before it adds them to a sum, and has no registers for
 //! so many: on RV32 these are assembly, elsewhere the loops that they stand for.
 
-/// Dot products of the first `taps` values of some windows and some rows of weights, which have as many.
-#[cfg(any(not(target_arch = "riscv32"), test))]
-fn dots<const P: usize, const N: usize>(windows: [&[i8]; P], rows: [&[i8]; N], taps: usize) -> [[i32; N]; P] {
+/// Dot products of the first `taps` values of some windows and `N` rows of as many weights.
+#[cfg(not(target_arch = "riscv32"))]
+fn dots<const P: usize, const N: usize>(windows: [&[i8]; P], rows: &[i8], taps: usize) -> [[i32; N]; P] {
     let dot = |x: &[i8], w: &[i8]| {
-        x[..taps].iter().zip(&w[..taps]).fold(0i32, |acc, (&x, &w)| acc.wrapping_add(x as i32 * w as i32))
+        x[..taps].iter().zip(w).fold(0i32, |acc, (&x, &w)| acc.wrapping_add(x as i32 * w as i32))
     };
-    windows.map(|x| rows.map(|w| dot(x, w)))
+    windows.map(|x| core::array::from_fn(|n| dot(x, &rows[n * taps..][..taps])))
 }
 
 /// A function of the dot products of `$p` windows and `$n` rows: `$x` names registers for a value of each window, with the
@@ -20,14 +20,14 @@ macro_rules! tile {
         /// # Panics
         /// If a slice is shorter than `taps`.
         #[inline(always)]
-        pub(super) fn $name(windows: [&[i8]; $p], rows: [&[i8]; $n], taps: usize) -> [[i32; $n]; $p] {
+        pub(super) fn $name(windows: [&[i8]; $p], rows: &[i8], taps: usize) -> [[i32; $n]; $p] {
             #[cfg(not(target_arch = "riscv32"))]
             return dots(windows, rows, taps);
             #[cfg(target_arch = "riscv32")]
             {
-                assert!(windows.iter().all(|x| x.len() >= taps) && rows.iter().all(|w| w.len() >= taps));
+                assert!(windows.iter().all(|x| x.len() >= taps) && rows.len() >= $n * taps);
                 $(let mut $from = windows[$i].as_ptr();)*
-                $(let mut $w = rows[$j].as_ptr();)*
+                $(let mut $w = rows[$j * taps..].as_ptr();)*
                 $($(let mut $acc = 0i32;)*)*
                 macro_rules! taps {
                     ($count:literal, $taps:literal, $end:expr) => {

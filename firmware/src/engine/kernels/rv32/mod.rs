@@ -15,7 +15,7 @@ pub(super) use conv::conv;
 pub(super) use depthwise::depthwise;
 
 use super::Words;
-use super::requant::{HighMul, Output, Requant};
+use super::requant::{Output, Requant};
 
 /// A layer's last step where it is one high multiply, and its constants as words in memory.
 #[derive(Clone, Copy)]
@@ -43,6 +43,9 @@ impl<'p> Finish<'p> {
     /// The output from a sum that has the bias.
     #[inline(always)]
     fn value(&self, mult: i32, acc: i32) -> i8 {
-        (HighMul { mult, shift: 0 }.apply(acc) + self.zero).max(self.lo).min(self.hi) as i8
+        // The high half of the product, and one more where the low half is at least a half.
+        let product = acc as i64 * mult as i64;
+        let steps = (product >> 32) as i32 + (product as u32 >> 31) as i32;
+        (steps + self.zero).max(self.lo).min(self.hi) as i8
     }
 }
