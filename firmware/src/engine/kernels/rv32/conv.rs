@@ -124,11 +124,14 @@ impl Layer<'_> {
             }
             return;
         };
-        let (bias, mults) = (&finish.bias[output..][..N], &finish.mults[output..][..N]);
-        for (p, accs) in accs.iter().enumerate() {
-            let y = &mut y[p * channels + output..][..N];
-            for n in 0..N {
-                y[n] = finish.value(mults[n], accs[n].wrapping_add(bias[n]));
+        let (Some(bias), Some(mults)) =
+            (finish.bias[output..].first_chunk::<N>(), finish.mults[output..].first_chunk::<N>())
+        else {
+            return;
+        };
+        for (accs, y) in accs.into_iter().zip(y.chunks_exact_mut(channels)) {
+            if let Some(y) = y[output..].first_chunk_mut::<N>() {
+                *y = core::array::from_fn(|n| finish.value(mults[n], accs[n].wrapping_add(bias[n])));
             }
         }
     }
