@@ -10,6 +10,7 @@ pub mod dsp;
 mod isa;
 pub mod mve;
 pub mod requant;
+mod rv32;
 pub mod scalar;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub mod x86;

@@ -2,7 +2,7 @@
 
 use super::{BLOCK, widest};
 use crate::engine::kernels::requant::Output;
-use crate::engine::kernels::{Shape, Window, Words};
+use crate::engine::kernels::{Shape, Window, Words, rv32};
 
 /// Output pixels whose windows are multiplied with one reading of the weights.
 const PIXELS: usize = 2;
@@ -70,7 +70,7 @@ impl Conv<'_> {
 
     /// Convolves `x` into `y`. `scratch` has [`scratch_bytes`] bytes.
     pub fn run(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
-        run(self, x, scratch, y);
+        if cfg!(target_arch = "riscv32") { rv32::conv(self, x, scratch, y) } else { run(self, x, scratch, y) }
     }
 
     /// The same without the wider instructions of this processor.
@@ -131,7 +131,14 @@ fn body(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
 
 /// Copies the window of one output pixel, `count` channels from `first` on, with the zero point outside the input.
 #[inline(always)]
-fn gather(conv: &Conv<'_>, x: &[i8], [oy, ox]: [usize; 2], first: usize, count: usize, into: &mut [i8]) {
+pub(in crate::engine::kernels) fn gather(
+    conv: &Conv<'_>,
+    x: &[i8],
+    [oy, ox]: [usize; 2],
+    first: usize,
+    count: usize,
+    into: &mut [i8],
+) {
     let Conv { input, window, .. } = *conv;
     let mut places = into.chunks_exact_mut(count);
     for ky in 0..window.kernel[0] {

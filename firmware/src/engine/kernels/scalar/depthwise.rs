@@ -2,7 +2,7 @@
 
 use super::{BLOCK, widest};
 use crate::engine::kernels::requant::Output;
-use crate::engine::kernels::{Shape, Window, Words};
+use crate::engine::kernels::{Shape, Window, Words, rv32};
 
 /// A depthwise convolution; input and output have the same channels.
 ///
@@ -30,7 +30,7 @@ pub struct Depthwise<'p> {
 impl Depthwise<'_> {
     /// Convolves `x` into `y`.
     pub fn run(&self, x: &[i8], y: &mut [i8]) {
-        run(self, x, y);
+        if cfg!(target_arch = "riscv32") { rv32::depthwise(self, x, y) } else { run(self, x, y) }
     }
 
     /// The same without the wider instructions of this processor.
@@ -78,7 +78,12 @@ fn body(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) {
 
 /// The taps of a window that lie inside the input, along one axis.
 #[inline(always)]
-fn inside(at: usize, window: Window, axis: usize, size: usize) -> core::ops::Range<usize> {
+pub(in crate::engine::kernels) fn inside(
+    at: usize,
+    window: Window,
+    axis: usize,
+    size: usize,
+) -> core::ops::Range<usize> {
     let start = at * window.stride[axis];
     let first = window.pad[axis].saturating_sub(start);
     let end = (size + window.pad[axis]).saturating_sub(start).min(window.kernel[axis]);

@@ -14,9 +14,10 @@ mod spatial;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub(super) use conv::is_contiguous;
 pub use conv::{Conv, scratch_bytes};
+pub(super) use conv::{gather, is_contiguous};
 pub use depthwise::Depthwise;
+pub(super) use depthwise::inside;
 pub use pointwise::{FloatSum, Product, Slope, Sum, lookup, lookup_channels, pixels, planes, zip};
 pub use spatial::{MaxPool, place, upsample};
 

@@ -1,0 +1,171 @@
+//! Depthwise convolution: 3x3 along rows with a channel's nine weights in registers, everything else four channels at a time.
+
+use core::ops::Range;
+
+use super::Finish;
+use super::dots::three;
+use crate::engine::kernels::scalar::{Depthwise, inside};
+
+/// Channels at a time where the weights do not stay in registers.
+const CHANNELS: usize = 4;
+
+/// Convolves `x` into `y` as [`Depthwise::run`] does.
+pub(in crate::engine::kernels) fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) {
+    let Depthwise { input, output, window, .. } = *depthwise;
+    let channels = input.channels;
+    let finish = Finish::new(depthwise.bias, &depthwise.finish);
+    for (oy, y) in y.chunks_exact_mut(output.width * channels).enumerate() {
+        let whole = match finish {
+            Some(finish) if window.kernel == [3, 3] => {
+                let whole = whole_columns(depthwise);
+                if !whole.is_empty() {
+                    row_3x3(depthwise, finish, x, oy, whole.clone(), y);
+                }
+                whole
+            }
+            _ => 0..0,
+        };
+        for ox in (0..output.width).filter(|ox| !whole.contains(ox)) {
+            pixel(depthwise, finish, x, [oy, ox], &mut y[ox * channels..][..channels]);
+        }
+    }
+}
+
+/// The columns of the output whose windows do not reach beyond the left or the right edge.
+fn whole_columns(depthwise: &Depthwise<'_>) -> Range<usize> {
+    let Depthwise { input, output, window, .. } = *depthwise;
+    let first = window.pad[1].div_ceil(window.stride[1]);
+    let end = match (input.width + window.pad[1]).checked_sub(window.kernel[1]) {
+        Some(last) => last / window.stride[1] + 1,
+        None => 0,
+    };
+    first..end.min(output.width)
+}
+
+/// Columns `columns`, not none, of row `oy`, which is `y`.
+#[inline(never)]
+fn row_3x3(
+    depthwise: &Depthwise<'_>,
+    finish: Finish<'_>,
+    x: &[i8],
+    oy: usize,
+    columns: Range<usize>,
+    y: &mut [i8],
+) {
+    let Depthwise { input, window, .. } = *depthwise;
+    let channels = input.channels;
+    let pitch = input.width * channels;
+    let first_column = (columns.start * window.stride[1] - window.pad[1]) * channels;
+    // Rows outside the input have weights of 0, and values of any other row.
+    let rows = [0, 1, 2].map(|ky| {
+        let iy = (oy * window.stride[0] + ky).wrapping_sub(window.pad[0]);
+        if iy < input.height { (true, iy) } else { (false, 0) }
+    });
+    let step = window.stride[1] * channels;
+    // What the windows of all these columns span.
+    let span = (columns.len() - 1) * step + 2 * channels + 1;
+    for channel in 0..channels {
+        let mut w = [[0; 3]; 3];
+        let mut sum = 0;
+        let weights = depthwise.weights[channel..].iter().step_by(channels);
+        for (tap, (to, &weight)) in w.as_flattened_mut().iter_mut().zip(weights).enumerate() {
+            if rows[tap / 3].0 {
+                *to = weight as i32;
+                sum += *to;
+            }
+        }
+        let start = finish.bias[channel].wrapping_sub(sum * depthwise.input_zero as i32);
+        let mult = finish.mults[channel];
+        let [a, b, c] = rows.map(|(_, iy)| &x[iy * pitch + first_column + channel..][..span]);
+        let [mut a, mut b, mut c] = [a.as_ptr(), b.as_ptr(), c.as_ptr()];
+        for y in y[columns.start * channels + channel..].iter_mut().step_by(channels).take(columns.len()) {
+            // SAFETY: the windows of all columns lie within `span`, from the first value of the first one on.
+            let acc = unsafe {
+                three(three(three(start, a, channels, w[0]), b, channels, w[1]), c, channels, w[2])
+            };
+            *y = finish.value(mult, acc);
+            [a, b, c] = [a, b, c].map(|row| row.wrapping_add(step));
+        }
+    }
+}
+
+/// One pixel `y`, whatever the kernel and however much of its window lies outside.
+#[inline(never)]
+fn pixel(
+    depthwise: &Depthwise<'_>,
+    finish: Option<Finish<'_>>,
+    x: &[i8],
+    [oy, ox]: [usize; 2],
+    y: &mut [i8],
+) {
+    let Depthwise { input, window, .. } = *depthwise;
+    let rows = inside(oy, window, 0, input.height);
+    let columns = inside(ox, window, 1, input.width);
+    let (blocks, rest) = y.as_chunks_mut::<CHANNELS>();
+    let mut first = 0;
+    for y in blocks {
+        let accs = sums::<CHANNELS>(depthwise, x, [oy, ox], [&rows, &columns], first);
+        store(depthwise, finish, first, accs, y);
+        first += CHANNELS;
+    }
+    for y in rest.as_chunks_mut::<1>().0 {
+        let accs = sums::<1>(depthwise, x, [oy, ox], [&rows, &columns], first);
+        store(depthwise, finish, first, accs, y);
+        first += 1;
+    }
+}
+
+/// The sums of `N` channels over the taps `rows` and `columns`, without the bias.
+#[inline(always)]
+fn sums<const N: usize>(
+    depthwise: &Depthwise<'_>,
+    x: &[i8],
+    [oy, ox]: [usize; 2],
+    [rows, columns]: [&Range<usize>; 2],
+    first: usize,
+) -> [i32; N] {
+    let Depthwise { input, window, .. } = *depthwise;
+    let channels = input.channels;
+    let zero = depthwise.input_zero as i32;
+    let mut accs = [0i32; N];
+    for ky in rows.clone() {
+        let iy = oy * window.stride[0] + ky - window.pad[0];
+        let ix = ox * window.stride[1] + columns.start - window.pad[1];
+        let x = x[(iy * input.width + ix) * channels + first..].chunks(channels);
+        let w =
+            depthwise.weights[(ky * window.kernel[1] + columns.start) * channels + first..].chunks(channels);
+        for (x, w) in x.zip(w).take(columns.len()) {
+            if let (Some(x), Some(w)) = (x.first_chunk::<N>(), w.first_chunk::<N>()) {
+                for n in 0..N {
+                    accs[n] += (x[n] as i32 - zero) * w[n] as i32;
+                }
+            }
+        }
+    }
+    accs
+}
+
+/// The outputs of channels `first..`.
+#[inline(always)]
+fn store<const N: usize>(
+    depthwise: &Depthwise<'_>,
+    finish: Option<Finish<'_>>,
+    first: usize,
+    mut accs: [i32; N],
+    y: &mut [i8; N],
+) {
+    match finish {
+        Some(finish) => {
+            let (bias, mults) = (&finish.bias[first..][..N], &finish.mults[first..][..N]);
+            for n in 0..N {
+                y[n] = finish.value(mults[n], accs[n].wrapping_add(bias[n]));
+            }
+        }
+        None => {
+            for (acc, bias) in accs.iter_mut().zip(depthwise.bias.part(first, N).integers()) {
+                *acc = acc.wrapping_add(bias);
+            }
+            depthwise.finish.store(first, &accs, y);
+        }
+    }
+}
