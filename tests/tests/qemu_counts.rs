@@ -46,7 +46,8 @@ fn compare(machine: Machine, bytes: &[u8], counts: &Counts) {
 fn on_all_machines(plan: &Path) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let model = file::read(&plan.with_extension("onnx")).expect("a plan lies beside its model");
-    let lowered = |target| lower::lower_for(&model, Goal { target, ..Goal::default() }).expect("it lowers").plan;
+    let lowered =
+        |target| lower::lower_for(&model, Goal { target, ..Goal::default() }).expect("it lowers").plan;
     let mut seen = Vec::new();
     for machine in Machine::ALL {
         let firmware = or_skip!(machine.firmware());

@@ -38,7 +38,8 @@ type Looking = PlanDetector<Arc<[u8]>, Vec<u8>>;
 /// A plan for pictures of one size; threads take engines and give them back.
 #[derive(Debug)]
 struct PlanYunet {
-    plan: Arc<[u8]>,
+    /// What others are cloned from, which share what it prepared.
+    first: Looking,
     width: u32,
     height: u32,
     free: Mutex<Vec<Looking>>,
@@ -75,9 +76,9 @@ impl Detector {
         let wrong = |why: String| PhotoError::Detector { path: path.into(), why };
         let plan: Arc<[u8]> = plan.into();
         let arena = Plan::parse(&plan).map_err(|e| wrong(e.to_string()))?.arena_bytes();
-        let first = Looking::new(Arc::clone(&plan), vec![0; arena]).map_err(|e| wrong(e.to_string()))?;
+        let first = Looking::new(plan, vec![0; arena]).map_err(|e| wrong(e.to_string()))?;
         let (width, height) = (u32::from(first.info().width), u32::from(first.info().height));
-        let engine = Engine::Plan(PlanYunet { plan, width, height, free: Mutex::new(vec![first]) });
+        let engine = Engine::Plan(PlanYunet { first, width, height, free: Mutex::default() });
         Ok(Detector { path: path.into(), engine })
     }
 
@@ -156,13 +157,7 @@ impl PlanYunet {
     fn look(&self, picture: &RgbImage) -> Result<Vec<Face>, String> {
         let free = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = free().pop();
-        let mut engine = match taken {
-            Some(engine) => engine,
-            None => {
-                let arena = Plan::parse(&self.plan).map_err(|e| e.to_string())?.arena_bytes();
-                Looking::new(Arc::clone(&self.plan), vec![0; arena]).map_err(|e| e.to_string())?
-            }
-        };
+        let mut engine = taken.unwrap_or_else(|| self.first.clone());
         let padded = padded(picture, self.width, self.height);
         let faces = engine.faces::<MOST_FACES>(&padded, &Settings::default());
         free().push(engine);

@@ -11,9 +11,9 @@ use arcgate::chips::work::Term;
 use arcgate_firmware::engine::plan::Target;
 use arcgate_tests::data::workspace;
 use arcgate_tests::mcu::fit::{Sample, fit, samples};
-use arcgate_tests::mcu::rows::rows;
-use arcgate_tests::mcu::shapes;
+use arcgate_tests::mcu::rows::{Row, rows};
 use arcgate_tests::mcu::{Machine, count};
+use arcgate_tests::mcu::{search, shapes};
 use serde_json::json;
 
 /// Where the rates stand, and between which lines.
@@ -41,6 +41,11 @@ fn main() -> Result<()> {
             );
             compared.push(row);
         }
+        let searches = search::run(machine).map_err(anyhow::Error::msg)?.searches;
+        let of_a_template = searches.of_a_template();
+        println!("{:<11} {:<15} {of_a_template:.1} instructions for each template", machine.name(), "search");
+        let instructions_per_mac = of_a_template / searches.dimension as f64;
+        compared.push(Row { machine: machine.name(), kernel: "search", instructions_per_mac });
     }
 
     let mut fitted = Vec::new();
@@ -113,7 +118,8 @@ fn farthest(samples: &[Sample], rate: impl Fn(Term) -> f64) -> String {
 /// The lines of the table in [`RATES`]; 0 for what a machine never does.
 fn table(fitted: &[Vec<(Term, f64)>]) -> Result<String> {
     let terms: BTreeSet<Term> = fitted.iter().flatten().map(|(term, _)| *term).collect();
-    let of = |rates: &[(Term, f64)], term| rates.iter().find(|(t, _)| *t == term).map_or(0.0, |(_, rate)| *rate);
+    let of =
+        |rates: &[(Term, f64)], term| rates.iter().find(|(t, _)| *t == term).map_or(0.0, |(_, rate)| *rate);
     let mut lines = String::new();
     for &term in &terms {
         let rates: Vec<String> = fitted.iter().map(|rates| format!("{:.3}", of(rates, term))).collect();

@@ -27,9 +27,10 @@ fn row(estimate: &Estimate) -> Vec<String> {
         format!("{} of {} KB{}", needed.div_ceil(1 << 10), of >> 10, if fits { "" } else { ": no" })
     };
     let time = match (estimate.instructions, estimate.milliseconds) {
-        (Some(instructions), Some([least, most])) => {
-            [format!("{:.1} M", instructions as f64 / 1e6), format!("{} to {}", rounded(least), rounded(most))]
-        }
+        (Some(instructions), Some([least, most])) => [
+            format!("{:.1} M", instructions as f64 / 1e6),
+            format!("{} to {}", rounded(least), rounded(most)),
+        ],
         _ => ["packed for others".into(), String::new()],
     };
     let [instructions, milliseconds] = time;
