@@ -2,13 +2,15 @@
 //!
 //! The amounts follow the loops of the scalar kernels (`firmware/src/engine/kernels/scalar`): a convolution multiplies the
 //! windows of two output pixels with four output channels at a time, a depthwise convolution goes through a pixel's channels
-//! in blocks of 32. Where those loops change, `tests/bench-mcu` shows which rates no longer fit.
+//! in blocks of 32. RV32 has loops of its own ([`rv32`]). Where those loops change, `tests/bench-mcu` shows which rates no longer fit.
 
 use arcgate_firmware::engine::ChannelOrder;
 use arcgate_firmware::engine::kernels::requant::Requant;
 use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
 use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::{Op, Step};
+
+use super::{Isa, rv32};
 
 /// Output pixels that a convolution computes together; the last one of an odd count is computed twice.
 const PIXELS: u64 = 2;
@@ -102,8 +104,8 @@ pub enum Term {
     DepthwiseUniform,
 }
 
-/// How often one run of `step` does what.
-pub fn work(step: &Step<'_>, order: ChannelOrder) -> Vec<(Term, u64)> {
+/// How often one run of `step` does what on `isa`.
+pub fn work(step: &Step<'_>, order: ChannelOrder, isa: Isa) -> Vec<(Term, u64)> {
     let values = step.output.shape.bytes() as u64;
     let moved = [Some(step.input.range()), step.second.as_ref().map(|second| second.range())];
     let in_place = moved.contains(&Some(step.output.range()));
@@ -112,7 +114,9 @@ pub fn work(step: &Step<'_>, order: ChannelOrder) -> Vec<(Term, u64)> {
     match &step.op {
         Op::Input { .. } if order == ChannelOrder::Grey => vec![(Term::Step, 1), (Term::InputGrey, values)],
         Op::Input { .. } => vec![(Term::Step, 1), (Term::InputColour, values)],
+        Op::Conv(conv) if isa == Isa::Rv32imac => rv32::convolution(conv),
         Op::Conv(conv) => convolution(conv),
+        Op::Depthwise(depthwise) if isa == Isa::Rv32imac => rv32::depthwise(depthwise),
         Op::Depthwise(depthwise) => self::depthwise(depthwise),
         Op::Sum(_) => elementwise(Term::Sum),
         Op::FloatSum(_) => elementwise(Term::FloatSum),
@@ -195,7 +199,7 @@ fn depthwise(depthwise: &Depthwise<'_>) -> Vec<(Term, u64)> {
 }
 
 /// Taps that lie inside the input, of all windows together.
-fn inside([input, output]: [Shape; 2], window: Window) -> u64 {
+pub(super) fn inside([input, output]: [Shape; 2], window: Window) -> u64 {
     let along = |axis: usize, inputs: usize, outputs: usize| {
         let (kernel, stride, pad) = (window.kernel[axis], window.stride[axis], window.pad[axis]);
         let of = |at: usize| {
