@@ -9,6 +9,7 @@ pub mod board;
 pub mod firmware;
 mod packed;
 pub mod rates;
+mod rv32;
 pub mod work;
 
 use arcgate_firmware::engine::plan::{Plan, PlanError, Step, Target};
@@ -147,7 +148,7 @@ pub struct Estimate {
 
 /// Instructions of one run of `step` on a core.
 pub fn instructions(step: &Step<'_>, plan: &Plan<'_>, isa: Isa) -> f64 {
-    let amounts = work::work(step, plan.info().order);
+    let amounts = work::work(step, plan.info().order, isa);
     amounts.into_iter().map(|(term, amount)| rates::rate(term, isa) * amount as f64).sum()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The amounts follow the loops of the scalar kernels (`firmware/src/engine/kernels/scalar`): a convolution multiplies the
 //! windows of two output pixels with four output channels at a time, a depthwise convolution goes through a pixel's channels
-//! in blocks of 32. Where those loops change, `tests/bench-mcu` shows which rates no longer fit.
+//! in blocks of 32. RV32 has loops of its own ([`rv32`]). Where those loops change, `tests/bench-mcu` shows which rates no longer fit.
 
 use arcgate_firmware::engine::ChannelOrder;
 use arcgate_firmware::engine::kernels::requant::Requant;
@@ -10,7 +10,7 @@ use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
 use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::{Op, Step, Target};
 
-use super::packed;
+use super::{Isa, packed, rv32};
 
 /// Output pixels that a convolution computes together; the last one of an odd count is computed twice.
 const PIXELS: u64 = 2;
@@ -164,8 +164,8 @@ pub enum Term {
     DspStripSumPair,
 }
 
-/// How often one run of `step` does what.
-pub fn work(step: &Step<'_>, order: ChannelOrder) -> Vec<(Term, u64)> {
+/// How often one run of `step` does what on `isa`.
+pub fn work(step: &Step<'_>, order: ChannelOrder, isa: Isa) -> Vec<(Term, u64)> {
     let values = step.output.shape.bytes() as u64;
     let moved = [Some(step.input.range()), step.second.as_ref().map(|second| second.range())];
     let in_place = moved.contains(&Some(step.output.range()));
@@ -175,10 +175,12 @@ pub fn work(step: &Step<'_>, order: ChannelOrder) -> Vec<(Term, u64)> {
         Op::Input { .. } if order == ChannelOrder::Grey => vec![(Term::Step, 1), (Term::InputGrey, values)],
         Op::Input { .. } => vec![(Term::Step, 1), (Term::InputColour, values)],
         Op::Conv(conv) if step.target == Target::Dsp => packed::convolution(conv),
+        Op::Conv(conv) if isa == Isa::Rv32imac => rv32::convolution(conv),
         Op::Conv(conv) => convolution(conv),
         Op::Depthwise(depthwise) if step.target == Target::Dsp => {
             packed::depthwise(depthwise).unwrap_or_else(|| self::depthwise(depthwise))
         }
+        Op::Depthwise(depthwise) if isa == Isa::Rv32imac => rv32::depthwise(depthwise),
         Op::Depthwise(depthwise) => self::depthwise(depthwise),
         Op::Sum(_) if step.target == Target::Dsp => elementwise(Term::DspSum),
         Op::Sum(_) => elementwise(Term::Sum),
@@ -263,7 +265,7 @@ fn depthwise(depthwise: &Depthwise<'_>) -> Vec<(Term, u64)> {
 }
 
 /// Taps that lie inside the input, of all windows together.
-fn inside([input, output]: [Shape; 2], window: Window) -> u64 {
+pub(super) fn inside([input, output]: [Shape; 2], window: Window) -> u64 {
     let along = |axis: usize, inputs: usize, outputs: usize| {
         let (kernel, stride, pad) = (window.kernel[axis], window.stride[axis], window.pad[axis]);
         let of = |at: usize| {

@@ -61,7 +61,7 @@ fn main() -> Result<()> {
             std::fs::write(file, plan)?;
         }
         let counts = count(machine, &firmware, &files).map_err(anyhow::Error::msg)?;
-        let samples = samples(&plans, &counts)?;
+        let samples = samples(&plans, &counts, machine.isa())?;
         let rates = fit(&samples);
         let of = |term| rates.iter().find(|(t, _)| *t == term).map_or(0.0, |(_, rate)| *rate);
         let now = misfit(&samples, |term| rate(term, machine.isa()));

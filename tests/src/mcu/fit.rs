@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use arcgate::chips::Isa;
 use arcgate::chips::work::{Term, work};
 use arcgate_firmware::engine::plan::{Plan, PlanError};
 use nalgebra::{DMatrix, DVector};
@@ -17,16 +18,16 @@ pub struct Sample {
     pub instructions: u64,
 }
 
-/// The samples of plans that were counted.
+/// The samples of plans that were counted on `isa`.
 ///
 /// # Errors
 /// When a plan is none.
-pub fn samples(plans: &[Vec<u8>], counts: &[Counts]) -> Result<Vec<Sample>, PlanError> {
+pub fn samples(plans: &[Vec<u8>], counts: &[Counts], isa: Isa) -> Result<Vec<Sample>, PlanError> {
     let mut samples = Vec::new();
     for (bytes, counts) in plans.iter().zip(counts) {
         let plan = Plan::parse(bytes)?;
         for (step, &instructions) in plan.steps().zip(&counts.steps) {
-            samples.push(Sample { work: work(&step?, plan.info().order), instructions });
+            samples.push(Sample { work: work(&step?, plan.info().order, isa), instructions });
         }
     }
     Ok(samples)
