@@ -11,8 +11,7 @@ use arcgate_tests::or_skip;
 type Bounds = [(&'static str, f64); 4];
 
 /// Those of cores with the DSP instructions.
-const DSP: Bounds =
-    [("conv3x3s2", 2.5), ("depthwise3x3", 2.9), ("pointwise", 1.2), ("fully_connected", 1.2)];
+const DSP: Bounds = [("conv3x3s2", 2.5), ("depthwise3x3", 2.9), ("pointwise", 1.2), ("fully_connected", 1.2)];
 
 /// Those of cores with MVE.
 const MVE: Bounds =
