@@ -29,7 +29,7 @@ pub struct Detector {
 #[derive(Debug)]
 enum Engine {
     Float(Box<FloatYunet>),
-    Plan(PlanYunet),
+    Plan(Box<PlanYunet>),
 }
 
 /// A plan over an arena of its own.
@@ -78,7 +78,8 @@ impl Detector {
         let arena = Plan::parse(&plan).map_err(|e| wrong(e.to_string()))?.arena_bytes();
         let first = Looking::new(plan, vec![0; arena]).map_err(|e| wrong(e.to_string()))?;
         let (width, height) = (u32::from(first.info().width), u32::from(first.info().height));
-        let engine = Engine::Plan(PlanYunet { first, width, height, free: Mutex::default() });
+        let yunet = PlanYunet { first, width, height, free: Mutex::default() };
+        let engine = Engine::Plan(Box::new(yunet));
         Ok(Detector { path: path.into(), engine })
     }
 
