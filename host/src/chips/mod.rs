@@ -15,13 +15,13 @@ pub mod work;
 use arcgate_firmware::engine::plan::{Plan, PlanError, Step, Target};
 use serde::Serialize;
 
-/// Bytes of flash that the firmware takes besides the plan: the program (126 KB with everything that `arcgate-firmware` has on
-/// a Cortex-M4, at opt-level 3) and a gallery of 128 KB, some 800 templates of 128 values.
-pub const FIRMWARE_FLASH: usize = (160 + 128) << 10;
+/// Bytes of flash that the firmware takes besides the plan: the program (168 KB with everything that `arcgate-firmware` has on
+/// a Cortex-M4, at opt-level 3) and a gallery of 128 KB, some 400 templates of 128 values in either of its banks.
+pub const FIRMWARE_FLASH: usize = (192 + 128) << 10;
 
-/// Bytes of RAM that the firmware takes besides arena and crop: the gallery's index, the link's buffers, the stack, and a
-/// picture of 160x120 in RGB565 (38 KB).
-pub const FIRMWARE_RAM: usize = 96 << 10;
+/// Bytes of RAM that the firmware takes besides arena and crop: the gallery's index with those templates opened (54 KB), the
+/// link's buffers, the stack, and a picture of 160x120 in RGB565 (38 KB).
+pub const FIRMWARE_RAM: usize = 152 << 10;
 
 /// Cores that count alike: they run the same instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -12,6 +12,9 @@ pub mod mve;
 pub mod requant;
 mod rv32;
 pub mod scalar;
+#[cfg(test)]
+mod values_tests;
+mod window;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub mod x86;
 

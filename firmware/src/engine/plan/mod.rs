@@ -18,7 +18,7 @@
 //!     31      1  bit 0: the template is there; bit 1: the threshold is there
 //!     32      2  dimension of the embedding; 0 for a detector
 //!     34      1  task: 0 embedding, 1 detection
-//!     35      1  target: 0 portable, 1 Arm cores with DSP instructions, see [`Target`]
+//!     35      1  target: 0 portable, 1 Arm cores with DSP instructions, 2 with MVE, see [`Target`]
 //!     36     32  embedding id
 //!     68     40  template: five points, x and y in f32 (0 when absent)
 //!    108      4  threshold: thousandths of a degree (0 when absent, as the next two)

@@ -8,6 +8,7 @@ use super::tile::{self, LANES, Pixels, Steps, Tile};
 use super::{store, words, words_mut};
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::{Conv, is_contiguous};
+use crate::engine::kernels::window;
 
 /// Convolves `x` into `y`.
 ///
@@ -81,7 +82,7 @@ impl<'a, 'p> Run<'a, 'p> {
             let mut at = [0, 0];
             for pixel in (0..=last).step_by(2) {
                 // The last one of an odd count is there twice, and its bytes are written twice.
-                let second = if pixel == last { at } else { following(at, conv.output.width) };
+                let second = if pixel == last { at } else { window::following(at, conv.output.width) };
                 let place = pixel * conv.output.channels + first;
                 let places = [place, if pixel == last { place } else { place + conv.output.channels }];
                 let windows = if bytes.is_empty() {
@@ -104,7 +105,7 @@ impl<'a, 'p> Run<'a, 'p> {
                 if finished < outputs {
                     self.summed(&tile, windows, pairs, first, finished..outputs, y, places);
                 }
-                at = following(second, conv.output.width);
+                at = window::following(second, conv.output.width);
             }
         }
     }
@@ -142,12 +143,6 @@ impl<'a, 'p> Run<'a, 'p> {
     }
 }
 
-/// The place of the pixel behind one.
-#[inline(always)]
-fn following([row, column]: [usize; 2], width: usize) -> [usize; 2] {
-    if column + 1 < width { [row, column + 1] } else { [row + 1, 0] }
-}
-
 /// The window of one output pixel, where windows lie contiguous in the input.
 #[inline(always)]
 fn in_place<'x>(conv: &Conv<'_>, x: &'x [i8], [oy, ox]: [usize; 2]) -> &'x [i8] {
@@ -159,35 +154,7 @@ fn in_place<'x>(conv: &Conv<'_>, x: &'x [i8], [oy, ox]: [usize; 2]) -> &'x [i8] 
 /// Copies one group's window of one output pixel, with the zero point outside the input.
 #[inline(never)]
 fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) {
-    let Conv { input, window, groups, .. } = *conv;
-    let inputs = input.channels / groups;
-    let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
-        let size = [input.height, input.width][axis];
-        let first = at[axis] * window.stride[axis];
-        let inside = |edge: usize| (edge + window.pad[axis]).saturating_sub(first).min(window.kernel[axis]);
-        (inside(0), inside(size))
-    });
-    let [rows, columns] = [bottom.saturating_sub(top), right.saturating_sub(left)];
-    if [rows, columns] != window.kernel {
-        into.fill(conv.input_zero);
-    }
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    let [iy, ix] =
-        [(0, top), (1, left)].map(|(axis, tap)| at[axis] * window.stride[axis] + tap - window.pad[axis]);
-    let x = &x[(iy * input.width + ix) * input.channels..];
-    let row = window.kernel[1] * inputs;
-    let into = &mut into[top * row + left * inputs..];
-    let x_row = input.width * input.channels;
-    if groups == 1 {
-        tile::copy_rows(x, into, columns * inputs, rows, [x_row, row]);
-        return;
-    }
-    for ky in 0..rows {
-        let x = &x[ky * x_row + group * inputs..];
-        tile::copy_rows(x, &mut into[ky * row..], inputs, columns, [input.channels, inputs]);
-    }
+    window::gather(conv, x, at, group, into, tile::copy_rows);
 }
 
 /// Windows, as many as are multiplied together, as pairs of 16 bits: of each four taps the even and the odd ones.

@@ -6,6 +6,7 @@ use super::tile::{self, Steps, Windows};
 use super::{part, store};
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::{Conv, is_contiguous};
+use crate::engine::kernels::window;
 
 /// Blocks whose sums are kept at once.
 const BLOCKS: usize = 8;
@@ -51,11 +52,11 @@ fn gathered(run: &Group<'_, '_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
             let steps = [input.width, window.stride[1]].map(|pixels| pixels * input.channels);
             let row = window.kernel[1] * input.channels;
             tile::copy_windows(&x[first * input.channels..], scratch, count, window.kernel[0], row, steps);
-            at = following([at[0], at[1] + count - 1], output.width);
+            at = window::following([at[0], at[1] + count - 1], output.width);
         } else {
             for into in scratch.chunks_exact_mut(taps).take(count) {
                 gather(run.conv, x, at, run.group, into);
-                at = following(at, output.width);
+                at = window::following(at, output.width);
             }
         }
         run.finish(&Windows { x: scratch, taps, step: taps, count }, y);
@@ -136,11 +137,6 @@ impl<'a, 'p> Group<'a, 'p> {
     }
 }
 
-/// The place of the pixel behind one.
-fn following([row, column]: [usize; 2], width: usize) -> [usize; 2] {
-    if column + 1 < width { [row, column + 1] } else { [row + 1, 0] }
-}
-
 /// The first pixel of the first of `count` windows that follow one another in one row, if they lie inside the input and have all of
 /// its channels.
 fn inside(conv: &Conv<'_>, at: [usize; 2], count: usize) -> Option<usize> {
@@ -158,33 +154,5 @@ fn inside(conv: &Conv<'_>, at: [usize; 2], count: usize) -> Option<usize> {
 /// Copies one group's window of one output pixel, with the zero point outside the input.
 #[inline(never)]
 fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) {
-    let Conv { input, window, groups, .. } = *conv;
-    let inputs = input.channels / groups;
-    let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
-        let size = [input.height, input.width][axis];
-        let first = at[axis] * window.stride[axis];
-        let inside = |edge: usize| (edge + window.pad[axis]).saturating_sub(first).min(window.kernel[axis]);
-        (inside(0), inside(size))
-    });
-    let [rows, columns] = [bottom.saturating_sub(top), right.saturating_sub(left)];
-    if [rows, columns] != window.kernel {
-        into.fill(conv.input_zero);
-    }
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    let [iy, ix] =
-        [(0, top), (1, left)].map(|(axis, tap)| at[axis] * window.stride[axis] + tap - window.pad[axis]);
-    let x = &x[(iy * input.width + ix) * input.channels..];
-    let row = window.kernel[1] * inputs;
-    let into = &mut into[top * row + left * inputs..];
-    let x_row = input.width * input.channels;
-    if groups == 1 {
-        tile::copy_rows(x, into, columns * inputs, rows, [x_row, row]);
-        return;
-    }
-    for ky in 0..rows {
-        let x = &x[ky * x_row + group * inputs..];
-        tile::copy_rows(x, &mut into[ky * row..], inputs, columns, [input.channels, inputs]);
-    }
+    window::gather(conv, x, at, group, into, tile::copy_rows);
 }

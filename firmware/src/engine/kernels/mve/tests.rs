@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::packing::Packing;
 use super::{conv, conv_scratch_bytes, depthwise, depthwise_scratch_bytes};
-use crate::engine::kernels::scalar::tests::{Case, case, numbers};
-use crate::engine::kernels::scalar::{Conv, Depthwise, Slope, Sum};
+use crate::engine::kernels::scalar::tests::{Case, case};
+use crate::engine::kernels::scalar::{Conv, Depthwise};
 use crate::engine::kernels::{Words, as_i8};
 
 impl Case {
@@ -67,39 +67,5 @@ proptest! {
         let inner = taps.div_ceil(case.window.kernel[0] * case.window.kernel[1]);
         let case = case.widened(inner);
         prop_assert_eq!(case.mve_conv(), case.naive());
-    }
-}
-
-proptest! {
-    #[test]
-    fn slopes_equal_the_scalar_ones(
-        channels in 1..23usize, pixels in 1..40usize, bits in 8..=24u8, mults: [i32; 24], zeros: [i8; 2], seed: u64,
-    ) {
-        let [input_zero, output_zero] = zeros;
-        let mut slope = Slope { bits, positive: 0, negative: Words::new(&[]), input_zero, output_zero };
-        let mults = mults.map(|mult| mult % (slope.greatest() as i32 + 1));
-        let negative: Vec<u8> = mults[..channels].iter().flat_map(|mult| mult.to_le_bytes()).collect();
-        (slope.positive, slope.negative) = (mults[23], Words::new(&negative));
-        let mut next = numbers(seed);
-        let mut wanted: Vec<i8> = (0..channels * pixels).map(|_| next() as i8).collect();
-        let mut found = wanted.clone();
-        slope.run(&mut wanted);
-        super::slope(&slope, &mut found);
-        prop_assert_eq!(found, wanted);
-    }
-
-    #[test]
-    fn sums_equal_the_scalar_ones(
-        length in 1..99usize, bits in 1..=24u8, mults in [1..1 << 22, 1..1 << 22i32], zeros: [i8; 3], clamp: [i8; 2], seed: u64,
-    ) {
-        let (lo, hi) = (clamp[0].min(clamp[1]), clamp[0].max(clamp[1]));
-        let sum = Sum { zeros: [zeros[0], zeros[1]], mults, bits, output_zero: zeros[2], lo, hi };
-        prop_assume!(sum.fits());
-        let mut next = numbers(seed);
-        let [x, y] = [0; 2].map(|_| (0..length).map(|_| next() as i8).collect::<Vec<_>>());
-        let wanted: Vec<i8> = x.iter().zip(&y).map(|(&a, &b)| sum.value(a, b)).collect();
-        let mut found = y;
-        super::sum(&sum, &x, &mut found);
-        prop_assert_eq!(found, wanted);
     }
 }

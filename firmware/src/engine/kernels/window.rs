@@ -1,0 +1,53 @@
+//! The windows of a convolution for kernels that work with packed weights.
+
+use super::scalar::Conv;
+
+/// The place, row and column, of the pixel behind one.
+#[inline(always)]
+pub fn following([row, column]: [usize; 2], width: usize) -> [usize; 2] {
+    if column + 1 < width { [row, column + 1] } else { [row + 1, 0] }
+}
+
+/// Copies one group's window of one output pixel, with the zero point outside the input.
+///
+/// `copy_rows(from, into, bytes, count, steps)` copies `count` runs of `bytes` bytes, each `steps` bytes behind the one before: in what
+/// it reads, and in what it writes.
+#[inline(always)]
+pub fn gather(
+    conv: &Conv<'_>,
+    x: &[i8],
+    at: [usize; 2],
+    group: usize,
+    into: &mut [i8],
+    copy_rows: impl Fn(&[i8], &mut [i8], usize, usize, [usize; 2]),
+) {
+    let Conv { input, window, groups, .. } = *conv;
+    let inputs = input.channels / groups;
+    let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
+        let size = [input.height, input.width][axis];
+        let first = at[axis] * window.stride[axis];
+        let inside = |edge: usize| (edge + window.pad[axis]).saturating_sub(first).min(window.kernel[axis]);
+        (inside(0), inside(size))
+    });
+    let [rows, columns] = [bottom.saturating_sub(top), right.saturating_sub(left)];
+    if [rows, columns] != window.kernel {
+        into.fill(conv.input_zero);
+    }
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let [iy, ix] =
+        [(0, top), (1, left)].map(|(axis, tap)| at[axis] * window.stride[axis] + tap - window.pad[axis]);
+    let x = &x[(iy * input.width + ix) * input.channels..];
+    let row = window.kernel[1] * inputs;
+    let into = &mut into[top * row + left * inputs..];
+    let x_row = input.width * input.channels;
+    if groups == 1 {
+        copy_rows(x, into, columns * inputs, rows, [x_row, row]);
+        return;
+    }
+    for ky in 0..rows {
+        let x = &x[ky * x_row + group * inputs..];
+        copy_rows(x, &mut into[ky * row..], inputs, columns, [input.channels, inputs]);
+    }
+}
