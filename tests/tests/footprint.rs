@@ -45,7 +45,10 @@ fn a_plan_is_laid_out_for_its_core_and_says_so() {
         }
         // The desktop runs what is packed for others.
         let profile = arcgate(["profile", &plan, "--runs", "2", "--json", "-q"]).done().json();
-        assert_eq!(profile["layers"].as_array().map(Vec::len), compiled["layers"].as_u64().map(|n| n as usize));
+        assert_eq!(
+            profile["layers"].as_array().map(Vec::len),
+            compiled["layers"].as_u64().map(|n| n as usize)
+        );
     }
     let told = compile(&plan, &["--target", "avr"]);
     assert_eq!(told.code, USAGE);
@@ -83,7 +86,8 @@ fn a_device_says_where_its_time_goes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let flash = folder.path().join("gate.flash").to_string_lossy().into_owned();
     let device = Simulator::start(["--model", SHIPPED, "--flash", &flash]);
-    let ask = |more: &[&str]| arcgate([&["profile", "--port", device.target(), "--json", "-q"], more].concat());
+    let ask =
+        |more: &[&str]| arcgate([&["profile", "--port", device.target(), "--json", "-q"], more].concat());
     let named = ask(&[SHIPPED]).done().json();
     let layers = named["layers"].as_array().expect("layers");
     assert_eq!(named["unit"], "nanoseconds");
