@@ -32,7 +32,14 @@ pub struct Layer {
 impl Layer {
     /// A square map of `side` and channels `from`, to channels `to`, by a square kernel with `stride`, padded by `pad`; of each
     /// channel by itself when `depthwise`.
-    pub fn new(side: usize, [from, to]: [usize; 2], kernel: usize, stride: usize, pad: usize, depthwise: bool) -> Self {
+    pub fn new(
+        side: usize,
+        [from, to]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        pad: usize,
+        depthwise: bool,
+    ) -> Self {
         let outputs = (side + 2 * pad - kernel) / stride + 1;
         let square = |side, channels| Shape { height: side, width: side, channels };
         let inputs = if depthwise { 1 } else { from };

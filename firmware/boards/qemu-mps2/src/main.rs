@@ -133,7 +133,8 @@ fn main() -> ! {
     static INPUT: ConstStaticCell<[u8; CROP]> = ConstStaticCell::new([0; CROP]);
     static LINES: ConstStaticCell<[Line; TEMPLATES]> = ConstStaticCell::new([Line::ZERO; TEMPLATES]);
     static DEVICE: StaticCell<Board> = StaticCell::new();
-    let (arena, frame, crop, templates) = (&mut ROOM.take().0[..], PICTURE.take(), INPUT.take(), LINES.take());
+    let (arena, frame, crop, templates) =
+        (&mut ROOM.take().0[..], PICTURE.take(), INPUT.take(), LINES.take());
     let engine = match PlanEngine::new(plan(), arena) {
         Ok(engine) => engine,
         Err(error) => fail(format_args!("no model at {:#x}: {error}", MODEL.0)),
