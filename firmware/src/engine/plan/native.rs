@@ -19,7 +19,10 @@ impl Native {
     /// cores.
     pub(super) fn new(plan: &Plan<'_>, isa: Isa) -> Option<Self> {
         let fits = isa == Isa::Scalar || isa.is_available() && plan.target() == Target::Portable;
-        fits.then(|| Native {
+        if !fits {
+            return None;
+        }
+        Some(Native {
             isa,
             #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
             prepared: (isa != Isa::Scalar).then(|| packed::Prepared::new(plan, isa)),

@@ -32,10 +32,12 @@ pub fn is_here() -> bool {
         // The instruction set attributes say 3 in these bits where SMLAD and its like are.
         const ID_ISAR3: *const u32 = 0xe000_ed6c as *const u32;
         // SAFETY: every Armv8-M core with the main extension has this register, which reading does not change.
-        return unsafe { ID_ISAR3.read_volatile() } >> 4 & 0xf == 3;
+        unsafe { ID_ISAR3.read_volatile() >> 4 & 0xf == 3 }
     }
     #[cfg(not(arm_dsp = "v8m"))]
-    cfg!(any(arm_dsp, feature = "std"))
+    {
+        cfg!(any(arm_dsp, feature = "std"))
+    }
 }
 
 /// [`Output::store`] once, not a copy of its four loops wherever it is called.
