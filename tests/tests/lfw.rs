@@ -83,6 +83,8 @@ fn mobilefacenet_on_lfw_is_what_it_was_in_float() {
     println!("{json}");
     assert!(json["images"].as_u64() >= Some(500), "{json}");
     assert_eq!(json["tract_equals_plan"], true, "{json}");
+    let [arena, live] = ["arena_bytes", "live_bytes"].map(|bytes| json["memory"][bytes].as_u64().unwrap());
+    assert!(20 * arena <= 21 * live, "an arena of {arena} bytes, {live} live at once");
 
     let listed = arcgate(["inspect", &plan.to_string_lossy(), "--json"]).done().json();
     println!("{listed}");

@@ -9,7 +9,7 @@ use crate::engine::kernels::aarch64::{Add, Conv, Depthwise, Slopes};
 #[cfg(target_arch = "x86_64")]
 use crate::engine::kernels::x86::{Add, Conv, Depthwise, Slopes};
 use crate::engine::kernels::{Isa, as_i8, as_i8_mut};
-use crate::engine::plan::{Op, Plan, Step, Target};
+use crate::engine::plan::{Op, Plan, Step};
 
 /// One operation of a plan.
 #[derive(Debug)]
@@ -59,8 +59,6 @@ impl Prepared {
             let ranges = [step.input.range(), step.output.range()];
             let prepared = match &step.op {
                 _ if done => Some(Operation::Done),
-                // Weights packed for another core.
-                _ if step.target != Target::Portable => None,
                 Op::Conv(conv) => Conv::new(isa, conv, slope).map(|conv| {
                     words = words.max(conv.scratch_words());
                     Operation::Conv(conv, ranges)
