@@ -9,7 +9,7 @@ use arcgate_firmware::engine::kernels::scalar::{self, Conv, Depthwise, Slope, Su
 use arcgate_firmware::engine::kernels::{Shape, Window, Words, as_i8, as_i8_mut};
 
 use crate::fail;
-use packed::packing::Packing;
+use packed::packing;
 use packed::{conv_scratch_bytes, depthwise_scratch_bytes};
 
 /// Values of the largest activation, with room for canaries.
@@ -143,7 +143,7 @@ impl Room {
         mut around: impl FnMut(&mut dyn FnMut()),
     ) -> Option<()> {
         let Geometry { input, output, window, groups, zero } = *geometry;
-        let packing = Packing::of(input, output, window, groups);
+        let packing = packing(input, output, window, groups);
         let weights = packing.taps() * output.channels;
         let scratch = conv_scratch_bytes(input, output, window, groups);
         let plain = scratch_bytes(input, output, window, groups);

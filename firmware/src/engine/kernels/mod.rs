@@ -9,6 +9,7 @@ pub mod dot;
 pub mod dsp;
 mod isa;
 pub mod mve;
+pub mod packing;
 pub mod requant;
 mod rv32;
 pub mod scalar;
