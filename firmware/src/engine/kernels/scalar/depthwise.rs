@@ -29,6 +29,8 @@ pub struct Depthwise<'p> {
 
 impl Depthwise<'_> {
     /// Convolves `x` into `y`.
+    // Its loops keep the registers to themselves: inlined into an interpreter they have spilled.
+    #[inline(never)]
     pub fn run(&self, x: &[i8], y: &mut [i8]) {
         if cfg!(target_arch = "riscv32") { rv32::depthwise(self, x, y) } else { run(self, x, y) }
     }
