@@ -73,6 +73,37 @@ impl Machine {
         if self == Machine::Virt { "qemu-system-riscv32" } else { "qemu-system-arm" }
     }
 
+    /// The emulator with `firmware`, an instruction a nanosecond; what the program prints is the emulator's standard output.
+    fn command(self, firmware: &Path, arguments: &str) -> Command {
+        let mut command = Command::new(self.emulator());
+        if self == Machine::Virt {
+            command.args(["-bios", "none"]);
+        }
+        command
+            .args(["-machine", self.name(), "-icount", "shift=0", "-display", "none", "-monitor", "none"])
+            .args(["-serial", "none", "-semihosting-config"])
+            .arg(format!("enable=on,target=native{arguments}"))
+            .arg("-kernel")
+            .arg(firmware);
+        command
+    }
+
+    /// What the firmware of another emulated board prints on it.
+    ///
+    /// # Errors
+    /// What is missing: the emulator or the firmware.
+    ///
+    /// # Panics
+    /// When the firmware fails, with what it said.
+    pub fn run(self, board: &str) -> Result<String, String> {
+        let firmware = self.board(board)?;
+        let output = self.command(&firmware, "").output().map_err(|e| e.to_string())?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{board} on {} said:\n{said}{complaint}", self.name());
+        Ok(said)
+    }
+
     /// The firmware for it, built by `tests/bare-metal.sh`.
     ///
     /// # Errors
@@ -126,18 +157,8 @@ pub fn crop(bytes: usize) -> Vec<u8> {
 /// When the emulator fails; with what it said.
 pub fn count(machine: Machine, firmware: &Path, plans: &[PathBuf]) -> Result<Vec<Counts>, String> {
     let arguments: String = plans.iter().map(|plan| format!(",arg={}", plan.display())).collect();
-    let mut command = Command::new(machine.emulator());
-    if machine == Machine::Virt {
-        command.args(["-bios", "none"]);
-    }
-    let output = command
-        .args(["-machine", machine.name(), "-icount", "shift=0", "-display", "none", "-monitor", "none"])
-        .args(["-serial", "none", "-semihosting-config"])
-        .arg(format!("enable=on,target=native,arg=bench{arguments}"))
-        .arg("-kernel")
-        .arg(firmware)
-        .output()
-        .map_err(|e| e.to_string())?;
+    let output =
+        machine.command(firmware, &format!(",arg=bench{arguments}")).output().map_err(|e| e.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let counted = parse(&said).filter(|counts| output.status.success() && counts.len() == plans.len());
     counted.ok_or_else(|| {

@@ -173,7 +173,10 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             Order::FirstInto => mve::sum(sum, x, y),
             Order::SecondInto => mve::sum(&sum.turned(), x, y),
         })?,
-        Op::Sum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
+        Op::Sum(sum) => combine(step, arena, |x, y, order| match order {
+            Order::FirstInto => sum.run(x, y),
+            Order::SecondInto => sum.turned().run(x, y),
+        })?,
         Op::FloatSum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
         Op::Lookup { table } => scalar::lookup(table, moved(step, arena)?),
         Op::LookupChannels { tables } => {

@@ -82,6 +82,11 @@ impl Slope<'_> {
 
     /// Replaces every value of an activation with as many channels as there are lower multipliers.
     pub fn run(&self, values: &mut [i8]) {
+        self.run_portable(values);
+    }
+
+    /// The same by the definition, whatever kernel this processor has for it.
+    pub fn run_portable(&self, values: &mut [i8]) {
         for pixel in values.chunks_exact_mut(self.negative.len().max(1)) {
             for (value, negative) in pixel.iter_mut().zip(self.negative.integers()) {
                 *value = self.value(negative, *value);
@@ -116,6 +121,11 @@ impl Sum {
         let b = (b as i32 - self.zeros[1] as i32) * self.mults[1];
         let y = (a + b + (1 << (self.bits - 1))) >> self.bits;
         (y + self.output_zero as i32).clamp(self.lo as i32, self.hi as i32) as i8
+    }
+
+    /// Replaces every value of `y` by the sum of one of `x` and itself.
+    pub fn run(&self, x: &[i8], y: &mut [i8]) {
+        zip(x, y, |a, b| self.value(a, b));
     }
 
     /// The same add with its operands in each other's places.
