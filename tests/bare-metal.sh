@@ -75,8 +75,9 @@ build_boards() {
         for target in "${bare_metal_targets[@]}"; do
             try "$board" "$target"
         done
-        # The Cortex-M55 has the M33's target; that it has MVE is a feature.
+        # The Cortex-M55 has the M33's target; that it has MVE is a feature, as are a RISC-V core's vectors.
         try "$board" thumbv8m.main-none-eabihf mve
+        try "$board" riscv32imac-unknown-none-elf rvv
     done
     return "$status"
 }

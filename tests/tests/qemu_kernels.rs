@@ -20,13 +20,23 @@ const MVE: Bounds =
 const RV32: Bounds =
     [("conv3x3s2", 5.5), ("depthwise3x3", 8.0), ("pointwise", 3.3), ("fully_connected", 3.6)];
 
+/// Those of RV32IMAC with vectors of 128 bits.
+const RVV128: Bounds =
+    [("conv3x3s2", 1.6), ("depthwise3x3", 0.55), ("pointwise", 0.45), ("fully_connected", 0.4)];
+
+/// Those of RV32IMAC with vectors of 256 bits.
+const RVV256: Bounds =
+    [("conv3x3s2", 1.5), ("depthwise3x3", 0.3), ("pointwise", 0.33), ("fully_connected", 0.25)];
+
 /// The machines and the bounds.
-const MACHINES: [(Machine, Bounds); 5] = [
+const MACHINES: [(Machine, Bounds); 7] = [
     (Machine::An386, DSP),
     (Machine::An500, DSP),
     (Machine::An505, DSP),
     (Machine::An547, MVE),
     (Machine::Virt, RV32),
+    (Machine::Rvv128, RVV128),
+    (Machine::Rvv256, RVV256),
 ];
 
 /// Kinds of operations, each of which is run in some hundred shapes.

@@ -22,6 +22,8 @@ use semihosting::{println, process};
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
 #[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
 fn main() -> ! {
+    #[cfg(feature = "rvv")]
+    core_clock::switch_vectors_on();
     // On the stack, which has all of the RAM: nothing else does.
     let mut room = room::Room::new();
     random::all(&mut room);

@@ -2,6 +2,8 @@
 
 use super::{BLOCK, widest};
 use crate::engine::kernels::requant::Output;
+#[cfg(riscv_rvv)]
+use crate::engine::kernels::rvv;
 use crate::engine::kernels::{Shape, Window, Words, rv32};
 
 /// Output pixels whose windows are multiplied with one reading of the weights.
@@ -70,6 +72,10 @@ impl Conv<'_> {
 
     /// Convolves `x` into `y`. `scratch` has [`scratch_bytes`] bytes.
     pub fn run(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+        #[cfg(riscv_rvv)]
+        if rvv::is_here() {
+            return rvv::conv(self, x, scratch, y);
+        }
         if cfg!(target_arch = "riscv32") { rv32::conv(self, x, scratch, y) } else { run(self, x, scratch, y) }
     }
 

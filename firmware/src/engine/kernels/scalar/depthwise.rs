@@ -2,6 +2,8 @@
 
 use super::{BLOCK, widest};
 use crate::engine::kernels::requant::Output;
+#[cfg(riscv_rvv)]
+use crate::engine::kernels::rvv;
 use crate::engine::kernels::{Shape, Window, Words, rv32};
 
 /// A depthwise convolution; input and output have the same channels.
@@ -30,6 +32,10 @@ pub struct Depthwise<'p> {
 impl Depthwise<'_> {
     /// Convolves `x` into `y`.
     pub fn run(&self, x: &[i8], y: &mut [i8]) {
+        #[cfg(riscv_rvv)]
+        if rvv::is_here() {
+            return rvv::depthwise(self, x, y);
+        }
         if cfg!(target_arch = "riscv32") { rv32::depthwise(self, x, y) } else { run(self, x, y) }
     }
 

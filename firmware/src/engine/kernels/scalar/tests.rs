@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::{Conv, Depthwise, MaxPool, Product, place, scratch_bytes, upsample};
+use crate::engine::kernels::numbers::Numbers;
 use crate::engine::kernels::requant::{HighMul, Output, Requant, UniformScale};
 use crate::engine::kernels::{Shape, Window, Words};
 
@@ -26,14 +27,10 @@ pub(in crate::engine::kernels) struct Case {
     pub(in crate::engine::kernels) clamp: [i8; 2],
 }
 
-/// Numbers without end from a seed (splitmix64).
-pub(in crate::engine::kernels) fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
-    move || {
-        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
+/// Numbers without end from a seed.
+pub(in crate::engine::kernels) fn numbers(seed: u64) -> impl FnMut() -> u64 {
+    let mut numbers = Numbers(seed);
+    move || numbers.next()
 }
 
 /// Cases with `groups` groups of `per` input and `per_out` output channels.
@@ -47,10 +44,10 @@ pub(in crate::engine::kernels) fn case(depthwise: bool) -> impl Strategy<Value =
     (channels, geometry, any::<u64>(), 0..4u8, any::<[i8; 2]>(), any::<[i8; 2]>()).prop_filter_map(
         "windows touch the input",
         |((groups, inner, outer), (height, width, kh, kw, sh, sw), seed, rule, zeros, clamp)| {
-            let mut next = numbers(seed);
-            let mut below = |n: usize| (next() % n as u64) as usize;
-            let pad = [below(kh), below(kw)];
-            let (end_h, end_w) = (below(kh), below(kw));
+            let mut numbers = Numbers(seed);
+            let pad = [numbers.below(kh), numbers.below(kw)];
+            let (end_h, end_w) = (numbers.below(kh), numbers.below(kw));
+            let mut next = move || numbers.next();
             let across = |size: usize, pad: usize, end: usize, kernel: usize, stride: usize| {
                 (size + pad + end).checked_sub(kernel).map(|room| room / stride + 1)
             };
