@@ -73,11 +73,11 @@ build_boards() {
     try qemu-mps2 thumbv7em-none-eabihf
     for board in qemu-bench qemu-search qemu-kernels; do
         for target in "${bare_metal_targets[@]}"; do
-            # RISC-V cores run the scalar kernels, which desktops hold to their formulas.
-            [ "$board $target" = "qemu-kernels riscv32imac-unknown-none-elf" ] || try "$board" "$target"
+            try "$board" "$target"
         done
-        # The Cortex-M55 has the M33's target; that it has MVE is a feature.
+        # The Cortex-M55 has the M33's target; that it has MVE is a feature, as are a RISC-V core's vectors.
         try "$board" thumbv8m.main-none-eabihf mve
+        try "$board" riscv32imac-unknown-none-elf rvv
     done
     return "$status"
 }

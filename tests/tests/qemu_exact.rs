@@ -57,8 +57,18 @@ fn every_kind_of_operation_gives_the_desktops_bytes() {
 #[test]
 fn packed_weights_give_the_desktops_bytes_where_they_run_and_are_refused_elsewhere() {
     for (target, elsewhere) in [
-        (Target::Dsp, &[Machine::Virt][..]),
-        (Target::Mve, &[Machine::An386, Machine::An500, Machine::An505, Machine::Virt]),
+        (Target::Dsp, &[Machine::Virt, Machine::Rvv128, Machine::Rvv256][..]),
+        (
+            Target::Mve,
+            &[
+                Machine::An386,
+                Machine::An500,
+                Machine::An505,
+                Machine::Virt,
+                Machine::Rvv128,
+                Machine::Rvv256,
+            ],
+        ),
     ] {
         let plans = shapes::plans(target);
         let (_folder, files) = or_skip!(written(&plans));

@@ -1,10 +1,9 @@
-//! The kernels for Arm cores with the DSP instructions and with MVE, on emulated ones: equal to the scalar kernels on random shapes, and as few
-//! instructions per multiply-accumulate as is promised.
+//! The kernels that emulated cores have of their own: equal to the scalar kernels on random shapes, and as few instructions per
+//! multiply-accumulate as is promised.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
-use arcgate_tests::data::workspace;
+use arcgate_tests::mcu::Machine;
 use arcgate_tests::or_skip;
 
 /// Instructions for each multiply-accumulate at most: the whole kernel, with its copies and its requantization.
@@ -17,12 +16,27 @@ const DSP: Bounds = [("conv3x3s2", 2.5), ("depthwise3x3", 2.9), ("pointwise", 1.
 const MVE: Bounds =
     [("conv3x3s2", 1.0), ("depthwise3x3", 1.6), ("pointwise", 0.35), ("fully_connected", 0.4)];
 
-/// Machines of QEMU's, the folder of what is built for them, and the bounds: a Cortex-M4, an M7, an M33 and an M55.
-const MACHINES: [(&str, &str, Bounds); 4] = [
-    ("mps2-an386", "thumbv7em-none-eabihf", DSP),
-    ("mps2-an500", "thumbv7em-none-eabihf", DSP),
-    ("mps2-an505", "thumbv8m.main-none-eabihf", DSP),
-    ("mps3-an547", "mve/thumbv8m.main-none-eabihf", MVE),
+/// Those of RV32IMAC.
+const RV32: Bounds =
+    [("conv3x3s2", 5.5), ("depthwise3x3", 8.0), ("pointwise", 3.3), ("fully_connected", 3.6)];
+
+/// Those of RV32IMAC with vectors of 128 bits.
+const RVV128: Bounds =
+    [("conv3x3s2", 1.6), ("depthwise3x3", 0.55), ("pointwise", 0.45), ("fully_connected", 0.4)];
+
+/// Those of RV32IMAC with vectors of 256 bits.
+const RVV256: Bounds =
+    [("conv3x3s2", 1.5), ("depthwise3x3", 0.3), ("pointwise", 0.33), ("fully_connected", 0.25)];
+
+/// The machines and the bounds.
+const MACHINES: [(Machine, Bounds); 7] = [
+    (Machine::An386, DSP),
+    (Machine::An500, DSP),
+    (Machine::An505, DSP),
+    (Machine::An547, MVE),
+    (Machine::Virt, RV32),
+    (Machine::Rvv128, RVV128),
+    (Machine::Rvv256, RVV256),
 ];
 
 /// Kinds of operations, each of which is run in some hundred shapes.
@@ -38,28 +52,10 @@ const KINDS: [&str; 9] = [
     "sum",
 ];
 
-/// What the firmware `qemu-kernels` prints on a machine.
-fn run(machine: &str, folder: &str) -> Result<String, String> {
-    let file = format!("firmware/boards/qemu-kernels/target/{folder}/release/arcgate-qemu-kernels");
-    let elf = workspace().join(&file);
-    if !elf.is_file() {
-        return Err(format!("{file} is not built (tests/bare-metal.sh)"));
-    }
-    let output = Command::new("qemu-system-arm")
-        .args(["-machine", machine, "-icount", "shift=0", "-display", "none", "-monitor", "none"])
-        .args(["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel"])
-        .arg(elf)
-        .output()
-        .map_err(|_| "qemu-system-arm is not installed")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{machine} said:\n{said}{complaint}");
-    Ok(said)
-}
-
 /// Runs the firmware on one machine and holds what it prints to what is promised.
-fn hold(machine: &str, folder: &str, bounds: Bounds) {
-    let said = or_skip!(run(machine, folder));
+fn hold(machine: Machine, bounds: Bounds) {
+    let said = or_skip!(machine.run("qemu-kernels"));
+    let machine = machine.name();
     let (mut equal, mut rates) = (BTreeMap::new(), BTreeMap::new());
     for line in said.lines() {
         let number = |word: &str| word.parse::<u64>().expect("a number");
@@ -83,7 +79,7 @@ fn hold(machine: &str, folder: &str, bounds: Bounds) {
 
 #[test]
 fn kernels_on_emulated_cores_equal_scalar_in_the_instructions_promised() {
-    for (machine, folder, bounds) in MACHINES {
-        hold(machine, folder, bounds);
+    for (machine, bounds) in MACHINES {
+        hold(machine, bounds);
     }
 }

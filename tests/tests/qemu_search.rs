@@ -5,12 +5,14 @@ use arcgate_tests::or_skip;
 
 /// On each machine, the kernel that it must have, and instructions of a template of 128 values at most, with the search's beginning
 /// and end.
-const PROMISED: [(Machine, &str, f64); 5] = [
+const PROMISED: [(Machine, &str, f64); 7] = [
     (Machine::An386, "Dsp", 170.0),
     (Machine::An500, "Dsp", 170.0),
     (Machine::An505, "Dsp", 170.0),
     (Machine::An547, "Mve", 60.0),
-    (Machine::Virt, "Scalar", 1000.0),
+    (Machine::Virt, "Rv32", 460.0),
+    (Machine::Rvv128, "Rvv", 70.0),
+    (Machine::Rvv256, "Rvv", 55.0),
 ];
 
 #[test]

@@ -29,14 +29,25 @@ pub enum Machine {
     An547,
     /// An RV32.
     Virt,
+    /// An RV32 with vectors of 128 bits.
+    Rvv128,
+    /// An RV32 with vectors of 256 bits.
+    Rvv256,
 }
 
 impl Machine {
     /// All of them.
-    pub const ALL: [Machine; 5] =
-        [Machine::An386, Machine::An500, Machine::An505, Machine::An547, Machine::Virt];
+    pub const ALL: [Machine; 7] = [
+        Machine::An386,
+        Machine::An500,
+        Machine::An505,
+        Machine::An547,
+        Machine::Virt,
+        Machine::Rvv128,
+        Machine::Rvv256,
+    ];
 
-    /// QEMU's name for it.
+    /// QEMU's name for it, and what tells its core from others.
     pub fn name(self) -> &'static str {
         match self {
             Machine::An386 => "mps2-an386",
@@ -44,7 +55,33 @@ impl Machine {
             Machine::An505 => "mps2-an505",
             Machine::An547 => "mps3-an547",
             Machine::Virt => "virt",
+            Machine::Rvv128 => "virt-rvv128",
+            Machine::Rvv256 => "virt-rvv256",
         }
+    }
+
+    /// QEMU's options for it.
+    fn options(self) -> &'static [&'static str] {
+        const RVV128: &str = "rv32,v=true,vlen=128,vext_spec=v1.0";
+        const RVV256: &str = "rv32,v=true,vlen=256,vext_spec=v1.0";
+        match self {
+            Machine::Virt => &["-machine", "virt", "-bios", "none"],
+            Machine::Rvv128 => &["-machine", "virt", "-bios", "none", "-cpu", RVV128],
+            Machine::Rvv256 => &["-machine", "virt", "-bios", "none", "-cpu", RVV256],
+            Machine::An386 => &["-machine", "mps2-an386"],
+            Machine::An500 => &["-machine", "mps2-an500"],
+            Machine::An505 => &["-machine", "mps2-an505"],
+            Machine::An547 => &["-machine", "mps3-an547"],
+        }
+    }
+
+    fn is_riscv(self) -> bool {
+        self.isa() == Isa::Rv32imac
+    }
+
+    /// Whether `arcgate inspect` estimates what unpacked plans take on it; of vectors it knows nothing.
+    pub fn is_estimated(self) -> bool {
+        !matches!(self, Machine::Rvv128 | Machine::Rvv256)
     }
 
     /// Whose instructions it counts. Of the scalar kernels a Cortex-M55 has the M33's: they are compiled for the same target.
@@ -52,7 +89,7 @@ impl Machine {
         match self {
             Machine::An386 | Machine::An500 => Isa::Armv7em,
             Machine::An505 | Machine::An547 => Isa::Armv8m,
-            Machine::Virt => Isa::Rv32imac,
+            Machine::Virt | Machine::Rvv128 | Machine::Rvv256 => Isa::Rv32imac,
         }
     }
 
@@ -65,12 +102,41 @@ impl Machine {
         match self {
             Machine::An386 | Machine::An500 => "thumbv7em-none-eabihf",
             Machine::An505 | Machine::An547 => "thumbv8m.main-none-eabihf",
-            Machine::Virt => "riscv32imac-unknown-none-elf",
+            Machine::Virt | Machine::Rvv128 | Machine::Rvv256 => "riscv32imac-unknown-none-elf",
         }
     }
 
     fn emulator(self) -> &'static str {
-        if self == Machine::Virt { "qemu-system-riscv32" } else { "qemu-system-arm" }
+        if self.is_riscv() { "qemu-system-riscv32" } else { "qemu-system-arm" }
+    }
+
+    /// The emulator with `firmware`, an instruction a nanosecond; what the program prints is the emulator's standard output.
+    fn command(self, firmware: &Path, arguments: &str) -> Command {
+        let mut command = Command::new(self.emulator());
+        command
+            .args(self.options())
+            .args(["-icount", "shift=0", "-display", "none", "-monitor", "none", "-serial", "none"])
+            .arg("-semihosting-config")
+            .arg(format!("enable=on,target=native{arguments}"))
+            .arg("-kernel")
+            .arg(firmware);
+        command
+    }
+
+    /// What the firmware of another emulated board prints on it.
+    ///
+    /// # Errors
+    /// What is missing: the emulator or the firmware.
+    ///
+    /// # Panics
+    /// When the firmware fails, with what it said.
+    pub fn run(self, board: &str) -> Result<String, String> {
+        let firmware = self.board(board)?;
+        let output = self.command(&firmware, "").output().map_err(|e| e.to_string())?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{board} on {} said:\n{said}{complaint}", self.name());
+        Ok(said)
     }
 
     /// The firmware for it, built by `tests/bare-metal.sh`.
@@ -91,7 +157,11 @@ impl Machine {
         if !version.is_ok_and(|o| o.status.success()) {
             return Err(format!("{emulator} is not installed"));
         }
-        let folder = if self == Machine::An547 { "target/mve" } else { "target" };
+        let folder = match self {
+            Machine::An547 => "target/mve",
+            Machine::Rvv128 | Machine::Rvv256 => "target/rvv",
+            _ => "target",
+        };
         let file = format!("firmware/boards/{board}/{folder}/{}/release/arcgate-{board}", self.target());
         let elf = workspace().join(&file);
         if elf.is_file() { Ok(elf) } else { Err(format!("{file} is not built (tests/bare-metal.sh)")) }
@@ -126,18 +196,8 @@ pub fn crop(bytes: usize) -> Vec<u8> {
 /// When the emulator fails; with what it said.
 pub fn count(machine: Machine, firmware: &Path, plans: &[PathBuf]) -> Result<Vec<Counts>, String> {
     let arguments: String = plans.iter().map(|plan| format!(",arg={}", plan.display())).collect();
-    let mut command = Command::new(machine.emulator());
-    if machine == Machine::Virt {
-        command.args(["-bios", "none"]);
-    }
-    let output = command
-        .args(["-machine", machine.name(), "-icount", "shift=0", "-display", "none", "-monitor", "none"])
-        .args(["-serial", "none", "-semihosting-config"])
-        .arg(format!("enable=on,target=native,arg=bench{arguments}"))
-        .arg("-kernel")
-        .arg(firmware)
-        .output()
-        .map_err(|e| e.to_string())?;
+    let output =
+        machine.command(firmware, &format!(",arg=bench{arguments}")).output().map_err(|e| e.to_string())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let counted = parse(&said).filter(|counts| output.status.success() && counts.len() == plans.len());
     counted.ok_or_else(|| {

@@ -1,7 +1,5 @@
 //! Instructions of a gallery's search on an emulated core.
 
-use std::process::Command;
-
 use super::Machine;
 
 /// Searches in one gallery.
@@ -40,22 +38,8 @@ pub struct Found {
 /// # Panics
 /// When the firmware fails, with what it said: a kernel found something else than the definition.
 pub fn run(machine: Machine) -> Result<Found, String> {
-    let firmware = machine.board("qemu-search")?;
-    let mut command = Command::new(machine.emulator());
-    if machine == Machine::Virt {
-        command.args(["-bios", "none"]);
-    }
-    let output = command
-        .args(["-machine", machine.name(), "-icount", "shift=0", "-display", "none", "-monitor", "none"])
-        .args(["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel"])
-        .arg(firmware)
-        .output()
-        .map_err(|e| e.to_string())?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let found = parse(&said).filter(|_| output.status.success());
-    Ok(found.unwrap_or_else(|| {
-        panic!("{} said:\n{said}{}", machine.name(), String::from_utf8_lossy(&output.stderr))
-    }))
+    let said = machine.run("qemu-search")?;
+    Ok(parse(&said).unwrap_or_else(|| panic!("{} said:\n{said}", machine.name())))
 }
 
 /// `equal KERNEL CASES` and `search TEMPLATES DIMENSION INSTRUCTIONS`, a line each.

@@ -39,6 +39,8 @@ const EMBEDDING: usize = arcgate_firmware::embedding::MAX_DIMENSION;
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
 #[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
 fn main() -> ! {
+    #[cfg(feature = "rvv")]
+    core_clock::switch_vectors_on();
     let mut clock = Clock::start();
     // On the stack, which has all of the RAM: nothing else does.
     let (mut plan, mut arena, mut crop) = ([0u8; PLAN], [0u8; ARENA], [0u8; CROP]);

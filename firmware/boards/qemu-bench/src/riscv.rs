@@ -1,6 +1,15 @@
 //! The core's own counter of instructions, which is exact.
 
 use riscv::register::minstret;
+#[cfg(feature = "rvv")]
+use riscv::register::mstatus;
+
+/// Switches the vector registers on.
+#[cfg(feature = "rvv")]
+pub fn switch_vectors_on() {
+    // SAFETY: the program runs in machine mode, and has nothing in these registers yet.
+    unsafe { mstatus::set_vs(mstatus::VS::Initial) };
+}
 
 /// Counts the instructions between two looks.
 pub struct Clock {

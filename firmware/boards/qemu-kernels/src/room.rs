@@ -1,16 +1,11 @@
 //! Buffers for everything that an operation reads and writes, and the operations built from them.
 
-#[cfg(not(feature = "mve"))]
-use arcgate_firmware::engine::kernels::dsp as packed;
-#[cfg(feature = "mve")]
-use arcgate_firmware::engine::kernels::mve as packed;
 use arcgate_firmware::engine::kernels::requant::{Output, Requant, UniformScale};
 use arcgate_firmware::engine::kernels::scalar::{self, Conv, Depthwise, Slope, Sum, scratch_bytes};
 use arcgate_firmware::engine::kernels::{Shape, Window, Words, as_i8, as_i8_mut};
 
 use crate::fail;
-use packed::packing;
-use packed::{conv_scratch_bytes, depthwise_scratch_bytes};
+use crate::tested::{self, conv_scratch_bytes, depthwise_scratch_bytes};
 
 /// Values of the largest activation, with room for canaries.
 pub const VALUES: usize = 1 << 17;
@@ -134,7 +129,7 @@ impl Room {
     }
 
     /// A convolution through both kernels on random values, input and output `off` bytes behind a multiple of 4. `around` is given
-    /// the packed one to call. `None` when it does not fit.
+    /// the core's own one to call. `None` when it does not fit.
     pub fn conv(
         &mut self,
         geometry: &Geometry,
@@ -143,12 +138,10 @@ impl Room {
         mut around: impl FnMut(&mut dyn FnMut()),
     ) -> Option<()> {
         let Geometry { input, output, window, groups, zero } = *geometry;
-        let packing = packing(input, output, window, groups);
-        let weights = packing.taps() * output.channels;
+        let weights = window.kernel[0] * window.kernel[1] * (input.channels / groups) * output.channels;
         let scratch = conv_scratch_bytes(input, output, window, groups);
         let plain = scratch_bytes(input, output, window, groups);
         let fits = weights <= WEIGHTS
-            && packing.bytes() <= WEIGHTS
             && output.channels <= CHANNELS
             && input.bytes().max(output.bytes()).max(scratch).max(plain) + 3 * MARGIN <= VALUES;
         if !fits {
@@ -156,12 +149,7 @@ impl Room {
         }
         self.constants(weights, output.channels);
         self.numbers.fill(&mut self.x[off..][..input.bytes()]);
-        self.packed[..packing.bytes()].fill(0);
-        for channel in 0..output.channels {
-            for tap in 0..packing.taps() {
-                self.packed[packing.place(channel, tap)] = self.weights[channel * packing.taps() + tap];
-            }
-        }
+        let packed = tested::pack(geometry, &self.weights[..weights], &mut self.packed)?;
         let finish = finish.with(&self.mults[..4 * output.channels], &self.shifts[..output.channels]);
         let bias = Words::new(&self.bias[..4 * output.channels]);
         let weights = as_i8(&self.weights[..weights]);
@@ -170,10 +158,10 @@ impl Room {
         let wanted = &mut as_i8_mut(&mut self.wanted)[..output.bytes()];
         conv.run(x, &mut as_i8_mut(&mut self.scratch)[..plain], wanted);
 
-        let conv = Conv { weights: as_i8(&self.packed[..packing.bytes()]), ..conv };
+        let conv = Conv { weights: as_i8(&self.packed[..packed]), ..conv };
         let mut y = Guarded::new(&mut self.y, off, output.bytes());
         let mut scratch = Guarded::new(&mut self.scratch, 0, scratch);
-        around(&mut || packed::conv(&conv, x, scratch.inside(), y.inside()));
+        around(&mut || tested::conv(&conv, x, scratch.inside(), y.inside()));
         y.check(wanted);
         scratch.check(&[]);
         Some(())
@@ -207,7 +195,7 @@ impl Room {
         depthwise.run(x, wanted);
         let mut y = Guarded::new(&mut self.y, off, output.bytes());
         let mut scratch = Guarded::new(&mut self.scratch, 0, scratch);
-        around(&mut || packed::depthwise(&depthwise, x, scratch.inside(), y.inside()));
+        around(&mut || tested::depthwise(&depthwise, x, scratch.inside(), y.inside()));
         y.check(wanted);
         scratch.check(&[]);
         Some(())
@@ -242,7 +230,7 @@ impl Room {
         slope.run(wanted);
         let mut y = Guarded::new(&mut self.y, off, bytes);
         y.inside().copy_from_slice(as_i8(&self.x[..bytes]));
-        around(&mut || packed::slope(&slope, y.inside()));
+        around(&mut || tested::slope(&slope, y.inside()));
         y.check(wanted);
         Some(())
     }
@@ -273,7 +261,7 @@ impl Room {
         scalar::zip(x, wanted, |a, b| sum.value(a, b));
         let mut y = Guarded::new(&mut self.y, off, bytes);
         y.inside().copy_from_slice(before);
-        around(&mut || packed::sum(&sum, x, y.inside()));
+        around(&mut || tested::sum(&sum, x, y.inside()));
         y.check(wanted);
         Some(())
     }

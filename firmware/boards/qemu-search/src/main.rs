@@ -30,6 +30,8 @@ const SEARCHES: usize = 16;
 #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
 #[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
 fn main() -> ! {
+    #[cfg(feature = "rvv")]
+    core_clock::switch_vectors_on();
     let mut numbers = Numbers::new();
     equal::all(&mut numbers);
     count(&mut numbers);

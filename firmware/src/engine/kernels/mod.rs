@@ -9,9 +9,18 @@ pub mod dot;
 pub mod dsp;
 mod isa;
 pub mod mve;
+#[cfg(all(test, feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod native_tests;
+#[cfg(test)]
+mod numbers;
 pub mod packing;
+pub mod portable;
 pub mod requant;
+#[cfg(test)]
+mod riscv_tests;
 mod rv32;
+#[cfg(any(riscv_rvv, test))]
+mod rvv;
 pub mod scalar;
 #[cfg(test)]
 mod values_tests;

@@ -8,6 +8,18 @@ pub fn following([row, column]: [usize; 2], width: usize) -> [usize; 2] {
     if column + 1 < width { [row, column + 1] } else { [row + 1, 0] }
 }
 
+/// Where in the input the window of the output pixel at `at` begins, if all of it lies there and has all channels.
+#[inline(always)]
+pub fn whole(conv: &Conv<'_>, at: [usize; 2]) -> Option<usize> {
+    let Conv { input, window, groups, .. } = *conv;
+    let [row, column] = [0, 1].map(|axis| (at[axis] * window.stride[axis]).wrapping_sub(window.pad[axis]));
+    let fits = |first: usize, taps: usize, size: usize| first < size && taps <= size - first;
+    let fits = groups == 1
+        && fits(row, window.kernel[0], input.height)
+        && fits(column, window.kernel[1], input.width);
+    fits.then_some((row * input.width + column) * input.channels)
+}
+
 /// Copies one group's window of one output pixel, with the zero point outside the input.
 ///
 /// `copy_rows(from, into, bytes, count, steps)` copies `count` runs of `bytes` bytes, each `steps` bytes behind the one before: in what

@@ -48,18 +48,48 @@ impl Sums {
 
 /// One of [`Sums`], as a type.
 pub(super) trait Multiply: Copy {
+    /// Adds the products of four values of a window with `weights`. They are word `WORD` of `x`, whose halves are `FIRST` and `SECOND`.
+    fn four<const WORD: i32, const FIRST: i32, const SECOND: i32>(
+        self,
+        accs: &mut Wide,
+        x: int8x16_t,
+        weights: [int8x16_t; 4],
+    );
+
     /// Adds the products of sixteen values of each of `P` windows with those of `block`.
-    fn multiply<const P: usize>(self, accs: &mut [Wide; P], x: [int8x16_t; P], block: &Block);
+    #[inline(always)]
+    fn multiply<const P: usize>(self, accs: &mut [Wide; P], x: [int8x16_t; P], block: &Block) {
+        let [a, b, c, d] = &block.0;
+        self.word::<P, 0, 0, 1>(accs, x, a);
+        self.word::<P, 1, 2, 3>(accs, x, b);
+        self.word::<P, 2, 4, 5>(accs, x, c);
+        self.word::<P, 3, 6, 7>(accs, x, d);
+    }
+
+    /// [`Multiply::four`] for each of `P` windows.
+    #[inline(always)]
+    fn word<const P: usize, const WORD: i32, const FIRST: i32, const SECOND: i32>(
+        self,
+        accs: &mut [Wide; P],
+        x: [int8x16_t; P],
+        weights: &[[i8; LANES]; 4],
+    ) {
+        let weights = weights.each_ref().map(load);
+        for (accs, x) in accs.iter_mut().zip(x) {
+            self.four::<WORD, FIRST, SECOND>(accs, x, weights);
+        }
+    }
 }
 
-/// Does `$step`, a macro of a literal, for every four taps.
-macro_rules! by_words {
-    ($step:ident) => {
-        $step!(0, 0, 1);
-        $step!(1, 2, 3);
-        $step!(2, 4, 5);
-        $step!(3, 6, 7);
-    };
+/// Two halves of a window's word, two values each, as often as there is room.
+#[inline(always)]
+fn halves<const FIRST: i32, const SECOND: i32>(x: int8x16_t) -> (int8x8_t, int8x16_t) {
+    // SAFETY: NEON is part of every aarch64 with `std`.
+    unsafe {
+        let x = vreinterpretq_s16_s8(x);
+        let (first, second) = (vdup_laneq_s16::<FIRST>(x), vdupq_laneq_s16::<SECOND>(x));
+        (vreinterpret_s8_s16(first), vreinterpretq_s8_s16(second))
+    }
 }
 
 /// Products of four taps are summed in pairs of two in 16 bits: 2 * 128 * 127 fits, so no weight may be -128.
@@ -68,25 +98,17 @@ pub(super) struct Paired;
 
 impl Multiply for Paired {
     #[inline(always)]
-    fn multiply<const P: usize>(self, accs: &mut [Wide; P], x: [int8x16_t; P], block: &Block) {
-        macro_rules! step {
-            ($word:literal, $first:literal, $second:literal) => {
-                let w = block.0[$word].each_ref().map(load);
-                for p in 0..P {
-                    // SAFETY: NEON is part of every aarch64 with `std`.
-                    unsafe {
-                        let x = vreinterpretq_s16_s8(x[p]);
-                        let first = vreinterpret_s8_s16(vdup_laneq_s16::<$first>(x));
-                        let second = vreinterpretq_s8_s16(vdupq_laneq_s16::<$second>(x));
-                        for q in 0..4 {
-                            let sums = vmlal_high_s8(vmull_s8(vget_low_s8(w[q]), first), w[q], second);
-                            accs[p][q] = vpadalq_s16(accs[p][q], sums);
-                        }
-                    }
-                }
-            };
+    fn four<const WORD: i32, const FIRST: i32, const SECOND: i32>(
+        self,
+        accs: &mut Wide,
+        x: int8x16_t,
+        weights: [int8x16_t; 4],
+    ) {
+        let (first, second) = halves::<FIRST, SECOND>(x);
+        for (acc, w) in accs.iter_mut().zip(weights) {
+            // SAFETY: as above.
+            *acc = unsafe { vpadalq_s16(*acc, vmlal_high_s8(vmull_s8(vget_low_s8(w), first), w, second)) };
         }
-        by_words!(step);
     }
 }
 
@@ -96,25 +118,20 @@ pub(super) struct Single;
 
 impl Multiply for Single {
     #[inline(always)]
-    fn multiply<const P: usize>(self, accs: &mut [Wide; P], x: [int8x16_t; P], block: &Block) {
-        macro_rules! step {
-            ($word:literal, $first:literal, $second:literal) => {
-                let w = block.0[$word].each_ref().map(load);
-                for p in 0..P {
-                    // SAFETY: as in `Paired`.
-                    unsafe {
-                        let x = vreinterpretq_s16_s8(x[p]);
-                        let first = vreinterpret_s8_s16(vdup_laneq_s16::<$first>(x));
-                        let second = vreinterpretq_s8_s16(vdupq_laneq_s16::<$second>(x));
-                        for q in 0..4 {
-                            let acc = vpadalq_s16(accs[p][q], vmull_s8(vget_low_s8(w[q]), first));
-                            accs[p][q] = vpadalq_s16(acc, vmull_high_s8(w[q], second));
-                        }
-                    }
-                }
+    fn four<const WORD: i32, const FIRST: i32, const SECOND: i32>(
+        self,
+        accs: &mut Wide,
+        x: int8x16_t,
+        weights: [int8x16_t; 4],
+    ) {
+        let (first, second) = halves::<FIRST, SECOND>(x);
+        for (acc, w) in accs.iter_mut().zip(weights) {
+            // SAFETY: as above.
+            *acc = unsafe {
+                let acc = vpadalq_s16(*acc, vmull_s8(vget_low_s8(w), first));
+                vpadalq_s16(acc, vmull_high_s8(w, second))
             };
         }
-        by_words!(step);
     }
 }
 
@@ -133,27 +150,25 @@ impl Dotted {
 
 impl Multiply for Dotted {
     #[inline(always)]
-    fn multiply<const P: usize>(self, accs: &mut [Wide; P], x: [int8x16_t; P], block: &Block) {
-        macro_rules! step {
-            ($word:literal, $first:literal, $second:literal) => {
-                let w = block.0[$word].each_ref().map(load);
-                for p in 0..P {
-                    for q in 0..4 {
-                        // The intrinsic is not stable yet.
-                        // SAFETY: the type proves that the instruction is there; it works on registers alone.
-                        unsafe {
-                            asm!(
-                                concat!("sdot {acc:v}.4s, {w:v}.16b, {x:v}.4b[", $word, "]"),
-                                acc = inout(vreg) accs[p][q],
-                                w = in(vreg) w[q],
-                                x = in(vreg) x[p],
-                                options(pure, nomem, nostack, preserves_flags),
-                            );
-                        }
-                    }
-                }
-            };
+    fn four<const WORD: i32, const FIRST: i32, const SECOND: i32>(
+        self,
+        accs: &mut Wide,
+        x: int8x16_t,
+        weights: [int8x16_t; 4],
+    ) {
+        for (acc, w) in accs.iter_mut().zip(weights) {
+            // The intrinsic is not stable yet.
+            // SAFETY: the type proves that the instruction is there; it works on registers alone.
+            unsafe {
+                asm!(
+                    "sdot {acc:v}.4s, {w:v}.16b, {x:v}.4b[{word}]",
+                    acc = inout(vreg) *acc,
+                    w = in(vreg) w,
+                    x = in(vreg) x,
+                    word = const WORD,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
         }
-        by_words!(step);
     }
 }

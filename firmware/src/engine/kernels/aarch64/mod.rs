@@ -9,8 +9,6 @@ mod dot;
 mod elementwise;
 mod finish;
 mod lanes;
-#[cfg(test)]
-mod tests;
 
 use super::scalar::{self, Slope, Sum};
 use super::{Isa, Shape};

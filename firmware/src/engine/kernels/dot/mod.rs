@@ -16,16 +16,24 @@
 //! so cores that multiply pairs of 16 bits need one instruction to unpack four values, not two, and cores that multiply u8
 //! by i8 one to make all of them u8. The 128 that were added leave with a sum over the probe, made once a search.
 
+#[cfg(all(target_arch = "aarch64", feature = "std"))]
+mod aarch64;
 #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
 mod dsp;
+#[cfg(any(target_arch = "riscv32", all(target_arch = "aarch64", feature = "std"), test))]
+mod groups;
 #[cfg(arm_mve)]
 mod mve;
+#[cfg(any(target_arch = "riscv32", test))]
+mod rv32;
+#[cfg(riscv_rvv)]
+mod rvv;
 #[cfg(test)]
 mod tests;
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 mod x86;
 
-#[cfg(all(target_arch = "x86_64", feature = "std"))]
+#[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
 use super::Isa;
 use super::as_i8_mut;
 use crate::embedding::MAX_DIMENSION;
@@ -95,6 +103,18 @@ pub enum Kernel {
     /// Cortex-M with MVE.
     #[cfg(arm_mve)]
     Mve,
+    /// RV32IM; in tests elsewhere the same in plain Rust.
+    #[cfg(any(target_arch = "riscv32", test))]
+    Rv32,
+    /// RISC-V with vectors.
+    #[cfg(riscv_rvv)]
+    Rvv,
+    /// aarch64 as every processor has it.
+    #[cfg(all(target_arch = "aarch64", feature = "std"))]
+    Neon,
+    /// aarch64 with the dot product instructions.
+    #[cfg(all(target_arch = "aarch64", feature = "std"))]
+    NeonDot,
     /// x86-64 with AVX2.
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     Avx2,
@@ -114,6 +134,14 @@ impl Kernel {
         Kernel::Dsp,
         #[cfg(arm_mve)]
         Kernel::Mve,
+        #[cfg(any(target_arch = "riscv32", test))]
+        Kernel::Rv32,
+        #[cfg(riscv_rvv)]
+        Kernel::Rvv,
+        #[cfg(all(target_arch = "aarch64", feature = "std"))]
+        Kernel::Neon,
+        #[cfg(all(target_arch = "aarch64", feature = "std"))]
+        Kernel::NeonDot,
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
         Kernel::Avx2,
         #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -127,9 +155,17 @@ impl Kernel {
         match self {
             Kernel::Scalar => true,
             #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
-            Kernel::Dsp => true,
+            Kernel::Dsp => super::dsp::is_here(),
             #[cfg(arm_mve)]
-            Kernel::Mve => true,
+            Kernel::Mve => super::mve::is_here(),
+            #[cfg(any(target_arch = "riscv32", test))]
+            Kernel::Rv32 => true,
+            #[cfg(riscv_rvv)]
+            Kernel::Rvv => super::rvv::is_here(),
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            Kernel::Neon => Isa::Neon.is_available(),
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            Kernel::NeonDot => Isa::NeonDot.is_available(),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kernel::Avx2 => Isa::Avx2.is_available(),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -220,6 +256,15 @@ impl Probe {
             Kernel::Dsp => self.pairs.scan(self.values(), rows, from, bound),
             #[cfg(arm_mve)]
             Kernel::Mve => mve::scan(self.values(), rows, from, bound),
+            #[cfg(any(target_arch = "riscv32", test))]
+            Kernel::Rv32 => rv32::scan(self.values(), rows, from, bound),
+            #[cfg(riscv_rvv)]
+            Kernel::Rvv => rvv::scan(self.values(), rows, from, bound),
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            Kernel::Neon => aarch64::scan_neon(self.values(), rows, from, bound),
+            // SAFETY: a probe has a kernel of the processor's own only, which `with` has seen to.
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            Kernel::NeonDot => unsafe { aarch64::scan_dot(self.values(), rows, from, bound) },
             // SAFETY: a probe has a kernel of the processor's own only, which `with` has seen to.
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kernel::Avx2 => unsafe { x86::scan_avx2(self.values(), rows, from, bound) },

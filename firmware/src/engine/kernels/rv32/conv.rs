@@ -2,6 +2,7 @@
 
 use super::{Finish, dots};
 use crate::engine::kernels::scalar::{Conv, gather, is_contiguous};
+use crate::engine::kernels::window::whole;
 
 /// Convolves `x` into `y` as [`Conv::run`] does, with the same scratch.
 pub(in crate::engine::kernels) fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
@@ -59,20 +60,13 @@ pub(in crate::engine::kernels) fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut 
 /// Copies the window of a pixel, as much as a group sees of it.
 fn windows(conv: &Conv<'_>, x: &[i8], pixel: usize, group: usize, into: &mut [i8]) {
     let Conv { input, output, window, groups, .. } = *conv;
-    let [oy, ox] = [pixel / output.width, pixel % output.width];
-    let first = [oy * window.stride[0], ox * window.stride[1]];
-    let row = first[0].wrapping_sub(window.pad[0]);
-    let column = first[1].wrapping_sub(window.pad[1]);
-    let fits = |first: usize, taps: usize, size: usize| first < size && taps <= size - first;
-    if groups > 1
-        || !fits(row, window.kernel[0], input.height)
-        || !fits(column, window.kernel[1], input.width)
-    {
+    let at = [pixel / output.width, pixel % output.width];
+    let Some(first) = whole(conv, at) else {
         let inner = input.channels / groups;
-        return gather(conv, x, [oy, ox], group * inner, inner, into);
-    }
-    // All of it lies in the input: each row of it is one run of bytes.
-    let rows = x[(row * input.width + column) * input.channels..].chunks(input.width * input.channels);
+        return gather(conv, x, at, group * inner, inner, into);
+    };
+    // Each row of it is one run of bytes.
+    let rows = x[first..].chunks(input.width * input.channels);
     for (into, row) in into.chunks_exact_mut(window.kernel[1] * input.channels).zip(rows) {
         into.iter_mut().zip(row).for_each(|(into, &value)| *into = value);
     }

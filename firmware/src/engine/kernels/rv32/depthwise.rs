@@ -32,7 +32,7 @@ pub(in crate::engine::kernels) fn depthwise(depthwise: &Depthwise<'_>, x: &[i8],
 }
 
 /// The columns of the output whose windows do not reach beyond the left or the right edge.
-fn whole_columns(depthwise: &Depthwise<'_>) -> Range<usize> {
+pub(in crate::engine::kernels) fn whole_columns(depthwise: &Depthwise<'_>) -> Range<usize> {
     let Depthwise { input, output, window, .. } = *depthwise;
     let first = window.pad[1].div_ceil(window.stride[1]);
     let end = match (input.width + window.pad[1]).checked_sub(window.kernel[1]) {
@@ -40,6 +40,25 @@ fn whole_columns(depthwise: &Depthwise<'_>) -> Range<usize> {
         None => 0,
     };
     first..end.min(output.width)
+}
+
+/// What the windows of `columns`, not none, of output row `oy` see of the input's rows, and whether these are in the input: outside,
+/// weights are 0 and values are those of another row.
+pub(in crate::engine::kernels) fn three_rows<'x>(
+    depthwise: &Depthwise<'_>,
+    x: &'x [i8],
+    oy: usize,
+    columns: &Range<usize>,
+) -> [(bool, &'x [i8]); 3] {
+    let Depthwise { input, window, .. } = *depthwise;
+    let first_column = columns.start * window.stride[1] - window.pad[1];
+    let pixels = (columns.len() - 1) * window.stride[1] + 3;
+    [0, 1, 2].map(|ky| {
+        let iy = (oy * window.stride[0] + ky).wrapping_sub(window.pad[0]);
+        let inside = iy < input.height;
+        let first = if inside { iy } else { 0 } * input.width + first_column;
+        (inside, &x[first * input.channels..][..pixels * input.channels])
+    })
 }
 
 /// Columns `columns`, not none, of row `oy`, which is `y`.
@@ -54,16 +73,8 @@ fn row_3x3(
 ) {
     let Depthwise { input, window, .. } = *depthwise;
     let channels = input.channels;
-    let pitch = input.width * channels;
-    let first_column = (columns.start * window.stride[1] - window.pad[1]) * channels;
-    // Rows outside the input have weights of 0, and values of any other row.
-    let rows = [0, 1, 2].map(|ky| {
-        let iy = (oy * window.stride[0] + ky).wrapping_sub(window.pad[0]);
-        if iy < input.height { (true, iy) } else { (false, 0) }
-    });
+    let rows = three_rows(depthwise, x, oy, &columns);
     let step = window.stride[1] * channels;
-    // What the windows of all these columns span.
-    let span = (columns.len() - 1) * step + 2 * channels + 1;
     for channel in 0..channels {
         let mut w = [[0; 3]; 3];
         let mut sum = 0;
@@ -76,10 +87,9 @@ fn row_3x3(
         }
         let start = finish.bias[channel].wrapping_sub(sum * depthwise.input_zero as i32);
         let mult = finish.mults[channel];
-        let [a, b, c] = rows.map(|(_, iy)| &x[iy * pitch + first_column + channel..][..span]);
-        let [mut a, mut b, mut c] = [a.as_ptr(), b.as_ptr(), c.as_ptr()];
+        let [mut a, mut b, mut c] = rows.map(|(_, row)| row[channel..].as_ptr());
         for y in y[columns.start * channels + channel..].iter_mut().step_by(channels).take(columns.len()) {
-            // SAFETY: the windows of all columns lie within `span`, from the first value of the first one on.
+            // SAFETY: the windows of all columns lie within the three rows.
             let acc = unsafe {
                 three(three(three(start, a, channels, w[0]), b, channels, w[1]), c, channels, w[2])
             };

@@ -8,28 +8,28 @@
 mod conv;
 mod depthwise;
 mod dots;
-#[cfg(test)]
-mod tests;
 
 pub(super) use conv::conv;
 pub(super) use depthwise::depthwise;
+#[cfg(any(riscv_rvv, test))]
+pub(super) use depthwise::{three_rows, whole_columns};
 
 use super::Words;
 use super::requant::{Output, Requant};
 
 /// A layer's last step where it is one high multiply, and its constants as words in memory.
 #[derive(Clone, Copy)]
-struct Finish<'p> {
-    bias: &'p [i32],
-    mults: &'p [i32],
-    zero: i32,
-    lo: i32,
-    hi: i32,
+pub(super) struct Finish<'p> {
+    pub bias: &'p [i32],
+    pub mults: &'p [i32],
+    pub zero: i32,
+    pub lo: i32,
+    pub hi: i32,
 }
 
 impl<'p> Finish<'p> {
     /// `None` under another rule, and for constants at odd addresses.
-    fn new(bias: Words<'p>, output: &Output<'p>) -> Option<Self> {
+    pub fn new(bias: Words<'p>, output: &Output<'p>) -> Option<Self> {
         let Requant::HighMul { mults } = output.requant else { return None };
         Some(Finish {
             bias: bias.aligned()?,
@@ -42,7 +42,7 @@ impl<'p> Finish<'p> {
 
     /// The output from a sum that has the bias.
     #[inline(always)]
-    fn value(&self, mult: i32, acc: i32) -> i8 {
+    pub fn value(&self, mult: i32, acc: i32) -> i8 {
         // The high half of the product, and one more where the low half is at least a half.
         let product = acc as i64 * mult as i64;
         let steps = (product >> 32) as i32 + (product as u32 >> 31) as i32;

@@ -2,7 +2,7 @@
 
 use super::{BLOCK, widest};
 use crate::engine::kernels::requant::Output;
-use crate::engine::kernels::{Shape, Window, Words, rv32};
+use crate::engine::kernels::{Shape, Window, Words};
 
 /// A depthwise convolution; input and output have the same channels.
 ///
@@ -32,12 +32,12 @@ impl Depthwise<'_> {
     // Its loops keep the registers to themselves: inlined into an interpreter they have spilled.
     #[inline(never)]
     pub fn run(&self, x: &[i8], y: &mut [i8]) {
-        if cfg!(target_arch = "riscv32") { rv32::depthwise(self, x, y) } else { run(self, x, y) }
+        run(self, x, y);
     }
 
-    /// The same without the wider instructions of this processor.
+    /// The same, compiled for nothing beyond the target.
     #[cfg(test)]
-    pub(super) fn run_portable(&self, x: &[i8], y: &mut [i8]) {
+    pub(in crate::engine::kernels) fn run_plain(&self, x: &[i8], y: &mut [i8]) {
         body(self, x, y);
     }
 }

@@ -118,6 +118,11 @@ impl Sum {
         (y + self.output_zero as i32).clamp(self.lo as i32, self.hi as i32) as i8
     }
 
+    /// Replaces every value of `y` by the sum of one of `x` and itself.
+    pub fn run(&self, x: &[i8], y: &mut [i8]) {
+        zip(x, y, |a, b| self.value(a, b));
+    }
+
     /// The same add with its operands in each other's places.
     pub fn turned(&self) -> Self {
         let ([a, b], [x, y]) = (self.zeros, self.mults);

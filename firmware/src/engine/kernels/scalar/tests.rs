@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::{Conv, Depthwise, MaxPool, Product, place, scratch_bytes, upsample};
+use crate::engine::kernels::numbers::Numbers;
 use crate::engine::kernels::requant::{HighMul, Output, Requant, UniformScale};
 use crate::engine::kernels::{Shape, Window, Words};
 
@@ -26,14 +27,10 @@ pub(in crate::engine::kernels) struct Case {
     pub(in crate::engine::kernels) clamp: [i8; 2],
 }
 
-/// Numbers without end from a seed (splitmix64).
-pub(in crate::engine::kernels) fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
-    move || {
-        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
+/// Numbers without end from a seed.
+pub(in crate::engine::kernels) fn numbers(seed: u64) -> impl FnMut() -> u64 {
+    let mut numbers = Numbers(seed);
+    move || numbers.next()
 }
 
 /// Cases with `groups` groups of `per` input and `per_out` output channels.
@@ -47,17 +44,20 @@ pub(in crate::engine::kernels) fn case(depthwise: bool) -> impl Strategy<Value =
     (channels, geometry, any::<u64>(), 0..4u8, any::<[i8; 2]>(), any::<[i8; 2]>()).prop_filter_map(
         "windows touch the input",
         |((groups, inner, outer), (height, width, kh, kw, sh, sw), seed, rule, zeros, clamp)| {
-            let mut next = numbers(seed);
-            let mut below = |n: usize| (next() % n as u64) as usize;
-            let pad = [below(kh), below(kw)];
-            let (end_h, end_w) = (below(kh), below(kw));
-            let across = |size: usize, pad: usize, end: usize, kernel: usize, stride: usize| {
-                (size + pad + end).checked_sub(kernel).map(|room| room / stride + 1)
+            let mut numbers = Numbers(seed);
+            let pad = [numbers.below(kh), numbers.below(kw)];
+            let (end_h, end_w) = (numbers.below(kh), numbers.below(kw));
+            // An output may also leave rows and columns out at the end.
+            let (less_h, less_w) = (numbers.below(3), numbers.below(3));
+            let mut next = move || numbers.next();
+            let across = |size: usize, [pad, end, less]: [usize; 3], kernel: usize, stride: usize| {
+                let most = (size + pad + end).checked_sub(kernel)? / stride + 1;
+                Some(most.saturating_sub(less).max(1))
             };
             let input = Shape { height, width, channels: groups * inner };
             let output = Shape {
-                height: across(height, pad[0], end_h, kh, sh)?,
-                width: across(width, pad[1], end_w, kw, sw)?,
+                height: across(height, [pad[0], end_h, less_h], kh, sh)?,
+                width: across(width, [pad[1], end_w, less_w], kw, sw)?,
                 channels: groups * outer,
             };
             let mut byte = || next() as i8;
@@ -177,7 +177,7 @@ impl Case {
             let mut scratch = vec![0; scratch_bytes(input, output, window, groups)];
             let mut ys = [vec![0; output.bytes()], vec![0; output.bytes()]];
             conv.run(&self.x, &mut scratch, &mut ys[0]);
-            conv.run_portable(&self.x, &mut scratch, &mut ys[1]);
+            conv.run_plain(&self.x, &mut scratch, &mut ys[1]);
             ys
         })
     }
@@ -191,7 +191,7 @@ impl Case {
             let depthwise = Depthwise { input, output, window, input_zero, weights, bias, finish };
             let mut ys = [vec![0; output.bytes()], vec![0; output.bytes()]];
             depthwise.run(&self.x, &mut ys[0]);
-            depthwise.run_portable(&self.x, &mut ys[1]);
+            depthwise.run_plain(&self.x, &mut ys[1]);
             ys
         })
     }

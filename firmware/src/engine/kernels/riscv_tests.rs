@@ -1,12 +1,18 @@
-//! The kernels for RV32 against the formulas, on random shapes and by every rule.
+//! The kernels for RV32 and for its vectors against the formulas, on random shapes and by every rule; here with plain Rust as the inner
+//! loops. `firmware/boards/qemu-kernels` holds the assembly to the same on emulated cores.
 
 use proptest::prelude::*;
 
-use super::{conv, depthwise};
-use crate::engine::kernels::requant::{Output, Requant};
-use crate::engine::kernels::scalar::tests::{Case, case};
-use crate::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
-use crate::engine::kernels::{Shape, Window, Words};
+use super::requant::{Output, Requant};
+use super::scalar::tests::{Case, case};
+use super::scalar::{Conv, Depthwise, scratch_bytes};
+use super::{Shape, Window, Words, rv32, rvv};
+
+type RunConv = fn(&Conv<'_>, &[i8], &mut [i8], &mut [i8]);
+type RunDepthwise = fn(&Depthwise<'_>, &[i8], &mut [i8]);
+
+const CONVS: [(&str, RunConv); 2] = [("rv32", rv32::conv), ("rvv", rvv::conv)];
+const DEPTHWISES: [(&str, RunDepthwise); 2] = [("rv32", rv32::depthwise), ("rvv", rvv::depthwise)];
 
 /// The bytes of words at an address that is a multiple of four, as plans have their constants.
 struct Aligned(Vec<[u8; 4]>, usize);
@@ -38,21 +44,29 @@ fn with_finish<T>(case: &Case, work: impl FnOnce(Output<'_>) -> T) -> T {
     })
 }
 
+/// Runs the convolution by each kernel, and holds what it gives to the formula.
+fn check_conv(case: &Case) -> Result<(), TestCaseError> {
+    let Case { input, output, window, groups, input_zero, .. } = *case;
+    let (bias, wanted) = (Aligned::new(&case.folded()), case.naive());
+    for (name, run) in CONVS {
+        let mut y = vec![0x55; output.bytes()];
+        with_finish(case, |finish| {
+            let (weights, bias) = (&case.weights[..], bias.words());
+            let mut scratch = vec![0x55; scratch_bytes(input, output, window, groups)];
+            let layer = Conv { input, output, window, groups, input_zero, weights, bias, finish };
+            run(&layer, &case.x, &mut scratch, &mut y);
+        });
+        prop_assert_eq!(&y, &wanted, "{}", name);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn convolutions_equal_their_formula(case in case(false)) {
-        let Case { input, output, window, groups, input_zero, .. } = case;
-        let bias = Aligned::new(&case.folded());
-        let mut y = vec![0; output.bytes()];
-        with_finish(&case, |finish| {
-            let (weights, bias) = (&case.weights[..], bias.words());
-            let mut scratch = vec![0; scratch_bytes(input, output, window, groups)];
-            let layer = Conv { input, output, window, groups, input_zero, weights, bias, finish };
-            conv(&layer, &case.x, &mut scratch, &mut y);
-        });
-        prop_assert_eq!(y, case.naive());
+        check_conv(&case)?;
     }
 
     #[test]
@@ -64,15 +78,7 @@ proptest! {
         let taps = case.input.channels;
         let weights = case.weights.iter().copied().cycle().take(taps * case.output.channels).collect();
         case.weights = weights;
-        let bias = Aligned::new(&case.folded());
-        let Case { input, output, window, groups, input_zero, .. } = case;
-        let mut y = vec![0; output.bytes()];
-        with_finish(&case, |finish| {
-            let (weights, bias) = (&case.weights[..], bias.words());
-            let layer = Conv { input, output, window, groups, input_zero, weights, bias, finish };
-            conv(&layer, &case.x, &mut [], &mut y);
-        });
-        prop_assert_eq!(y, case.naive());
+        check_conv(&case)?;
     }
 
     #[test]
@@ -98,12 +104,15 @@ proptest! {
         let bias: Vec<u8> = case.bias.iter().flat_map(|bias| bias.to_le_bytes()).collect();
         let bias = Aligned::new(&bias);
         let Case { input, output, window, input_zero, .. } = case;
-        let mut y = vec![0; output.bytes()];
-        with_finish(&case, |finish| {
-            let (weights, bias) = (&weights[..], bias.words());
-            let layer = Depthwise { input, output, window, input_zero, weights, bias, finish };
-            depthwise(&layer, &case.x, &mut y);
-        });
-        prop_assert_eq!(y, case.naive());
+        let wanted = case.naive();
+        for (name, run) in DEPTHWISES {
+            let mut y = vec![0x55; output.bytes()];
+            with_finish(&case, |finish| {
+                let (weights, bias) = (&weights[..], bias.words());
+                let layer = Depthwise { input, output, window, input_zero, weights, bias, finish };
+                run(&layer, &case.x, &mut y);
+            });
+            prop_assert_eq!(&y, &wanted, "{}", name);
+        }
     }
 }
