@@ -40,6 +40,11 @@ fn yunet_finds_the_faces_of_lfw() {
         ["arena_bytes", "live_bytes"].map(|bytes| compiled["memory"][bytes].as_u64().unwrap());
     assert!(20 * arena <= 21 * live, "an arena of {arena} bytes, {live} live at once");
 
+    let profile = arcgate(["profile", &plan, "--runs", "2", "--json", "-q"]).json();
+    let layers = profile["layers"].as_array().expect("layers");
+    assert_eq!(Some(layers.len() as u64), compiled["layers"].as_u64());
+    assert!(layers.iter().all(|layer| layer["operation"].is_string() && layer["nanoseconds"].is_u64()));
+
     let count = PHOTOGRAPHS.to_string();
     let found =
         arcgate(["eval", "detector", &plan, &lfw, "--beside", &float, "--count", &count, "--json", "-q"])

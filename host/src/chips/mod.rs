@@ -1,7 +1,7 @@
 //! What a plan would take on a named chip: whether it fits, and about how long one embedding lasts.
 //!
 //! Instructions are counted, not guessed: the firmware's scalar kernels ran on emulated cores over many shapes, and
-//! [`rates`] holds how many instructions each [`Term`](work::Term) took. What a cycle is worth is an assumption, a range for
+//! [`rates`] holds how many instructions each [`Term`](term::Term) took. What a cycle is worth is an assumption, a range for
 //! each chip with its reason; no chip has been measured. The time is for the engine alone: neither the camera nor alignment
 //! nor the search is in it.
 
@@ -10,6 +10,8 @@ pub mod firmware;
 mod packed;
 pub mod rates;
 mod rv32;
+pub mod term;
+mod window;
 pub mod work;
 
 use arcgate_firmware::engine::plan::{Plan, PlanError, Step, Target};

@@ -6,11 +6,11 @@
 //! convolution goes through strips of four channels, whose rows it keeps as pairs.
 
 use arcgate_firmware::engine::kernels::dsp::depthwise_scratch_bytes;
-use arcgate_firmware::engine::kernels::dsp::packing::{Packing, TAPS};
+use arcgate_firmware::engine::kernels::dsp::{TAPS, packing};
 use arcgate_firmware::engine::kernels::requant::Requant;
 use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
 
-use super::work::Term;
+use super::term::Term;
 
 /// Channels of a strip.
 const STRIP: usize = 4;
@@ -28,8 +28,8 @@ fn stored(requant: Requant<'_>) -> Term {
 /// How often one run of a convolution does what.
 pub fn convolution(conv: &Conv<'_>) -> Vec<(Term, u64)> {
     let Conv { input, output, window, groups, .. } = *conv;
-    let packing = Packing::of(input, output, window, groups);
-    let (fours, block) = (packing.fours(), packing.block());
+    let packing = packing(input, output, window, groups);
+    let (fours, block) = (packing.runs(), packing.block());
     let pixels = output.height * output.width;
     let together = if pixels == 1 { 1 } else { 2 };
     let (turns, outputs) = (groups * pixels.div_ceil(together), output.channels / groups);

@@ -5,7 +5,8 @@ use arcgate_firmware::engine::kernels::Window;
 use arcgate_firmware::engine::kernels::requant::Requant;
 use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
 
-use super::work::{Term, inside};
+use super::term::Term;
+use super::window::{inside, whole};
 
 /// Taps that a loop goes through in one turn.
 const TAPS: u64 = 8;
@@ -104,10 +105,4 @@ pub(super) fn depthwise(depthwise: &Depthwise<'_>) -> Vec<(Term, u64)> {
 /// `window` with one tap a row, all of them inside the input's columns.
 fn along_rows(window: Window) -> Window {
     Window { kernel: [window.kernel[0], 1], pad: [window.pad[0], 0], ..window }
-}
-
-/// Outputs along `axis` whose windows do not reach beyond the input.
-fn whole(inputs: usize, outputs: usize, window: Window, axis: usize) -> u64 {
-    let (kernel, stride, pad) = (window.kernel[axis], window.stride[axis], window.pad[axis]);
-    (0..outputs).filter(|at| at * stride >= pad && at * stride + kernel <= inputs + pad).count() as u64
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
-use arcgate_firmware::engine::plan::{MAGIC, Plan, PlanEngine};
+use arcgate_firmware::engine::plan::{MAGIC, Plan, PlanDetector, PlanEngine};
 use arcgate_firmware::engine::{Embedder, Task};
 use arcgate_firmware::link::message::Unit;
 use serde_json::json;
@@ -90,26 +90,45 @@ fn open(path: &Path) -> anyhow::Result<Opened> {
         (lowered.plan, Some(lowered.names))
     };
     let summary = Summary::of(&plan, names.as_deref()).with_context(named)?;
-    let embeds = summary.task == Task::Embedding;
-    ensure!(embeds, "{} detects faces\n  accepted: a model that embeds", path.display());
     Ok(Opened { path: path.into(), plan, summary })
 }
 
 /// Runs the plan here and takes the median of each layer.
 fn here(opened: &Opened, runs: u32, ui: &Ui) -> anyhow::Result<Laps> {
     let plan = Plan::parse(&opened.plan)?;
-    let crop = lower::synthetic_crops(plan.info(), 1).remove(0);
-    let mut embedding = vec![0; plan.info().dimension as usize];
-    let mut engine = PlanEngine::new(&*opened.plan, vec![0u8; plan.arena_bytes()])
-        .with_context(|| opened.path.display().to_string())?;
-    let mut laps = vec![Vec::new(); plan.len()];
+    let picture = lower::synthetic_crops(plan.info(), 1).remove(0);
+    let arena = vec![0u8; plan.arena_bytes()];
+    let named = || opened.path.display().to_string();
+    match opened.summary.task {
+        Task::Embedding => {
+            let mut embedding = vec![0; plan.info().dimension as usize];
+            let mut engine = PlanEngine::new(&*opened.plan, arena).with_context(named)?;
+            median_laps(plan.len(), runs, ui, |after| {
+                Ok(engine.embed_watched(&picture, &mut embedding, after)?)
+            })
+        }
+        Task::Detection => {
+            let mut detector = PlanDetector::new(&*opened.plan, arena).with_context(named)?;
+            median_laps(plan.len(), runs, ui, |after| Ok(detector.look(&picture, after)?))
+        }
+    }
+}
+
+/// The median time of each of `operations`; `run` runs all of them and says when each is done.
+fn median_laps(
+    operations: usize,
+    runs: u32,
+    ui: &Ui,
+    mut run: impl FnMut(&mut dyn FnMut(usize)) -> anyhow::Result<()>,
+) -> anyhow::Result<Laps> {
+    let mut laps = vec![Vec::new(); operations];
     let bar = ui.progress("measuring", "runs", runs.into());
     // The first run warms the caches.
-    for run in 0..=runs {
+    for turn in 0..=runs {
         let mut last = Instant::now();
-        engine.embed_watched(&crop, &mut embedding, &mut |step| {
-            if run > 0 {
-                laps[step].push(last.elapsed().as_nanos() as u64);
+        run(&mut |operation| {
+            if turn > 0 {
+                laps[operation].push(last.elapsed().as_nanos() as u64);
             }
             last = Instant::now();
         })?;

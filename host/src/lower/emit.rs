@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arcgate_firmware::engine::kernels::{Window, dsp, mve};
+use arcgate_firmware::engine::kernels::Window;
 use arcgate_firmware::engine::plan::{
     HEADER_BYTES, Header, Kind, MapRecord, RECORD_BYTES, Record, Rule, Target,
 };
@@ -158,15 +158,6 @@ fn record(
     Ok(record)
 }
 
-/// Weights `[output][tap]`, `taps` of them an output, in their places among `bytes` bytes, the rest 0.
-fn packed(weights: &[i8], taps: usize, bytes: usize, place: impl Fn(usize, usize) -> usize) -> Vec<i8> {
-    let mut packed = vec![0; bytes];
-    for (at, &weight) in weights.iter().enumerate() {
-        packed[place(at / taps, at % taps)] = weight;
-    }
-    packed
-}
-
 fn convolution(
     conv: &Convolution,
     target: Target,
@@ -179,18 +170,10 @@ fn convolution(
     record.input_zero = conv.input_zero;
     (record.output_zero, record.lo, record.hi) = (conv.output_zero, conv.lo, conv.hi);
     let (input, output) = (record.input_shape, record.output_shape);
-    record.a = match target {
-        Target::Dsp if !conv.depthwise => {
-            let packing = dsp::packing::Packing::of(input, output, conv.window, conv.groups);
-            let place = |channel, tap| packing.place(channel, tap);
-            sections.int8s(&packed(&conv.weights, packing.taps(), packing.bytes(), place))?
-        }
-        Target::Mve if !conv.depthwise => {
-            let packing = mve::packing::Packing::of(input, output, conv.window, conv.groups);
-            let place = |channel, tap| packing.place(channel, tap);
-            sections.int8s(&packed(&conv.weights, packing.taps(), packing.bytes(), place))?
-        }
-        Target::Dsp | Target::Mve | Target::Portable => sections.int8s(&conv.weights)?,
+    let packing = target.packing(input, output, conv.window, conv.groups).filter(|_| !conv.depthwise);
+    record.a = match packing {
+        Some(packing) => sections.int8s(&packing.packed(&conv.weights))?,
+        None => sections.int8s(&conv.weights)?,
     };
     record.b = sections.words(&conv.bias)?;
     match &conv.requantization {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use arcgate_firmware::engine::kernels::requant::HighMul;
-use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum, scratch_bytes};
-use arcgate_firmware::engine::kernels::{Shape, Window, dsp, mve};
+use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum};
+use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::Target;
 use arcgate_firmware::engine::{ModelInfo, Task};
 
@@ -230,13 +230,9 @@ impl Network {
         let (Work::Conv(conv), Some(input)) = (&layer.work, layer.input) else { return 0 };
         let Convolution { window, groups, .. } = *conv;
         let (input, output) = (self.tensors[input], self.tensors[layer.output]);
-        match (self.target, conv.depthwise) {
-            (Target::Portable, true) => 0,
-            (Target::Portable, false) => scratch_bytes(input, output, window, groups),
-            (Target::Dsp, true) => dsp::depthwise_scratch_bytes(input, output, window),
-            (Target::Dsp, false) => dsp::conv_scratch_bytes(input, output, window, groups),
-            (Target::Mve, true) => mve::depthwise_scratch_bytes(input, output, window),
-            (Target::Mve, false) => mve::conv_scratch_bytes(input, output, window, groups),
+        match conv.depthwise {
+            true => self.target.depthwise_scratch_bytes(input, output, window),
+            false => self.target.conv_scratch_bytes(input, output, window, groups),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::{Batch, Recipe, Source, Status, TrainError, Trainer};
+use super::batch::Batch;
+use super::trainer::Trainer;
+use super::{Recipe, Source, Status, TrainError};
 use crate::synth::dice::Dice;
 
 /// A training that sees the same batch at every step.

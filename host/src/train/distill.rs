@@ -14,9 +14,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::Recipe;
 use super::augment::{Picture, Variation, crop};
 use super::recipe::Template;
-use super::{Model, Recipe};
+use super::trainer::Model;
 use crate::engine::{EngineError, FloatEngine};
 use crate::eval::float::{self, FloatError, Said};
 use crate::loss::unit_rows;

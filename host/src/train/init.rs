@@ -15,9 +15,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use sha2::{Digest, Sha256};
 
 use super::backbone::Backbone;
+use super::batch::load;
 use super::state::{self, Values};
+use super::trainer::Trainer;
 use super::weights::{self, Weights};
-use super::{Recipe, TrainError, Trainer, load};
+use super::{Recipe, TrainError};
 use crate::net::{ConvBn, Net};
 use crate::onnx::file::{self, FileError};
 use crate::onnx::float::{FloatGraph, ReadError};

@@ -8,8 +8,8 @@ use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use super::Model;
 use super::backbone::Backbone;
+use super::trainer::Model;
 
 /// What a batch gives.
 pub struct Found {

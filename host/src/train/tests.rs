@@ -1,5 +1,12 @@
 //! The loop as a whole, on trainings of seconds.
 
+use std::ops::ControlFlow;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::batch::{load, normalise};
+use super::state::Values;
 use super::*;
 use crate::engine::{FloatEngine, InputSpec};
 use crate::loss::LossConfig;

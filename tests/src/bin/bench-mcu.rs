@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use arcgate::chips::rates::{self, rate};
-use arcgate::chips::work::Term;
+use arcgate::chips::term::Term;
 use arcgate_firmware::engine::plan::Target;
 use arcgate_tests::data::workspace;
 use arcgate_tests::mcu::fit::{Sample, fit, samples};

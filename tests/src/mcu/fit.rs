@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use arcgate::chips::Isa;
-use arcgate::chips::work::{Term, work};
+use arcgate::chips::term::Term;
+use arcgate::chips::work::work;
 use arcgate_firmware::engine::plan::{Plan, PlanError};
 use nalgebra::{DMatrix, DVector};
 

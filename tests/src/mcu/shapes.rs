@@ -1,7 +1,7 @@
 //! Plans of a few operations, written record by record: every kind of operation in several shapes and by every rule.
 
-use arcgate_firmware::engine::kernels::scalar::scratch_bytes;
-use arcgate_firmware::engine::kernels::{Shape, Window, dsp, mve};
+use arcgate_firmware::engine::kernels::packing::Packing;
+use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, RECORD_BYTES, Record, Rule, Target};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
 use rand::{RngExt, SeedableRng};
@@ -234,31 +234,14 @@ impl Chain {
         let output = Shape { height: side(0, input.height), width: side(1, input.width), channels };
         let mut record = self.record(kind, (at, input), output);
         (record.window, record.rule, record.groups) = (window, rule, groups as u32);
-        let packing = dsp::packing::Packing::of(input, output, window, groups);
-        let sixteens = mve::packing::Packing::of(input, output, window, groups);
-        let (weights, scratch) = match (self.target, kind) {
-            (Target::Portable, Kind::Conv) => {
-                (packing.taps() * channels, scratch_bytes(input, output, window, groups))
-            }
-            (Target::Portable, _) => (packing.taps() * channels, 0),
-            (Target::Dsp, Kind::Conv) => {
-                (packing.bytes(), dsp::conv_scratch_bytes(input, output, window, groups))
-            }
-            (Target::Dsp, _) => {
-                (packing.taps() * channels, dsp::depthwise_scratch_bytes(input, output, window))
-            }
-            (Target::Mve, Kind::Conv) => {
-                (sixteens.bytes(), mve::conv_scratch_bytes(input, output, window, groups))
-            }
-            (Target::Mve, _) => {
-                (packing.taps() * channels, mve::depthwise_scratch_bytes(input, output, window))
-            }
+        let taps = window.kernel[0] * window.kernel[1] * (input.channels / groups);
+        let packing = self.target.packing(input, output, window, groups).filter(|_| kind == Kind::Conv);
+        let weights = packing.map_or(taps * channels, Packing::bytes);
+        let scratch = match kind {
+            Kind::Conv => self.target.conv_scratch_bytes(input, output, window, groups),
+            _ => self.target.depthwise_scratch_bytes(input, output, window),
         };
-        let is_weight = |at: usize| match (self.target, kind) {
-            (Target::Dsp, Kind::Conv) => packing.weight_at(at).is_some(),
-            (Target::Mve, Kind::Conv) => sixteens.weight_at(at).is_some(),
-            _ => true,
-        };
+        let is_weight = |at| packing.is_none_or(|packing| packing.weight_at(at).is_some());
         let places: Vec<bool> = (0..weights).map(is_weight).collect();
         let bytes: Vec<u8> =
             places.into_iter().map(|is_weight| if is_weight { self.random.random() } else { 0 }).collect();

@@ -11,7 +11,7 @@ use crate::room::Geometry;
 /// Packs `weights`, a run of taps for each output channel, and says how many bytes that are; `None` if they do not fit.
 pub fn pack(geometry: &Geometry, weights: &[u8], into: &mut [u8]) -> Option<usize> {
     let Geometry { input, output, window, groups, .. } = *geometry;
-    let packing = packed::packing::Packing::of(input, output, window, groups);
+    let packing = packed::packing(input, output, window, groups);
     let into = into.get_mut(..packing.bytes())?;
     into.fill(0);
     for (channel, taps) in weights.chunks_exact(packing.taps()).enumerate() {

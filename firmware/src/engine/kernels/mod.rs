@@ -13,6 +13,7 @@ pub mod mve;
 mod native_tests;
 #[cfg(test)]
 mod numbers;
+pub mod packing;
 pub mod requant;
 #[cfg(test)]
 mod riscv_tests;

@@ -3,10 +3,9 @@
 use core::ops::Range;
 
 use super::step::{Op, Step, Tensor};
-use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES, Target, Task};
+use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES, Task};
 use crate::engine::kernels::requant::{Output, Requant};
-use crate::engine::kernels::scalar::Conv;
-use crate::engine::kernels::{Words, dsp, mve, requant};
+use crate::engine::kernels::{Words, requant};
 
 /// Validates every operation and how they hang together.
 ///
@@ -128,20 +127,9 @@ fn is_written(plan: &Plan<'_>, index: usize, tensor: &Tensor) -> Result<bool, Pl
 /// The first byte that is not 0 among those of packed weights that are no weight's.
 fn filled_gap(step: &Step<'_>) -> Option<usize> {
     let Op::Conv(conv) = &step.op else { return None };
-    let is_gap = |at| match step.target {
-        Target::Portable => false,
-        Target::Dsp => dsp_packing(conv).weight_at(at).is_none(),
-        Target::Mve => mve_packing(conv).weight_at(at).is_none(),
-    };
+    let packing = step.target.packing(conv.input, conv.output, conv.window, conv.groups)?;
+    let is_gap = |at| packing.weight_at(at).is_none();
     (0..conv.weights.len()).find(|&at| conv.weights[at] != 0 && is_gap(at))
-}
-
-fn dsp_packing(conv: &Conv<'_>) -> dsp::packing::Packing {
-    dsp::packing::Packing::of(conv.input, conv.output, conv.window, conv.groups)
-}
-
-fn mve_packing(conv: &Conv<'_>) -> mve::packing::Packing {
-    mve::packing::Packing::of(conv.input, conv.output, conv.window, conv.groups)
 }
 
 /// The first output channel whose accumulator or requantized value could leave an i32.
@@ -150,11 +138,9 @@ fn overflowing_channel(step: &Step<'_>) -> Option<usize> {
     match step.op {
         Op::Conv(conv) => {
             let taps = conv.taps();
-            let place = |channel: usize, tap: usize| match step.target {
-                Target::Portable => channel * taps + tap,
-                Target::Dsp => dsp_packing(&conv).place(channel, tap),
-                Target::Mve => mve_packing(&conv).place(channel, tap),
-            };
+            let packing = step.target.packing(conv.input, conv.output, conv.window, conv.groups);
+            let place =
+                |channel, tap| packing.map_or(channel * taps + tap, |packing| packing.place(channel, tap));
             // The zero point is folded into the bias: |x| <= 128.
             let reach = |channel: usize| {
                 let weights = (0..taps).filter_map(|tap| conv.weights.get(place(channel, tap)));

@@ -87,7 +87,7 @@ impl<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>> PlanDetector<B, A> {
         picture: &[u8],
         settings: &Settings,
     ) -> Result<heapless::Vec<Face, N>, LookError> {
-        self.look(picture)?;
+        self.look(picture, |_| ())?;
         let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
         let mut maps = plan.maps();
         let mut next = || -> Option<Values<'_>> {
@@ -107,20 +107,24 @@ impl<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>> PlanDetector<B, A> {
     /// # Errors
     /// As [`PlanDetector::faces`].
     pub fn maps(&mut self, picture: &[u8]) -> Result<impl Iterator<Item = (OutputMap, &[i8])>, LookError> {
-        self.look(picture)?;
+        self.look(picture, |_| ())?;
         let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
         let arena = self.arena.as_ref();
         let places: heapless::Vec<OutputMap, { super::MAPS }> = plan.maps().flatten().collect();
         Ok(places.into_iter().filter_map(move |map| Some((map, as_i8(arena.get(map.tensor.range())?)))))
     }
 
-    fn look(&mut self, picture: &[u8]) -> Result<(), LookError> {
+    /// Runs the plan on a picture and calls `after` with the index of each operation when it is done: for whoever measures them.
+    ///
+    /// # Errors
+    /// As [`PlanDetector::faces`].
+    pub fn look(&mut self, picture: &[u8], after: impl FnMut(usize)) -> Result<(), LookError> {
         let (expected, found) = (self.header.info.crop_bytes(), picture.len());
         if found != expected {
             return Err(LookError::PictureLength { expected, found });
         }
         let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
-        run_all(&plan, &mut self.native, picture, self.arena.as_mut(), |_| ()).ok_or(LookError::Changed)?;
+        run_all(&plan, &mut self.native, picture, self.arena.as_mut(), after).ok_or(LookError::Changed)?;
         Ok(())
     }
 }

@@ -137,54 +137,46 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
     let (input, output) = (step.input.range(), step.output.range());
     match &step.op {
         Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),
-        Op::Conv(conv) if step.target == Target::Dsp => {
-            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
-            dsp::conv(conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
-        }
-        Op::Conv(conv) if step.target == Target::Mve => {
-            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
-            mve::conv(conv, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
-        }
-        Op::Conv(conv) if step.scratch.is_empty() => {
-            let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
-            conv.run(as_i8(x), &mut [], as_i8_mut(y));
-        }
         Op::Conv(conv) => {
-            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
-            conv.run(as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
-        }
-        Op::Depthwise(depthwise) if step.target == Target::Dsp => {
-            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
-            dsp::depthwise(depthwise, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
-        }
-        Op::Depthwise(depthwise) if step.target == Target::Mve => {
-            let [x, scratch, y] = arena.get_disjoint_mut([input, step.scratch.clone(), output]).ok()?;
-            mve::depthwise(depthwise, as_i8(x), as_i8_mut(scratch), as_i8_mut(y));
+            let [x, scratch, y] = with_scratch(step, arena)?;
+            match step.target {
+                Target::Portable => conv.run(x, scratch, y),
+                Target::Dsp => dsp::conv(conv, x, scratch, y),
+                Target::Mve => mve::conv(conv, x, scratch, y),
+            }
         }
         Op::Depthwise(depthwise) => {
-            let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
-            depthwise.run(as_i8(x), as_i8_mut(y));
+            let [x, scratch, y] = with_scratch(step, arena)?;
+            match step.target {
+                Target::Portable => depthwise.run(x, y),
+                Target::Dsp => dsp::depthwise(depthwise, x, scratch, y),
+                Target::Mve => mve::depthwise(depthwise, x, scratch, y),
+            }
         }
-        Op::Sum(sum) if step.target == Target::Dsp => combine(step, arena, |x, y, order| match order {
-            Order::FirstInto => dsp::sum(sum, x, y),
-            Order::SecondInto => dsp::sum(&sum.turned(), x, y),
-        })?,
-        Op::Sum(sum) if step.target == Target::Mve => combine(step, arena, |x, y, order| match order {
-            Order::FirstInto => mve::sum(sum, x, y),
-            Order::SecondInto => mve::sum(&sum.turned(), x, y),
-        })?,
-        Op::Sum(sum) => combine(step, arena, |x, y, order| match order {
-            Order::FirstInto => sum.run(x, y),
-            Order::SecondInto => sum.turned().run(x, y),
+        Op::Sum(sum) => combine(step, arena, |x, y, order| {
+            let sum = match order {
+                Order::FirstInto => *sum,
+                Order::SecondInto => sum.turned(),
+            };
+            match step.target {
+                Target::Portable => sum.run(x, y),
+                Target::Dsp => dsp::sum(&sum, x, y),
+                Target::Mve => mve::sum(&sum, x, y),
+            }
         })?,
         Op::FloatSum(sum) => combine(step, arena, each(|a, b| sum.value(a, b)))?,
         Op::Lookup { table } => scalar::lookup(table, moved(step, arena)?),
         Op::LookupChannels { tables } => {
             scalar::lookup_channels(step.input.shape.channels, tables, moved(step, arena)?);
         }
-        Op::Slope(slope) if step.target == Target::Dsp => dsp::slope(slope, moved(step, arena)?),
-        Op::Slope(slope) if step.target == Target::Mve => mve::slope(slope, moved(step, arena)?),
-        Op::Slope(slope) => slope.run(moved(step, arena)?),
+        Op::Slope(slope) => {
+            let y = moved(step, arena)?;
+            match step.target {
+                Target::Portable => slope.run(y),
+                Target::Dsp => dsp::slope(slope, y),
+                Target::Mve => mve::slope(slope, y),
+            }
+        }
         Op::Planes => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
             scalar::planes(step.input.shape, as_i8(x), as_i8_mut(y));
@@ -213,6 +205,12 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         }
     }
     Some(())
+}
+
+/// Input, scratch (none: 0..0, which overlaps nothing) and output of a step.
+fn with_scratch<'a>(step: &Step<'_>, arena: &'a mut [u8]) -> Option<[&'a mut [i8]; 3]> {
+    let places = [step.input.range(), step.scratch.clone(), step.output.range()];
+    Some(arena.get_disjoint_mut(places).ok()?.map(as_i8_mut))
 }
 
 /// The output of an element-wise step, holding its input's values.

@@ -5,10 +5,8 @@ use core::ops::Range;
 use super::record::{Kind, RECORD_BYTES, Record, Rule};
 use super::{HEADER_BYTES, Header, PlanError, Target};
 use crate::engine::kernels::requant::{HighMul, MAX_SHIFT, Output, Requant, UniformScale};
-use crate::engine::kernels::scalar::{
-    Conv, Depthwise, FloatSum, MaxPool, Product, Slope, Sum, scratch_bytes,
-};
-use crate::engine::kernels::{Shape, Words, as_i8, dsp, mve};
+use crate::engine::kernels::scalar::{Conv, Depthwise, FloatSum, MaxPool, Product, Slope, Sum};
+use crate::engine::kernels::{Shape, Words, as_i8};
 
 /// Rows or columns that an activation may have.
 const MAX_SIDE: usize = 4096;
@@ -195,15 +193,11 @@ impl<'p> Step<'p> {
             }
             Kind::Depthwise => {
                 let depthwise = depthwise(&fault, &sections, &record)?;
-                place = scratch(match target {
-                    Target::Portable => 0,
-                    Target::Dsp => {
-                        dsp::depthwise_scratch_bytes(depthwise.input, depthwise.output, depthwise.window)
-                    }
-                    Target::Mve => {
-                        mve::depthwise_scratch_bytes(depthwise.input, depthwise.output, depthwise.window)
-                    }
-                })?;
+                place = scratch(target.depthwise_scratch_bytes(
+                    depthwise.input,
+                    depthwise.output,
+                    depthwise.window,
+                ))?;
                 Op::Depthwise(depthwise)
             }
             Kind::Sum | Kind::FloatSum => {
@@ -436,19 +430,11 @@ fn conv<'p>(
     let divides = groups >= 1 && input.channels % groups == 0 && output.channels % groups == 0;
     fault.require(divides, "groups", groups, "a divisor of both channel counts")?;
     let taps = (window.kernel[0] * window.kernel[1]).saturating_mul(input.channels / groups);
-    let (weights, scratch) = match target {
-        Target::Portable => {
-            (taps.saturating_mul(output.channels), scratch_bytes(input, output, window, groups))
-        }
-        Target::Dsp => (
-            dsp::packing::Packing::of(input, output, window, groups).bytes(),
-            dsp::conv_scratch_bytes(input, output, window, groups),
-        ),
-        Target::Mve => (
-            mve::packing::Packing::of(input, output, window, groups).bytes(),
-            mve::conv_scratch_bytes(input, output, window, groups),
-        ),
+    let weights = match target.packing(input, output, window, groups) {
+        Some(packing) => packing.bytes(),
+        None => taps.saturating_mul(output.channels),
     };
+    let scratch = target.conv_scratch_bytes(input, output, window, groups);
     let conv = Conv {
         input,
         output,

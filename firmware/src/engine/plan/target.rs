@@ -1,6 +1,8 @@
 //! Which cores a plan is laid out for.
 
-use crate::engine::kernels::{dsp, mve};
+use crate::engine::kernels::packing::Packing;
+use crate::engine::kernels::scalar::scratch_bytes;
+use crate::engine::kernels::{Shape, Window, dsp, mve};
 
 /// The cores that a plan's weights and scratch are laid out for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -34,6 +36,39 @@ impl Target {
     /// The target with the number that stands in a header.
     pub fn of(number: u8) -> Option<Self> {
         Target::ALL.into_iter().find(|&target| target as u8 == number)
+    }
+
+    /// How the weights of a convolution with these shapes lie, where they are packed. Both channel counts are multiples of `groups`.
+    pub const fn packing(
+        self,
+        input: Shape,
+        output: Shape,
+        window: Window,
+        groups: usize,
+    ) -> Option<Packing> {
+        match self {
+            Target::Portable => None,
+            Target::Dsp => Some(dsp::packing(input, output, window, groups)),
+            Target::Mve => Some(mve::packing(input, output, window, groups)),
+        }
+    }
+
+    /// Bytes of the arena that a convolution works in.
+    pub fn conv_scratch_bytes(self, input: Shape, output: Shape, window: Window, groups: usize) -> usize {
+        match self {
+            Target::Portable => scratch_bytes(input, output, window, groups),
+            Target::Dsp => dsp::conv_scratch_bytes(input, output, window, groups),
+            Target::Mve => mve::conv_scratch_bytes(input, output, window, groups),
+        }
+    }
+
+    /// Bytes of the arena that a depthwise convolution works in.
+    pub fn depthwise_scratch_bytes(self, input: Shape, output: Shape, window: Window) -> usize {
+        match self {
+            Target::Portable => 0,
+            Target::Dsp => dsp::depthwise_scratch_bytes(input, output, window),
+            Target::Mve => mve::depthwise_scratch_bytes(input, output, window),
+        }
     }
 
     /// Whether the core that this program runs on takes such plans.

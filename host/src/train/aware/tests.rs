@@ -136,7 +136,7 @@ fn same_as_exported(float: &ModelProto, recipe: &Recipe, name: &str) {
     let [columns, rows] = recipe.net.input;
     for (at, crop) in crops(recipe, 40).iter().skip(20).enumerate() {
         let mut pixels = Vec::new();
-        crate::train::normalise(crop, recipe, &mut pixels);
+        crate::train::batch::normalise(crop, recipe, &mut pixels);
         let shape = [1, recipe.net.planes(), rows, columns];
         let pixels = Tensor::<4>::from_data(TensorData::new(pixels, shape), &device);
         let (Unrounded { x, up, .. }, step) = simulated.unrounded(pixels.clone());

@@ -8,9 +8,8 @@ use crate::train::paths::Paths;
 use crate::train::recipe::DataConfig;
 use crate::train::state::floats;
 use crate::train::tests::{engine, tiny};
-use crate::train::{
-    CheckpointError, Options, Source, SourceError, Status, TrainError, Trainer, train, train_with,
-};
+use crate::train::trainer::Trainer;
+use crate::train::{CheckpointError, Options, Source, SourceError, Status, TrainError, train, train_with};
 
 /// A teacher trained for a moment, in `folder`; and its recipe.
 fn teacher(folder: &Path, name: &str, input: [usize; 2], images: usize) -> (PathBuf, Recipe) {

@@ -2,22 +2,22 @@
 
 use core::ops::Range;
 
-use super::packing::{Packing, TAPS};
 use super::scratch::{MOST_FOURS, pixels};
 use super::tile::{self, LANES, Pixels, Steps, Tile};
-use super::{store, words, words_mut};
+use super::{TAPS, packing, store, words, words_mut};
+use crate::engine::kernels::packing::Packing;
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::{Conv, is_contiguous};
 use crate::engine::kernels::window;
 
 /// Convolves `x` into `y`.
 ///
-/// The weights are packed as [`Packing::of`] says; `scratch` has [`super::conv_scratch_bytes`] bytes. It lies at a multiple of
+/// The weights are packed as [`packing`] says; `scratch` has [`super::conv_scratch_bytes`] bytes. It lies at a multiple of
 /// 4, as weights, biases and multipliers do: with one of them elsewhere this takes many times as long.
 pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
     let Conv { input, output, window, groups, .. } = *conv;
-    let packing = Packing::of(input, output, window, groups);
-    let (per_pixel, together) = (packing.fours() * TAPS, pixels(output));
+    let packing = packing(input, output, window, groups);
+    let (per_pixel, together) = (packing.runs() * TAPS, pixels(output));
     let gathered = if is_contiguous(input, output, window, groups) { 0 } else { together * per_pixel };
     let parts = scratch.split_at_mut_checked(2 * together * per_pixel.min(MOST_FOURS * TAPS));
     let parts = parts.and_then(|(pairs, bytes)| Some((words_mut(pairs)?, bytes.get_mut(..gathered)?)));
@@ -49,7 +49,7 @@ impl<'a, 'p> Run<'a, 'p> {
             weights: words(conv.weights)?,
             bias: conv.bias.aligned()?,
             // A window of several rounds is summed up before it is requantized.
-            mults: mults.filter(|_| packing.fours() <= MOST_FOURS),
+            mults: mults.filter(|_| packing.runs() <= MOST_FOURS),
         })
     }
 
@@ -64,9 +64,9 @@ impl<'a, 'p> Run<'a, 'p> {
             let first = group * outputs;
             let tile = Tile {
                 pixels: together,
-                fours: packing.fours(),
+                fours: packing.runs(),
                 weights: &self.weights[group * group_words..][..group_words],
-                block_words: packing.block() * packing.fours(),
+                block_words: packing.block() * packing.runs(),
             };
             let blocks = if self.mults.is_some() { outputs / packing.block() } else { 0 };
             let finished = blocks * packing.block();
@@ -199,7 +199,7 @@ fn in_rounds(
 #[cold]
 fn plain(conv: &Conv<'_>, x: &[i8], y: &mut [i8]) {
     let Conv { input, output, window, groups, .. } = *conv;
-    let packing = Packing::of(input, output, window, groups);
+    let packing = packing(input, output, window, groups);
     let (inputs, outputs) = (input.channels / groups, output.channels / groups);
     for (at, y) in y.chunks_exact_mut(output.channels).enumerate() {
         let [oy, ox] = [at / output.width, at % output.width];

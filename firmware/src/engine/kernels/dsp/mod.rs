@@ -9,7 +9,6 @@
 
 mod conv;
 mod depthwise;
-pub mod packing;
 mod scratch;
 mod steps;
 #[cfg(test)]
@@ -23,7 +22,23 @@ pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
 pub use values::{slope, sum};
 
+use super::packing::Packing;
 use super::requant::Output;
+use super::{Shape, Window};
+
+/// Alignment that the kernels want of packed weights, biases and multipliers in memory. Elsewhere they run, slowly.
+pub const ALIGN: usize = 4;
+
+/// Taps that lie together: one 32-bit load brings those of a channel into a register.
+pub const TAPS: usize = 4;
+
+/// How the weights of a convolution lie: blocks of two channels, and of four where the output has one pixel, since the inner loops
+/// multiply two pixels with two channels, or one pixel with four.
+#[inline]
+pub const fn packing(input: Shape, output: Shape, window: Window, groups: usize) -> Packing {
+    let block = if output.height * output.width == 1 { 4 } else { 2 };
+    Packing::new([input, output], window, groups, block, TAPS)
+}
 
 /// Whether this core takes packed weights: an Armv7E-M core, an Armv8-M core that says it has the DSP instructions, or a desktop.
 pub fn is_here() -> bool {

@@ -1,6 +1,6 @@
 //! Bytes of the arena that the kernels work in, for whoever plans it. They begin at a multiple of 4.
 
-use super::packing::{Packing, TAPS};
+use super::{TAPS, packing};
 use crate::engine::kernels::scalar::is_contiguous;
 use crate::engine::kernels::{Shape, Window};
 
@@ -20,7 +20,7 @@ pub(super) const fn pixels(output: Shape) -> usize {
 
 /// Scratch bytes of a convolution: its windows as bytes, unless they lie in the input as they are, and as pairs of 16 bits.
 pub fn conv_scratch_bytes(input: Shape, output: Shape, window: Window, groups: usize) -> usize {
-    let fours = Packing::of(input, output, window, groups).fours();
+    let fours = packing(input, output, window, groups).runs();
     let bytes = if is_contiguous(input, output, window, groups) { 0 } else { fours.saturating_mul(TAPS) };
     let pairs = fours.min(MOST_FOURS) * 2 * TAPS;
     bytes.saturating_add(pairs).saturating_mul(pixels(output))

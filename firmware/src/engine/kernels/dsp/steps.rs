@@ -1,6 +1,7 @@
 //! What the innermost loops share whichever language they are in.
 
 use crate::engine::kernels::requant::{HighMul, Output};
+use crate::engine::kernels::scalar::{Slope, Sum};
 
 /// Output channels whose sums are kept at once.
 pub const LANES: usize = 32;
@@ -113,5 +114,73 @@ impl Steps {
     pub fn value(&self, sum: i32, mult: i32) -> i8 {
         let steps = HighMul { mult, shift: 0 }.apply(sum) + self.zero_point;
         steps.clamp(self.lo as i8 as i32, self.hi as i8 as i32) as i8
+    }
+}
+
+/// The slopes of four channels with [`FourSlopes::BITS`] fraction bits, which leave 8 of them when the lower 16 are gone.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct FourSlopes {
+    /// From the zero point up.
+    pub positive: i32,
+    /// Below it, channel by channel.
+    pub negative: [i32; 4],
+    /// What is added to two values: the zero point taken away.
+    pub minus_zero: i32,
+    /// What is added to a product: half a step, and the output's zero point.
+    pub rounding: i32,
+}
+
+impl FourSlopes {
+    const BITS: u8 = 24;
+
+    /// Those of channels `first..`, of which there are at least four; `None` where the multipliers have too few fraction bits:
+    /// the lower 16 bits of a product must not decide how it is rounded, and the multipliers must not leave 32 bits.
+    #[inline(always)]
+    pub fn of(slope: &Slope<'_>, first: usize) -> Option<Self> {
+        let missing = Self::BITS.checked_sub(slope.bits).filter(|&bits| bits < 8)?;
+        let mut negative = [0; 4];
+        for (to, from) in negative.iter_mut().zip(slope.negative.part(first, 4).integers()) {
+            *to = from << missing;
+        }
+        let minus_zero = (-(slope.input_zero as i32) as u16 as u32 * 0x1_0001) as i32;
+        let rounding = (1 << 7) + ((slope.output_zero as i32) << 8);
+        Some(FourSlopes { positive: slope.positive << missing, negative, minus_zero, rounding })
+    }
+}
+
+/// A [`Sum`] as two products of values with nothing taken away from them.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Mix {
+    /// Multipliers of the operands.
+    pub mults: [i32; 2],
+    /// What the zero points and the rounding come to.
+    pub constant: i32,
+    /// Fraction bits.
+    pub bits: u32,
+    /// Four times the least output.
+    pub lo: u32,
+    /// Four times the greatest output.
+    pub hi: u32,
+}
+
+impl Mix {
+    /// `None` where the output's zero point does not fit a 32-bit sum.
+    pub fn of(sum: &Sum) -> Option<Self> {
+        let [a, b] = sum.mults.map(i64::from);
+        let half = 1i64 << (sum.bits - 1);
+        let zero_point = (sum.output_zero as i64) << sum.bits;
+        (255 * (a + b) + half + zero_point.abs() <= i32::MAX as i64).then_some(())?;
+        let constant = half + zero_point - sum.zeros[0] as i64 * a - sum.zeros[1] as i64 * b;
+        let four = |value: i8| u32::from_le_bytes([value as u8; 4]);
+        Some(Mix {
+            mults: sum.mults,
+            // Only the sum of all terms is below 2^31.
+            constant: constant as i32,
+            bits: sum.bits as u32,
+            lo: four(sum.lo),
+            hi: four(sum.hi),
+        })
     }
 }

@@ -3,8 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::packing::Packing;
-use super::{conv, conv_scratch_bytes, depthwise, depthwise_scratch_bytes};
+use super::{conv, conv_scratch_bytes, depthwise, depthwise_scratch_bytes, packing};
 use crate::engine::kernels::scalar::tests::{Case, case, numbers};
 use crate::engine::kernels::scalar::{Conv, Depthwise};
 use crate::engine::kernels::{Words, as_i8, as_i8_mut};
@@ -29,23 +28,14 @@ impl Case {
         self
     }
 
-    fn packed(&self) -> Vec<u8> {
-        let packing = Packing::of(self.input, self.output, self.window, self.groups);
-        let mut packed = vec![0; packing.bytes()];
-        for (channel, weights) in self.weights.chunks_exact(packing.taps()).enumerate() {
-            for (tap, &weight) in weights.iter().enumerate() {
-                packed[packing.place(channel, tap)] = weight as u8;
-            }
-        }
-        packed
-    }
-
     /// Through the kernel, with the weights `off` bytes behind a multiple of 4.
     fn dsp_conv(&self, off: usize) -> Vec<i8> {
         let Case { input, output, window, groups, input_zero, .. } = *self;
         let mut y = vec![0x55; output.bytes()];
         let scratch = vec![0x55; conv_scratch_bytes(input, output, window, groups)];
-        placed(&self.packed(), off, |weights| {
+        let packed = packing(input, output, window, groups).packed(&self.weights);
+        let packed: Vec<u8> = packed.into_iter().map(|weight| weight as u8).collect();
+        placed(&packed, off, |weights| {
             placed(&self.folded(), 0, |bias| {
                 placed(&scratch, 0, |scratch| {
                     self.with_finish(|finish| {

@@ -1,8 +1,8 @@
 //! The innermost loops in plain Rust, for machines without the DSP instructions. `arm` has the same functions.
 
-use super::packing::TAPS;
+use super::TAPS;
+use super::steps::{FourSlopes, Mix};
 pub use super::steps::{LANES, Load, Pixels, Row, Steps, Tile};
-use super::values::{FourSlopes, Mix};
 
 /// Windows of one or two pixels, in fours of bytes, as pairs of 16 bits: of each four the even values in one word, the odd ones in
 /// the next, then the same of the second pixel.

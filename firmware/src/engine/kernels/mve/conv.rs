@@ -1,9 +1,9 @@
 //! Convolution with packed weights: each window, one run of bytes, meets every output channel.
 
-use super::packing::{BLOCK, Packing};
 use super::scratch::WINDOWS;
 use super::tile::{self, Steps, Windows};
-use super::{part, store};
+use super::{BLOCK, packing, part, store};
+use crate::engine::kernels::packing::Packing;
 use crate::engine::kernels::requant::Requant;
 use crate::engine::kernels::scalar::{Conv, is_contiguous};
 use crate::engine::kernels::window;
@@ -11,10 +11,10 @@ use crate::engine::kernels::window;
 /// Blocks whose sums are kept at once.
 const BLOCKS: usize = 8;
 
-/// Convolves `x` into `y`. The weights are packed as [`Packing::of`] says; `scratch` has [`super::conv_scratch_bytes`] bytes.
+/// Convolves `x` into `y`. The weights are packed as [`packing`] says; `scratch` has [`super::conv_scratch_bytes`] bytes.
 pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
     let Conv { input, output, window, groups, .. } = *conv;
-    let packing = Packing::of(input, output, window, groups);
+    let packing = packing(input, output, window, groups);
     let direct = is_contiguous(input, output, window, groups);
     for group in 0..groups {
         let run = Group::new(conv, packing, group);

@@ -1,6 +1,6 @@
 //! Depthwise convolution, one channel at a time through a strip of rows in which every window is one run of bytes.
 
-use super::packing::TAPS;
+use super::TAPS;
 use super::scratch::Strip;
 use super::tile::{self, LANES, Map, Places, Room, Steps, Taps};
 use super::{part, store};

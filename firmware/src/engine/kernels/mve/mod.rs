@@ -7,7 +7,6 @@
 
 mod conv;
 mod depthwise;
-pub mod packing;
 mod scratch;
 mod steps;
 #[cfg(test)]
@@ -19,9 +18,22 @@ pub use conv::conv;
 pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
 
-use super::Words;
+use super::packing::Packing;
 use super::requant::Output;
 use super::scalar::{Slope, Sum};
+use super::{Shape, Window, Words};
+
+/// Taps that lie together, which fill a vector register.
+pub const TAPS: usize = 16;
+
+/// Output channels of a block.
+pub const BLOCK: usize = 4;
+
+/// How the weights of a convolution lie.
+#[inline]
+pub const fn packing(input: Shape, output: Shape, window: Window, groups: usize) -> Packing {
+    Packing::new([input, output], window, groups, BLOCK, TAPS)
+}
 
 /// Whether this core takes packed weights: one that says it has MVE, in a program built for it (feature `mve`) that has switched it
 /// on, or a desktop.

@@ -1,6 +1,6 @@
 //! Bytes of the arena that the kernels work in, for whoever plans it.
 
-use super::packing::TAPS;
+use super::TAPS;
 use crate::engine::kernels::scalar::is_contiguous;
 use crate::engine::kernels::{Shape, Window};
 

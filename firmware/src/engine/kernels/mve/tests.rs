@@ -3,31 +3,20 @@
 
 use proptest::prelude::*;
 
-use super::packing::Packing;
-use super::{conv, conv_scratch_bytes, depthwise, depthwise_scratch_bytes};
+use super::{conv, conv_scratch_bytes, depthwise, depthwise_scratch_bytes, packing};
+use crate::engine::kernels::Words;
 use crate::engine::kernels::scalar::tests::{Case, case};
 use crate::engine::kernels::scalar::{Conv, Depthwise};
-use crate::engine::kernels::{Words, as_i8};
 
 impl Case {
-    fn in_sixteens(&self) -> Vec<u8> {
-        let packing = Packing::of(self.input, self.output, self.window, self.groups);
-        let mut packed = vec![0; packing.bytes()];
-        for (channel, weights) in self.weights.chunks_exact(packing.taps()).enumerate() {
-            for (tap, &weight) in weights.iter().enumerate() {
-                packed[packing.place(channel, tap)] = weight as u8;
-            }
-        }
-        packed
-    }
-
     fn mve_conv(&self) -> Vec<i8> {
         let Case { input, output, window, groups, input_zero, .. } = *self;
         let mut y = vec![0x55; output.bytes()];
         let mut scratch = vec![0x55; conv_scratch_bytes(input, output, window, groups)];
-        let (weights, bias) = (self.in_sixteens(), self.folded());
+        let weights = packing(input, output, window, groups).packed(&self.weights);
+        let bias = self.folded();
         self.with_finish(|finish| {
-            let (weights, bias) = (as_i8(&weights), Words::new(&bias));
+            let (weights, bias) = (&weights[..], Words::new(&bias));
             let packed = Conv { input, output, window, groups, input_zero, weights, bias, finish };
             conv(&packed, &self.x, &mut scratch, &mut y);
         });

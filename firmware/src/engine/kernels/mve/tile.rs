@@ -1,7 +1,7 @@
 //! The innermost loops in plain Rust, for machines without MVE. `arm` has the same functions.
 
-use super::packing::{BLOCK, TAPS};
 pub use super::steps::{LANES, Map, Places, Room, Steps, Taps, Windows};
+use super::{BLOCK, TAPS};
 use crate::engine::kernels::requant::HighMul;
 use crate::engine::kernels::scalar::{Slope, Sum};
 

@@ -71,6 +71,8 @@ impl Conv<'_> {
     }
 
     /// Convolves `x` into `y`. `scratch` has [`scratch_bytes`] bytes.
+    // Its loops keep the registers to themselves: inlined into an interpreter they have spilled.
+    #[inline(never)]
     pub fn run(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
         #[cfg(riscv_rvv)]
         if rvv::is_here() {

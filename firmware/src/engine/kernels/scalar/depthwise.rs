@@ -31,6 +31,8 @@ pub struct Depthwise<'p> {
 
 impl Depthwise<'_> {
     /// Convolves `x` into `y`.
+    // Its loops keep the registers to themselves: inlined into an interpreter they have spilled.
+    #[inline(never)]
     pub fn run(&self, x: &[i8], y: &mut [i8]) {
         #[cfg(riscv_rvv)]
         if rvv::is_here() {

@@ -3,7 +3,8 @@
 use core::ops::Range;
 use std::vec::Vec;
 
-use super::finish::{Finish, flip, in_order, units};
+use super::finish::{Finish, flip};
+use super::layout::{in_order, units};
 use super::simd::{LANES, Lanes, Line, Simd};
 use crate::engine::kernels::scalar::{self, Slope};
 use crate::engine::kernels::{Shape, Window};

@@ -2,7 +2,8 @@
 
 use std::vec::Vec;
 
-use super::finish::{Finish, Layout, flip, units};
+use super::finish::{Finish, flip};
+use super::layout::{Layout, units};
 use super::simd::{LANES, Lanes, Line, Simd, wide_channel};
 use crate::engine::kernels::scalar::{self, Slope};
 use crate::engine::kernels::{Shape, Window};

@@ -1,6 +1,7 @@
 //! Residual sums and PReLUs, sixteen values at a time.
 
-use super::finish::{Prelu, in_order};
+use super::finish::Prelu;
+use super::layout::in_order;
 use super::simd::{LANES, Simd};
 use crate::engine::kernels::scalar::{self, Slope};
 

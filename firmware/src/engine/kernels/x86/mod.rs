@@ -22,6 +22,7 @@ mod conv;
 mod depthwise;
 mod elementwise;
 mod finish;
+mod layout;
 mod simd;
 mod single;
 #[cfg(test)]

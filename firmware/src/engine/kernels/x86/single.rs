@@ -6,7 +6,7 @@
 
 use std::vec::Vec;
 
-use super::finish::{Layout, units};
+use super::layout::{Layout, units};
 use super::simd::{Lanes, Simd};
 use crate::engine::kernels::requant::{Output, Requant};
 use crate::engine::kernels::scalar::Slope;

@@ -4,7 +4,7 @@ use core::arch::naked_asm;
 
 use super::gather::expand_raw;
 use super::{LANES, Pixels, Steps, Tile};
-use crate::engine::kernels::dsp::packing::TAPS;
+use crate::engine::kernels::dsp::TAPS;
 
 /// Four taps of two pixels with two outputs. r0: pairs, r1: weights; sums in r8 and r9 (first output), r10 and r11.
 macro_rules! two_by_two {

@@ -3,7 +3,7 @@
 use core::arch::naked_asm;
 
 use super::Load;
-use crate::engine::kernels::dsp::packing::TAPS;
+use crate::engine::kernels::dsp::TAPS;
 
 /// Windows of one or two pixels, in fours of bytes, as pairs of 16 bits: of each four the even values in one word, the odd ones in
 /// the next, then the same of the second pixel.

@@ -2,7 +2,7 @@
 
 use core::arch::naked_asm;
 
-use crate::engine::kernels::dsp::values::{FourSlopes, Mix};
+use crate::engine::kernels::dsp::steps::{FourSlopes, Mix};
 
 /// Replaces four channels of pixels, `channels` bytes apart: the slopes of those four.
 #[inline(always)]

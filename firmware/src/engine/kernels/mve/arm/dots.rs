@@ -3,7 +3,7 @@
 use core::arch::naked_asm;
 
 use super::{Steps, Windows};
-use crate::engine::kernels::mve::packing::{BLOCK, TAPS};
+use crate::engine::kernels::mve::{BLOCK, TAPS};
 
 /// All taps of one window with one block. r0: window, r1: weights, r2: taps; sums in r4, r6, r8 and r10. Moves r1 to the next
 /// block.

@@ -4,7 +4,7 @@ use core::arch::naked_asm;
 use core::mem::offset_of;
 
 use super::{LANES, Map, Room, Steps, Taps};
-use crate::engine::kernels::mve::packing::TAPS;
+use crate::engine::kernels::mve::TAPS;
 
 /// What [`window_sums_asm`] works with, word by word.
 #[repr(C)]

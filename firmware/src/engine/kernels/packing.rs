@@ -1,0 +1,170 @@
+//! How the weights of a convolution lie for cores whose kernels take several output channels at a time.
+//!
+//! Output channels come in blocks, taps in runs. A block's runs follow one another; a run holds as many bytes as it has taps of
+//! each of the block's channels. With blocks of two channels and runs of four taps:
+//!
+//! ```text
+//! block 0, taps 0..4: channel 0 [4], channel 1 [4]; taps 4..8: channel 0 [4], channel 1 [4]; ...  block 1 ...
+//! ```
+//!
+//! Groups begin blocks of their own. What fills up the last block and the last run is zero. How large blocks and runs are,
+//! [`super::dsp::packing`] and [`super::mve::packing`] say. The weights of a depthwise convolution are not packed: they lie as
+//! those of [`super::scalar::Depthwise`].
+
+use super::{Shape, Window};
+
+/// The layout of one convolution's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packing {
+    /// Groups, each with as many output channels.
+    groups: usize,
+    /// Output channels of a group.
+    outputs: usize,
+    /// Taps of an output channel: `[kernel row][kernel column][input channel of the group]`.
+    taps: usize,
+    /// Output channels of a block.
+    block: usize,
+    /// Taps of a run.
+    run: usize,
+}
+
+impl Packing {
+    /// The layout for these shapes, with `block` output channels a block and `run` taps a run. Both channel counts are multiples of
+    /// `groups`.
+    #[inline]
+    pub(super) const fn new(
+        [input, output]: [Shape; 2],
+        window: Window,
+        groups: usize,
+        block: usize,
+        run: usize,
+    ) -> Self {
+        let divisor = if groups == 0 { 1 } else { groups };
+        let taps = window.kernel[0].saturating_mul(window.kernel[1]).saturating_mul(input.channels / divisor);
+        Packing { groups, outputs: output.channels / divisor, taps, block, run }
+    }
+
+    /// Taps of an output channel.
+    #[inline]
+    pub const fn taps(self) -> usize {
+        self.taps
+    }
+
+    /// Output channels of a block.
+    #[inline]
+    pub const fn block(self) -> usize {
+        self.block
+    }
+
+    /// Runs of taps of an output channel, the last one filled up.
+    #[inline]
+    pub const fn runs(self) -> usize {
+        self.taps.div_ceil(self.run)
+    }
+
+    /// Bytes of a block's weights.
+    #[inline]
+    pub const fn block_bytes(self) -> usize {
+        self.runs().saturating_mul(self.block * self.run)
+    }
+
+    /// Bytes of a group's weights.
+    #[inline]
+    pub const fn group_bytes(self) -> usize {
+        self.outputs.div_ceil(self.block).saturating_mul(self.block_bytes())
+    }
+
+    /// Bytes of all weights.
+    #[inline]
+    pub const fn bytes(self) -> usize {
+        self.group_bytes().saturating_mul(self.groups)
+    }
+
+    /// Where the weight of `tap` for `output` (a channel of the whole output) lies.
+    pub const fn place(self, output: usize, tap: usize) -> usize {
+        let (group, channel) = (output / self.outputs, output % self.outputs);
+        let (block, lane) = (channel / self.block, channel % self.block);
+        let run = tap / self.run * self.block + lane;
+        group * self.group_bytes() + block * self.block_bytes() + run * self.run + tap % self.run
+    }
+
+    /// The output channel and the tap whose weight lies at `place`; `None` where it fills up.
+    pub const fn weight_at(self, place: usize) -> Option<(usize, usize)> {
+        let (group, inside) = (place / self.group_bytes(), place % self.group_bytes());
+        let (block, inside) = (inside / self.block_bytes(), inside % self.block_bytes());
+        let run = inside / self.run;
+        let channel = block * self.block + run % self.block;
+        let tap = run / self.block * self.run + inside % self.run;
+        if channel < self.outputs && tap < self.taps {
+            Some((group * self.outputs + channel, tap))
+        } else {
+            None
+        }
+    }
+
+    /// Weights packed: `weights` lie channel after channel, tap after tap.
+    #[cfg(feature = "std")]
+    pub fn packed(self, weights: &[i8]) -> Vec<i8> {
+        let mut packed = vec![0; self.bytes()];
+        for (channel, weights) in weights.chunks_exact(self.taps).enumerate() {
+            for (tap, &weight) in weights.iter().enumerate() {
+                packed[self.place(channel, tap)] = weight;
+            }
+        }
+        packed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::plan::Target;
+
+    fn shape(height: usize, channels: usize) -> Shape {
+        Shape { height, width: height, channels }
+    }
+
+    #[test]
+    fn every_weight_has_a_place_of_its_own() {
+        for (height, groups, inner, outer) in [
+            (1, 1, 5, 7),
+            (2, 1, 5, 7),
+            (2, 3, 3, 1),
+            (1, 3, 4, 5),
+            (3, 2, 1, 4),
+            (2, 3, 40, 5),
+            (2, 2, 16, 4),
+        ] {
+            let (input, output) = (shape(height, groups * inner), shape(height, groups * outer));
+            let window = Window { kernel: [1, 3], stride: [1, 1], pad: [0, 1] };
+            for target in [Target::Dsp, Target::Mve] {
+                let packing = target.packing(input, output, window, groups).unwrap();
+                let mut taken = vec![false; packing.bytes()];
+                for channel in 0..output.channels {
+                    for tap in 0..packing.taps() {
+                        let place = packing.place(channel, tap);
+                        assert!(!core::mem::replace(&mut taken[place], true));
+                        assert_eq!(packing.weight_at(place), Some((channel, tap)));
+                    }
+                }
+                assert!((0..packing.bytes()).all(|place| taken[place] == packing.weight_at(place).is_some()));
+                assert_eq!(packing.taps(), 3 * inner);
+            }
+        }
+    }
+
+    #[test]
+    fn channels_of_a_block_alternate_in_runs() {
+        let window = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
+        let places = |target: Target, height, [inner, outer]: [usize; 2], weights: [[usize; 2]; 6]| {
+            let packing = target.packing(shape(height, inner), shape(height, outer), window, 1).unwrap();
+            (weights.map(|[channel, tap]| packing.place(channel, tap)), packing.bytes())
+        };
+        let weights = [[0, 0], [0, 3], [1, 0], [0, 4], [1, 7], [2, 0]];
+        assert_eq!(places(Target::Dsp, 2, [8, 4], weights), ([0, 3, 4, 8, 15, 16], 32));
+        // One pixel: blocks of four channels.
+        assert_eq!(places(Target::Dsp, 1, [8, 4], weights), ([0, 3, 4, 16, 23, 8], 32));
+        let weights = [[0, 0], [0, 15], [1, 0], [3, 2], [0, 16], [4, 0]];
+        assert_eq!(places(Target::Mve, 2, [20, 5], weights), ([0, 15, 16, 50, 64, 128], 256));
+    }
+}
