@@ -22,11 +22,11 @@ const RV32: Bounds =
 
 /// Those of RV32IMAC with vectors of 128 bits.
 const RVV128: Bounds =
-    [("conv3x3s2", 1.6), ("depthwise3x3", 0.55), ("pointwise", 0.45), ("fully_connected", 0.4)];
+    [("conv3x3s2", 1.3), ("depthwise3x3", 0.55), ("pointwise", 0.45), ("fully_connected", 0.4)];
 
 /// Those of RV32IMAC with vectors of 256 bits.
 const RVV256: Bounds =
-    [("conv3x3s2", 1.5), ("depthwise3x3", 0.3), ("pointwise", 0.33), ("fully_connected", 0.25)];
+    [("conv3x3s2", 1.15), ("depthwise3x3", 0.3), ("pointwise", 0.3), ("fully_connected", 0.25)];
 
 /// The machines and the bounds.
 const MACHINES: [(Machine, Bounds); 7] = [

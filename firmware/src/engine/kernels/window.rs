@@ -12,7 +12,8 @@ pub fn following([row, column]: [usize; 2], width: usize) -> [usize; 2] {
 #[inline(always)]
 pub fn whole(conv: &Conv<'_>, at: [usize; 2]) -> Option<usize> {
     let Conv { input, window, groups, .. } = *conv;
-    let [row, column] = [0, 1].map(|axis| (at[axis] * window.stride[axis]).wrapping_sub(window.pad[axis]));
+    let first = |axis: usize| (at[axis] * window.stride[axis]).wrapping_sub(window.pad[axis]);
+    let (row, column) = (first(0), first(1));
     let fits = |first: usize, taps: usize, size: usize| first < size && taps <= size - first;
     let fits = groups == 1
         && fits(row, window.kernel[0], input.height)

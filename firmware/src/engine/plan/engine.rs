@@ -216,7 +216,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
 /// Input, scratch (none: 0..0, which overlaps nothing) and output of a step.
 fn with_scratch<'a>(step: &Step<'_>, arena: &'a mut [u8]) -> Option<[&'a mut [i8]; 3]> {
     let places = [step.input.range(), step.scratch.clone(), step.output.range()];
-    Some(arena.get_disjoint_mut(places).ok()?.map(|part| as_i8_mut(part)))
+    Some(arena.get_disjoint_mut(places).ok()?.map(as_i8_mut))
 }
 
 /// The output of an element-wise step, holding its input's values.

@@ -28,26 +28,14 @@ fn products(probe: &[Line], rows: [&[Line]; GROUP], start: i32) -> [i32; GROUP] 
     /// Two values of a row.
     macro_rules! row {
         ($from:literal, $sum:literal) => {
-            concat!(
-                "lbu {v}, \\t({",
-                $from,
-                "})\n",
-                "lb {w}, \\t + 1({",
-                $from,
-                "})\n",
+            concat! {
+                "lbu {v}, \\t({", $from, "})\n",
+                "lb {w}, \\t + 1({", $from, "})\n",
                 "mul {v}, {v}, {p}\n",
                 "mul {w}, {w}, {q}\n",
-                "add {",
-                $sum,
-                "}, {",
-                $sum,
-                "}, {v}\n",
-                "add {",
-                $sum,
-                "}, {",
-                $sum,
-                "}, {w}",
-            )
+                "add {", $sum, "}, {", $sum, "}, {v}\n",
+                "add {", $sum, "}, {", $sum, "}, {w}",
+            }
         };
     }
     let [a, b, c, d, e, f, g, h] = rows.map(|row| row[..probe.len()].as_ptr());

@@ -10,7 +10,7 @@ pub fn scan(probe: &[Line], rows: &[Line], from: usize, bound: i32) -> Option<Hi
 
 /// The dot products of the values in `probe` with each of two rows, which have as many lines.
 fn products(probe: &[Line], rows: [&[Line]; 2]) -> [i32; 2] {
-    let [a, b] = rows.map(|row| row[..probe.len()].as_ptr());
+    let (a, b) = (rows[0][..probe.len()].as_ptr(), rows[1][..probe.len()].as_ptr());
     let range = probe.as_ptr_range();
     let (first, second): (i32, i32);
     // SAFETY: a probe has at least one line; of the rows as much is read as of it.

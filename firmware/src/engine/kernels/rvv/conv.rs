@@ -53,8 +53,14 @@ fn copy_window(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &m
             let row = window.kernel[1] * input.channels;
             copy_rows(&x[first..], into, row, window.kernel[0], [input.width * input.channels, row]);
         }
-        None => gather(conv, x, at, group, into, copy_rows),
+        None => copy_edge(conv, x, at, group, into),
     }
+}
+
+/// The same of a window that reaches beyond the input, or of a group.
+#[inline(never)]
+fn copy_edge(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) {
+    gather(conv, x, at, group, into, copy_rows);
 }
 
 /// A convolution and its constants.

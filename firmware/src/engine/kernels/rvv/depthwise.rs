@@ -101,7 +101,7 @@ impl Row<'_> {
         /// The weights of a row, or zeros.
         macro_rules! weights {
             ($inside:literal, $($w:literal $w8:literal),*) => {
-                concat!(
+                concat! {
                     $("vmv.v.i ", $w, ", 0\n",)*
                     "mv {t}, {w}\n",
                     "add {w}, {w}, {channels}\nadd {w}, {w}, {channels}\nadd {w}, {w}, {channels}\n",
@@ -109,34 +109,21 @@ impl Row<'_> {
                     $("vle8.v ", $w8, ", ({t})\nvsext.vf2 ", $w, ", ", $w8, "\nadd {t}, {t}, {channels}\n",)*
                     $("vwmacc.vx v8, {zero}, ", $w, "\n",)*
                     "2:",
-                )
+                }
             };
         }
         /// The products of a row.
         macro_rules! products {
             ($row:literal, $u:literal, $v:literal, $w:literal) => {
-                concat!(
-                    "vle8.v v1, ({",
-                    $row,
-                    "})\nadd {t}, {",
-                    $row,
-                    "}, {channels}\n",
+                concat! {
+                    "vle8.v v1, ({", $row, "})\nadd {t}, {", $row, "}, {channels}\n",
                     "vle8.v v3, ({t})\nadd {t}, {t}, {channels}\n",
-                    "vsext.vf2 v0, v1\nvwmacc.vv v8, v0, ",
-                    $u,
-                    "\n",
-                    "vle8.v v1, ({t})\nvsext.vf2 v2, v3\nvwmacc.vv v8, v2, ",
-                    $v,
-                    "\n",
-                    "vsext.vf2 v0, v1\nvwmacc.vv v8, v0, ",
-                    $w,
-                    "\n",
-                    "add {",
-                    $row,
-                    "}, {",
-                    $row,
-                    "}, {step}",
-                )
+                    "vsext.vf2 v0, v1\nvwmacc.vv v8, v0, ", $u, "\n",
+                    "vle8.v v1, ({t})\n",
+                    "vsext.vf2 v2, v3\nvwmacc.vv v8, v2, ", $v, "\n",
+                    "vsext.vf2 v0, v1\nvwmacc.vv v8, v0, ", $w, "\n",
+                    "add {", $row, "}, {", $row, "}, {step}",
+                }
             };
         }
         let mut start = core::mem::MaybeUninit::<[i32; BLOCK]>::uninit();

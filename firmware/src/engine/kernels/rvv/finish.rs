@@ -5,6 +5,7 @@ use crate::engine::kernels::requant::Output;
 use crate::engine::kernels::rv32::Finish;
 
 /// Writes the outputs of channels `first..`, at most [`super::BLOCK`], from their sums without the bias.
+#[inline]
 pub fn store(
     finish: Option<&Finish<'_>>,
     bias: Words<'_>,
@@ -15,19 +16,25 @@ pub fn store(
 ) {
     match finish {
         Some(finish) => high_mul(finish, first, sums, y),
-        None => {
-            for (sum, bias) in sums.iter_mut().zip(bias.part(first, y.len()).integers()) {
-                *sum = sum.wrapping_add(bias);
-            }
-            output.store(first, sums, y);
-        }
+        None => by_rule(bias, output, first, sums, y),
     }
 }
 
+/// The same by any rule, as the scalar kernels do it.
+#[inline(never)]
+fn by_rule(bias: Words<'_>, output: &Output<'_>, first: usize, sums: &mut [i32], y: &mut [i8]) {
+    for (sum, bias) in sums.iter_mut().zip(bias.part(first, y.len()).integers()) {
+        *sum = sum.wrapping_add(bias);
+    }
+    output.store(first, sums, y);
+}
+
 /// The same by one high multiply.
+#[inline]
 fn high_mul(finish: &Finish<'_>, first: usize, sums: &[i32], y: &mut [i8]) {
     let count = y.len();
-    let [sums, bias, mults] = [sums, &finish.bias[first..], &finish.mults[first..]].map(|all| &all[..count]);
+    let (sums, bias, mults) =
+        (&sums[..count], &finish.bias[first..][..count], &finish.mults[first..][..count]);
     #[cfg(riscv_rvv)]
     if count > 0 {
         // SAFETY: `count` words are read at each of three pointers, and as many bytes written at `y`.
