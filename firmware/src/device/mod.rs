@@ -18,8 +18,9 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 
-use crate::decide::{Decision, Rejection, decide};
-use crate::embedding::norm_squared;
+use crate::decide::table::Scope;
+use crate::decide::{Decision, Rejection, TARGET_FPIR, decide};
+use crate::embedding::{Angle, norm_squared};
 use crate::engine::Embedder;
 use crate::gallery::{Candidate, Gallery, GalleryError, Line, PersonId};
 use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Who};
@@ -275,6 +276,7 @@ where
             model: self.engine.info().into(),
             usage: self.gallery.usage(),
             gallery: self.gallery.verify().err(),
+            threshold: self.threshold(),
             frame_capacity: self.picture.capacity(),
         }
     }
@@ -307,7 +309,14 @@ where
             return Ok(Decision::Rejected(Rejection::ZeroEmbedding));
         }
         let found = self.gallery.nearest(probe)?;
-        Ok(decide(self.engine.info().threshold.as_ref(), &found))
+        Ok(decide(self.threshold(), &found))
+    }
+
+    /// The angle within which a search is answered, for the people who are enrolled now.
+    fn threshold(&self) -> Option<Angle> {
+        let (usage, table) = (self.gallery.usage(), self.engine.thresholds()?);
+        let people = table.counted(usage.people, usage.templates);
+        table.lookup(people, TARGET_FPIR, Scope::Frame).map(|bar| bar.angle)
     }
 
     fn list(&mut self, mut after: Option<PersonId>) -> Result<Reply<'static>, Fault> {

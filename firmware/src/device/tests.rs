@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use serde::Serialize;
 
 use super::*;
+use crate::decide::table::{Bar, Cell, Origin, ThresholdTable};
 use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, EmbedError, ModelInfo, Threshold};
+use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
 use crate::frame::{Frame, PixelFormat};
 use crate::gallery::index_lines;
 use crate::gallery::nor::MemoryNor;
@@ -69,12 +70,17 @@ impl Write for Port {
 #[derive(Debug)]
 struct Copier {
     info: ModelInfo,
+    thresholds: std::vec::Vec<u8>,
     runs: usize,
 }
 
 impl Embedder for Copier {
     fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    fn thresholds(&self) -> Option<ThresholdTable<'_>> {
+        ThresholdTable::parse(&self.thresholds).ok()
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
@@ -102,8 +108,14 @@ type TestDevice =
     Device<Copier, MemoryNor<std::vec::Vec<u8>>, Port, std::vec::Vec<u8>, std::vec::Vec<Line>, 8>;
 
 fn device() -> TestDevice {
-    let threshold =
-        Threshold { angle: Angle::from_millidegrees(30_000), false_match_rate: 1e-3, impostor_pairs: 1 };
+    let angle = Angle::from_millidegrees(30_000);
+    let bar = Bar { angle, low: angle, high: angle };
+    let mut thresholds = vec![0; ThresholdTable::bytes_for(1, 1)];
+    let (origin, cells) = (
+        Origin { identities: 2, images: 2, frames: 1, templates: 1 },
+        [Cell { frame: bar, presentation: bar }],
+    );
+    ThresholdTable::write(origin, &[0.01], &[1000], &cells, &mut thresholds).unwrap();
     let info = ModelInfo {
         width: 8,
         height: 8,
@@ -111,12 +123,11 @@ fn device() -> TestDevice {
         template: None,
         dimension: 64,
         embedding_id: [1; 32],
-        threshold: Some(threshold),
     };
     let templates = vec![Line::ZERO; index_lines(64, 64)];
     let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], templates };
     let port = Port { takes: usize::MAX, ..Port::default() };
-    Device::new(Copier { info, runs: 0 }, MemoryNor::new(vec![0xff; 4 * 4096]), port, memory)
+    Device::new(Copier { info, thresholds, runs: 0 }, MemoryNor::new(vec![0xff; 4 * 4096]), port, memory)
 }
 
 fn packet(sequence: u32, message: &impl Serialize) -> std::vec::Vec<u8> {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
+use crate::decide::table::ThresholdTable;
 use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
@@ -56,6 +57,10 @@ const PAUSE: Duration = Duration::from_micros(200);
 impl<E: Embedder + ?Sized> Embedder for Box<E> {
     fn info(&self) -> &ModelInfo {
         (**self).info()
+    }
+
+    fn thresholds(&self) -> Option<ThresholdTable<'_>> {
+        (**self).thresholds()
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {

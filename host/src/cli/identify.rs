@@ -47,7 +47,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let finder = args.finder.finder(None)?;
     let model = args.model.for_target(&args.to)?;
     let mut place = enroll::open(&args.to, model.as_ref())?;
-    let threshold = place.model().threshold.map(|t| t.angle);
+    let threshold = place.info().threshold;
     let people = place.info().usage.people;
     let (mut results, mut worst, mut failed) = (Vec::new(), 0, false);
     for path in &args.photos {
@@ -67,7 +67,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
                     Answer::Unknown { .. } => EXIT_UNKNOWN,
                     Answer::Rejected(_) => EXIT_REJECTED,
                 };
-                (answer_text(&answer, threshold, Some(people)), answer_json(&answer, threshold), code)
+                (answer_text(&answer, Some((threshold, people))), answer_json(&answer), code)
             }
             Ok(Seen::NoFace(why)) => {
                 (format!("rejected   {why}"), json!({"answer": "rejected", "why": why}), EXIT_REJECTED)

@@ -1,13 +1,17 @@
 //! From angles to an answer: Known, Unknown or Rejected.
 //!
-//! The bar is the model's own, measured by `arcgate calibrate`; there is none in the code. The answer is Unknown unless
-//! the evidence says otherwise.
+//! The threshold is the model's own, measured by `arcgate calibrate` for the number of people enrolled ([`table`]); there is none
+//! in the code. The answer is Unknown unless the evidence says otherwise.
+
+pub mod table;
 
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::Angle;
-use crate::engine::Threshold;
 use crate::gallery::{Candidate, Nearest};
+
+/// The false-positive identification rate that a device aims at: one search of a stranger in a hundred.
+pub const TARGET_FPIR: f32 = 0.01;
 
 /// The answer to "who is this?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +39,11 @@ pub enum Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Unknown {
-    /// The nearest person lies farther than the model's threshold.
+    /// The nearest person lies farther than the model's threshold for so many people.
     TooFar,
     /// Nobody is enrolled.
     NobodyEnrolled,
-    /// The model carries no threshold, so no angle is near enough: `arcgate calibrate` measures one.
+    /// The model carries no threshold for so many people, so no angle is near enough: `arcgate calibrate` measures them.
     NoThreshold,
 }
 
@@ -48,7 +52,9 @@ impl core::fmt::Display for Unknown {
         f.write_str(match self {
             Unknown::TooFar => "the nearest person lies beyond the threshold",
             Unknown::NobodyEnrolled => "nobody is enrolled",
-            Unknown::NoThreshold => "the model carries no threshold (`arcgate calibrate` measures one)",
+            Unknown::NoThreshold => {
+                "the model carries no threshold for so many people (`arcgate calibrate` measures them)"
+            }
         })
     }
 }
@@ -72,13 +78,13 @@ impl core::fmt::Display for Rejection {
     }
 }
 
-/// Decides over what the gallery found for a probe.
-pub fn decide(threshold: Option<&Threshold>, found: &Nearest) -> Decision {
+/// Decides over what the gallery found for a probe; `threshold` is the model's for the people enrolled.
+pub fn decide(threshold: Option<Angle>, found: &Nearest) -> Decision {
     let unknown = |why| Decision::Unknown { why, nearest: found.best };
     match (found.best, threshold) {
         (None, _) => unknown(Unknown::NobodyEnrolled),
         (_, None) => unknown(Unknown::NoThreshold),
-        (Some(best), Some(threshold)) if within(best.angle, threshold.angle) => {
+        (Some(best), Some(threshold)) if within(best.angle, threshold) => {
             Decision::Known { best, second: found.second }
         }
         _ => unknown(Unknown::TooFar),
@@ -99,21 +105,17 @@ mod tests {
         Some(Candidate { person: PersonId(person), angle: Angle::from_millidegrees(degrees * 1000) })
     }
 
-    fn threshold(degrees: u32) -> Threshold {
-        Threshold {
-            angle: Angle::from_millidegrees(degrees * 1000),
-            false_match_rate: 1e-3,
-            impostor_pairs: 1000,
-        }
+    fn threshold(degrees: u32) -> Option<Angle> {
+        Some(Angle::from_millidegrees(degrees * 1000))
     }
 
     #[test]
     fn the_threshold_itself_still_matches() {
         let found = Nearest { best: at(1, 50), second: at(2, 70) };
         let known = Decision::Known { best: at(1, 50).unwrap(), second: at(2, 70) };
-        assert_eq!(decide(Some(&threshold(50)), &found), known);
+        assert_eq!(decide(threshold(50), &found), known);
         let too_far = Decision::Unknown { why: Unknown::TooFar, nearest: at(1, 50) };
-        assert_eq!(decide(Some(&threshold(49)), &found), too_far);
+        assert_eq!(decide(threshold(49), &found), too_far);
     }
 
     #[test]
@@ -126,12 +128,12 @@ mod tests {
     #[test]
     fn an_empty_gallery_knows_nobody() {
         let unknown = Decision::Unknown { why: Unknown::NobodyEnrolled, nearest: None };
-        assert_eq!(decide(Some(&threshold(180)), &Nearest::default()), unknown);
+        assert_eq!(decide(threshold(180), &Nearest::default()), unknown);
     }
 
     #[test]
     fn opposite_vectors_match_nobody() {
         let found = Nearest { best: at(1, 180), second: None };
-        assert!(matches!(decide(Some(&threshold(180)), &found), Decision::Unknown { .. }));
+        assert!(matches!(decide(threshold(180), &found), Decision::Unknown { .. }));
     }
 }
