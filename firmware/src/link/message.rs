@@ -3,7 +3,7 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Decision, Rejection, Unknown};
+use crate::decide::{Confidence, Decision, Rejection, Unknown};
 use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
 use crate::frame::{FrameError, Landmarks, PixelFormat};
@@ -263,6 +263,10 @@ pub enum Answer {
         best: Named,
         /// The nearest other person.
         second: Option<Named>,
+        /// How sure that is.
+        confidence: Confidence,
+        /// Whether the probe may become a template of theirs.
+        may_adapt: bool,
     },
     /// Nobody enrolled.
     Unknown {
@@ -285,9 +289,12 @@ impl Answer {
         mut name: impl FnMut(Candidate) -> Result<Named, E>,
     ) -> Result<Self, E> {
         Ok(match decision {
-            Decision::Known { best, second } => {
-                Answer::Known { best: name(best)?, second: second.map(name).transpose()? }
-            }
+            Decision::Known(known) => Answer::Known {
+                best: name(known.best)?,
+                second: known.second.map(name).transpose()?,
+                confidence: known.confidence,
+                may_adapt: known.may_adapt,
+            },
             Decision::Unknown { why, nearest } => {
                 Answer::Unknown { why, nearest: nearest.map(name).transpose()? }
             }

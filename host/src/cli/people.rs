@@ -58,9 +58,13 @@ pub fn degrees(angle: Angle) -> f64 {
 pub fn answer_json(answer: &Answer) -> Value {
     let named = |n: &arcgate_firmware::link::message::Named| json!({"person": n.person.0, "name": n.name.as_str(), "angle": degrees(n.angle)});
     match answer {
-        Answer::Known { best, second } => {
-            json!({"answer": "known", "best": named(best), "second": second.as_ref().map(named)})
-        }
+        Answer::Known { best, second, confidence, may_adapt } => json!({
+            "answer": "known",
+            "best": named(best),
+            "second": second.as_ref().map(named),
+            "confidence_fpir": confidence.fpir(),
+            "may_adapt": may_adapt,
+        }),
         Answer::Unknown { why, nearest } => {
             json!({"answer": "unknown", "why": why.to_string(), "nearest": nearest.as_ref().map(named)})
         }
@@ -74,18 +78,19 @@ pub fn answer_text(answer: &Answer, bar: Option<(Option<Angle>, u32)>) -> String
         let threshold = threshold.map_or_else(|| "no threshold".to_owned(), |t| format!("threshold {t}"));
         format!("{threshold} at {people} people")
     });
-    let beside = |other: Option<String>| {
-        let parts: Vec<String> = bar.into_iter().chain(other).collect();
+    let beside = |others: Vec<String>| {
+        let parts: Vec<String> = bar.into_iter().chain(others).collect();
         if parts.is_empty() { String::new() } else { format!("   ({})", parts.join("; ")) }
     };
     match answer {
-        Answer::Known { best, second } => {
+        Answer::Known { best, second, confidence, .. } => {
             let second = second.as_ref().map(|s| format!("second: {} {}", s.name, s.angle));
-            format!("{}   {} degrees{}", best.name, best.angle, beside(second))
+            let sure = [Some(format!("sure to {confidence}")), second].into_iter().flatten();
+            format!("{}   {} degrees{}", best.name, best.angle, beside(sure.collect()))
         }
         Answer::Unknown { why, nearest } => {
             let nearest = nearest.as_ref().map(|n| format!("nearest: {} {}", n.name, n.angle));
-            format!("unknown   {why}{}", beside(nearest))
+            format!("unknown   {why}{}", beside(nearest.into_iter().collect()))
         }
         Answer::Rejected(why) => format!("rejected   {why}"),
     }
