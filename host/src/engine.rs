@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use arcgate_firmware::decide::table::ThresholdTable;
 use arcgate_firmware::engine::plan::{Plan, PlanEngine, PlanError};
 use arcgate_firmware::engine::tract::{TractEngine, TractError};
 use arcgate_firmware::engine::{ChannelOrder, Embedder, ModelInfo, Task};
@@ -126,6 +127,11 @@ impl Model {
     /// What the model says of itself.
     pub fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// Its thresholds, if `arcgate calibrate` has run.
+    pub fn thresholds(&self) -> Option<ThresholdTable<'_>> {
+        Plan::parse(&self.plan).ok()?.thresholds()
     }
 
     /// The plan.

@@ -8,8 +8,9 @@ use arcgate::lower;
 use arcgate::onnx::metadata::hex;
 use arcgate::photo::{self, Found, Photo};
 use arcgate::synth::Portraits;
+use arcgate_firmware::decide::table::{Bar, Cell, Origin, ThresholdTable};
 use arcgate_firmware::embedding::{Angle, angle};
-use arcgate_firmware::engine::{ModelInfo, Threshold};
+use arcgate_firmware::engine::ModelInfo;
 
 use crate::data;
 
@@ -138,14 +139,14 @@ pub fn embed(model: &Model, crop: &[u8]) -> Vec<i8> {
     out
 }
 
-/// `model` with a threshold: its own, else one measured here over people whom the tests neither enroll nor look for,
+/// `model` with thresholds: its own, else one for any gallery, measured here over people whom the tests neither enroll nor look for,
 /// so that at most one pair in a thousand of them lies within.
 ///
 /// # Panics
 /// When the model cannot be run.
 pub fn calibrated(model: Model, crowd: &Crowd) -> Model {
     const PEOPLE: usize = 60;
-    if model.info().threshold.is_some() {
+    if model.thresholds().is_some() {
         return model;
     }
     let others = crowd.stranger() - PEOPLE..crowd.stranger();
@@ -157,13 +158,22 @@ pub fn calibrated(model: Model, crowd: &Crowd) -> Model {
     }
     angles.sort();
     let within = angles.len() / 1000;
-    let threshold = Threshold {
-        angle: angles[within],
-        false_match_rate: (within + 1) as f32 / angles.len() as f32,
-        impostor_pairs: angles.len() as u64,
-    };
-    let plan = lower::with_threshold(model.plan_bytes(), Some(threshold)).expect("a valid plan");
+    let plan = lower::with_thresholds(model.plan_bytes(), &one_threshold(angles[within]));
+    let plan = plan.expect("a valid plan");
     Model::from_plan("calibrated.plan".as_ref(), plan).expect("a valid plan")
+}
+
+/// A threshold table that has `angle` for every gallery of up to a million people.
+///
+/// # Panics
+/// Never: it is a table.
+pub fn one_threshold(angle: Angle) -> Vec<u8> {
+    let bar = Bar { angle, low: angle, high: angle };
+    let origin = Origin { identities: 2, images: 2, frames: 1, templates: 1 };
+    let mut bytes = vec![0; ThresholdTable::bytes_for(1, 1)];
+    let cells = [Cell { frame: bar, presentation: bar }];
+    ThresholdTable::write(origin, &[0.01], &[1_000_000], &cells, &mut bytes).expect("a table");
+    bytes
 }
 
 /// The model that the tests of devices run: the plan named by ARCGATE_TEST_PLAN, else the one that the repository ships.

@@ -8,44 +8,49 @@ use std::time::Duration;
 use arcgate::enroll::Place;
 use arcgate::link::{Client, LinkError, Target};
 use arcgate_firmware::align;
+use arcgate_firmware::decide::table::ThresholdTable;
 use arcgate_firmware::device::Event;
 use arcgate_firmware::embedding::Angle;
-use arcgate_firmware::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo, Threshold};
+use arcgate_firmware::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo};
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::gallery::{GalleryError, PersonId};
 use arcgate_firmware::link::Fault;
 use arcgate_firmware::link::message::{Answer, Who};
 use arcgate_firmware::sim::{FileFlash, Running, StoredCamera, StoredShot};
 use arcgate_tests::noise::noisy;
+use arcgate_tests::people::one_threshold;
 use nalgebra::Point2;
 
 const SIDE: u16 = 32;
 const DIMENSION: u16 = 64;
 
 /// A model that needs no file: the mean of each of 8 x 8 fields, relative to the whole.
-struct Fields(ModelInfo);
+struct Fields {
+    info: ModelInfo,
+    thresholds: Vec<u8>,
+}
 
 impl Fields {
     fn new(id: u8) -> Box<Self> {
-        Box::new(Fields(ModelInfo {
+        let info = ModelInfo {
             width: SIDE,
             height: SIDE,
             order: ChannelOrder::Rgb,
             template: Some([[10., 12.], [22., 12.], [16., 18.], [11., 24.], [21., 24.]].map(Point2::from)),
             dimension: DIMENSION,
             embedding_id: [id; 32],
-            threshold: Some(Threshold {
-                angle: Angle::from_millidegrees(20_000),
-                false_match_rate: 1e-3,
-                impostor_pairs: 1000,
-            }),
-        }))
+        };
+        Box::new(Fields { info, thresholds: one_threshold(Angle::from_millidegrees(20_000)) })
     }
 }
 
 impl Embedder for Fields {
     fn info(&self) -> &ModelInfo {
-        &self.0
+        &self.info
+    }
+
+    fn thresholds(&self) -> Option<ThresholdTable<'_>> {
+        ThresholdTable::parse(&self.thresholds).ok()
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {

@@ -246,8 +246,7 @@ impl Net {
             source: "random weights".into(),
             licence: None,
             calibration: None,
-            threshold: None,
-            threshold_table: None,
+            thresholds: None,
         };
         metadata.embedding_id = hex(&embedding_id(&model, &metadata));
         metadata.store(&mut model);

@@ -118,42 +118,37 @@ fn the_table_of_thresholds_is_measured_carried_and_shown() {
     ])
     .done();
     let calibrate = |output: &str, seed: &str| {
-        let words = [
-            "calibrate",
-            SHIPPED,
-            "--impostors",
-            &people,
-            "--fmr",
-            "0.01",
-            "--seed",
-            seed,
-            "-o",
-            output,
-            "--json",
-        ];
+        let words = ["calibrate", SHIPPED, "--impostors", &people, "--seed", seed, "-o", output, "--json"];
         run(&words).done()
     };
     let told = calibrate(&model, "5");
-    let table = &told.json()["threshold_table"];
+    let table = &told.json()["thresholds"];
     assert_eq!(
         (&table["identities"], &table["images"], &table["seed"]),
         (&30.into(), &120.into(), &5.into())
     );
     let cells = table["cells"].as_array().unwrap();
     let cell = |people: u64, fpir: f64| cells.iter().find(|c| c["people"] == people && c["fpir"] == fpir);
-    // A thousand galleries of one leave 29 people, a hundred galleries of ten leave 20; nobody has a hundred people.
-    assert_eq!(cell(1, 0.001).unwrap()["searches"], 1000 * 29 * 4);
-    assert_eq!(cell(10, 0.003).unwrap()["searches"], 100 * 20 * 4);
-    assert_eq!((cell(10, 0.001), cell(100, 0.1)), (None, None));
+    // Thirty people say little of strangers beyond one in ten, and nothing of more than ten times as many people.
+    let extrapolated = |people, fpir| cell(people, fpir).unwrap()["frame"]["extrapolated"].clone();
+    assert_eq!((extrapolated(1, 0.001), extrapolated(10, 0.01)), (true.into(), true.into()));
+    assert!(cell(200, 0.1).is_some() && cell(420, 0.1).is_none());
     let (shown, lines) = inspected(&model);
-    assert_eq!(&shown["metadata"]["threshold_table"], table);
+    assert_eq!(&shown["metadata"]["thresholds"], table);
     assert_eq!(shown["metadata"]["licence"], "MIT OR Apache-2.0");
     let row = lines.lines().find(|line| line.trim_start().starts_with("10 ")).expect("a row for ten people");
-    let degrees = cell(10, 0.003).unwrap()["millidegrees"].as_f64().unwrap() / 1000.0;
+    let degrees = cell(10, 0.001).unwrap()["frame"]["millidegrees"].as_f64().unwrap() / 1000.0;
     let words: Vec<&str> = row.split_whitespace().collect();
-    assert_eq!((words[1], words[2]), ("-", format!("{degrees:.1}").as_str()), "{lines}");
+    assert_eq!(words[1], format!("{degrees:.1}"), "{lines}");
     assert!(told.stdout.contains(row), "{}", told.stdout);
-    // The same seed draws the same galleries; the embedding stays what it was, whatever is measured.
+    // The plan carries the same.
+    let of_plan = shown["thresholds"].as_array().expect("a table");
+    assert_eq!(of_plan.len(), cells.len());
+    for (carried, cell) in of_plan.iter().zip(cells) {
+        let millidegrees = cell["presentation"]["millidegrees"].as_f64().unwrap();
+        assert_eq!(carried["presentation"]["angle"].as_f64(), Some(millidegrees / 1000.0));
+    }
+    // The same seed draws the same identities; the embedding stays what it was, whatever is measured.
     calibrate(&again, "5");
     let bytes = |path: &str| std::fs::read(path).unwrap();
     assert!(bytes(&model) == bytes(&again));
@@ -168,9 +163,10 @@ fn the_shipped_model_says_all_of_itself() {
     let carried = &shown["metadata"];
     assert_eq!(carried["licence"], "MIT OR Apache-2.0");
     assert_eq!(carried["embedding_id"], shown["embedding_id"]);
-    assert_eq!(carried["threshold_table"]["cells"].as_array().map(Vec::len), Some(15));
+    assert_eq!(carried["thresholds"]["cells"].as_array().map(Vec::len), Some(13 * 4));
     let (float, _) = inspected(FLOAT);
     assert_eq!((&float["kind"], &float["licence"]), (&"float onnx".into(), &carried["licence"]));
     let (plan, _) = inspected("models/synth-s/synth-s.plan");
     assert_eq!((&plan["metadata"], &plan["embedding_id"]), (&Value::Null, &shown["embedding_id"]));
+    assert_eq!(plan["thresholds"], shown["thresholds"]);
 }

@@ -9,6 +9,8 @@ use arcgate::chips::board::Board;
 use arcgate::engine::Model;
 use arcgate::link::Client;
 use arcgate_firmware::align;
+use arcgate_firmware::decide::TARGET_FPIR;
+use arcgate_firmware::decide::table::Scope;
 use arcgate_firmware::embedding::angle;
 use arcgate_firmware::engine::plan::Plan;
 use arcgate_firmware::frame::{Frame, PixelFormat};
@@ -62,7 +64,8 @@ fn embeddings_equal_the_desktops_and_people_are_named() {
         assert_eq!(embedding, embed(&bench.model, &crop), "embedding of {}", shot.photo.path().display());
     };
     let desktops = |shot: &Shot| embed(&bench.model, &shot.crop(bench.model.info()));
-    let threshold = bench.model.info().threshold.expect("a calibrated model").angle;
+    let bar = bench.model.thresholds().and_then(|table| table.lookup(3, TARGET_FPIR, Scope::Frame));
+    let threshold = bar.expect("a calibrated model").angle;
     let mut templates = Vec::new();
     for (person, name) in names.iter().enumerate() {
         let shot = bench.crowd.shot(person, 0);

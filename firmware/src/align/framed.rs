@@ -47,15 +47,7 @@ mod tests {
     use crate::frame::PixelFormat;
 
     fn info(width: u16, height: u16, order: ChannelOrder) -> ModelInfo {
-        ModelInfo {
-            width,
-            height,
-            order,
-            template: None,
-            dimension: 1,
-            embedding_id: [0; 32],
-            threshold: None,
-        }
+        ModelInfo { width, height, order, template: None, dimension: 1, embedding_id: [0; 32] }
     }
 
     fn scaled(frame: &Frame<'_>, info: &ModelInfo) -> Vec<u8> {

@@ -13,6 +13,6 @@ pub struct Shot<'c> {
 
 /// A source of pictures.
 pub trait Camera {
-    /// The next picture, or `None` when there is none yet; never waits.
+    /// The next picture, or `None` when there is none yet or nobody is in it; never waits.
     fn capture(&mut self) -> Option<Shot<'_>>;
 }

@@ -18,7 +18,11 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 
-use crate::decide::{Decision, Rejection, decide};
+use crate::decide::table::Scope;
+use crate::decide::time::Uptime;
+use crate::decide::vote::VoteError;
+use crate::decide::watch::{Admission, Watch};
+use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
 use crate::engine::Embedder;
 use crate::gallery::{Candidate, Gallery, GalleryError, Line, PersonId};
@@ -95,7 +99,14 @@ where
             let _ = gallery.format();
         }
         Device {
-            core: Core { engine, gallery, picture: Picture::new(memory.frame, memory.crop), clock: None },
+            core: Core {
+                engine,
+                gallery,
+                picture: Picture::new(memory.frame, memory.crop),
+                rules: Rules::default(),
+                watch: Watch::default(),
+                clock: None,
+            },
             port,
             input: [0; INPUT],
             unread: 0..0,
@@ -109,6 +120,27 @@ where
     /// Gives the device a clock, so that it can say how long operations take.
     pub fn set_clock(&mut self, clock: Clock) {
         self.core.clock = Some(clock);
+    }
+
+    /// Changes how answers are come to. The camera's presentation begins anew, and failures are forgotten.
+    ///
+    /// # Errors
+    /// When no vote can be held by the rules; those before stay.
+    pub fn set_rules(&mut self, rules: Rules) -> Result<(), VoteError> {
+        self.core.watch = Watch::new(&rules)?;
+        self.core.rules = rules;
+        Ok(())
+    }
+
+    /// Failed presentations in a row before the camera. A board on whose power a stranger can lay hands stores the number when an
+    /// answer has changed it, and gives it back by [`Device::resume`] after its boot.
+    pub fn failures(&self) -> u8 {
+        self.core.watch.failures()
+    }
+
+    /// Goes on with `failures` counted before a restart: whoever was locked out is again, from the beginning of that wait.
+    pub fn resume(&mut self, failures: u8, now: Uptime) {
+        self.core.watch.resume(failures, now);
     }
 
     /// The gallery, for boards that look after it themselves.
@@ -177,12 +209,17 @@ where
         Ok(None)
     }
 
-    /// Looks whether the camera has a picture, and if so, who is in it. A picture that a host has sent stays.
-    pub fn watch<C: Camera>(&mut self, camera: &mut C) -> Option<Event> {
-        let shot = camera.capture()?;
-        let missing = self.core.picture.look(&shot, &mut self.core.engine);
-        let answer = self.core.identify(missing);
-        self.core.picture.restart();
+    /// Looks whether the camera has a picture, and if so, who is in it; answers once for the frames of a presentation, by the
+    /// rules' vote and lock-out. `now` is the board's uptime. A picture that a host has sent stays.
+    ///
+    /// A host's [`Request::Identify`] is a presentation of one frame, and no failure of it locks anybody out: whoever has the link
+    /// could as well enroll.
+    pub fn watch<C: Camera>(&mut self, camera: &mut C, now: Uptime) -> Option<Event> {
+        let decided = match camera.capture() {
+            Some(shot) => self.core.look(&shot, now),
+            None => Ok(self.core.watch.nobody(now)),
+        };
+        let answer = decided.transpose()?.and_then(|decision| self.core.named(decision));
         Some(answer.map_or_else(Event::Refused, Event::Answered))
     }
 }
@@ -197,6 +234,9 @@ struct Core<E, F, B, T, const PEOPLE: usize> {
     engine: E,
     gallery: Gallery<F, T, PEOPLE>,
     picture: Picture<B>,
+    rules: Rules,
+    /// The presentations before the camera.
+    watch: Watch,
     clock: Option<Clock>,
 }
 
@@ -234,8 +274,8 @@ where
                 Ok((Reply::Enrolled { person, templates }, Some(Event::Enrolled(person))))
             }
             Request::Identify => {
-                let missing = self.picture.embed(&mut self.engine);
-                let answer = self.identify(missing)?;
+                let decision = self.decide(Ok(()), Scope::Frame)?;
+                let answer = self.named(decision)?;
                 Ok((Reply::Decided(answer.clone()), Some(Event::Answered(answer))))
             }
             Request::List { after } => quiet(self.list(after)?),
@@ -275,12 +315,13 @@ where
             model: self.engine.info().into(),
             usage: self.gallery.usage(),
             gallery: self.gallery.verify().err(),
+            threshold: self.thresholds(Scope::Frame).at(self.rules.matching.target_fpir),
             frame_capacity: self.picture.capacity(),
         }
     }
 
     fn enroll(&mut self, who: Who<'_>) -> Result<(PersonId, u16), Fault> {
-        self.picture.embed(&mut self.engine)?;
+        self.embed()?;
         let template = self.picture.embedding();
         Ok(match who {
             Who::New(name) => (self.gallery.enroll(name, &[template])?, 1),
@@ -288,26 +329,56 @@ where
         })
     }
 
-    /// Who the picture's embedding is; `missing` says why there is none.
-    fn identify(&mut self, missing: Result<(), Missing>) -> Result<Answer, Fault> {
-        self.gallery.state()?;
-        let decision = match missing {
-            Ok(()) => self.decide()?,
-            Err(Missing::Rejected(why)) => Decision::Rejected(why),
-            Err(Missing::Fault(fault)) => return Err(fault),
-        };
-        let gallery = &mut self.gallery;
-        let named = |c: Candidate| gallery.person(c.person).map(|p| Named::new(c, p.name));
-        Ok(Answer::new(decision, named)?)
+    /// What the camera's picture adds to the presentation: its answer, if it has one now.
+    fn look(&mut self, shot: &Shot<'_>, now: Uptime) -> Result<Option<Decision>, Fault> {
+        match self.watch.face(now) {
+            Admission::Ignore => Ok(None),
+            Admission::Answer(answer) => Ok(Some(answer)),
+            Admission::Look => {
+                let cropped = self.picture.shoot(shot, self.engine.info());
+                let votes = self.rules.vote.frames > 1;
+                let frame = self.decide(cropped, if votes { Scope::Presentation } else { Scope::Frame });
+                self.picture.restart();
+                Ok(self.watch.frame(frame?, now))
+            }
+        }
     }
 
-    fn decide(&mut self) -> Result<Decision, Fault> {
+    /// Who is in the picture; `cropped` says whether it could be cropped, as far as that has been tried.
+    fn decide(&mut self, cropped: Result<(), Missing>, scope: Scope) -> Result<Decision, Fault> {
+        self.gallery.state()?;
+        match cropped.and_then(|()| self.embed()) {
+            Ok(()) => {}
+            Err(Missing::Rejected(why)) => return Ok(Decision::Rejected(why)),
+            Err(Missing::Fault(fault)) => return Err(fault),
+        }
         let probe = self.picture.embedding();
         if norm_squared(probe) == 0 {
             return Ok(Decision::Rejected(Rejection::ZeroEmbedding));
         }
         let found = self.gallery.nearest(probe)?;
-        Ok(decide(self.engine.info().threshold.as_ref(), &found))
+        Ok(decide(&self.rules.matching, &self.thresholds(scope), &found))
+    }
+
+    /// Embeds the picture at hand if it is good enough for that.
+    fn embed(&mut self) -> Result<(), Missing> {
+        let Core { engine, picture, rules, .. } = self;
+        picture.crop(engine.info())?;
+        picture.assess(&rules.quality, engine.info())?;
+        picture.embed(engine)
+    }
+
+    /// The model's thresholds for the people who are enrolled now.
+    fn thresholds(&self, scope: Scope) -> Thresholds<'_> {
+        let (usage, table) = (self.gallery.usage(), self.engine.thresholds());
+        let people = table.map_or(usage.people, |table| table.counted(usage.people, usage.templates));
+        Thresholds { table, people, scope }
+    }
+
+    fn named(&mut self, decision: Decision) -> Result<Answer, Fault> {
+        let gallery = &mut self.gallery;
+        let named = |c: Candidate| gallery.person(c.person).map(|p| Named::new(c, p.name));
+        Ok(Answer::new(decision, named)?)
     }
 
     fn list(&mut self, mut after: Option<PersonId>) -> Result<Reply<'static>, Fault> {

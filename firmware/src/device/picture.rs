@@ -2,6 +2,7 @@
 
 use crate::align::{self, AlignError};
 use crate::decide::Rejection;
+use crate::decide::quality::QualityRules;
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::{Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks};
@@ -66,6 +67,8 @@ pub(super) struct Picture<B> {
     received: u32,
     stage: Stage,
     crop_bytes: usize,
+    /// Where the crop's face lies in the picture, if somebody found it.
+    landmarks: Option<Landmarks>,
     embedding: [i8; MAX_DIMENSION],
     dimension: usize,
     /// The embedding as bytes, for the link.
@@ -81,6 +84,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
             received: 0,
             stage: Stage::Raw,
             crop_bytes: 0,
+            landmarks: None,
             embedding: [0; MAX_DIMENSION],
             dimension: 0,
             wire: [0; MAX_DIMENSION],
@@ -144,28 +148,35 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         let (frame, crop) = (self.frame.as_ref(), self.crop.as_mut());
         let data = frame.get(..total as usize).unwrap_or(&[]);
         let frame = Frame::new(header.format, header.width, header.height, data).map_err(Fault::from)?;
-        self.crop_bytes = cut(&frame, header.landmarks().as_ref(), info, crop)?;
+        self.landmarks = header.landmarks();
+        self.crop_bytes = cut(&frame, self.landmarks.as_ref(), info, crop)?;
         self.stage = Stage::Cropped;
         Ok(())
     }
 
-    /// Embeds the host's picture, if that is not done yet.
+    /// Makes the crop of a camera's picture; `restart` goes back to the host's.
+    pub(super) fn shoot(&mut self, shot: &Shot<'_>, info: &ModelInfo) -> Result<(), Missing> {
+        self.restart();
+        self.landmarks = shot.landmarks;
+        self.crop_bytes = cut(&shot.frame, shot.landmarks.as_ref(), info, self.crop.as_mut())?;
+        self.stage = Stage::Cropped;
+        Ok(())
+    }
+
+    /// Whether the crop is worth embedding.
+    pub(super) fn assess(&self, rules: &QualityRules, info: &ModelInfo) -> Result<(), Missing> {
+        let crop = self.crop.as_ref().get(..self.crop_bytes).unwrap_or(&[]);
+        let pose = self.landmarks.as_ref().map_or(Ok(()), |landmarks| rules.check_pose(landmarks));
+        pose.and_then(|()| rules.check_crop(crop, info.width.into(), info.order.channels()))
+            .map_err(|defect| Missing::Rejected(Rejection::Quality(defect)))
+    }
+
+    /// Embeds the picture at hand, if that is not done yet.
     pub(super) fn embed<E: Embedder>(&mut self, engine: &mut E) -> Result<(), Missing> {
         if self.stage == Stage::Embedded {
             return Ok(());
         }
         self.crop(engine.info())?;
-        self.run(engine)
-    }
-
-    /// Embeds a camera's picture; `restart` goes back to the host's.
-    pub(super) fn look<E: Embedder>(&mut self, shot: &Shot<'_>, engine: &mut E) -> Result<(), Missing> {
-        self.restart();
-        self.crop_bytes = cut(&shot.frame, shot.landmarks.as_ref(), engine.info(), self.crop.as_mut())?;
-        self.run(engine)
-    }
-
-    fn run<E: Embedder>(&mut self, engine: &mut E) -> Result<(), Missing> {
         let dimension = (engine.info().dimension as usize).min(MAX_DIMENSION);
         let crop = self.crop.as_ref().get(..self.crop_bytes).unwrap_or(&[]);
         engine.embed(crop, &mut self.embedding[..dimension]).map_err(Fault::from)?;
@@ -174,7 +185,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         Ok(())
     }
 
-    /// What the last `embed` or `look` gave.
+    /// What the last `embed` gave.
     pub(super) fn embedding(&self) -> &[i8] {
         &self.embedding[..self.dimension]
     }

@@ -8,8 +8,11 @@ use proptest::prelude::*;
 use serde::Serialize;
 
 use super::*;
+use crate::decide::quality::QualityRules;
+use crate::decide::table::{Bar, Cell, Origin, ThresholdTable};
+use crate::decide::vote::VoteRules;
 use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, EmbedError, ModelInfo, Threshold};
+use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
 use crate::frame::{Frame, PixelFormat};
 use crate::gallery::index_lines;
 use crate::gallery::nor::MemoryNor;
@@ -69,12 +72,17 @@ impl Write for Port {
 #[derive(Debug)]
 struct Copier {
     info: ModelInfo,
+    thresholds: std::vec::Vec<u8>,
     runs: usize,
 }
 
 impl Embedder for Copier {
     fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    fn thresholds(&self) -> Option<ThresholdTable<'_>> {
+        ThresholdTable::parse(&self.thresholds).ok()
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
@@ -102,8 +110,14 @@ type TestDevice =
     Device<Copier, MemoryNor<std::vec::Vec<u8>>, Port, std::vec::Vec<u8>, std::vec::Vec<Line>, 8>;
 
 fn device() -> TestDevice {
-    let threshold =
-        Threshold { angle: Angle::from_millidegrees(30_000), false_match_rate: 1e-3, impostor_pairs: 1 };
+    let angle = Angle::from_millidegrees(30_000);
+    let bar = Bar { angle, low: angle, high: angle };
+    let mut thresholds = vec![0; ThresholdTable::bytes_for(1, 1)];
+    let (origin, cells) = (
+        Origin { identities: 2, images: 2, frames: 1, templates: 1 },
+        [Cell { frame: bar, presentation: bar }],
+    );
+    ThresholdTable::write(origin, &[0.01], &[1000], &cells, &mut thresholds).unwrap();
     let info = ModelInfo {
         width: 8,
         height: 8,
@@ -111,12 +125,15 @@ fn device() -> TestDevice {
         template: None,
         dimension: 64,
         embedding_id: [1; 32],
-        threshold: Some(threshold),
     };
     let templates = vec![Line::ZERO; index_lines(64, 64)];
     let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], templates };
     let port = Port { takes: usize::MAX, ..Port::default() };
-    Device::new(Copier { info, runs: 0 }, MemoryNor::new(vec![0xff; 4 * 4096]), port, memory)
+    let engine = Copier { info, thresholds, runs: 0 };
+    let mut device = Device::new(engine, MemoryNor::new(vec![0xff; 4 * 4096]), port, memory);
+    // The pictures are embeddings, which need not look like faces.
+    device.set_rules(Rules { quality: QualityRules::NONE, ..Rules::default() }).unwrap();
+    device
 }
 
 fn packet(sequence: u32, message: &impl Serialize) -> std::vec::Vec<u8> {
@@ -289,29 +306,111 @@ fn operations_are_measured_by_the_boards_clock_and_only_with_one() {
     assert_eq!((ticks(1).len(), ticks(2).len()), (4, 0));
 }
 
-#[test]
-fn the_cameras_picture_is_answered_and_the_hosts_stays() {
-    struct Still([u8; 64]);
-    impl Camera for Still {
-        fn capture(&mut self) -> Option<Shot<'_>> {
-            let frame = Frame::new(PixelFormat::Grey8, 8, 8, &self.0).ok()?;
-            Some(Shot { frame, landmarks: None })
-        }
+/// Shows the same picture for ever.
+struct Still([u8; 64]);
+
+impl Camera for Still {
+    fn capture(&mut self) -> Option<Shot<'_>> {
+        let frame = Frame::new(PixelFormat::Grey8, 8, 8, &self.0).ok()?;
+        Some(Shot { frame, landmarks: None })
     }
+}
+
+/// Shows nobody.
+struct Dark;
+
+impl Camera for Dark {
+    fn capture(&mut self) -> Option<Shot<'_>> {
+        None
+    }
+}
+
+/// The picture that [`frame`] sends, somebody else's, and one that is no evidence.
+fn stills() -> [Still; 3] {
+    let same = core::array::from_fn(|i| i as u8 + 1);
+    let other = core::array::from_fn(|i| if i % 2 == 0 { 1 } else { 129 });
+    [same, other, [0; 64]].map(Still)
+}
+
+#[test]
+fn the_cameras_frames_are_voted_on_and_the_hosts_picture_stays() {
     let mut device = device();
     frame(&mut device, 1);
     device.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
     run(&mut device);
-    let same = core::array::from_fn(|i| i as u8 + 1);
-    assert!(matches!(device.watch(&mut Still(same)), Some(Event::Answered(Answer::Known { .. }))));
-    let other = core::array::from_fn(|i| if i % 2 == 0 { 1 } else { 129 });
-    assert!(matches!(device.watch(&mut Still(other)), Some(Event::Answered(Answer::Unknown { .. }))));
-    let nothing = Event::Answered(Answer::Rejected(Rejection::ZeroEmbedding));
-    assert_eq!(device.watch(&mut Still([0; 64])), Some(nothing));
+    let [mut same, mut other, mut nothing] = stills();
+    assert_eq!(device.watch(&mut same, Uptime(0)), None);
+    assert_eq!(device.watch(&mut other, Uptime(10)), None);
+    assert!(matches!(device.watch(&mut same, Uptime(20)), Some(Event::Answered(Answer::Known { .. }))));
+    // While the answer is held, the model has a rest.
+    let runs = device.core.engine.runs;
+    assert_eq!(device.watch(&mut same, Uptime(30)), None);
+    assert_eq!(device.core.engine.runs, runs);
+    for now in [40, 2000] {
+        assert_eq!(device.watch(&mut Dark, Uptime(now)), None);
+    }
+    assert_eq!(device.watch(&mut nothing, Uptime(2010)), None);
+    assert_eq!(device.watch(&mut Dark, Uptime(2020)), None);
+    let rejected = Event::Answered(Answer::Rejected(Rejection::ZeroEmbedding));
+    assert_eq!(device.watch(&mut Dark, Uptime(4000)), Some(rejected));
     replies(&mut device);
     device.port.input.extend(packet(4, &Request::Identify));
     run(&mut device);
     assert!(replies(&mut device)[0].1.contains("Known"));
+}
+
+#[test]
+fn a_stranger_is_locked_out_over_a_restart_and_a_host_is_not() {
+    let mut locked = device();
+    frame(&mut locked, 1);
+    locked.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
+    run(&mut locked);
+    let [_, mut other, _] = stills();
+    let mut answers = |device: &mut TestDevice, span: u64| {
+        let looks = (0..span / 100).filter_map(|i| device.watch(&mut other, Uptime(100 * i)));
+        looks.collect::<std::vec::Vec<_>>()
+    };
+    let wait = |event: &Event| match event {
+        Event::Answered(Answer::Rejected(Rejection::Wait(wait))) => Some(*wait),
+        _ => None,
+    };
+    let heard = answers(&mut locked, 40_000);
+    let failures = heard.iter().filter(|e| matches!(e, Event::Answered(Answer::Unknown { .. }))).count();
+    assert_eq!((failures, locked.failures()), (5, 5));
+    assert!(wait(heard.last().unwrap()).is_some_and(|w| w.locked && w.ms <= 30_000), "{heard:?}");
+    let mut restarted = device();
+    restarted.resume(locked.failures(), Uptime(0));
+    let mut first = answers(&mut restarted, 4000);
+    assert!(wait(&first.remove(0)).is_some_and(|w| w.locked && w.ms > 29_000));
+    frame(&mut restarted, 1);
+    restarted.port.input.extend(packet(3, &Request::Identify));
+    run(&mut restarted);
+    assert!(replies(&mut restarted)[0].1.contains("NobodyEnrolled"));
+}
+
+#[test]
+fn a_picture_that_is_not_worth_it_is_neither_embedded_nor_enrolled() {
+    let mut device = device();
+    device.set_rules(Rules::default()).unwrap();
+    frame(&mut device, 1);
+    device.port.input.extend(packet(3, &Request::Identify));
+    device.port.input.extend(packet(4, &Request::Enroll(Who::New("Ada"))));
+    run(&mut device);
+    let heard = replies(&mut device);
+    assert!(heard[0].1.contains("Decided(Rejected(Quality("), "{heard:?}");
+    assert!(heard[1].1.contains("Fault(Rejected(Quality("), "{heard:?}");
+    assert_eq!((device.core.engine.runs, device.gallery().usage().people), (0, 0));
+    // What the model makes of it can be asked all the same.
+    device.port.input.extend(packet(5, &Request::ReadEmbedding { offset: 0 }));
+    run(&mut device);
+    assert!(replies(&mut device)[0].1.starts_with("Piece"));
+}
+
+#[test]
+fn rules_that_nobody_can_meet_are_refused() {
+    let mut device = device();
+    let vote = VoteRules { agree: 4, ..VoteRules::default() };
+    assert_eq!(device.set_rules(Rules { vote, ..Rules::default() }), Err(VoteError { agree: 4, frames: 3 }));
 }
 
 proptest! {

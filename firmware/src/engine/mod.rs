@@ -10,7 +10,7 @@ pub mod tract;
 
 use serde::{Deserialize, Serialize};
 
-use crate::embedding::Angle;
+use crate::decide::table::ThresholdTable;
 use crate::frame::Landmarks;
 
 /// The colours a model was trained on, in the order of its input planes.
@@ -47,17 +47,6 @@ pub enum Task {
     Detection,
 }
 
-/// The bar for "same person", measured by `arcgate calibrate` and stored with the model.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Threshold {
-    /// Probe and template match when their angle is at most this.
-    pub angle: Angle,
-    /// Share of impostor pairs that lie at or below `angle`, as measured.
-    pub false_match_rate: f32,
-    /// Impostor pairs that it was measured on.
-    pub impostor_pairs: u64,
-}
-
 /// What a model says of itself: everything a device needs besides the arithmetic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelInfo {
@@ -73,8 +62,6 @@ pub struct ModelInfo {
     pub dimension: u16,
     /// SHA-256 over graph, weights, scales and preprocessing; galleries bind to it.
     pub embedding_id: [u8; 32],
-    /// The calibrated threshold, if `arcgate calibrate` has run.
-    pub threshold: Option<Threshold>,
 }
 
 impl ModelInfo {
@@ -126,6 +113,11 @@ impl core::error::Error for EmbedError {}
 pub trait Embedder {
     /// What the model says of itself.
     fn info(&self) -> &ModelInfo;
+
+    /// The model's thresholds; none where `arcgate calibrate` has not run, or the engine does not carry them.
+    fn thresholds(&self) -> Option<ThresholdTable<'_>> {
+        None
+    }
 
     /// Embeds one crop: `height * width` pixels, rows from top to bottom, interleaved R, G, B whatever the model's
     /// channel order (one byte a pixel for a grey model). `out` takes exactly `dimension` values with zero point 0.

@@ -43,6 +43,7 @@ pub mod nor;
 mod search;
 #[cfg(test)]
 mod tests;
+pub mod transform;
 mod write;
 
 use embedded_storage::nor_flash::NorFlash;

@@ -3,14 +3,14 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Decision, Rejection, Unknown};
+use crate::decide::{Confidence, Decision, Rejection, Unknown};
 use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, EmbedError, ModelInfo, Threshold};
+use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
 use crate::frame::{FrameError, Landmarks, PixelFormat};
 use crate::gallery::{Candidate, GalleryError, Name, Person, PersonId, Usage};
 
 /// The version of these messages; a device with another one answers [`Request::Info`] all the same.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// The longest piece of a frame, crop or embedding in one message.
 pub const MAX_PIECE: usize = 1024;
@@ -187,6 +187,8 @@ pub struct DeviceInfo {
     pub usage: Usage,
     /// Why the gallery is not mounted, if it is not.
     pub gallery: Option<GalleryError>,
+    /// The angle within which a search is answered, for the people who are enrolled now; `None` where the model has none for so many.
+    pub threshold: Option<Angle>,
     /// Bytes of the largest picture.
     pub frame_capacity: u32,
 }
@@ -206,8 +208,6 @@ pub struct ModelSummary {
     pub dimension: u16,
     /// As [`ModelInfo::embedding_id`].
     pub embedding_id: [u8; 32],
-    /// As [`ModelInfo::threshold`].
-    pub threshold: Option<Threshold>,
 }
 
 impl From<&ModelInfo> for ModelSummary {
@@ -219,7 +219,6 @@ impl From<&ModelInfo> for ModelSummary {
             template: info.template.map(|points| points.map(|p| [p.x, p.y])),
             dimension: info.dimension,
             embedding_id: info.embedding_id,
-            threshold: info.threshold,
         }
     }
 }
@@ -233,7 +232,6 @@ impl From<&ModelSummary> for ModelInfo {
             template: summary.template.map(|points| points.map(nalgebra::Point2::from)),
             dimension: summary.dimension,
             embedding_id: summary.embedding_id,
-            threshold: summary.threshold,
         }
     }
 }
@@ -265,6 +263,10 @@ pub enum Answer {
         best: Named,
         /// The nearest other person.
         second: Option<Named>,
+        /// How sure that is.
+        confidence: Confidence,
+        /// Whether the probe may become a template of theirs.
+        may_adapt: bool,
     },
     /// Nobody enrolled.
     Unknown {
@@ -287,9 +289,12 @@ impl Answer {
         mut name: impl FnMut(Candidate) -> Result<Named, E>,
     ) -> Result<Self, E> {
         Ok(match decision {
-            Decision::Known { best, second } => {
-                Answer::Known { best: name(best)?, second: second.map(name).transpose()? }
-            }
+            Decision::Known(known) => Answer::Known {
+                best: name(known.best)?,
+                second: known.second.map(name).transpose()?,
+                confidence: known.confidence,
+                may_adapt: known.may_adapt,
+            },
             Decision::Unknown { why, nearest } => {
                 Answer::Unknown { why, nearest: nearest.map(name).transpose()? }
             }

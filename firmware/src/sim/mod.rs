@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
+use crate::decide::Rules;
+use crate::decide::table::ThresholdTable;
+use crate::decide::time::Uptime;
 use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
@@ -58,6 +61,10 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
         (**self).info()
     }
 
+    fn thresholds(&self) -> Option<ThresholdTable<'_>> {
+        (**self).thresholds()
+    }
+
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
         (**self).embed(crop, out)
     }
@@ -87,7 +94,7 @@ pub struct StoredShot {
     pub landmarks: Option<Landmarks>,
 }
 
-/// A camera that shows stored pictures, each once.
+/// A camera that shows stored pictures, each once; the device takes each for a presentation ([`Rules::photographs`]).
 #[derive(Debug, Default)]
 pub struct StoredCamera {
     shots: VecDeque<StoredShot>,
@@ -139,10 +146,13 @@ impl Running {
             let memory = memory(&flash);
             let mut device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory);
             device.set_clock(CLOCK);
+            // Rules by which a vote can be held.
+            let _ = device.set_rules(Rules::photographs());
+            let boot = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.
                 let event = device.poll().unwrap_or_default();
-                let seen = device.watch(&mut camera);
+                let seen = device.watch(&mut camera, Uptime(boot.elapsed().as_millis() as u64));
                 let quiet = event.is_none() && seen.is_none();
                 event.iter().chain(&seen).for_each(&mut log);
                 if quiet && device.port().is_quiet() {

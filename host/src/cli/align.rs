@@ -51,7 +51,6 @@ fn common_input() -> ModelInfo {
         template: Some(FACE_TEMPLATE_112.map(Point2::from)),
         dimension: 1,
         embedding_id: [0; 32],
-        threshold: None,
     }
 }
 

@@ -73,7 +73,6 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
     let (_, info) = Client::connect(port)?;
     let (model, usage) = (&info.model, &info.usage);
     let [major, minor, patch] = info.firmware;
-    let threshold = model.threshold;
     if !ui.json {
         ui.say(format!("{port}: arcgate firmware {major}.{minor}.{patch}, link version {}", info.protocol));
         ui.say(format!(
@@ -85,15 +84,10 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
             if model.template.is_some() { "aligned by five landmarks" } else { "framed" },
         ));
         ui.say(format!("  id        {}", hex(&model.embedding_id)));
-        ui.say(match threshold {
-            Some(t) => format!(
-                "  threshold {:.1} degrees: {:.4} % of {} impostor pairs lie within",
-                t.angle,
-                t.false_match_rate * 100.0,
-                thousands(t.impostor_pairs)
-            ),
+        ui.say(match info.threshold {
+            Some(angle) => format!("  threshold {angle} degrees for the people enrolled"),
             None => {
-                "  threshold none: everybody is unknown until `arcgate calibrate` has measured one".into()
+                "  threshold none: the model has none for so many people, and everybody is unknown".into()
             }
         });
         ui.say(match info.gallery {
@@ -115,11 +109,7 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
         "height": model.height,
         "dimension": model.dimension,
         "embedding_id": hex(&model.embedding_id),
-        "threshold": threshold.map(|t| json!({
-            "angle": degrees(t.angle),
-            "false_match_rate": t.false_match_rate,
-            "impostor_pairs": t.impostor_pairs,
-        })),
+        "threshold": info.threshold.map(degrees),
         "gallery_error": info.gallery.map(|e| e.to_string()),
         "people": usage.people,
         "people_capacity": usage.people_capacity,

@@ -10,7 +10,8 @@ use super::shared;
 use crate::data::ImageSet;
 use crate::eval::bootstrap::{Draw, draws, interval95};
 use crate::eval::embed::{Embedded, Engine, NoFace, embed_set};
-use crate::eval::identification::{Searches, Trials, unit};
+use crate::eval::gallery::unit;
+use crate::eval::identification::{Searches, Trials};
 use crate::photo::Finder;
 use crate::ui::{Ui, table, thousands};
 

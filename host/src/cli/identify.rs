@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use arcgate_firmware::decide::Rejection;
+use arcgate_firmware::decide::quality::QualityRules;
 use arcgate_firmware::link::message::Answer;
 use serde_json::json;
 
@@ -17,7 +19,7 @@ use crate::ui::Ui;
 /// Who is in a photograph: a name or unknown.
 ///
 /// Exit codes: 0 everybody is known, 1 a photograph could not be read, 10 somebody is unknown, 11 a photograph was rejected (it
-/// shows no face).
+/// shows no face, or one that is too small, turned away, blurred, dark or glaring).
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The photographs.
@@ -47,7 +49,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let finder = args.finder.finder(None)?;
     let model = args.model.for_target(&args.to)?;
     let mut place = enroll::open(&args.to, model.as_ref())?;
-    let threshold = place.model().threshold.map(|t| t.angle);
+    let threshold = place.info().threshold;
     let people = place.info().usage.people;
     let (mut results, mut worst, mut failed) = (Vec::new(), 0, false);
     for path in &args.photos {
@@ -67,7 +69,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
                     Answer::Unknown { .. } => EXIT_UNKNOWN,
                     Answer::Rejected(_) => EXIT_REJECTED,
                 };
-                (answer_text(&answer, threshold, Some(people)), answer_json(&answer, threshold), code)
+                (answer_text(&answer, Some((threshold, people))), answer_json(&answer), code)
             }
             Ok(Seen::NoFace(why)) => {
                 (format!("rejected   {why}"), json!({"answer": "rejected", "why": why}), EXIT_REJECTED)
@@ -102,6 +104,12 @@ fn look(place: &mut Place, path: &Path, finder: &Finder, ui: &Ui) -> anyhow::Res
     };
     if let Found::Face { others: 1.., .. } = found {
         ui.note(format!("{}: other faces; the large one near the centre was taken", path.display()));
+    }
+    // A device that is sent the crop cannot see how the head was turned.
+    if let Found::Face { landmarks, .. } = &found
+        && let Err(defect) = QualityRules::default().check_pose(landmarks)
+    {
+        return Ok(Seen::Answer(Answer::Rejected(Rejection::Quality(defect))));
     }
     let crop = photo::crop(&photo, &found, place.model())?;
     Ok(Seen::Answer(place.identify_crop(&crop)?))

@@ -209,8 +209,7 @@ fn model_info(graph: &FloatGraph, input: &FloatInput) -> anyhow::Result<ModelInf
         source: String::new(),
         licence: None,
         calibration: None,
-        threshold: None,
-        threshold_table: None,
+        thresholds: None,
     };
     Ok(metadata.model_info()?)
 }

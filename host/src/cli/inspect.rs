@@ -58,14 +58,13 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui) -> anyhow::Result<()> {
     let summary = Summary::of(plan, onnx.map(|(_, names)| names))?;
     let metadata = onnx.map(|(metadata, _)| metadata);
-    let info = Plan::parse(plan)?.info().clone();
+    let parsed = Plan::parse(plan)?;
+    let info = parsed.info().clone();
     ui.say(headline(path, &info, &summary));
     ui.say(sizes(&summary));
     if summary.task == Task::Embedding {
-        ui.say(threshold_line(&info));
+        thresholds::lines(parsed.thresholds()).into_iter().for_each(|line| ui.say(line));
     }
-    let table = metadata.and_then(|metadata| metadata.threshold_table.as_ref());
-    table.map(thresholds::lines).into_iter().flatten().for_each(|line| ui.say(line));
     metadata.map(carried::of_int8).into_iter().flatten().for_each(|line| ui.say(line));
     ui.say(format!("  embedding id {}", hex(&info.embedding_id)));
     let estimates = estimates(plan)?;
@@ -74,13 +73,6 @@ fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui)
     if let Some(note) = off_lattice_note(&summary) {
         ui.say(note);
     }
-    let threshold = info.threshold.as_ref().map(|t| {
-        json!({
-            "degrees": t.angle.degrees(),
-            "false_match_rate": t.false_match_rate,
-            "impostor_pairs": t.impostor_pairs,
-        })
-    });
     ui.json(&json!({
         "file": path,
         "kind": if metadata.is_some() { "int8 onnx" } else { "plan" },
@@ -90,7 +82,7 @@ fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui)
         "dimension": info.dimension,
         "aligned": info.template.is_some(),
         "embedding_id": hex(&info.embedding_id),
-        "threshold": threshold,
+        "thresholds": parsed.thresholds().map(thresholds::json),
         "metadata": metadata,
         "summary": summary,
         "chips": estimates,
@@ -159,19 +151,6 @@ pub(super) fn headline(path: &Path, info: &ModelInfo, summary: &Summary) -> Stri
     format!(
         "{path}: {what}, input {width}x{height} {colours} ({pictures}), {macs:.1} M multiply-accumulates{cores}"
     )
-}
-
-/// One line: the threshold that a device uses.
-fn threshold_line(info: &ModelInfo) -> String {
-    match &info.threshold {
-        Some(threshold) => format!(
-            "  threshold: {} degrees, false-match rate {:.1e} over {} impostor pairs",
-            threshold.angle,
-            threshold.false_match_rate,
-            thousands(threshold.impostor_pairs)
-        ),
-        None => "  threshold: none yet; `arcgate calibrate` measures it".into(),
-    }
 }
 
 /// One line: flash and RAM, in bytes.

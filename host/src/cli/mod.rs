@@ -58,7 +58,7 @@ enum Command {
     Study(study::Args),
     /// Float ONNX -> int8 ONNX.
     Import(import::Args),
-    /// The threshold that goes into the model, from impostor pairs at a stated false-match rate.
+    /// The thresholds that go into the model, by people enrolled and target false-positive identification rate.
     Calibrate(calibrate::Args),
     /// Int8 ONNX -> plan, proven equal to tract to the byte.
     Compile(compile::Args),

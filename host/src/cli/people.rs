@@ -55,34 +55,42 @@ pub fn degrees(angle: Angle) -> f64 {
 }
 
 /// An answer as JSON.
-pub fn answer_json(answer: &Answer, threshold: Option<Angle>) -> Value {
+pub fn answer_json(answer: &Answer) -> Value {
     let named = |n: &arcgate_firmware::link::message::Named| json!({"person": n.person.0, "name": n.name.as_str(), "angle": degrees(n.angle)});
-    let mut value = match answer {
-        Answer::Known { best, second } => {
-            json!({"answer": "known", "best": named(best), "second": second.as_ref().map(named)})
-        }
+    match answer {
+        Answer::Known { best, second, confidence, may_adapt } => json!({
+            "answer": "known",
+            "best": named(best),
+            "second": second.as_ref().map(named),
+            "confidence_fpir": confidence.fpir(),
+            "may_adapt": may_adapt,
+        }),
         Answer::Unknown { why, nearest } => {
             json!({"answer": "unknown", "why": why.to_string(), "nearest": nearest.as_ref().map(named)})
         }
         Answer::Rejected(why) => json!({"answer": "rejected", "why": why.to_string()}),
-    };
-    value["threshold"] = json!(threshold.map(degrees));
-    value
+    }
 }
 
-/// An answer for people; `people` is how many are enrolled, where that is known.
-pub fn answer_text(answer: &Answer, threshold: Option<Angle>, people: Option<u32>) -> String {
-    let bar = threshold.map_or_else(|| "no threshold".to_owned(), |t| format!("threshold {t}"));
-    let bar = bar + &people.map(|n| format!(" at {n} people")).unwrap_or_default();
+/// An answer for people; `bar` is the threshold and how many people are enrolled, where that is known.
+pub fn answer_text(answer: &Answer, bar: Option<(Option<Angle>, u32)>) -> String {
+    let bar = bar.map(|(threshold, people)| {
+        let threshold = threshold.map_or_else(|| "no threshold".to_owned(), |t| format!("threshold {t}"));
+        format!("{threshold} at {people} people")
+    });
+    let beside = |others: Vec<String>| {
+        let parts: Vec<String> = bar.into_iter().chain(others).collect();
+        if parts.is_empty() { String::new() } else { format!("   ({})", parts.join("; ")) }
+    };
     match answer {
-        Answer::Known { best, second } => {
-            let second = second.as_ref().map(|s| format!("; second: {} {}", s.name, s.angle));
-            let second = second.unwrap_or_default();
-            format!("{}   {} degrees   ({bar}{second})", best.name, best.angle)
+        Answer::Known { best, second, confidence, .. } => {
+            let second = second.as_ref().map(|s| format!("second: {} {}", s.name, s.angle));
+            let sure = [Some(format!("sure to {confidence}")), second].into_iter().flatten();
+            format!("{}   {} degrees{}", best.name, best.angle, beside(sure.collect()))
         }
         Answer::Unknown { why, nearest } => {
-            let nearest = nearest.as_ref().map(|n| format!("; nearest: {} {}", n.name, n.angle));
-            format!("unknown   {why}   ({bar}{})", nearest.unwrap_or_default())
+            let nearest = nearest.as_ref().map(|n| format!("nearest: {} {}", n.name, n.angle));
+            format!("unknown   {why}{}", beside(nearest.into_iter().collect()))
         }
         Answer::Rejected(why) => format!("rejected   {why}"),
     }

@@ -6,7 +6,6 @@ use std::sync::mpsc;
 
 use anyhow::Context;
 use arcgate_firmware::device::Event;
-use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::engine::ModelInfo;
 use arcgate_firmware::frame::PixelFormat;
 use arcgate_firmware::sim::{FRAME, StoredCamera, StoredShot};
@@ -47,7 +46,6 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         anyhow::bail!("a simulated device listens on TCP\n  accepted: --port tcp:HOST:PORT");
     };
     let model = args.model.open()?;
-    let threshold = model.info().threshold.map(|t| t.angle);
     let camera = match &args.camera {
         Some(folder) => pictures(folder, &args.finder, model.info(), ui)?,
         None => StoredCamera::default(),
@@ -59,7 +57,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     };
     ctrlc::set_handler(interrupted).context("cannot listen for the interrupt that stops the device")?;
     let talk = *ui;
-    let log = move |event: &Event| tell(event, threshold, &talk);
+    let log = move |event: &Event| tell(event, &talk);
     let device = enroll::simulate(&model, &args.flash, address, camera, log)?;
     ui.note(format!(
         "a device with its flash in {} listens on tcp:{}",
@@ -73,10 +71,10 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(event: &Event, threshold: Option<Angle>, ui: &Ui) {
+fn tell(event: &Event, ui: &Ui) {
     match event {
-        Event::Answered(answer) if ui.json => ui.say(answer_json(answer, threshold).to_string()),
-        Event::Answered(answer) => ui.say(answer_text(answer, threshold, None)),
+        Event::Answered(answer) if ui.json => ui.say(answer_json(answer).to_string()),
+        Event::Answered(answer) => ui.say(answer_text(answer, None)),
         Event::Enrolled(person) if ui.json => ui.say(json!({"enrolled": person.0}).to_string()),
         Event::Enrolled(person) => ui.say(format!("enrolled a template of person {person}")),
         Event::Removed(person) if ui.json => ui.say(json!({"removed": person.0}).to_string()),

@@ -1,59 +1,80 @@
-//! A model's table of thresholds, in lines for people.
+//! A model's threshold table, in lines for people.
 
-use crate::eval::searches::{PEOPLE, RATES};
-use crate::onnx::thresholds::ThresholdTable;
+use arcgate_firmware::decide::table::{Bar, Scope, ThresholdTable};
+use serde_json::{Value, json};
+
+use super::people::degrees;
 use crate::ui::{table, thousands};
 
-/// A row for each number of people, a column for each rate; "-" where the data did not reach.
-pub fn lines(thresholds: &ThresholdTable) -> Vec<String> {
-    let mut people: Vec<u32> = PEOPLE.iter().map(|&n| n as u32).collect();
-    let mut rates = RATES.to_vec();
-    // Tables from elsewhere may have others.
-    people.extend(thresholds.cells.iter().map(|cell| cell.people));
-    rates.extend(thresholds.cells.iter().map(|cell| cell.fpir));
-    people.sort_unstable();
-    people.dedup();
-    rates.sort_unstable_by(f64::total_cmp);
-    rates.dedup();
+/// A row for each number of people, a column for each rate: for a frame, and after the bar for a presentation.
+pub fn lines(thresholds: Option<ThresholdTable<'_>>) -> Vec<String> {
+    let Some(thresholds) = thresholds else {
+        return vec!["  thresholds: none yet; `arcgate calibrate` measures them".into()];
+    };
+    let rates: Vec<f32> = thresholds.rates().collect();
     let mut rows = vec![vec!["    people".to_owned()]];
     rows[0].extend(rates.iter().map(|rate| format!("FPIR {rate}")));
-    rows[0].push("searches".into());
-    for people in people {
-        let cells: Vec<_> = rates.iter().map(|&rate| thresholds.cell(people, rate)).collect();
-        let searches = cells.iter().flatten().map(|cell| cell.searches).max();
+    rows[0].extend(rates.iter().map(|rate| format!("| {rate}")));
+    for people in thresholds.sizes() {
         let mut row = vec![format!("    {}", thousands(people.into()))];
-        row.extend(cells.into_iter().map(|cell| {
-            cell.map_or("-".into(), |cell| format!("{:.1}", f64::from(cell.millidegrees) / 1000.0))
-        }));
-        row.push(searches.map_or("-".into(), thousands));
+        for (scope, bar) in [(Scope::Frame, ""), (Scope::Presentation, "| ")] {
+            row.extend(rates.iter().map(|&rate| match thresholds.lookup(people, rate, scope) {
+                Some(found) => format!("{bar}{} [{}, {}]", found.angle, found.low, found.high),
+                None => "-".into(),
+            }));
+        }
         rows.push(row);
     }
+    let origin = thresholds.origin();
     vec![
         format!(
-            "  degrees by people enrolled and false-positive rate, from {} images of {} identities (seed {}):",
-            thousands(thresholds.images.into()),
-            thousands(thresholds.identities.into()),
-            thresholds.seed
+            "  thresholds in degrees with 95 % intervals, by people enrolled ({} each) and target FPIR of a frame | of {} frames, from {} images of {} identities:",
+            if origin.templates == 1 { "one image".into() } else { format!("{} images", origin.templates) },
+            origin.frames,
+            thousands(origin.images.into()),
+            thousands(origin.identities.into()),
         ),
         table(&rows).trim_end().to_owned(),
     ]
 }
 
+/// The cells, by people and then by rate: `people`, `fpir`, `frame` and `presentation`, each with `angle`, `low` and `high` in degrees.
+pub fn json(thresholds: ThresholdTable<'_>) -> Value {
+    let bar =
+        |bar: Bar| json!({"angle": degrees(bar.angle), "low": degrees(bar.low), "high": degrees(bar.high)});
+    let rates: Vec<f32> = thresholds.rates().collect();
+    let cell = |(at, people): (usize, u32), of: usize| {
+        let cell = thresholds.cell(at, of)?;
+        let (frame, presentation) = (bar(cell.frame), bar(cell.presentation));
+        Some(json!({"people": people, "fpir": rates[of], "frame": frame, "presentation": presentation}))
+    };
+    let sizes = thresholds.sizes().enumerate();
+    sizes.flat_map(|size| (0..rates.len()).filter_map(move |of| cell(size, of))).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use arcgate_firmware::decide::table::{Cell, Origin};
+    use arcgate_firmware::embedding::Angle;
+
     use super::*;
-    use crate::onnx::thresholds::ThresholdCell;
 
     #[test]
-    fn what_was_not_reached_is_a_dash() {
-        let cell =
-            |people, fpir, millidegrees| ThresholdCell { people, fpir, millidegrees, searches: 12_345 };
-        let cells = vec![cell(1, 0.01, 41_200), cell(1, 0.1, 55_000), cell(10, 0.1, 44_449)];
-        let shown = lines(&ThresholdTable { identities: 12, images: 40, seed: 3, cells }).join("\n");
-        let rows: Vec<Vec<&str>> = shown.lines().skip(2).map(|l| l.split_whitespace().collect()).collect();
-        assert_eq!(rows[0], ["1", "-", "-", "41.2", "-", "55.0", "12,345"]);
-        assert_eq!(rows[1], ["10", "-", "-", "-", "-", "44.4", "12,345"]);
-        assert_eq!(rows[2], ["100", "-", "-", "-", "-", "-", "-"]);
-        assert_eq!(rows.len(), 4);
+    fn a_row_for_each_number_of_people() {
+        let bar = |degrees: u32| {
+            let angle = |degrees| Angle::from_millidegrees(1000 * degrees);
+            Bar { angle: angle(degrees), low: angle(degrees - 1), high: angle(degrees + 2) }
+        };
+        let cell = |degrees| Cell { frame: bar(degrees), presentation: bar(degrees - 6) };
+        let origin = Origin { identities: 4000, images: 8000, frames: 15, templates: 1 };
+        let mut bytes = vec![0; ThresholdTable::bytes_for(1, 2)];
+        let made = ThresholdTable::write(origin, &[0.01], &[1, 1000], &[cell(60), cell(50)], &mut bytes);
+        let shown = lines(Some(made.unwrap())).join("\n");
+        let words: Vec<&str> = shown.lines().nth(3).unwrap().split_whitespace().collect();
+        assert_eq!(words, ["1,000", "50.0", "[49.0,", "52.0]", "|", "44.0", "[43.0,", "46.0]"]);
+        assert!(
+            shown.contains("one image each") && shown.contains("of 15 frames, from 8,000 images of 4,000")
+        );
+        assert!(lines(None)[0].contains("none yet"));
     }
 }

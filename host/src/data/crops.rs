@@ -79,7 +79,6 @@ mod tests {
             template: None,
             dimension: 8,
             embedding_id: [0; 32],
-            threshold: None,
         };
         let found = crops(&set, &[0, 1], &Finder::default(), &info, || ());
         assert_eq!(found.crops, [(0, vec![9, 8, 7, 9, 8, 7])]);

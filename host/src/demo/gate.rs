@@ -17,10 +17,6 @@ use crate::ui::Ui;
 pub const ENROLLED: usize = 4;
 /// Photographs that each is enrolled with.
 pub const TEMPLATES: usize = 5;
-/// The share of strangers that the threshold is meant to let through.
-pub const TARGET_FPIR: f64 = 0.01;
-/// A stranger meets every template, so each comparison may err that much more rarely.
-pub const FALSE_MATCH_RATE: f64 = TARGET_FPIR / (ENROLLED * TEMPLATES) as f64;
 /// Galleries that are filled, one after the other, each with other people.
 const ROUNDS: usize = 12;
 /// Photographs of each stranger that come to a gallery.

@@ -15,17 +15,20 @@ pub use page::table;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use arcgate_firmware::engine::{EmbedError, Threshold};
+use arcgate_firmware::decide::TARGET_FPIR;
+use arcgate_firmware::decide::table::{Bar, Scope};
+use arcgate_firmware::engine::EmbedError;
 use serde::Serialize;
 
 use crate::disk;
 use crate::engine::{EngineError, FloatEngine, InputSpec, Kind, Model};
 use crate::enroll::EnrollError;
-use crate::eval::searches::{galleries_in_all, threshold_table};
-use crate::eval::{AngleHistogram, ThresholdError};
+use crate::eval::calibration::{self, CalibrationError};
+use crate::eval::fpir::Impostors;
+use crate::eval::gallery::Vector;
 use crate::lower::{self, LowerError};
 use crate::onnx::file::{self, FileError};
-use crate::onnx::metadata::{MetadataError, ThresholdRecord};
+use crate::onnx::metadata::MetadataError;
 use crate::onnx::origin::Origin;
 use crate::photo::PhotoError;
 use crate::quantize::{self, ImportError, ImportOptions, Imported};
@@ -124,7 +127,10 @@ pub enum DemoError {
     #[error(transparent)]
     Lower(#[from] LowerError),
     #[error(transparent)]
-    Threshold(#[from] ThresholdError),
+    Calibration(#[from] CalibrationError),
+    /// The table has no threshold for the people of the demo.
+    #[error("the threshold table does not reach the demo's people")]
+    NoThreshold,
     #[error(transparent)]
     Photo(#[from] PhotoError),
     #[error(transparent)]
@@ -254,14 +260,14 @@ fn quantize(
     Ok(imported)
 }
 
-/// An int8 model with its threshold.
+/// An int8 model with its thresholds.
 struct Calibrated {
     int8: tract_onnx::pb::ModelProto,
     model: Model,
-    threshold: Threshold,
+    threshold: Bar,
 }
 
-/// Measures the threshold on the development people's impostor pairs and stores it in the model.
+/// Measures the thresholds on the development people and stores them in the model.
 fn calibrate(
     imported: Imported,
     development: &people::Album,
@@ -270,30 +276,28 @@ fn calibrate(
 ) -> Result<Calibrated, DemoError> {
     let Imported { model: mut int8, mut metadata, .. } = imported;
     let model = Model::from_onnx(path, int8.clone())?;
-    let embeddings = development.embed(&model, Kind::Plan, ui)?;
-    let labelled: Vec<(usize, Vec<i8>)> = development.owners.iter().copied().zip(embeddings).collect();
-    let pairs = (labelled.len() * labelled.len() / 2) as u64;
-    let bar = ui.progress("calibrating", "pairs", pairs);
-    let threshold =
-        AngleHistogram::of_impostors(&labelled, |n| bar.inc(n)).threshold(gate::FALSE_MATCH_RATE)?;
+    let embeddings: Vec<Vector> =
+        development.embed(&model, Kind::Plan, ui)?.into_iter().map(Vector::Int8).collect();
+    let bar = ui.progress("calibrating", "images", embeddings.len() as u64);
+    let impostors = Impostors::new(&development.owners, &embeddings, gate::TEMPLATES, || bar.inc(1));
     bar.finish_and_clear();
-    metadata.threshold = Some(ThresholdRecord {
-        millidegrees: threshold.angle.millidegrees(),
-        false_match_rate: threshold.false_match_rate,
-        impostor_pairs: threshold.impostor_pairs,
-    });
-    let bar = ui.progress("searching", "galleries", galleries_in_all(&labelled) as u64);
-    metadata.threshold_table = Some(threshold_table(&labelled, 1, || bar.inc(1)));
-    bar.finish_and_clear();
+    let options = calibration::Options { frames: 1, templates: gate::TEMPLATES as u16, seed: 1 };
+    let table = calibration::thresholds(&impostors, embeddings.len(), &options)?;
+    metadata.thresholds = Some(table);
     metadata.store(&mut int8);
     file::write(path, &int8)?;
+    let model = Model::from_onnx(path, int8.clone())?;
+    let threshold = model
+        .thresholds()
+        .and_then(|table| table.lookup(gate::ENROLLED as u32, TARGET_FPIR, Scope::Frame))
+        .ok_or(DemoError::NoThreshold)?;
     ui.note(format!(
-        "threshold  {:.1} degrees: false-match rate {:.1e} on {} impostor pairs, for {:.1} % of strangers at {} people",
+        "threshold  {} degrees [{}, {}] for {:.1} % of strangers at {} people",
         threshold.angle,
-        threshold.false_match_rate,
-        thousands(threshold.impostor_pairs),
-        gate::TARGET_FPIR * 100.0,
+        threshold.low,
+        threshold.high,
+        TARGET_FPIR * 100.0,
         gate::ENROLLED
     ));
-    Ok(Calibrated { model: Model::from_onnx(path, int8.clone())?, int8, threshold })
+    Ok(Calibrated { model, int8, threshold })
 }

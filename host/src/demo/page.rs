@@ -1,6 +1,7 @@
 //! The report: one page to look at.
 
-use arcgate_firmware::engine::Threshold;
+use arcgate_firmware::decide::TARGET_FPIR;
+use arcgate_firmware::decide::table::Bar;
 
 use super::gate::{Gate, Mistake, TEMPLATES};
 use super::people::{Shots, TEST};
@@ -42,7 +43,7 @@ pub fn page(
     verification: &Verification,
     gate: &Gate,
     shots: &Shots,
-    threshold: &Threshold,
+    threshold: &Bar,
 ) -> Result<String, DemoError> {
     let mut page = Page::new("arcgate demo");
     page.paragraph(&format!(
@@ -78,11 +79,11 @@ pub fn page(
         Some(threshold.angle.degrees()),
     )?);
     page.paragraph(&format!(
-        "The threshold comes from {} pairs of other strangers, not from these: at most {:.1e} of them lie below it. The \
+        "The threshold comes from other strangers, not from these: with {} people enrolled, {:.1} % of them would be let in. The \
          mean angle between a float embedding and its int8 form is {:.1} degrees. tract and the plan gave the same bytes \
          on all of {} images.",
-        thousands(threshold.impostor_pairs),
-        threshold.false_match_rate,
+        outcome.enrolled,
+        100.0 * TARGET_FPIR,
         outcome.quantization_degrees,
         outcome.proved_on
     ));

@@ -67,7 +67,6 @@ impl Shots {
             template: None,
             dimension: 1,
             embedding_id: [0; 32],
-            threshold: None,
         };
         Shots { portraits, info }
     }

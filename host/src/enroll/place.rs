@@ -87,7 +87,6 @@ fn open_file(
                 template: None,
                 dimension: bound.dimension,
                 embedding_id: bound.embedding_id,
-                threshold: None,
             };
             Ok((Box::new(NoModel(info)), flash))
         }

@@ -3,7 +3,7 @@
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use super::identification::unit;
+use super::gallery::unit;
 use super::verification::allowed;
 
 /// Images whose similarities to all others are in memory at once, for each thread.

@@ -222,7 +222,6 @@ mod tests {
             template: None,
             dimension: 1,
             embedding_id: [0; 32],
-            threshold: None,
         };
         // Scale 1: crop pixel (28.5, 28.5), its middle, is the photograph's middle.
         let template = [Point2::new(28.5, 28.5); 5];

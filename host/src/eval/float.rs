@@ -124,8 +124,7 @@ pub fn open(
     let template = template.map(|points| points.map(Point2::from));
     let spec = InputSpec { width, height, order, mean, std };
     let engine = FloatEngine::from_model(path, &model, &spec)?;
-    let info =
-        ModelInfo { width, height, order, template, dimension: 1, embedding_id: [0; 32], threshold: None };
+    let info = ModelInfo { width, height, order, template, dimension: 1, embedding_id: [0; 32] };
     Ok((engine, info))
 }
 

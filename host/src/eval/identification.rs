@@ -35,12 +35,6 @@ struct NonMated {
     similarity: f32,
 }
 
-/// At unit length; zeros stay zeros, alike to nothing.
-pub fn unit(vector: Vec<f32>) -> Vec<f32> {
-    let norm = vector.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt().max(1e-30);
-    vector.into_iter().map(|v| (f64::from(v) / norm) as f32).collect()
-}
-
 /// What the trials gave.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Searches {
@@ -156,7 +150,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// `number` of `from`, each equally likely.
-pub(super) fn choose(from: &[usize], number: usize, dice: &mut Dice) -> Vec<usize> {
+fn choose(from: &[usize], number: usize, dice: &mut Dice) -> Vec<usize> {
     let mut all = from.to_vec();
     for i in 0..number {
         let other = i + dice.below(all.len() - i);

@@ -2,8 +2,8 @@
 //!
 //! - [`verification`]: pairs with scores -> accuracy over folds, TAR at FAR, EER;
 //! - [`all_pairs`]: every pair of a set -> TAR at the lowest FAR;
-//! - [`impostors`]: angles between different people -> the threshold at a false-match rate;
-//! - [`searches`]: strangers searching galleries -> the thresholds for each FPIR and number of people;
+//! - [`gallery`]: templates, and a probe's similarity to each;
+//! - [`fpir`], [`pareto`], [`calibration`]: angles between different people -> the threshold for each FPIR and number of people;
 //! - [`pairs`]: which pairs a set of identities has;
 //! - [`identification`]: open-set searches -> FNIR at FPIR;
 //! - [`omniglot`]: one-shot classification of characters;
@@ -14,16 +14,17 @@
 
 pub mod all_pairs;
 pub mod bootstrap;
+pub mod calibration;
 pub mod detection;
 pub mod embed;
 pub mod float;
+pub mod fpir;
+pub mod gallery;
 pub mod identification;
-pub mod impostors;
 pub mod interval;
 pub mod omniglot;
 pub mod pairs;
-pub mod searches;
+pub mod pareto;
 pub mod verification;
 
-pub use impostors::{AngleHistogram, ThresholdError, threshold_at};
 pub use verification::{Accuracy, Score, Scores};

@@ -73,16 +73,8 @@ mod tests {
     fn probes_get_the_nearest_example() {
         let dot =
             |x: u32| GrayImage::from_fn(6, 6, |i, j| image::Luma([if (i, j) == (x, 2) { 0 } else { 255 }]));
-        let (order, template, threshold) = (ChannelOrder::Grey, None, None);
-        let info = ModelInfo {
-            width: 6,
-            height: 6,
-            order,
-            template,
-            dimension: 36,
-            embedding_id: [0; 32],
-            threshold,
-        };
+        let (order, template) = (ChannelOrder::Grey, None);
+        let info = ModelInfo { width: 6, height: 6, order, template, dimension: 36, embedding_id: [0; 32] };
         let probes = vec![(dot(1), 0), (dot(4), 1), (dot(4), 0)];
         let run = Run { name: "run01".into(), examples: vec![dot(1), dot(4)], probes };
         let ink = |crop: &[u8]| Ok::<_, ()>(crop.iter().map(|&v| 1.0 - f32::from(v) / 255.0).collect());

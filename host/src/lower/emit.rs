@@ -57,7 +57,8 @@ pub fn emit(network: &Network, arena: &Arena) -> Result<Vec<u8>, LowerError> {
     plan.append(&mut sections.bytes);
     plan.resize(plan.len().next_multiple_of(4), 0);
     let (info, task, target) = (network.info.clone(), network.task, network.target);
-    let header = Header { info, task, target, maps, arena_bytes: arena.bytes, steps: layers.len() };
+    let (steps, arena_bytes) = (layers.len(), arena.bytes);
+    let header = Header { info, task, target, maps, thresholds: 0, arena_bytes, steps };
     if header.write(&mut plan) {
         Ok(plan)
     } else {

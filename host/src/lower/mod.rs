@@ -25,15 +25,16 @@ pub use error::LowerError;
 pub use prove::{ProofReport, prove, prove_with, synthetic_crops};
 pub use summary::{LayerSummary, Summary};
 
-use arcgate_firmware::engine::plan::{Plan, PlanError, Target};
-use arcgate_firmware::engine::{Task, Threshold};
+use arcgate_firmware::decide::table::ThresholdTable;
+use arcgate_firmware::engine::Task;
+use arcgate_firmware::engine::plan::{HEADER_BYTES, Plan, PlanError, Target};
 use serde::Serialize;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use self::bands::Fitted;
 use self::network::Network;
-use crate::onnx::metadata::Metadata;
+use crate::onnx::metadata::{Metadata, MetadataError};
 
 /// A plan, where its operations come from, and how its activations lie.
 #[derive(Debug, Clone)]
@@ -109,26 +110,35 @@ pub fn lower_for(model: &ModelProto, Goal { target, ram }: Goal) -> Result<Lower
     }
     let plan = emit::emit(&network, &arena)?;
     Plan::parse(&plan)?;
+    let plan = match &metadata.thresholds {
+        Some(thresholds) => with_thresholds(&plan, &thresholds.to_bytes().map_err(MetadataError::from)?)?,
+        None => plan,
+    };
     let memory = Memory { arena_bytes: arena.bytes, live_bytes: arena.bound, plain_bytes, bands };
     let names = network.layers.into_iter().map(|layer| layer.name).collect();
     Ok(Lowered { plan, names, memory })
 }
 
-/// The same plan with another threshold, or none. The embedding id stays as it is.
+/// The same plan with a threshold table, in the place of an earlier one. The embedding id stays as it is.
 ///
 /// # Errors
-/// When `plan` is no valid plan.
-pub fn with_threshold(plan: &[u8], threshold: Option<Threshold>) -> Result<Vec<u8>, PlanError> {
+/// When `plan` is no valid plan of an embedder, or `table` no table.
+pub fn with_thresholds(plan: &[u8], table: &[u8]) -> Result<Vec<u8>, PlanError> {
     let parsed = Plan::parse(plan)?;
     parsed.header().expect(Task::Embedding)?;
+    let table = ThresholdTable::parse(table).map_err(PlanError::Thresholds)?;
     let mut header = parsed.header().clone();
-    header.info.threshold = threshold;
-    let mut changed = plan.to_vec();
+    // A table is written behind everything else; an earlier one makes room.
+    let mut changed = match header.thresholds as usize {
+        0 => plan.to_vec(),
+        earlier => plan[..earlier].to_vec(),
+    };
+    changed.resize(changed.len().next_multiple_of(4), 0);
+    let short = PlanError::Short { needed: HEADER_BYTES, found: plan.len() };
+    header.thresholds = u32::try_from(changed.len()).map_err(|_| short)?;
+    changed.extend(table.as_bytes());
     if !header.write(&mut changed) {
-        return Err(PlanError::Short {
-            needed: arcgate_firmware::engine::plan::HEADER_BYTES,
-            found: plan.len(),
-        });
+        return Err(short);
     }
     Plan::parse(&changed)?;
     Ok(changed)

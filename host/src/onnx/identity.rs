@@ -154,8 +154,8 @@ impl Canonical {
 mod tests {
     use super::*;
     use crate::onnx::build::{GraphBuilder, ints, value};
-    use crate::onnx::metadata::{Calibration, FACE_TEMPLATE_112, ThresholdRecord, VERSION};
-    use crate::onnx::thresholds::ThresholdTable;
+    use crate::onnx::metadata::{Calibration, FACE_TEMPLATE_112, VERSION};
+    use crate::onnx::thresholds::Thresholds;
     use tract_onnx::pb::tensor_proto::DataType;
 
     fn model(prefix: &str, weights: &[i8], pads: &[i64]) -> ModelProto {
@@ -183,8 +183,7 @@ mod tests {
             source: "a.onnx".into(),
             licence: None,
             calibration: None,
-            threshold: None,
-            threshold_table: None,
+            thresholds: None,
         }
     }
 
@@ -197,8 +196,14 @@ mod tests {
             source: "elsewhere".into(),
             licence: Some("MIT".into()),
             calibration: Some(Calibration { images: 3, sha256: "00".into() }),
-            threshold: Some(ThresholdRecord { millidegrees: 1, false_match_rate: 0.1, impostor_pairs: 2 }),
-            threshold_table: Some(ThresholdTable { identities: 2, images: 2, seed: 1, cells: vec![] }),
+            thresholds: Some(Thresholds {
+                identities: 2,
+                images: 2,
+                frames: 1,
+                templates: 1,
+                seed: 1,
+                cells: vec![],
+            }),
             ..metadata()
         };
         assert_eq!(id, embedding_id(&model_a, &calibrated));

@@ -1,14 +1,14 @@
 //! What an int8 ONNX carries beside its graph: one JSON object under the key `arcgate`.
 
-use arcgate_firmware::embedding::Angle;
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task, Threshold};
+use arcgate_firmware::decide::table::TableError;
+use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
 use serde::{Deserialize, Serialize};
 use tract_onnx::pb::ModelProto;
 
 use super::identity::embedding_id;
 use super::origin::{self, OriginError};
 use super::property::{property, set_property};
-use super::thresholds::ThresholdTable;
+use super::thresholds::Thresholds;
 
 /// The `metadata_props` key that holds [`Metadata`] as JSON.
 pub const KEY: &str = "arcgate";
@@ -16,8 +16,9 @@ pub const KEY: &str = "arcgate";
 /// The `metadata_props` key that holds [`FloatInput`] as JSON in the float models that `arcgate train` writes.
 pub const FLOAT_INPUT_KEY: &str = "arcgate-input";
 
-/// The version of [`Metadata`] that this program writes and reads.
-pub const VERSION: u32 = 1;
+/// The version of [`Metadata`] that this program writes. It reads version 1 as a model whose thresholds are yet to be measured:
+/// those had one angle for galleries of every size.
+pub const VERSION: u32 = 2;
 
 /// The five points of the common 112x112 face template, in pixels.
 pub const FACE_TEMPLATE_112: [[f32; 2]; 5] =
@@ -71,11 +72,8 @@ pub struct Metadata {
     pub licence: Option<String>,
     /// The images that the ranges were measured on.
     pub calibration: Option<Calibration>,
-    /// The bar for "same person".
-    pub threshold: Option<ThresholdRecord>,
-    /// The bars by people enrolled and false-positive rate, where `arcgate calibrate` measured them. Devices do not use it yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threshold_table: Option<ThresholdTable>,
+    /// The thresholds by people enrolled and false-positive identification rate, where `arcgate calibrate` measured them.
+    pub thresholds: Option<Thresholds>,
 }
 
 /// What a float model that `arcgate train` wrote says of its input, so that `import` needs no flags.
@@ -122,18 +120,6 @@ pub struct Calibration {
     pub sha256: String,
 }
 
-/// [`Threshold`] as it stands in the metadata.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ThresholdRecord {
-    /// The angle in thousandths of a degree.
-    pub millidegrees: u32,
-    /// Share of impostor pairs at or below it.
-    pub false_match_rate: f32,
-    /// Impostor pairs measured.
-    pub impostor_pairs: u64,
-}
-
 /// What is wrong with a model's metadata.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MetadataError {
@@ -149,6 +135,9 @@ pub enum MetadataError {
     /// Its licence or its source is not one that can be shown.
     #[error("the model's arcgate metadata: {0}")]
     Origin(#[from] OriginError),
+    /// Its thresholds are no table.
+    #[error("the model's arcgate metadata: {0}")]
+    Thresholds(#[from] TableError),
     /// The graph or its constants changed after the metadata was written.
     #[error(
         "the model is damaged, or was changed after `arcgate import` wrote it: its metadata has the embedding id {stated}, its \
@@ -181,7 +170,12 @@ impl Metadata {
     pub fn of(model: &ModelProto) -> Result<Self, MetadataError> {
         let text = property(model, KEY).ok_or(MetadataError::Missing)?;
         let json = |e: serde_json::Error| MetadataError::Json(e.to_string());
-        let value: serde_json::Value = serde_json::from_str(text).map_err(json)?;
+        let mut value: serde_json::Value = serde_json::from_str(text).map_err(json)?;
+        if let Some(fields) = value.as_object_mut().filter(|fields| fields.get("version") == Some(&1.into()))
+        {
+            fields.insert("version".into(), VERSION.into());
+            ["threshold", "threshold_table"].iter().for_each(|&old| drop(fields.remove(old)));
+        }
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(v) if v != VERSION as u64 => Err(MetadataError::Version(v as u32)),
             _ => serde_json::from_value::<Self>(value).map_err(json)?.checked(),
@@ -196,7 +190,7 @@ impl Metadata {
         if !self.source.is_empty() {
             origin::check("source", &self.source)?;
         }
-        self.threshold_table.iter().try_for_each(ThresholdTable::check)?;
+        self.thresholds.iter().try_for_each(Thresholds::check)?;
         Ok(self)
     }
 
@@ -245,14 +239,9 @@ impl Metadata {
         }
         let embedding_id = decode_id(&self.embedding_id)
             .ok_or_else(|| field("embedding_id", self.embedding_id.clone(), "64 hexadecimal digits"))?;
-        let threshold = self.threshold.as_ref().map(|t| Threshold {
-            angle: Angle::from_millidegrees(t.millidegrees),
-            false_match_rate: t.false_match_rate,
-            impostor_pairs: t.impostor_pairs,
-        });
         let template = self.template.map(|points| points.map(nalgebra::Point2::from));
         let (width, height, dimension) = (self.width, self.height, self.dimension);
-        Ok(ModelInfo { width, height, order, template, dimension, embedding_id, threshold })
+        Ok(ModelInfo { width, height, order, template, dimension, embedding_id })
     }
 }
 
@@ -286,7 +275,7 @@ mod tests {
     fn models_of_before_read_as_they_were() {
         let old = read(OLD).unwrap();
         assert_eq!((old.source.as_str(), &old.licence), ("old.onnx", &None));
-        assert!(!to_json(&old).contains("licence") && !to_json(&old).contains("threshold_table"));
+        assert!(!to_json(&old).contains("licence") && old.thresholds.is_none() && old.version == VERSION);
     }
 
     #[test]

@@ -1,47 +1,103 @@
-//! The table of thresholds in a model's metadata: one for each number of people enrolled and each false-positive rate.
+//! The threshold table in a model's metadata: what `arcgate calibrate` measured, as JSON.
 
+use arcgate_firmware::decide::table::{Bar, Cell, Origin, TableError, ThresholdTable};
 use arcgate_firmware::embedding::Angle;
 use serde::{Deserialize, Serialize};
 
 use super::metadata::MetadataError;
 
-/// The angle below which a search is answered, by how many people are enrolled (one template each) and by the share of
-/// strangers' searches that may be answered.
-///
-/// The false-positive identification rate of one threshold grows with the gallery: the more people, the nearer the nearest of
-/// them. A device goes on using the single [`threshold`](super::metadata::Metadata::threshold) until its gallery counts who is
-/// enrolled; plans carry no table yet.
+/// A model's thresholds by people enrolled and target false-positive identification rate (FPIR), every number of people with every
+/// rate; [`ThresholdTable`] is what a plan carries of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ThresholdTable {
-    /// Identities that galleries and probes were drawn from.
+pub struct Thresholds {
+    /// Identities that it was measured on.
     pub identities: u32,
     /// Their images.
     pub images: u32,
-    /// Drew the galleries.
+    /// Frames of a presentation.
+    pub frames: u16,
+    /// Templates enrolled of each person.
+    pub templates: u16,
+    /// Drew what was drawn.
     pub seed: u64,
-    /// What could be measured, by people and then by rate.
+    /// By people and then by rate.
     pub cells: Vec<ThresholdCell>,
 }
 
-/// One threshold.
+/// What was measured for one number of people and one rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ThresholdCell {
     /// How many people are enrolled.
     pub people: u32,
-    /// The share of non-mated searches that may be answered (FPIR).
-    pub fpir: f64,
-    /// The angle in thousandths of a degree.
-    pub millidegrees: u32,
-    /// Non-mated searches that it was measured on. Searches of one gallery, and those of one person, are not independent.
-    pub searches: u64,
+    /// The share of non-mated searches, or presentations, that may be answered.
+    pub fpir: f32,
+    /// For a search with one frame.
+    pub frame: Measured,
+    /// For a presentation.
+    pub presentation: Measured,
 }
 
-impl ThresholdTable {
+/// An angle and its 95 % interval, in thousandths of a degree.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// The angle.
+    pub millidegrees: u32,
+    /// The lower end of the interval.
+    pub low: u32,
+    /// Its upper end.
+    pub high: u32,
+    /// Whether a tail beyond the data gave it.
+    pub extrapolated: bool,
+}
+
+impl From<Measured> for Bar {
+    fn from(measured: Measured) -> Self {
+        let [angle, low, high] =
+            [measured.millidegrees, measured.low, measured.high].map(Angle::from_millidegrees);
+        Bar { angle, low, high }
+    }
+}
+
+impl Thresholds {
     /// The cell for exactly so many people and this rate.
-    pub fn cell(&self, people: u32, fpir: f64) -> Option<&ThresholdCell> {
+    pub fn cell(&self, people: u32, fpir: f32) -> Option<&ThresholdCell> {
         self.cells.iter().find(|cell| cell.people == people && cell.fpir == fpir)
+    }
+
+    /// The numbers of people, each once, in the order of the cells.
+    pub fn people(&self) -> Vec<u32> {
+        let mut people: Vec<u32> = self.cells.iter().map(|cell| cell.people).collect();
+        people.dedup();
+        people
+    }
+
+    /// The rates, in the order of the cells for the first number of people.
+    pub fn rates(&self) -> Vec<f32> {
+        let first = self.cells.first().map(|cell| cell.people);
+        self.cells.iter().take_while(|cell| Some(cell.people) == first).map(|cell| cell.fpir).collect()
+    }
+
+    /// The table as a plan carries it.
+    ///
+    /// # Errors
+    /// When it is none: what [`ThresholdTable::parse`] says.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, TableError> {
+        let (rates, people) = (self.rates(), self.people());
+        let cell =
+            |cell: &ThresholdCell| Cell { frame: cell.frame.into(), presentation: cell.presentation.into() };
+        let cells: Vec<Cell> = self.cells.iter().map(cell).collect();
+        let origin = Origin {
+            identities: self.identities,
+            images: self.images,
+            frames: self.frames,
+            templates: self.templates,
+        };
+        let mut bytes = vec![0; ThresholdTable::bytes_for(rates.len(), people.len())];
+        ThresholdTable::write(origin, &rates, &people, &cells, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// Whether a table from a file is one.
@@ -49,30 +105,27 @@ impl ThresholdTable {
     /// # Errors
     /// The first value that a table cannot have.
     pub fn check(&self) -> Result<(), MetadataError> {
-        let wrong = |field, value: String, accepted| Err(MetadataError::Field { field, value, accepted });
-        for (at, cell) in self.cells.iter().enumerate() {
-            let ThresholdCell { people, fpir, millidegrees, searches } = *cell;
-            if people == 0 || people >= self.identities {
-                return wrong(
-                    "threshold_table people",
-                    people.to_string(),
-                    "1 to one less than its identities",
-                );
-            }
-            if !(fpir > 0.0 && fpir < 1.0) {
-                return wrong("threshold_table fpir", fpir.to_string(), "more than 0 and less than 1");
-            }
-            if millidegrees > Angle::MAX.millidegrees() {
-                return wrong("threshold_table millidegrees", millidegrees.to_string(), "0 to 180000");
-            }
-            if searches == 0 {
-                return wrong("threshold_table searches", searches.to_string(), "at least 1");
-            }
-            if self.cells[..at].iter().any(|other| (other.people, other.fpir) == (people, fpir)) {
-                let value = format!("two cells of {people} people and rate {fpir}");
-                return wrong("threshold_table cells", value, "one cell for each number of people and rate");
-            }
+        let (rates, people) = (self.rates(), self.people());
+        let wanted = people.iter().flat_map(|&people| rates.iter().map(move |&rate| (people, rate)));
+        let mut found = self.cells.iter().map(|cell| (cell.people, cell.fpir));
+        if let Some((people, rate)) = wanted.clone().find(|&at| found.next() != Some(at)) {
+            return Err(MetadataError::Field {
+                field: "thresholds cells",
+                value: format!("no cell of {people} people and rate {rate} in its place"),
+                accepted: "every number of people with every rate, by people and then by rate",
+            });
         }
+        let most = Angle::MAX.millidegrees();
+        let measured = self.cells.iter().flat_map(|cell| [cell.frame, cell.presentation]);
+        if let Some(high) = measured.map(|m| m.high.max(m.millidegrees)).find(|&high| high > most) {
+            let value = high.to_string();
+            return Err(MetadataError::Field {
+                field: "thresholds millidegrees",
+                value,
+                accepted: "0 to 180000",
+            });
+        }
+        self.to_bytes()?;
         Ok(())
     }
 }
@@ -81,24 +134,50 @@ impl ThresholdTable {
 mod tests {
     use super::*;
 
+    fn table() -> Thresholds {
+        let measured = |millidegrees| Measured {
+            millidegrees,
+            low: millidegrees - 500,
+            high: millidegrees + 700,
+            extrapolated: false,
+        };
+        let cell = |people, fpir, angle| ThresholdCell {
+            people,
+            fpir,
+            frame: measured(angle),
+            presentation: measured(angle - 3000),
+        };
+        let cells = [(1, 0.001, 50), (1, 0.01, 60), (10, 0.001, 40), (10, 0.01, 45)];
+        let cells = cells.map(|(people, rate, degrees)| cell(people, rate, 1000 * degrees)).to_vec();
+        Thresholds { identities: 11, images: 22, frames: 5, templates: 1, seed: 1, cells }
+    }
+
+    #[test]
+    fn the_plan_carries_what_the_metadata_says() {
+        let table = table();
+        assert_eq!(table.check(), Ok(()));
+        let bytes = table.to_bytes().unwrap();
+        let carried = ThresholdTable::parse(&bytes).unwrap();
+        let cells: Vec<Cell> = (0..4).filter_map(|i| carried.cell(i / 2, i % 2)).collect();
+        assert_eq!(cells[2].frame, Bar::from(table.cells[2].frame));
+        assert_eq!(cells[3].presentation.angle.millidegrees(), 42_000);
+        assert_eq!((carried.origin().frames, carried.origin().templates), (5, 1));
+    }
+
     #[test]
     fn what_no_table_has_is_named() {
-        let good = ThresholdCell { people: 10, fpir: 0.01, millidegrees: 40_000, searches: 5000 };
-        let told = |cells: &[ThresholdCell]| {
-            let table = ThresholdTable { identities: 11, images: 22, seed: 1, cells: cells.to_vec() };
-            table.check().map_err(|e| e.to_string())
+        let told = |change: fn(&mut Thresholds)| {
+            let mut changed = table();
+            change(&mut changed);
+            changed.check().unwrap_err().to_string()
         };
-        assert_eq!(told(&[good, ThresholdCell { fpir: 0.03, ..good }]), Ok(()));
-        for (cells, part) in [
-            (vec![ThresholdCell { people: 0, ..good }], "people = 0"),
-            (vec![ThresholdCell { people: 11, ..good }], "people = 11"),
-            (vec![ThresholdCell { fpir: f64::NAN, ..good }], "fpir = NaN"),
-            (vec![ThresholdCell { millidegrees: 180_001, ..good }], "millidegrees = 180001"),
-            (vec![ThresholdCell { searches: 0, ..good }], "searches = 0"),
-            (vec![good, good], "two cells of 10 people and rate 0.01"),
-        ] {
-            let why = told(&cells).unwrap_err();
-            assert!(why.contains(part) && why.contains("accepted: "), "{why}");
-        }
+        assert!(told(|t| t.cells.truncate(3)).contains("no cell of 10 people and rate 0.01"));
+        assert!(told(|t| t.cells.swap(2, 3)).contains("no cell of 10 people and rate 0.001"));
+        assert!(told(|t| t.cells[2].people = 0).contains("no cell of 0 people"));
+        assert!(told(|t| t.cells[1].frame.high = 180_001).contains("180001"));
+        assert!(told(|t| t.cells[1].frame.low = 61_000).contains("within its interval"));
+        assert!(told(|t| t.frames = 0).contains("frames 0 = 0"));
+        assert!(told(|t| t.cells[0].fpir = f32::NAN).contains("no cell"));
+        assert!(told(|t| t.cells.clear()).contains("rates"));
     }
 }

@@ -142,7 +142,6 @@ mod tests {
             template: template.then(|| FACE_TEMPLATE_112.map(Point2::from)),
             dimension: 8,
             embedding_id: [0; 32],
-            threshold: None,
         }
     }
 

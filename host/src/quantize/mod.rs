@@ -258,8 +258,7 @@ pub fn import(
         calibration: learnt
             .is_none()
             .then(|| Calibration { images: calibration.len() as u32, sha256: digest(calibration) }),
-        threshold: None,
-        threshold_table: None,
+        thresholds: None,
     };
     let mut model = quantized.model.clone();
     metadata.embedding_id = hex(&embedding_id(&model, &metadata));

@@ -3,7 +3,8 @@
 use super::StudyError;
 use super::config::MeasureConfig;
 use crate::data::Identity;
-use crate::eval::identification::{Searches, Trials, unit};
+use crate::eval::gallery::unit;
+use crate::eval::identification::{Searches, Trials};
 use crate::eval::{Score, Scores, pairs};
 
 /// Images of each identity of which all pairs are compared.

@@ -445,7 +445,6 @@ fn info(recipe: &Recipe, [columns, rows]: [usize; 2]) -> ModelInfo {
             .then(|| face_template(columns, rows).map(Point2::from)),
         dimension: recipe.net.embedding as u16,
         embedding_id: [0; 32],
-        threshold: None,
     }
 }
 
@@ -461,7 +460,6 @@ fn shrink(drawing: &GrayImage, [columns, rows]: [usize; 2], channels: usize) -> 
         template: None,
         dimension: 1,
         embedding_id: [0; 32],
-        threshold: None,
     };
     let frame = Frame::new(PixelFormat::Grey8, w as u16, h as u16, drawing.as_raw());
     let mut data = vec![0; width * height * channels];

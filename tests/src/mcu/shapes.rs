@@ -150,15 +150,7 @@ impl Chain {
     /// Begins with the input's table; there will be `steps` operations in all.
     fn new([height, width]: [usize; 2], order: ChannelOrder, target: Target, steps: usize) -> Self {
         let (width, height) = (width as u16, height as u16);
-        let info = ModelInfo {
-            width,
-            height,
-            order,
-            template: None,
-            dimension: 0,
-            embedding_id: [0; 32],
-            threshold: None,
-        };
+        let info = ModelInfo { width, height, order, template: None, dimension: 0, embedding_id: [0; 32] };
         let random = ChaCha8Rng::seed_from_u64(steps as u64);
         let mut chain =
             Chain { info, target, steps, records: Vec::new(), sections: Vec::new(), arena: 0, random };

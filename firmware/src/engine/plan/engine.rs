@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::native::Native;
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError, Target};
+use crate::decide::table::ThresholdTable;
 use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, mve, portable, scalar};
 use crate::engine::{EmbedError, Embedder, ModelInfo, Task};
 
@@ -80,6 +81,10 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
 impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
     fn info(&self) -> &ModelInfo {
         &self.header.info
+    }
+
+    fn thresholds(&self) -> Option<ThresholdTable<'_>> {
+        Plan::reopen(self.bytes.as_ref(), &self.header).thresholds()
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {

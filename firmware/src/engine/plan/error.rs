@@ -60,6 +60,8 @@ pub enum PlanError {
         /// What it could hold.
         accepted: &'static str,
     },
+    /// Its threshold table is none.
+    Thresholds(crate::decide::table::TableError),
     /// The plan is laid out for other cores than this one.
     Target {
         /// Those.
@@ -113,6 +115,7 @@ impl core::fmt::Display for PlanError {
             PlanError::Map { map, field, value, accepted } => {
                 write!(f, "map {map} of the plan has {field} = {value}; accepted: {accepted}")
             }
+            PlanError::Thresholds(why) => write!(f, "the plan's header points at a damaged table: {why}"),
             PlanError::Target { needed } => {
                 write!(
                     f,

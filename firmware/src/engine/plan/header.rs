@@ -4,15 +4,16 @@ use nalgebra::Point2;
 
 use super::{MAX_STEPS, PlanError, RECORD_BYTES, Target};
 use crate::align::Similarity;
-use crate::embedding::{Angle, MAX_DIMENSION};
-use crate::engine::{ChannelOrder, ModelInfo, Task, Threshold};
+use crate::decide::table::ThresholdTable;
+use crate::embedding::MAX_DIMENSION;
+use crate::engine::{ChannelOrder, ModelInfo, Task};
 use crate::frame::Landmarks;
 
 /// What a plan begins with.
 pub const MAGIC: [u8; 8] = *b"ARCPLAN\0";
 
 /// The version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes before the first operation.
 pub const HEADER_BYTES: usize = 128;
@@ -40,6 +41,8 @@ pub struct Header {
     pub target: Target,
     /// Where the list of a detector's maps begins; 0 for an embedder.
     pub maps: u32,
+    /// Where the threshold table begins; 0 where `arcgate calibrate` has not run.
+    pub thresholds: u32,
     /// Bytes of the arena.
     pub arena_bytes: usize,
     /// How many operations follow.
@@ -102,8 +105,8 @@ impl Header {
             2 => ChannelOrder::Bgr,
             other => return wrong("channel order", other as u32, "0 (grey), 1 (R G B) or 2 (B G R)"),
         };
-        if h[31] > 3 {
-            return wrong("presence bits", h[31] as u32, "0 to 3");
+        if h[31] > 1 {
+            return wrong("presence bits", h[31] as u32, "0 or 1");
         }
         let task = match h[34] {
             0 => Task::Embedding,
@@ -136,22 +139,25 @@ impl Header {
         if template.is_some_and(|t: Landmarks| Similarity::from_landmarks(&t, &t).is_err()) {
             return wrong("template", word(h, 68), "five points that span a face");
         }
-        let threshold = (h[31] & 2 != 0).then(|| Threshold {
-            angle: Angle::from_millidegrees(word(h, 108)),
-            false_match_rate: float(112),
-            impostor_pairs: u64::from_le_bytes(bytes(h, 116)),
-        });
-        if let Some(threshold) = &threshold {
-            if word(h, 108) > Angle::MAX.millidegrees() {
-                return wrong("threshold", word(h, 108), "0 to 180000 thousandths of a degree");
+        if bytes::<12>(h, 112) != [0; 12] {
+            return wrong("reserved bytes", word(h, 112), "0");
+        }
+        let thresholds = word(h, 108);
+        if thresholds != 0 {
+            if task == Task::Detection {
+                return wrong("threshold table", thresholds, "0 for a detector");
             }
-            if !(0.0..=1.0).contains(&threshold.false_match_rate) {
-                return wrong("false-match rate", word(h, 112), "an f32 from 0 to 1");
+            if (thresholds as usize) < needed
+                || thresholds as usize > plan.len()
+                || !thresholds.is_multiple_of(4)
+            {
+                return wrong("threshold table", thresholds, "a multiple of 4 behind the operations");
             }
+            ThresholdTable::parse(&plan[thresholds as usize..]).map_err(PlanError::Thresholds)?;
         }
         let embedding_id = bytes(h, 36);
-        let info = ModelInfo { width, height, order, template, dimension, embedding_id, threshold };
-        Ok(Header { info, task, target, maps, arena_bytes: word(h, 20) as usize, steps })
+        let info = ModelInfo { width, height, order, template, dimension, embedding_id };
+        Ok(Header { info, task, target, maps, thresholds, arena_bytes: word(h, 20) as usize, steps })
     }
 
     /// Checks that the plan is for `task`.
@@ -190,7 +196,7 @@ impl Header {
             ChannelOrder::Rgb => 1,
             ChannelOrder::Bgr => 2,
         };
-        put(30, &[order, info.template.is_some() as u8 | (info.threshold.is_some() as u8) << 1]);
+        put(30, &[order, info.template.is_some() as u8]);
         put(32, &info.dimension.to_le_bytes());
         put(34, &[self.task as u8, self.target as u8]);
         put(36, &info.embedding_id);
@@ -198,11 +204,7 @@ impl Header {
             put(68 + 8 * i, &point.x.to_le_bytes());
             put(72 + 8 * i, &point.y.to_le_bytes());
         }
-        if let Some(threshold) = &info.threshold {
-            put(108, &threshold.angle.millidegrees().to_le_bytes());
-            put(112, &threshold.false_match_rate.to_le_bytes());
-            put(116, &threshold.impostor_pairs.to_le_bytes());
-        }
+        put(108, &self.thresholds.to_le_bytes());
         put(124, &self.maps.to_le_bytes());
         let sum = checksum(plan);
         plan[16..20].copy_from_slice(&sum.to_le_bytes());

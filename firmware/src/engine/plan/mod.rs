@@ -7,7 +7,7 @@
 //! ```text
 //! offset  bytes
 //!      0      8  magic "ARCPLAN\0"
-//!      8      4  version, 1
+//!      8      4  version, 2
 //!     12      4  total length in bytes
 //!     16      4  CRC-32 (ISO-HDLC) of everything from offset 20 on
 //!     20      4  arena bytes
@@ -15,15 +15,14 @@
 //!     26      2  input width
 //!     28      2  input height
 //!     30      1  channel order: 0 grey, 1 R G B, 2 B G R
-//!     31      1  bit 0: the template is there; bit 1: the threshold is there
+//!     31      1  1 if the template is there, else 0
 //!     32      2  dimension of the embedding; 0 for a detector
 //!     34      1  task: 0 embedding, 1 detection
 //!     35      1  target: 0 portable, 1 Arm cores with DSP instructions, 2 with MVE, see [`Target`]
 //!     36     32  embedding id
 //!     68     40  template: five points, x and y in f32 (0 when absent)
-//!    108      4  threshold: thousandths of a degree (0 when absent, as the next two)
-//!    112      4  threshold: false-match rate, f32
-//!    116      8  threshold: impostor pairs
+//!    108      4  where the threshold table begins, see [`ThresholdTable`]; 0 without one
+//!    112     12  reserved, 0
 //!    124      4  where a detector's list of maps begins, see [`MapRecord`]; 0 for an embedder
 //!    128  64 n  operations, see [`Record`]
 //!      :     :  sections that operations point at (tables, weights, biases, requantization), each aligned to 4
@@ -57,6 +56,7 @@ pub use target::Target;
 
 use self::step::Values;
 use super::{ModelInfo, Task};
+use crate::decide::table::ThresholdTable;
 
 /// The most operations that a plan may have.
 pub const MAX_STEPS: usize = 1024;
@@ -112,6 +112,14 @@ impl<'p> Plan<'p> {
     pub fn maps(&self) -> impl Iterator<Item = Result<OutputMap, PlanError>> + '_ {
         let count = if self.header.task == Task::Detection { MAPS } else { 0 };
         (0..count).map(|index| maps::read(self.bytes, &self.header, index))
+    }
+
+    /// The model's thresholds, if `arcgate calibrate` has run.
+    pub fn thresholds(&self) -> Option<ThresholdTable<'p>> {
+        match self.header.thresholds as usize {
+            0 => None,
+            at => ThresholdTable::parse(self.bytes.get(at..)?).ok(),
+        }
     }
 
     /// Bytes of the arena that running the plan takes.

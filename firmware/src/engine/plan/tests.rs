@@ -6,9 +6,10 @@ mod rows;
 use proptest::prelude::*;
 
 use super::*;
+use crate::decide::table::{Bar, Cell, Origin, Scope, TableError};
 use crate::embedding::Angle;
 use crate::engine::kernels::{Isa, Shape, Window, as_i8};
-use crate::engine::{ChannelOrder, EmbedError, Embedder, Threshold};
+use crate::engine::{ChannelOrder, EmbedError, Embedder};
 
 fn shape(height: usize, width: usize, channels: usize) -> Shape {
     Shape { height, width, channels }
@@ -22,12 +23,18 @@ fn info() -> ModelInfo {
         template: Some(core::array::from_fn(|i| nalgebra::Point2::new(i as f32, 2.0 * i as f32))),
         dimension: 12,
         embedding_id: [7; 32],
-        threshold: Some(Threshold {
-            angle: Angle::from_millidegrees(58_300),
-            false_match_rate: 0.001,
-            impostor_pairs: 41_000_000,
-        }),
     }
+}
+
+/// A threshold table of one cell: 58.3 degrees.
+fn threshold_table() -> Vec<u8> {
+    let origin = Origin { identities: 500, images: 3000, frames: 5, templates: 1 };
+    let angle = Angle::from_millidegrees(58_300);
+    let bar = Bar { angle, low: angle, high: angle };
+    let mut bytes = vec![0; ThresholdTable::bytes_for(1, 1)];
+    let cells = [Cell { frame: bar, presentation: bar }];
+    ThresholdTable::write(origin, &[0.01], &[20], &cells, &mut bytes).unwrap();
+    bytes
 }
 
 /// Operations and the sections that they point at.
@@ -135,8 +142,10 @@ impl Builder {
         let mut product = b.conv(product, window, 1, 36 * 12);
         product.second = scratch;
         b.records = vec![input, conv, depthwise, slope, sum, lookup, planes, product];
+        let thresholds = b.section(threshold_table());
         let (task, maps, steps) = (Task::Embedding, 0, Self::STEPS);
-        b.finish(Header { info: info(), task, target, maps, arena_bytes, steps })
+        let info = info();
+        b.finish(Header { info, task, target, maps, thresholds, arena_bytes, steps })
     }
 
     fn finish(&self, header: Header) -> Vec<u8> {
@@ -193,6 +202,30 @@ fn what_is_written_is_read() {
     assert_eq!(*parsed.info(), info());
     assert_eq!((parsed.len(), parsed.arena_bytes()), (8, 256));
     assert_eq!(parse_and_run(&plan), Ok(()));
+    let engine = PlanEngine::new(&plan[..], [0u8; 256]).unwrap();
+    let bar = engine.thresholds().unwrap().lookup(20, 0.01, Scope::Frame).unwrap();
+    assert_eq!(bar.angle.millidegrees(), 58_300);
+}
+
+#[test]
+fn a_threshold_table_that_is_none_is_named() {
+    let whole = Builder::plan();
+    let at = Plan::parse(&whole).unwrap().header().thresholds as usize;
+    let refused = |at: usize, word: u32| {
+        let mut plan = whole.clone();
+        plan[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        fix_checksum(&mut plan);
+        Plan::parse(&plan).map(|_| ()).unwrap_err()
+    };
+    for place in [4, at as u32 + 2, whole.len() as u32 + 4] {
+        let why = refused(108, place);
+        assert!(matches!(why, PlanError::Header { field: "threshold table", .. }), "{why}");
+    }
+    let why = refused(at, 0).to_string();
+    assert!(why.contains("rates 0 = 0; accepted: 1 to 8"), "{why}");
+    let short = refused(108, whole.len() as u32);
+    assert_eq!(short, PlanError::Thresholds(TableError::Short { needed: 16, found: 0 }));
+    assert!(matches!(refused(120, 1), PlanError::Header { field: "reserved bytes", .. }));
 }
 
 /// The embedding of a crop.

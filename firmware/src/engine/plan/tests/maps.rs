@@ -24,7 +24,6 @@ fn header() -> Header {
         order: ChannelOrder::Grey,
         template: None,
         dimension: 0,
-        threshold: None,
         ..info()
     };
     Header {
@@ -32,6 +31,7 @@ fn header() -> Header {
         task: Task::Detection,
         target: Target::Portable,
         maps: 0,
+        thresholds: 0,
         arena_bytes: ARENA,
         steps: STEPS,
     }

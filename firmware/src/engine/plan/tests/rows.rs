@@ -34,6 +34,7 @@ fn plan(in_bands: bool) -> Vec<u8> {
         task: Task::Embedding,
         target: Target::Portable,
         maps: 0,
+        thresholds: 0,
         arena_bytes: 512,
         steps: b.steps,
     })
