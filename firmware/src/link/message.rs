@@ -10,7 +10,7 @@ use crate::frame::{FrameError, Landmarks, PixelFormat};
 use crate::gallery::{Candidate, GalleryError, Name, Person, PersonId, Usage};
 
 /// The version of these messages; a device with another one answers [`Request::Info`] all the same.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// The longest piece of a frame, crop or embedding in one message.
 pub const MAX_PIECE: usize = 1024;
@@ -187,6 +187,12 @@ pub struct DeviceInfo {
     pub usage: Usage,
     /// Why the gallery is not mounted, if it is not.
     pub gallery: Option<GalleryError>,
+    /// Damages in the gallery; everybody whose records are whole is found all the same.
+    pub damaged: u32,
+    /// Whether a gallery that was put back as a whole is noticed: whether the device has a counter outside of it.
+    pub detects_rollback: bool,
+    /// Whether the key that seals the gallery lies in software, where a thief of the flash may find it.
+    pub software_key: bool,
     /// Bytes of the largest picture.
     pub frame_capacity: u32,
 }
