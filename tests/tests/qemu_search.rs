@@ -1,4 +1,5 @@
-//! The gallery's search on emulated cores: every kernel finds what the definition finds, in as few instructions as are promised.
+//! The gallery on emulated cores: every kernel finds what the definition finds, in as few instructions as are promised; so do mounting
+//! and searching sealed templates on a Cortex-M4.
 
 use arcgate_tests::mcu::{Machine, search};
 use arcgate_tests::or_skip;
@@ -30,5 +31,12 @@ fn a_search_takes_the_instructions_that_are_promised() {
         assert_eq!(found.searches.dimension, 128);
         assert!(found.kernels.iter().any(|k| k == kernel), "{}: {:?}", machine.name(), found.kernels);
         assert!(of_a_template <= most, "{}: {of_a_template:.1}, promised are {most}", machine.name());
+        println!("{:<11} mounts {:?}, a search of sealed templates {:?}", "", found.mounts, found.sealed);
+        if machine == Machine::An386 {
+            let mount = found.mounts.iter().find(|(people, _)| *people == 1000);
+            assert!(mount.is_some_and(|(_, instructions)| *instructions <= 3_000_000), "{:?}", found.mounts);
+            let within = |(templates, instructions)| templates == 420 && instructions <= 5_000_000;
+            assert!(found.sealed.is_some_and(within), "{:?}", found.sealed);
+        }
     }
 }

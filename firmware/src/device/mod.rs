@@ -3,8 +3,8 @@
 //! A board builds one [`Device`] from its engine, its gallery flash and its serial port and calls [`Device::poll`]
 //! for ever; a board with a camera also calls [`Device::watch`]. Each call does a bounded piece of work: it takes at
 //! most one buffer of bytes from the port, answers at most one request, and never waits for the port. The longest pieces
-//! are one run of the model, [`Request::Info`], which verifies the gallery, and an enrolment or removal that copies a full
-//! gallery into its other bank.
+//! are one run of the model, [`Request::Info`], which verifies the gallery, and an enrolment or removal that replaces
+//! sectors of the gallery.
 
 mod camera;
 mod manifest;
@@ -25,7 +25,9 @@ use crate::decide::watch::{Admission, Watch};
 use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
 use crate::engine::Embedder;
-use crate::gallery::{Candidate, Gallery, GalleryError, Line, PersonId};
+use crate::gallery::{
+    Candidate, DeviceSecret, Gallery, GalleryError, Line, Monotonic, NoCounter, PersonId, SoftwareSecret,
+};
 use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Who};
 use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
 use crate::link::{Fault, Reply, Request};
@@ -65,11 +67,11 @@ pub enum Event {
     Noise(Noise),
 }
 
-/// The device: an engine `E`, a gallery of at most `PEOPLE` people on the flash `F`, a serial port `P`, and
-/// [`Memory`] in buffers `B` and lines `T`.
+/// The device: an engine `E`, a gallery of at most `RECORDS` people and templates on the flash `F`, a serial port `P`,
+/// [`Memory`] in buffers `B` and lines `T`, and a counter `M` against galleries put back.
 #[derive(Debug)]
-pub struct Device<E, F, P, B, T, const PEOPLE: usize> {
-    core: Core<E, F, B, T, PEOPLE>,
+pub struct Device<E, F, P, B, T, const RECORDS: usize, M = NoCounter> {
+    core: Core<E, F, B, T, RECORDS, M>,
     port: P,
     input: [u8; INPUT],
     /// What of `input` is still to be looked at.
@@ -82,7 +84,7 @@ pub struct Device<E, F, P, B, T, const PEOPLE: usize> {
     answered: Option<PacketHeader>,
 }
 
-impl<E, F, P, B, T, const PEOPLE: usize> Device<E, F, P, B, T, PEOPLE>
+impl<E, F, P, B, T, const RECORDS: usize> Device<E, F, P, B, T, RECORDS>
 where
     E: Embedder,
     F: NorFlash,
@@ -90,10 +92,32 @@ where
     T: AsRef<[Line]> + AsMut<[Line]>,
     P: Read + ReadReady + Write + WriteReady,
 {
-    /// Puts a device together. A flash that holds nothing gets an empty gallery; one that holds another model's gallery
-    /// or a damaged one is left alone, and [`Request::Info`] says so.
+    /// Puts a device together that has neither a secret nor a counter of its own. A flash that holds nothing gets an empty
+    /// gallery; one that holds another model's gallery or a damaged one is left alone, and [`Request::Info`] says so.
     pub fn new(engine: E, flash: F, port: P, memory: Memory<B, T>) -> Self {
-        let mut gallery = Gallery::open(flash, engine.info().into(), memory.templates);
+        Self::with_trust(engine, flash, port, memory, &SoftwareSecret::default(), NoCounter)
+    }
+}
+
+impl<E, F, P, B, T, const RECORDS: usize, M: Monotonic> Device<E, F, P, B, T, RECORDS, M>
+where
+    E: Embedder,
+    F: NorFlash,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: AsRef<[Line]> + AsMut<[Line]>,
+    P: Read + ReadReady + Write + WriteReady,
+{
+    /// As [`Device::new`], with the device's secret and its counter.
+    pub fn with_trust<S: DeviceSecret>(
+        engine: E,
+        flash: F,
+        port: P,
+        memory: Memory<B, T>,
+        secret: &S,
+        counter: M,
+    ) -> Self {
+        let binding = engine.info().into();
+        let mut gallery = Gallery::open_with(flash, binding, memory.templates, secret, counter);
         if gallery.state() == Err(GalleryError::Blank) {
             // If this fails the gallery keeps the reason and gives it to whoever asks.
             let _ = gallery.format();
@@ -144,7 +168,7 @@ where
     }
 
     /// The gallery, for boards that look after it themselves.
-    pub fn gallery(&mut self) -> &mut Gallery<F, T, PEOPLE> {
+    pub fn gallery(&mut self) -> &mut Gallery<F, T, RECORDS, M> {
         &mut self.core.gallery
     }
 
@@ -230,9 +254,9 @@ fn refuse<'r>(fault: Fault) -> (Reply<'r>, Option<Event>) {
 
 /// Everything behind the port.
 #[derive(Debug)]
-struct Core<E, F, B, T, const PEOPLE: usize> {
+struct Core<E, F, B, T, const RECORDS: usize, M> {
     engine: E,
-    gallery: Gallery<F, T, PEOPLE>,
+    gallery: Gallery<F, T, RECORDS, M>,
     picture: Picture<B>,
     rules: Rules,
     /// The presentations before the camera.
@@ -240,7 +264,7 @@ struct Core<E, F, B, T, const PEOPLE: usize> {
     clock: Option<Clock>,
 }
 
-impl<E, F, B, T, const PEOPLE: usize> Core<E, F, B, T, PEOPLE>
+impl<E, F, B, T, const RECORDS: usize, M: Monotonic> Core<E, F, B, T, RECORDS, M>
 where
     E: Embedder,
     F: NorFlash,
@@ -305,6 +329,7 @@ where
 
     fn info(&mut self) -> DeviceInfo {
         let number = |text: &str| text.parse().unwrap_or(0);
+        let verified = self.gallery.verify(|_| ());
         DeviceInfo {
             protocol: PROTOCOL,
             firmware: [
@@ -314,8 +339,11 @@ where
             ],
             model: self.engine.info().into(),
             usage: self.gallery.usage(),
-            gallery: self.gallery.verify().err(),
             threshold: self.thresholds(Scope::Frame).at(self.rules.matching.target_fpir),
+            gallery: verified.err(),
+            damaged: verified.unwrap_or(0),
+            detects_rollback: self.gallery.detects_rollback(),
+            software_key: self.gallery.has_software_key(),
             frame_capacity: self.picture.capacity(),
         }
     }

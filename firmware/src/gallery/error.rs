@@ -17,6 +17,8 @@ pub enum FlashFault {
     OutOfBounds,
     /// The flash itself failed.
     Device,
+    /// It did not take what was written, as after a power cut at the same place.
+    Mismatch,
 }
 
 impl<E: NorFlashError> From<E> for FlashFault {
@@ -35,19 +37,19 @@ impl<E: NorFlashError> From<E> for FlashFault {
 pub enum GalleryError {
     /// The flash holds no gallery: [`Gallery::format`] makes one.
     Blank,
-    /// The flash is too small, or its sectors too large, for two banks.
+    /// The flash is too small, or its sectors too small, for two sectors with a few records.
     Small {
-        /// Bytes that two banks of one sector and a few records need.
+        /// Bytes that it needs.
         needed: u32,
         /// Bytes there are.
         found: u32,
     },
     /// The flash was larger or smaller when the gallery was made.
     Resized {
-        /// Bytes of a bank then.
-        recorded: u32,
-        /// Bytes of a bank now.
-        found: u32,
+        /// Its sectors then, and the bytes of one.
+        recorded: (u16, u32),
+        /// Those now.
+        found: (u16, u32),
     },
     /// Written by another version.
     Version {
@@ -63,6 +65,17 @@ pub enum GalleryError {
         /// The embedding id of the model in use.
         model: [u8; 32],
     },
+    /// Another device's: its key does not open it.
+    OtherDevice,
+    /// The flash was put back: the counter outside of it has seen operations that it has not, or the counter was.
+    Rollback {
+        /// The last operation in the gallery.
+        gallery: u32,
+        /// What the counter says.
+        counter: u32,
+    },
+    /// The counter outside of the flash failed.
+    Counter,
     /// The bytes changed after they were written.
     Damaged {
         /// Where the header or record begins.
@@ -75,9 +88,9 @@ pub enum GalleryError {
         /// Records that still fit.
         free: u32,
     },
-    /// No room for the person in RAM.
-    People {
-        /// People that fit.
+    /// There are more records in the flash than fit in RAM.
+    Records {
+        /// Records that fit.
         capacity: u32,
     },
     /// A name is empty or longer than [`NAME_BYTES`].
@@ -110,11 +123,6 @@ pub enum GalleryError {
     ZeroTemplate,
     /// The flash driver failed.
     Flash(FlashFault),
-    /// No room for the templates in RAM.
-    Templates {
-        /// Templates that fit.
-        capacity: u32,
-    },
 }
 
 impl core::fmt::Display for GalleryError {
@@ -124,8 +132,9 @@ impl core::fmt::Display for GalleryError {
             GalleryError::Small { needed, found } => {
                 write!(f, "a gallery needs at least {needed} bytes of flash, there are {found}")
             }
-            GalleryError::Resized { recorded, found } => {
-                write!(f, "the gallery was made with banks of {recorded} bytes, here are banks of {found}")
+            GalleryError::Resized { recorded: (sectors, bytes), found: (now, now_bytes) } => {
+                write!(f, "the gallery was made with {sectors} sectors of {bytes} bytes, ")?;
+                write!(f, "here are {now} of {now_bytes}")
             }
             GalleryError::Version { found, readable } => {
                 write!(f, "the gallery has layout version {found}, readable is {readable}")
@@ -136,12 +145,19 @@ impl core::fmt::Display for GalleryError {
                 write!(f, ", in use is the model ")?;
                 short_id(f, model)
             }
+            GalleryError::OtherDevice => write!(f, "the gallery was sealed by another device"),
+            GalleryError::Rollback { gallery, counter } => {
+                write!(f, "the gallery was put back: it ends with operation {gallery}, ")?;
+                write!(f, "the counter outside of it says {counter}")
+            }
+            GalleryError::Counter => write!(f, "the counter against galleries put back does not work"),
             GalleryError::Damaged { offset } => write!(f, "the gallery is damaged at byte {offset}"),
             GalleryError::Full { needed, free } => {
                 write!(f, "the gallery is full: {needed} records asked for, room for {free}")
             }
-            GalleryError::People { capacity } => write!(f, "the device has room for {capacity} people"),
-            GalleryError::Templates { capacity } => write!(f, "the device has room for {capacity} templates"),
+            GalleryError::Records { capacity } => {
+                write!(f, "the gallery has more records than the {capacity} that this device keeps track of")
+            }
             GalleryError::NameLength { found } => {
                 write!(f, "a name has 1 to {NAME_BYTES} bytes in UTF-8, this one has {found}")
             }
@@ -158,6 +174,7 @@ impl core::fmt::Display for GalleryError {
                     FlashFault::NotAligned => "an address is no multiple of its unit",
                     FlashFault::OutOfBounds => "an address lies beyond its end",
                     FlashFault::Device => "reading, programming or erasing did not succeed",
+                    FlashFault::Mismatch => "it does not hold what was written",
                 };
                 write!(f, "the flash failed: {what}")
             }

@@ -12,7 +12,7 @@
 //! overwritten.
 
 use super::PersonId;
-use super::layout::{HEADER, record_bytes};
+use super::layout::record_bytes;
 use crate::embedding::{Likeness, MAX_DIMENSION, norm_squared};
 use crate::engine::kernels::dot::{LINE, Line, holds, lines, store};
 
@@ -27,12 +27,16 @@ pub const fn index_lines(templates: usize, dimension: usize) -> usize {
     templates * lines(dimension) + templates.div_ceil(OWNERS)
 }
 
+/// Records that a flash of `flash` bytes holds at most, for any model and with sectors of any size.
+pub const fn records_of_flash(flash: usize) -> usize {
+    flash / record_bytes(1)
+}
+
 /// Lines of memory for an index of whatever a flash of `flash` bytes can hold, for any model.
 pub const fn index_lines_of_flash(flash: usize) -> usize {
     let (mut most, mut dimension) = (0, 1);
     while dimension <= MAX_DIMENSION {
-        let records = (flash / 2).saturating_sub(HEADER) / record_bytes(dimension);
-        let needed = index_lines(records, dimension);
+        let needed = index_lines(flash / record_bytes(dimension), dimension);
         most = if needed > most { needed } else { most };
         dimension += 1;
     }
@@ -172,11 +176,11 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
         Owner::decode(self.memory.as_ref()[line].0.as_chunks().0[place])
     }
 
-    /// Whether row `at` holds `template`, of `person`.
-    pub fn holds(&self, at: usize, person: PersonId, template: &[i8]) -> bool {
-        let row = self.rows().chunks_exact(lines(self.dimension)).nth(at);
+    /// Whether one of the rows holds `template`, of `person`.
+    pub fn contains(&self, person: PersonId, template: &[i8]) -> bool {
         let owner = Owner { person, norm_squared: norm_squared(template) };
-        row.is_some_and(|row| self.owner(at) == owner && holds(row, template))
+        let mut rows = (0..self.length).zip(self.rows().chunks_exact(lines(self.dimension)));
+        rows.any(|(at, row)| self.owner(at) == owner && holds(row, template))
     }
 
     /// A product with the same probe that a template must exceed to be nearer than `to`: whoever does not need not be compared.
@@ -230,7 +234,7 @@ mod tests {
     fn whatever_a_flash_holds_fits() {
         let memory = index_lines_of_flash(1 << 20);
         for dimension in 1..=MAX_DIMENSION {
-            let records = ((1 << 19) - HEADER) / record_bytes(dimension);
+            let records = (1 << 20) / record_bytes(dimension);
             assert!(capacity(memory, lines(dimension)) >= records, "{dimension} values");
         }
     }
@@ -247,9 +251,11 @@ mod tests {
         let left = [2, 3, 5, 6, 8, 9];
         assert_eq!(index.len(), left.len());
         for (at, seed) in left.into_iter().enumerate() {
-            assert!(index.holds(at, PersonId(seed as u32 % 3), &template(seed)), "{seed}");
+            let person = PersonId(seed as u32 % 3);
+            assert!(index.contains(person, &template(seed)), "{seed}");
+            assert_eq!(index.owner(at).person, person);
         }
-        assert!(!index.holds(6, PersonId(1), &template(1)), "beyond the end");
+        assert!(!index.contains(PersonId(1), &template(1)), "removed");
         assert!(!index.push(PersonId(1), &[0; 70]) && !index.push(PersonId(1), &[1; 69]));
     }
 

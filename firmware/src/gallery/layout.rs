@@ -1,80 +1,66 @@
-//! Bytes of the gallery: headers, records, seals. Nothing here touches flash.
+//! Bytes of the gallery: sector headers, marks, records. Nothing here touches flash or knows a key; [`super::seal`] fills the
+//! places that are left for tags.
 
-use crate::embedding::{MAX_DIMENSION, norm_squared};
-use crate::engine::kernels::as_i8;
+use super::{NAME_BYTES, PersonId, Validity};
+use crate::embedding::MAX_DIMENSION;
 
-use super::{GalleryError, NAME_BYTES, PersonId};
-
-/// What begins a bank's header.
+/// What begins a sector.
 pub const MAGIC: [u8; 4] = *b"AGAL";
 
 /// The layout that this code writes and reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The largest write unit of the flashes aimed at; everything is written in multiples of it, aligned to it.
 pub const UNIT: usize = 32;
 
-/// Bytes of a header without its seal.
-pub const HEADER_BODY: usize = 96;
+/// Bytes of a tag.
+pub const TAG: usize = 16;
 
-/// Bytes of a header with its seal.
-pub const HEADER: usize = HEADER_BODY + UNIT;
+/// Bytes of a sector's header.
+pub const HEADER: usize = 96;
 
-/// Bytes of a record before the name or the template.
-const PREFIX: usize = 16;
+/// Where the header's tag lies.
+pub const HEADER_TAG: usize = 76;
+
+/// Where the header's checksum lies.
+const HEADER_CRC: usize = HEADER - 4;
+
+/// Marks that a sector has room for, each in a unit of its own.
+pub const MARKS: usize = 6;
+
+/// Bytes before a sector's first slot.
+pub const SLOTS_AT: usize = HEADER + MARKS * UNIT;
+
+/// Bytes of a record that are not sealed.
+pub const CLEAR: usize = 16;
+
+/// Bytes of settings.
+pub const SETTINGS_BYTES: usize = 32;
+
+/// Bytes of a person's payload: length of the name, three unused, name, beginning and end of validity.
+const PERSON_BYTES: usize = 4 + NAME_BYTES + 8 + 8;
 
 /// Bytes of the longest record.
 pub const MAX_RECORD: usize = record_bytes(MAX_DIMENSION);
 
-/// Bytes of a record, without its seal, for embeddings of `dimension` values.
-pub const fn body_bytes(dimension: usize) -> usize {
-    let payload = if dimension > NAME_BYTES { dimension } else { NAME_BYTES };
-    (PREFIX + payload).next_multiple_of(UNIT)
+/// Bytes of a record, and of its slot, for embeddings of `dimension` values.
+pub const fn record_bytes(dimension: usize) -> usize {
+    let payload = if dimension > PERSON_BYTES { dimension } else { PERSON_BYTES };
+    (CLEAR + payload + TAG).next_multiple_of(UNIT)
 }
 
-/// Bytes of a record with its seal.
-pub const fn record_bytes(dimension: usize) -> usize {
-    body_bytes(dimension) + UNIT
+/// Slots of a sector of `sector` bytes.
+pub const fn slots(sector: usize, dimension: usize) -> usize {
+    sector.saturating_sub(SLOTS_AT) / record_bytes(dimension)
 }
 
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
 
-/// The unit that closes `body`: its CRC-32C, the same inverted, the rest erased.
-pub fn seal(body: &[u8]) -> [u8; UNIT] {
-    let sum = CRC.checksum(body);
-    let mut unit = [0xff; UNIT];
-    unit[..4].copy_from_slice(&sum.to_le_bytes());
-    unit[4..8].copy_from_slice(&(!sum).to_le_bytes());
-    unit
-}
-
-/// What the last unit of a record or header says of the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seal {
-    /// Nothing is programmed, neither body nor seal.
-    Erased,
-    /// Written to the end.
-    Whole,
-    /// A write that a power cut ended: no bit of the seal is programmed that the whole seal would not program.
-    Torn,
-    /// Neither: the bytes changed after they were written.
-    Broken,
-}
-
-/// Judges `bytes`: a body followed by its seal.
-pub fn judge(bytes: &[u8]) -> Seal {
-    if is_erased(bytes) {
-        return Seal::Erased;
-    }
-    let (body, found) = bytes.split_at(bytes.len().saturating_sub(UNIT));
-    let expected = seal(body);
-    if found == expected {
-        Seal::Whole
-    } else if found.iter().zip(&expected).all(|(&f, &e)| f & e == e) {
-        Seal::Torn
-    } else {
-        Seal::Broken
-    }
+/// A checksum over several pieces, for whoever has no room for them side by side.
+pub fn checksum(pieces: &[&[u8]]) -> u32 {
+    let mut digest = CRC.digest();
+    pieces.iter().for_each(|piece| digest.update(piece));
+    digest.finalize()
 }
 
 /// Whether no bit is programmed.
@@ -90,198 +76,384 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
-/// What a bank says of itself.
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// Makes `valid` true of `bytes` by turning back one bit, where that is possible. A CRC-32C tells every two such bits apart.
+fn repair(bytes: &mut [u8], valid: impl Fn(&[u8]) -> bool) -> bool {
+    for bit in 0..bytes.len() * 8 {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        if valid(bytes) {
+            return true;
+        }
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    false
+}
+
+/// How bytes under a checksum were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found<V> {
+    /// As they were written.
+    Whole(V),
+    /// One bit had turned, which the checksum turns back.
+    Repaired(V),
+    /// Never written, cut off, or changed beyond repair.
+    Unreadable,
+}
+
+impl<V> Found<V> {
+    /// What was read.
+    pub fn value(self) -> Option<V> {
+        match self {
+            Found::Whole(value) | Found::Repaired(value) => Some(value),
+            Found::Unreadable => None,
+        }
+    }
+}
+
+/// Which sectors a sector takes the place of, once it is marked as complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// None: it was opened for more records.
+    Nothing,
+    /// All with lower sequence numbers: the gallery was formatted.
+    All,
+    /// One, whose records it has copies of.
+    Sector {
+        /// Which.
+        index: u16,
+        /// Its sequence number; another one there is another sector.
+        sequence: u32,
+    },
+}
+
+const NOTHING: u16 = u16::MAX;
+const ALL: u16 = u16::MAX - 1;
+
+/// What a sector says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Length of the templates.
     pub dimension: u16,
-    /// The bank with the higher one holds the gallery.
-    pub generation: u32,
-    /// Every id given out before this bank began is lower.
+    /// Given to one sector after the other as they are opened, never twice.
+    pub sequence: u32,
+    /// The last operation that the gallery had seen.
+    pub operation: u32,
+    /// Every id given out before is lower.
     pub next_person: u32,
-    /// Bytes of a bank when it was written.
-    pub bank_bytes: u32,
+    /// What it takes the place of.
+    pub replaces: Replaces,
+    /// Copies that its first slots hold.
+    pub copies: u16,
+    /// Sectors of the gallery.
+    pub sectors: u16,
+    /// Sectors that hold records, this one among them, once what it replaces is gone.
+    pub filled: u16,
+    /// Bytes of a sector.
+    pub sector_bytes: u32,
+    /// A checksum over what is copied, so that another try with other copies has other nonces.
+    pub salt: u32,
     /// The model that the templates belong to.
     pub embedding_id: [u8; 32],
+    /// The sequence numbers of the sectors filled, added up: an old sector put back is not one of them.
+    pub sum: u32,
+    /// Over everything before it and the sector's index.
+    pub tag: [u8; TAG],
 }
 
 impl Header {
-    /// The header and its seal.
-    pub fn encode(&self) -> [u8; HEADER] {
-        let mut bytes = [0xff; HEADER];
+    /// The header without tag and checksum: what the tag is over.
+    pub fn body(&self) -> [u8; HEADER_TAG] {
+        let mut bytes = [0xff; HEADER_TAG];
+        let (index, sequence) = match self.replaces {
+            Replaces::Nothing => (NOTHING, 0),
+            Replaces::All => (ALL, 0),
+            Replaces::Sector { index, sequence } => (index, sequence),
+        };
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
         bytes[6..8].copy_from_slice(&self.dimension.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.generation.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.next_person.to_le_bytes());
-        bytes[16..20].copy_from_slice(&self.bank_bytes.to_le_bytes());
-        bytes[32..64].copy_from_slice(&self.embedding_id);
-        let close = seal(&bytes[..HEADER_BODY]);
-        bytes[HEADER_BODY..].copy_from_slice(&close);
+        bytes[8..12].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.operation.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.next_person.to_le_bytes());
+        bytes[20..22].copy_from_slice(&index.to_le_bytes());
+        bytes[22..24].copy_from_slice(&self.copies.to_le_bytes());
+        bytes[24..28].copy_from_slice(&sequence.to_le_bytes());
+        bytes[28..30].copy_from_slice(&self.sectors.to_le_bytes());
+        bytes[30..32].copy_from_slice(&self.filled.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.sector_bytes.to_le_bytes());
+        bytes[36..40].copy_from_slice(&self.salt.to_le_bytes());
+        bytes[40..72].copy_from_slice(&self.embedding_id);
+        bytes[72..76].copy_from_slice(&self.sum.to_le_bytes());
         bytes
     }
 
-    /// Reads a header whose seal is whole; `offset` is where it lies, for the error.
-    pub fn decode(bytes: &[u8; HEADER], offset: u32) -> Result<Self, GalleryError> {
-        let mut embedding_id = [0; 32];
-        embedding_id.copy_from_slice(&bytes[32..64]);
-        if bytes[..4] != MAGIC {
-            return Err(GalleryError::Damaged { offset });
+    /// The bytes of the header of sector `index`.
+    pub fn encode(&self, index: u16) -> [u8; HEADER] {
+        let mut bytes = [0xff; HEADER];
+        bytes[..HEADER_TAG].copy_from_slice(&self.body());
+        bytes[HEADER_TAG..HEADER_TAG + TAG].copy_from_slice(&self.tag);
+        let sum = checksum(&[&bytes[..HEADER_CRC], &index.to_le_bytes()]);
+        bytes[HEADER_CRC..].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the header of sector `index`; the tag is not checked.
+    pub fn decode(bytes: &[u8; HEADER], index: u16) -> Found<Self> {
+        let valid = |b: &[u8]| {
+            u32_at(b, HEADER_CRC) == checksum(&[&b[..HEADER_CRC], &index.to_le_bytes()])
+                && b[..4] == MAGIC
+                && u16_at(b, 4) == VERSION
+        };
+        if valid(bytes) {
+            return Found::Whole(Self::fields(bytes));
         }
-        match u16_at(bytes, 4) {
-            VERSION => Ok(Header {
-                dimension: u16_at(bytes, 6),
-                generation: u32_at(bytes, 8),
-                next_person: u32_at(bytes, 12),
-                bank_bytes: u32_at(bytes, 16),
-                embedding_id,
-            }),
-            found => Err(GalleryError::Version { found, readable: VERSION }),
+        let mut bytes = *bytes;
+        if !is_erased(&bytes) && repair(&mut bytes, valid) {
+            Found::Repaired(Self::fields(&bytes))
+        } else {
+            Found::Unreadable
+        }
+    }
+
+    fn fields(bytes: &[u8; HEADER]) -> Self {
+        let (mut embedding_id, mut tag) = ([0; 32], [0; TAG]);
+        embedding_id.copy_from_slice(&bytes[40..72]);
+        tag.copy_from_slice(&bytes[HEADER_TAG..HEADER_TAG + TAG]);
+        Header {
+            dimension: u16_at(bytes, 6),
+            sequence: u32_at(bytes, 8),
+            operation: u32_at(bytes, 12),
+            next_person: u32_at(bytes, 16),
+            replaces: match u16_at(bytes, 20) {
+                NOTHING => Replaces::Nothing,
+                ALL => Replaces::All,
+                index => Replaces::Sector { index, sequence: u32_at(bytes, 24) },
+            },
+            copies: u16_at(bytes, 22),
+            sectors: u16_at(bytes, 28),
+            filled: u16_at(bytes, 30),
+            sector_bytes: u32_at(bytes, 32),
+            salt: u32_at(bytes, 36),
+            embedding_id,
+            sum: u32_at(bytes, 72),
+            tag,
         }
     }
 }
 
-/// What a record says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content<'a> {
-    /// A person came to be; their templates lie before this record.
-    Person {
-        /// UTF-8, 1 to [`NAME_BYTES`] bytes.
-        name: &'a str,
-    },
-    /// One shot of a person.
-    Template {
-        /// Its squared norm.
-        norm_squared: i32,
-        /// Its int8 values.
-        bytes: &'a [u8],
-    },
-    /// A person is no longer.
-    Removal,
+/// The version of whatever layout begins with `bytes`, if it is another one.
+pub fn other_version(bytes: &[u8; HEADER]) -> Option<u16> {
+    let found = u16_at(bytes, 4);
+    (bytes[..4] == MAGIC && found != VERSION && found != u16::MAX).then_some(found)
 }
 
-/// One record of the log.
+/// What is noted in a sector after its header, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record<'a> {
-    /// Counts the whole records of a bank from zero, so that a lost one is noticed.
-    pub sequence: u32,
+pub enum Mark {
+    /// Its copies are complete: from here on it counts, and what it replaces does not.
+    Complete,
+    /// What it replaces is erased.
+    Erased,
+}
+
+impl Mark {
+    /// The unit that says so in a sector.
+    pub fn encode(self, sequence: u32) -> [u8; UNIT] {
+        let kind = match self {
+            Mark::Complete => *b"DONE",
+            Mark::Erased => *b"GONE",
+        };
+        let mut unit = [0xff; UNIT];
+        unit[..4].copy_from_slice(&kind);
+        unit[4..8].copy_from_slice(&sequence.to_le_bytes());
+        let sum = checksum(&[&unit[..8]]);
+        unit[8..12].copy_from_slice(&sum.to_le_bytes());
+        unit
+    }
+}
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A person: number 0.
+    Person,
+    /// One template of a person: numbers from 1 on.
+    Template,
+    /// The gallery's settings: person 0, number 0.
+    Settings,
+    /// Stands where a record was that could not be read when its sector was compacted.
+    Lost,
+}
+
+/// The part of a record that is not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clear {
+    /// What it is about.
+    pub kind: Kind,
+    /// Of a person: eight bits that follow from the name and the key, so that few records must be opened to find one.
+    pub mark: u8,
+    /// Which of the person's records.
+    pub number: u16,
     /// Whom it is about.
     pub person: PersonId,
-    /// What it says.
-    pub content: Content<'a>,
+    /// The operation that wrote it; of two with the same person and number the later one counts.
+    pub operation: u32,
 }
 
-const PERSON: u8 = 1;
-const TEMPLATE: u8 = 2;
-const REMOVAL: u8 = 3;
+/// Where a record lies: what binds it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The sequence number of its sector.
+    pub sequence: u32,
+    /// The salt of its sector.
+    pub salt: u32,
+    /// Its slot, counted through the whole gallery.
+    pub slot: u16,
+}
 
-impl<'a> Record<'a> {
-    /// Writes the record and its seal into `out`, which is [`record_bytes`] long.
-    pub fn encode(&self, out: &mut [u8]) {
-        out.fill(0xff);
-        let (kind, length, value, payload): (u8, u8, i32, &[u8]) = match self.content {
-            Content::Person { name } => (PERSON, name.len() as u8, 0, name.as_bytes()),
-            Content::Template { norm_squared, bytes } => (TEMPLATE, 0, norm_squared, bytes),
-            Content::Removal => (REMOVAL, 0, 0, &[]),
+impl Place {
+    /// Never the same for two records.
+    pub fn nonce(self) -> [u8; 12] {
+        let mut nonce = [0; 12];
+        nonce[..4].copy_from_slice(&self.sequence.to_le_bytes());
+        nonce[4..8].copy_from_slice(&self.salt.to_le_bytes());
+        nonce[8..10].copy_from_slice(&self.slot.to_le_bytes());
+        nonce
+    }
+}
+
+impl Clear {
+    /// The bytes of the clear part of a record that lies at `place`.
+    pub fn encode(&self, place: Place) -> [u8; CLEAR] {
+        let mut bytes = [0; CLEAR];
+        bytes[0] = match self.kind {
+            Kind::Person => 1,
+            Kind::Template => 2,
+            Kind::Settings => 3,
+            Kind::Lost => 4,
         };
-        out[0] = kind;
-        out[1] = length;
-        out[4..8].copy_from_slice(&self.sequence.to_le_bytes());
-        out[8..12].copy_from_slice(&self.person.0.to_le_bytes());
-        out[12..16].copy_from_slice(&value.to_le_bytes());
-        out[PREFIX..PREFIX + payload.len()].copy_from_slice(payload);
-        let (body, close) = out.split_at_mut(out.len() - UNIT);
-        close.copy_from_slice(&seal(body));
+        bytes[1] = self.mark;
+        bytes[2..4].copy_from_slice(&self.number.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.person.0.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.operation.to_le_bytes());
+        let sum = checksum(&[&bytes[..12], &place.nonce()]);
+        bytes[12..].copy_from_slice(&sum.to_le_bytes());
+        bytes
     }
 
-    /// Reads a record whose seal is whole; `None` when its fields contradict each other.
-    pub fn decode(bytes: &'a [u8], dimension: usize) -> Option<Self> {
-        let (head, payload) = bytes.split_at_checked(PREFIX)?;
-        let content = match *head.first()? {
-            PERSON => {
-                let name = payload.get(..*head.get(1)? as usize)?;
-                let name = core::str::from_utf8(name).ok()?;
-                if name.is_empty() || name.len() > NAME_BYTES || name.chars().any(char::is_control) {
-                    return None;
-                }
-                Content::Person { name }
-            }
-            TEMPLATE => {
-                let bytes = payload.get(..dimension)?;
-                let stated = u32_at(head, 12) as i32;
-                // Angles divide by it: a wrong one would make strangers alike.
-                let norm_squared = norm_squared(as_i8(bytes));
-                if norm_squared == 0 || norm_squared != stated {
-                    return None;
-                }
-                Content::Template { norm_squared, bytes }
-            }
-            REMOVAL => Content::Removal,
-            _ => return None,
-        };
-        Some(Record { sequence: u32_at(head, 4), person: PersonId(u32_at(head, 8)), content })
+    /// Reads the clear part of the record at `place`.
+    pub fn decode(bytes: &[u8; CLEAR], place: Place) -> Found<Self> {
+        let nonce = place.nonce();
+        let valid = |b: &[u8]| u32_at(b, 12) == checksum(&[&b[..12], &nonce]) && (1..=4).contains(&b[0]);
+        if valid(bytes) {
+            return Found::Whole(Self::fields(bytes));
+        }
+        let mut bytes = *bytes;
+        if repair(&mut bytes, valid) { Found::Repaired(Self::fields(&bytes)) } else { Found::Unreadable }
     }
+
+    fn fields(bytes: &[u8; CLEAR]) -> Self {
+        Clear {
+            kind: match bytes[0] {
+                1 => Kind::Person,
+                2 => Kind::Template,
+                3 => Kind::Settings,
+                _ => Kind::Lost,
+            },
+            mark: bytes[1],
+            number: u16_at(bytes, 2),
+            person: PersonId(u32_at(bytes, 4)),
+            operation: u32_at(bytes, 8),
+        }
+    }
+}
+
+/// Writes a person's payload.
+pub fn encode_person(name: &str, validity: Validity, payload: &mut [u8]) {
+    payload.fill(0);
+    payload[0] = name.len() as u8;
+    payload[4..4 + name.len()].copy_from_slice(name.as_bytes());
+    payload[36..44].copy_from_slice(&validity.from.to_le_bytes());
+    payload[44..52].copy_from_slice(&validity.until.to_le_bytes());
+}
+
+/// Reads a person's payload; `None` when its fields contradict each other.
+pub fn decode_person(payload: &[u8]) -> Option<(&str, Validity)> {
+    let name = payload.get(4..)?.get(..*payload.first()? as usize)?;
+    let name = core::str::from_utf8(name).ok()?;
+    let sound = !name.is_empty() && name.len() <= NAME_BYTES && !name.chars().any(char::is_control);
+    sound.then_some((name, Validity { from: u64_at(payload, 36), until: u64_at(payload, 44) }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn person() -> [u8; record_bytes(64)] {
-        let mut bytes = [0; record_bytes(64)];
-        Record { sequence: 7, person: PersonId(3), content: Content::Person { name: "Ada" } }
-            .encode(&mut bytes);
-        bytes
+    fn header() -> Header {
+        Header {
+            dimension: 128,
+            sequence: 7,
+            operation: 9,
+            next_person: 3,
+            replaces: Replaces::Sector { index: 2, sequence: 4 },
+            copies: 5,
+            sectors: 16,
+            filled: 15,
+            sector_bytes: 4096,
+            salt: 0x1234_5678,
+            embedding_id: [0xa5; 32],
+            sum: 99,
+            tag: [0x5a; TAG],
+        }
     }
 
     #[test]
-    fn records_come_back() {
-        let bytes = person();
-        assert_eq!(judge(&bytes), Seal::Whole);
-        let record = Record::decode(&bytes, 64).unwrap();
-        assert_eq!((record.sequence, record.person.0), (7, 3));
-        assert_eq!(record.content, Content::Person { name: "Ada" });
+    fn one_turned_bit_of_a_header_turns_back() {
+        for replaces in [Replaces::Nothing, Replaces::All, header().replaces] {
+            let header = Header { replaces, ..header() };
+            let bytes = header.encode(3);
+            assert_eq!(Header::decode(&bytes, 3), Found::Whole(header));
+            for bit in 0..HEADER * 8 {
+                let mut turned = bytes;
+                turned[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(Header::decode(&turned, 3), Found::Repaired(header), "bit {bit}");
+            }
+            assert_eq!(Header::decode(&bytes, 4), Found::Unreadable, "in another sector");
+        }
     }
 
     #[test]
-    fn fields_that_contradict_each_other_are_no_record() {
-        let values = [3u8, 0xfd, 0, 7];
-        let decoded = |norm_squared, bytes: &[u8]| {
-            let mut record = [0; record_bytes(4)];
-            let content = Content::Template { norm_squared, bytes };
-            Record { sequence: 0, person: PersonId(1), content }.encode(&mut record);
-            Record::decode(&record, 4).is_some()
+    fn one_turned_bit_of_a_clear_part_turns_back() {
+        let place = Place { sequence: 7, salt: 1, slot: 300 };
+        let clear = Clear { kind: Kind::Template, mark: 0, number: 2, person: PersonId(44), operation: 90 };
+        let bytes = clear.encode(place);
+        assert_eq!(Clear::decode(&bytes, place), Found::Whole(clear));
+        for bit in 0..CLEAR * 8 {
+            let mut turned = bytes;
+            turned[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Clear::decode(&turned, place), Found::Repaired(clear), "bit {bit}");
+        }
+        for other in
+            [Place { slot: 301, ..place }, Place { sequence: 8, ..place }, Place { salt: 2, ..place }]
+        {
+            assert_eq!(Clear::decode(&bytes, other), Found::Unreadable, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_persons_fields_come_back_or_contradict_each_other() {
+        let validity = Validity { from: 5, until: u64::MAX - 1 };
+        let mut payload = [0; PERSON_BYTES];
+        encode_person("Ada", validity, &mut payload);
+        assert_eq!(decode_person(&payload), Some(("Ada", validity)));
+        let with = |at: usize, byte: u8| {
+            let mut changed = payload;
+            changed[at] = byte;
+            decode_person(&changed).is_some()
         };
-        assert!(decoded(9 + 9 + 49, &values));
-        // A wrong norm would turn angles: a small one makes everybody alike.
-        for norm in [-1, 0, 1, 68] {
-            assert!(!decoded(norm, &values), "{norm}");
-        }
-        assert!(!decoded(0, &[0; 4]));
-        let mut named = [0; record_bytes(4)];
-        let content = Content::Person { name: "A\u{1b}[2J" };
-        Record { sequence: 0, person: PersonId(1), content }.encode(&mut named);
-        assert!(Record::decode(&named, 4).is_none(), "an escape sequence is a name");
-    }
-
-    #[test]
-    fn a_cut_is_torn_at_every_byte_and_every_bit_of_the_seal() {
-        let whole = person();
-        for end in 1..whole.len() {
-            let mut cut = whole;
-            cut[end..].fill(0xff);
-            let expected = if judge(&cut) == Seal::Whole { Seal::Whole } else { Seal::Torn };
-            assert_eq!(judge(&cut), expected, "cut after {end} bytes");
-            assert!(expected == Seal::Torn || is_erased(&whole[end..]));
-        }
-    }
-
-    #[test]
-    fn a_changed_bit_is_broken_not_torn() {
-        for bit in 0..body_bytes(64) * 8 {
-            let mut bytes = person();
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(judge(&bytes), Seal::Broken, "bit {bit}");
-        }
+        assert!(!with(0, 0) && !with(0, 33) && !with(0, 200) && !with(4, 0xff) && !with(4, 0x1b));
     }
 }

@@ -1,68 +1,116 @@
-//! People and their templates in NOR flash, searched by angle.
+//! People and their templates in NOR flash, sealed, searched by angle.
 //!
-//! A [`Gallery`] owns a flash and keeps in RAM who is enrolled, how many templates each has, and, in an [`Index`], all
-//! templates, opened for the search. Names stay in flash. It belongs to one model, named by its embedding id: a gallery of
-//! another is refused. One with more people or templates than fit in RAM is refused too, and stays as it is.
+//! A [`Gallery`] owns a flash and keeps in RAM where each record lies ([`RAM_PER_RECORD`] bytes: a person with one template
+//! takes two records) and, in an [`Index`], as many opened templates as there is room for; the others are opened from flash
+//! in every search. It belongs to one model, named by its embedding id, and to one device, by a key that comes from its
+//! [`DeviceSecret`]: another's gallery is refused, and stays as it is.
 //!
-//! # Layout, version 1
+//! # Layout, version 2
 //!
-//! The flash is halved into two banks. One holds the gallery; when it is full, what is alive is copied into the other.
+//! The flash is a set of sectors. One at least is free; each of the others has a header, marks and slots of equal size.
 //!
 //! ```text
-//! bank    +--------+----------+----------+-- -- --+----------+----------+
-//!         | header | record 0 | record 1 |        | record n |  erased  |
-//!         +--------+----------+----------+-- -- --+----------+----------+
-//! header  0  "AGAL"         4  u16 version    6  u16 dimension   8  u32 generation
-//!        12  u32 next id   16  u32 bank bytes
-//!        32  embedding id (32)               64  erased (32)    96  seal (32)
-//! record  0  u8 kind: 1 person, 2 template, 3 removal            1  u8 bytes of the name
-//!         4  u32 sequence   8  u32 person id 12  u32 squared norm of a template
-//!        16  name or template, the rest erased, to a multiple of 32
-//!         B  seal (32): u32 CRC-32C of everything before it, u32 the same inverted, erased (24)
+//! sector  +--------+-------+------+------+-- -- --+------+------+
+//!         | header | marks | slot | slot |        | slot | rest |
+//!         +--------+-------+------+------+-- -- --+------+------+
+//!         0        96      288
+//!
+//! header   0  "AGAL"           4  u16 version         6  u16 dimension         8  u32 sequence of the sector
+//!         12  u32 operation   16  u32 next person    20  u16 replaced sector  22  u16 copies
+//!         24  u32 its sequence                       28  u16 sectors          30  u16 sectors filled
+//!         32  u32 bytes of a sector                  36  u32 salt             40  embedding id (32)
+//!         72  u32 sum of the sequences of the sectors filled                   76  tag (16)
+//!         92  u32 CRC-32C of everything before it and the sector's index (u16)
+//! mark     0  "DONE" or "GONE"   4  u32 sequence   8  u32 CRC-32C of these   12  erased, to 32; six of them
+//! record   0  u8 kind: 1 person, 2 template, 3 settings, 4 lost   1  u8 mark of the name   2  u16 number: 0, of a template 1 ...
+//!          4  u32 person       8  u32 operation      12  u32 CRC-32C of these and of the nonce
+//!         16  payload, sealed                         B  tag (16), in the last unit of a multiple of 32
+//! payload  a template's values, the settings' 32 bytes, or of a person
+//!          0  u8 bytes of the name   4  name (32)   36  u64 valid from   44  u64 valid until (s)
 //! ```
 //!
-//! Integers are little-endian. Everything is written once, in multiples of 32 bytes, so that a flash with write units
-//! of 1 to 32 bytes takes it; the file that a host keeps is this image, byte for byte.
+//! Integers are little-endian. Everything is written once between two erases of its sector, in multiples of 32 bytes, so that
+//! a flash with write units of 1 to 32 bytes takes it, also one whose units can be programmed once only; the file that a
+//! host keeps is this image, byte for byte. [`seal`] says what seals are made of.
+//!
+//! # Writing
+//!
+//! Records go one after the other into the newest sector; their last unit, with the tag, is written last. When it is full, a
+//! free sector is opened, as long as another one stays free. Otherwise a sector is *replaced*: the records of it that still
+//! count are copied into the free sector, whose header says which one it replaces; a mark says that the copies are complete;
+//! then the old sector is erased, and a second mark says so. The one with the least records that count is replaced, and now
+//! and then the one that was longest not erased, so that all wear alike. One replacement is the longest that a write takes
+//! at a time: it moves one sector's records and erases two sectors at most; a record appended makes two of them at most.
+//!
+//! A person's templates are written before the person, and templates without a person count for nothing. Removing somebody
+//! replaces the sector with the person's record, leaving out all that is theirs, which makes the removal count, and then
+//! every other sector that has a record of theirs: when it reports done, no byte of them is left.
 //!
 //! # What a power cut leaves
 //!
-//! A record's body is written before its seal, so a cut leaves an unsealed record, which counts as not written. A
-//! person's templates are written before the person, and templates without a person count for nothing. A bank's header
-//! is written after its records; the bank with the higher generation counts, and the other one is erased. So every
-//! operation has happened or has not. Whole records are numbered: a record that was lost later (and not to a cut) is
-//! noticed, and mounting, verifying and compacting say [`GalleryError::Damaged`] rather than forget a person or a removal.
-//! A search reads RAM alone: what happens to the flash after mounting is for [`Gallery::verify`] to find. The one exception is the very last record: with its seal damaged upwards it looks like one that a cut ended.
+//! A write or erase that was cut may leave bits that read differently every time. Only the last of all can have been cut, so
+//! mounting looks at the newest sector: what it replaced is erased once more unless it is marked as gone; a replacement
+//! without its mark is erased; and if anything was written after the copies, it is replaced itself, its last record read once
+//! and kept if its seal is whole. What was read then is what counts from then on, and nothing that was cut stays in the
+//! flash. A removal or an enrolment that was cut is finished or undone the same way. A slot is left out after a mount, since
+//! a cut write may read as erased.
 //!
-//! Not covered by this version: a cut write that reads as erased although its cells are half programmed, and secrecy.
+//! # Damage
+//!
+//! One turned bit in a header or in the clear part of a record is turned back by its checksum. A record whose seal is broken,
+//! because its bytes changed, or it was moved, or came from an older sector, is left out of searches, and [`Gallery::verify`]
+//! lists it with the person it belongs to; everybody else is found as before. When its sector is replaced, a record of kind
+//! lost takes its place, so that the damage stays on the list until the person is removed. A header that cannot be read
+//! loses its sector, which is noticed by the number of sectors filled; an older sector put back by their sum. The one
+//! exception is the last record of all: damaged before the next mount it looks like one that was cut.
+//!
+//! A flash that was put back as a whole is noticed with a [`Monotonic`] counter outside of it: every operation counts one up,
+//! in the gallery and then in the counter, and a gallery that is behind is refused. Without a counter it is not noticed, and
+//! records written after that may be sealed with a nonce that was used before.
 
+mod append;
 mod error;
 mod index;
-mod layout;
+pub(crate) mod layout;
+mod monotonic;
 mod mount;
 pub mod nor;
+mod seal;
 mod search;
-#[cfg(test)]
+mod sectors;
+mod table;
+#[cfg(all(test, feature = "sim"))]
 mod tests;
 pub mod transform;
-mod write;
+mod verify;
 
 use embedded_storage::nor_flash::NorFlash;
-use heapless::{String, Vec};
+use heapless::String;
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::{MAX_DIMENSION, norm_squared};
 use crate::engine::ModelInfo;
 pub use crate::engine::kernels::dot::Line;
 pub use error::{FlashFault, GalleryError};
-pub use index::{Index, Owner, index_lines, index_lines_of_flash};
-use layout::{Content, HEADER, MAX_RECORD, Record, UNIT, record_bytes};
+pub use index::{Index, Owner, index_lines, index_lines_of_flash, records_of_flash};
+pub use layout::SETTINGS_BYTES;
+use layout::{Clear, Found, Header, Kind, MAX_RECORD, UNIT};
+pub use monotonic::{Monotonic, NoCounter};
+use seal::Sealer;
+pub use seal::{DeviceSecret, SoftwareSecret};
 pub use search::{Candidate, Nearest};
+use sectors::Filled;
+use table::{Entry, MAX_NUMBER, Table};
+pub use verify::{Damage, Harm};
 
 /// The longest name, in bytes of UTF-8.
 pub const NAME_BYTES: usize = 32;
 
 /// A name as it is stored.
 pub type Name = String<NAME_BYTES>;
+
+/// Bytes of RAM that a record takes, without the index of opened templates: a template and its person take 16.
+pub const RAM_PER_RECORD: usize = Table::<1>::RECORD_BYTES;
 
 /// A person's number: given once and never again until the gallery is erased, stable over compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,15 +123,32 @@ impl core::fmt::Display for PersonId {
     }
 }
 
+/// When a person is let in, by a clock that counts seconds since 1970; without a clock it says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Validity {
+    /// The first second.
+    pub from: u64,
+    /// The first second no longer.
+    pub until: u64,
+}
+
+impl Validity {
+    /// Without beginning or end.
+    pub const ALWAYS: Validity = Validity { from: 0, until: u64::MAX };
+}
+
 /// Somebody enrolled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Stable number.
     pub id: PersonId,
-    /// As it was enrolled.
+    /// As it was enrolled; empty when the record that had it is damaged.
     pub name: Name,
     /// Shots kept.
     pub templates: u16,
+    /// When they are let in; [`Validity::ALWAYS`] when the record that said so is damaged.
+    pub validity: Validity,
 }
 
 /// How full a gallery is.
@@ -92,11 +157,11 @@ pub struct Person {
 pub struct Usage {
     /// People enrolled.
     pub people: u32,
-    /// People that the index in RAM can hold.
-    pub people_capacity: u32,
     /// Templates of all people together.
     pub templates: u32,
-    /// Records (people and templates) that fit beside each other.
+    /// Records (people and templates, and what else there is) that it holds.
+    pub records: u32,
+    /// Records that fit, in flash and in RAM.
     pub record_capacity: u32,
 }
 
@@ -123,56 +188,72 @@ impl Binding {
     /// When there is no gallery, or one of another version, or the flash fails.
     pub fn read<F: NorFlash>(flash: &mut F) -> Result<Self, GalleryError> {
         let nobody = Binding { embedding_id: [0; 32], dimension: 1 };
-        let mut gallery: Gallery<&mut F, [Line; 0], 0> = Gallery::unmounted(flash, nobody, []);
-        let header = match gallery.newest_header()? {
-            Some((_, header)) => header,
-            None => return Err(gallery.blank_or_damaged()?),
-        };
-        Ok(Binding { embedding_id: header.embedding_id, dimension: header.dimension })
+        let mut gallery: Gallery<&mut F, [Line; 0], 0> =
+            Gallery::unmounted(flash, nobody, [], &SoftwareSecret::default(), NoCounter);
+        match gallery.newest_of_any()? {
+            Some(header) => Ok(Binding { embedding_id: header.embedding_id, dimension: header.dimension }),
+            None => Err(gallery.nothing_here()?),
+        }
     }
 }
 
+/// The sector that records are appended to.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    id: PersonId,
-    slot: u32,
-    templates: u16,
+struct Head {
+    sector: u16,
+    header: Header,
+    /// The first slot of it that was never written.
+    next: u16,
 }
 
-/// Templates read before their person.
-#[derive(Debug, Clone, Copy)]
-struct Pending {
-    id: PersonId,
-    templates: u16,
-}
-
-/// The people enrolled, on a flash `F`: at most `PEOPLE` of them, with as many templates as an [`Index`] in `T` holds
-/// ([`index_lines`]).
+/// The people enrolled, on a flash `F`: at most `RECORDS` records, people and templates together, with as many templates
+/// opened as an [`Index`] in `T` holds ([`index_lines`]; none is enough), and a counter `M` against flashes put back.
 #[derive(Debug)]
-pub struct Gallery<F, T, const PEOPLE: usize> {
+pub struct Gallery<F, T, const RECORDS: usize, M = NoCounter> {
     flash: F,
+    counter: M,
+    sealer: Sealer,
+    software_key: bool,
     embedding_id: [u8; 32],
     dimension: usize,
     /// Why nothing can be done, until [`Gallery::reopen`] or [`Gallery::format`] succeeds.
     state: Result<(), GalleryError>,
-    bank: u32,
-    generation: u32,
-    next_person: u32,
-    /// The first slot never written since the bank was erased.
-    next_slot: u32,
+    head: Option<Head>,
+    /// The highest sequence number that a sector has.
     sequence: u32,
-    /// In the order of their ids.
-    people: Vec<Entry, PEOPLE>,
-    pending: Option<Pending>,
-    /// The templates of `people`.
+    operation: u32,
+    next_person: u32,
+    /// Sectors with records, and their sequence numbers added up.
+    filled: u16,
+    sum: u32,
+    counts: Filled,
+    /// Sectors that were put there by somebody else or from an older state, and sectors that are missing.
+    foreign: u16,
+    missing: u16,
+    /// A sector that is known to be erased to the end.
+    erased: Option<u16>,
+    /// The header read last, and of which sector.
+    recent: Option<(u16, Found<Header>)>,
+    table: Table<RECORDS>,
+    /// Opened templates.
     index: Index<T>,
 }
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery<F, T, PEOPLE> {
-    /// Takes the flash and memory for the templates, and mounts what lies in the flash. Whether that went well says [`Gallery::state`]; until it did, every
-    /// other operation gives the same error.
+impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize> Gallery<F, T, RECORDS> {
+    /// Takes the flash and memory for the templates, and mounts what lies in the flash. Whether that went well says
+    /// [`Gallery::state`]; until it did, every other operation gives the same error. The key is one in software, the same on
+    /// every device, and there is no counter.
     pub fn open(flash: F, model: Binding, memory: T) -> Self {
-        let mut gallery = Self::unmounted(flash, model, memory);
+        Self::open_with(flash, model, memory, &SoftwareSecret::default(), NoCounter)
+    }
+}
+
+impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
+    Gallery<F, T, RECORDS, M>
+{
+    /// As [`Gallery::open`], with the device's own secret and a counter.
+    pub fn open_with<S: DeviceSecret>(flash: F, model: Binding, memory: T, secret: &S, counter: M) -> Self {
+        let mut gallery = Self::unmounted(flash, model, memory, secret, counter);
         gallery.reopen();
         gallery
     }
@@ -180,22 +261,22 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery
     /// Mounts what lies in the flash once more: what helps after a write that failed and a flash that works again.
     pub fn reopen(&mut self) {
         self.forget();
-        (self.bank, self.generation, self.next_person) = (0, 0, 1);
-        self.state = self.scan();
+        self.state = self.mount();
         if self.state.is_err() {
-            self.people.clear();
-            self.index.clear();
+            self.forget();
         }
     }
 
-    /// What is known of an empty bank.
+    /// Nothing is known of the flash.
     fn forget(&mut self) {
-        (self.next_slot, self.sequence, self.pending) = (0, 0, None);
-        self.people.clear();
+        (self.head, self.sequence, self.operation, self.next_person) = (None, 0, 0, 1);
+        (self.filled, self.sum, self.foreign, self.missing) = (0, 0, 0, 0);
+        (self.erased, self.recent, self.counts) = (None, None, Filled::default());
+        self.table.clear();
         self.index.clear();
     }
 
-    fn unmounted(flash: F, model: Binding, memory: T) -> Self {
+    fn unmounted<S: DeviceSecret>(flash: F, model: Binding, memory: T, secret: &S, counter: M) -> Self {
         const {
             assert!(UNIT.is_multiple_of(F::WRITE_SIZE), "the flash's write unit must divide 32 bytes");
             assert!(UNIT.is_multiple_of(F::READ_SIZE), "the flash's read unit must divide 32 bytes");
@@ -204,16 +285,24 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery
         let dimension = (model.dimension as usize).min(MAX_DIMENSION);
         Gallery {
             flash,
+            counter,
+            sealer: Sealer::new(&secret.secret(), &model.embedding_id),
+            software_key: S::SOFTWARE,
             embedding_id: model.embedding_id,
             dimension,
             state: Err(GalleryError::Blank),
-            bank: 0,
-            generation: 0,
-            next_person: 1,
-            next_slot: 0,
+            head: None,
             sequence: 0,
-            people: Vec::new(),
-            pending: None,
+            operation: 0,
+            next_person: 1,
+            filled: 0,
+            sum: 0,
+            counts: Filled::default(),
+            foreign: 0,
+            missing: 0,
+            erased: None,
+            recent: None,
+            table: Table::default(),
             index: Index::new(memory, dimension),
         }
     }
@@ -231,41 +320,33 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery
         self.flash
     }
 
+    /// Gives flash and counter back.
+    pub fn into_parts(self) -> (F, M) {
+        (self.flash, self.counter)
+    }
+
+    /// Whether a flash put back as a whole is noticed.
+    pub fn detects_rollback(&self) -> bool {
+        M::PRESENT
+    }
+
+    /// Whether the key lies in software: [`DeviceSecret::SOFTWARE`].
+    pub fn has_software_key(&self) -> bool {
+        self.software_key
+    }
+
     /// How full it is.
     pub fn usage(&self) -> Usage {
+        let count = |of: fn(Entry) -> bool| self.table.list().iter().filter(|e| of(**e)).count() as u32;
         Usage {
-            people: self.people.len() as u32,
-            people_capacity: PEOPLE as u32,
-            templates: self.people.iter().map(|p| p.templates as u32).sum(),
-            record_capacity: self.slots().saturating_sub(1),
+            people: count(Entry::is_person),
+            templates: count(Entry::is_template),
+            records: self.table.list().len() as u32,
+            record_capacity: self.capacity(),
         }
     }
 
-    /// Begins an empty gallery for the model in use. A gallery that lies in the flash, also one of another model, stays until
-    /// the empty one is whole; without a whole header, whatever lies there is erased.
-    ///
-    /// # Errors
-    /// When the flash is too small or fails.
-    pub fn format(&mut self) -> Result<(), GalleryError> {
-        self.check_size()?;
-        self.forget();
-        if self.state.is_err() {
-            let bank_bytes = self.bank_bytes();
-            match self.newest_header() {
-                Ok(Some((bank, h))) if h.bank_bytes == bank_bytes && h.generation < u32::MAX => {
-                    (self.bank, self.generation, self.next_person) = (bank, h.generation, h.next_person);
-                }
-                _ => {
-                    self.erase_bank(1)?;
-                    (self.bank, self.generation, self.next_person) = (1, 0, 1);
-                }
-            }
-        }
-        self.state = Ok(());
-        self.compact()
-    }
-
-    /// Enrols somebody new with one or more templates: all of it or nothing.
+    /// Enrols somebody new with one or more templates: all of it or nothing. They are let in always.
     ///
     /// # Errors
     /// When the name is no name or is taken, a template does not fit the model, or there is no room.
@@ -286,22 +367,19 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery
         if let Some(person) = self.find(name)? {
             return Err(GalleryError::NameTaken { person });
         }
-        if self.people.is_full() {
-            return Err(GalleryError::People { capacity: PEOPLE as u32 });
+        let needed = templates.len() as u32 + 1;
+        if self.next_person == u32::MAX || needed > u32::from(MAX_NUMBER) {
+            return Err(GalleryError::Full { needed, free: 0 });
         }
-        if self.next_person == u32::MAX {
-            return Err(GalleryError::Full { needed: templates.len() as u32 + 1, free: 0 });
-        }
-        self.check_index(templates.len())?;
-        self.make_room(templates.len() as u32 + 1)?;
+        self.check_room(needed)?;
         let id = PersonId(self.next_person);
-        for template in templates {
-            self.append_template(id, template)?;
+        self.begin_operation()?;
+        for (number, template) in (1..).zip(templates) {
+            self.append_template(id, number, template)?;
         }
-        self.append(id, Content::Person { name })?;
-        for template in templates {
-            self.open_template(id, template)?;
-        }
+        self.append_person(id, name, Validity::ALWAYS)?;
+        self.next_person += 1;
+        self.end_operation()?;
         Ok(id)
     }
 
@@ -311,40 +389,72 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery
     /// When nobody has that number, the template does not fit the model, or there is no room.
     pub fn add_template(&mut self, person: PersonId, template: &[i8]) -> Result<u16, GalleryError> {
         self.state?;
-        let entry = self.entry(person)?;
+        self.entry(person)?;
         self.check_template(template)?;
-        if entry.templates == u16::MAX {
+        let last = self.table.of(person).last().map_or(0, |e| e.number());
+        if last == MAX_NUMBER {
             return Err(GalleryError::Full { needed: 1, free: 0 });
         }
-        self.check_index(1)?;
-        self.make_room(1)?;
-        self.append_template(person, template)?;
-        self.open_template(person, template)?;
-        Ok(self.entry(person)?.templates)
+        self.check_room(1)?;
+        self.begin_operation()?;
+        self.append_template(person, last + 1, template)?;
+        self.end_operation()?;
+        Ok(self.templates_of(person))
     }
 
-    /// Removes somebody and all their templates.
+    /// Says when somebody is let in.
     ///
     /// # Errors
-    /// When nobody has that number or the flash fails; a full gallery always takes a removal.
-    pub fn remove(&mut self, person: PersonId) -> Result<(), GalleryError> {
+    /// When nobody has that number, their record is damaged, or the flash fails; it needs no room.
+    pub fn set_validity(&mut self, person: PersonId, validity: Validity) -> Result<(), GalleryError> {
         self.state?;
-        self.entry(person)?;
-        if self.next_slot >= self.slots() {
-            self.compact()?;
+        let entry = self.entry(person)?;
+        let Person { name, .. } = self.person_of(entry)?;
+        if name.is_empty() {
+            return Err(GalleryError::Damaged { offset: self.slot_offset(entry.slot) });
         }
-        self.append(person, Content::Removal)?;
-        self.index.remove(person);
-        Ok(())
+        self.begin_operation()?;
+        self.append_person(person, &name, validity)?;
+        self.end_operation()
+    }
+
+    /// Whatever a host or a board wants kept beside the people; `None` when nothing was, or it is damaged.
+    ///
+    /// # Errors
+    /// When the gallery is not mounted or the flash fails.
+    pub fn settings(&mut self) -> Result<Option<[u8; SETTINGS_BYTES]>, GalleryError> {
+        self.state?;
+        let Ok(at) = self.table.find(PersonId(0), 0) else { return Ok(None) };
+        let mut bytes = [0; MAX_RECORD];
+        match self.open_entry(at, &mut bytes)? {
+            Some(payload) => Ok(payload.first_chunk().copied()),
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps `settings`.
+    ///
+    /// # Errors
+    /// When there is no room or the flash fails.
+    pub fn set_settings(&mut self, settings: &[u8; SETTINGS_BYTES]) -> Result<(), GalleryError> {
+        self.state?;
+        self.check_room(if self.table.find(PersonId(0), 0).is_ok() { 0 } else { 1 })?;
+        self.begin_operation()?;
+        let (kind, person) = (Kind::Settings, PersonId(0));
+        let clear = Clear { kind, mark: 0, number: 0, person, operation: self.operation };
+        self.append(clear, |payload| payload[..SETTINGS_BYTES].copy_from_slice(settings))?;
+        self.end_operation()
     }
 
     /// The person with the lowest number above `after` (`None`: the first).
     ///
     /// # Errors
-    /// When the gallery is not mounted or was damaged since.
+    /// When the gallery is not mounted or the flash fails.
     pub fn next_after(&mut self, after: Option<PersonId>) -> Result<Option<Person>, GalleryError> {
         self.state?;
-        match self.people.iter().find(|p| after.is_none_or(|a| p.id > a)).copied() {
+        let after = after.unwrap_or(PersonId(0));
+        let begin = self.table.list().partition_point(|e| e.person <= after);
+        match self.table.list().get(begin).copied() {
             Some(entry) => self.person_of(entry).map(Some),
             None => Ok(None),
         }
@@ -353,7 +463,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery
     /// Who has this number.
     ///
     /// # Errors
-    /// When nobody has, the gallery is not mounted or was damaged since.
+    /// When nobody has, the gallery is not mounted or the flash fails.
     pub fn person(&mut self, id: PersonId) -> Result<Person, GalleryError> {
         self.state?;
         let entry = self.entry(id)?;
@@ -363,32 +473,46 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery
     /// Who has this name, if anybody.
     ///
     /// # Errors
-    /// When the gallery is not mounted or was damaged since.
+    /// When the gallery is not mounted or the flash fails.
     pub fn find(&mut self, name: &str) -> Result<Option<PersonId>, GalleryError> {
         self.state?;
-        for at in 0..self.people.len() {
-            let entry = self.people[at];
-            if self.person_of(entry)?.name == name {
-                return Ok(Some(entry.id));
+        let mark = self.sealer.name_mark(name);
+        for at in 0..self.table.list().len() {
+            let entry = self.table.list()[at];
+            if entry.is_person()
+                && let Some(header) = self.counting(entry.slot / self.slots())?
+                && let Some(found) = self.clear_part(&header, entry.slot)?
+                && found.value().is_some_and(|clear| clear.mark == mark)
+                && self.person_of(entry)?.name == name
+            {
+                return Ok(Some(entry.person));
             }
         }
         Ok(None)
     }
 
     fn entry(&self, person: PersonId) -> Result<Entry, GalleryError> {
-        let at = self.people.binary_search_by_key(&person, |p| p.id);
-        at.ok().and_then(|at| self.people.get(at)).copied().ok_or(GalleryError::NoSuchPerson { person })
+        let at = self.table.find(person, 0).ok().filter(|_| person.0 != 0);
+        at.map(|at| self.table.list()[at]).ok_or(GalleryError::NoSuchPerson { person })
+    }
+
+    fn templates_of(&self, person: PersonId) -> u16 {
+        self.table.of(person).iter().filter(|e| e.is_template()).count() as u16
     }
 
     fn person_of(&mut self, entry: Entry) -> Result<Person, GalleryError> {
-        let offset = self.offset(entry.slot);
+        let id = entry.person;
+        let mut person =
+            Person { id, name: Name::new(), templates: self.templates_of(id), validity: Validity::ALWAYS };
         let mut bytes = [0; MAX_RECORD];
-        let name = match self.read_record(entry.slot, &mut bytes)? {
-            Some(Record { content: Content::Person { name }, person, .. }) if person == entry.id => name,
-            _ => return Err(GalleryError::Damaged { offset }),
-        };
-        let name = Name::try_from(name).map_err(|_| GalleryError::Damaged { offset })?;
-        Ok(Person { id: entry.id, name, templates: entry.templates })
+        let Ok(at) = self.table.find(id, 0) else { return Ok(person) };
+        if let Some(payload) = self.open_entry(at, &mut bytes)?
+            && let Some((name, validity)) = layout::decode_person(payload)
+            && let Ok(name) = Name::try_from(name)
+        {
+            (person.name, person.validity) = (name, validity);
+        }
+        Ok(person)
     }
 
     fn check_template(&self, template: &[i8]) -> Result<(), GalleryError> {
@@ -399,44 +523,8 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery
         if norm_squared(template) == 0 { Err(GalleryError::ZeroTemplate) } else { Ok(()) }
     }
 
-    fn check_index(&self, templates: usize) -> Result<(), GalleryError> {
-        let capacity = self.index.capacity();
-        if capacity - self.index.len() < templates {
-            return Err(GalleryError::Templates { capacity: capacity as u32 });
-        }
-        Ok(())
-    }
-
-    /// Takes a template of somebody enrolled into the index.
-    fn open_template(&mut self, person: PersonId, template: &[i8]) -> Result<(), GalleryError> {
-        let full = GalleryError::Templates { capacity: self.index.capacity() as u32 };
-        if self.index.push(person, template) { Ok(()) } else { Err(full) }
-    }
-
-    // Geometry.
-
-    fn bank_bytes(&self) -> u32 {
-        (self.flash.capacity() / 2 / F::ERASE_SIZE * F::ERASE_SIZE) as u32
-    }
-
-    fn record_bytes(&self) -> u32 {
-        record_bytes(self.dimension) as u32
-    }
-
-    fn slots(&self) -> u32 {
-        self.bank_bytes().saturating_sub(HEADER as u32) / self.record_bytes()
-    }
-
-    fn offset(&self, slot: u32) -> u32 {
-        self.bank * self.bank_bytes() + HEADER as u32 + slot * self.record_bytes()
-    }
-
-    /// A person, a template and the slot that is kept for a removal must fit.
-    fn check_size(&self) -> Result<(), GalleryError> {
-        let least = (HEADER as u32 + 3 * self.record_bytes()).next_multiple_of(F::ERASE_SIZE as u32);
-        if self.bank_bytes() < least {
-            return Err(GalleryError::Small { needed: 2 * least, found: self.flash.capacity() as u32 });
-        }
-        Ok(())
+    fn check_room(&self, needed: u32) -> Result<(), GalleryError> {
+        let free = self.capacity().saturating_sub(self.table.list().len() as u32);
+        if needed > free { Err(GalleryError::Full { needed, free }) } else { Ok(()) }
     }
 }

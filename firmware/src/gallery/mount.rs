@@ -1,223 +1,343 @@
-//! Reading: which bank counts, what its records say, whether any of them was lost, and the templates into RAM.
+//! Mounting: which sectors count, what a power cut left of the newest, where the records lie.
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::engine::kernels::as_i8;
-
 use super::layout::{
-    Content, HEADER, Header, MAX_RECORD, Record, Seal, UNIT, is_erased, judge, record_bytes,
+    Clear, Found, HEADER, Header, Kind, MAX_RECORD, Mark, Replaces, SLOTS_AT, VERSION, other_version,
 };
-use super::{Entry, Gallery, GalleryError, Index, Line, Pending, PersonId};
+use super::sectors::{NOBODY, Suspect, nobodys};
+use super::table::Entry;
+use super::{Gallery, GalleryError, Head, Line, Monotonic};
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery<F, T, PEOPLE> {
-    pub(super) fn read_header(&mut self, bank: u32) -> Result<(Seal, [u8; HEADER]), GalleryError> {
-        let mut bytes = [0; HEADER];
-        self.flash.read(bank * self.bank_bytes(), &mut bytes)?;
-        Ok((judge(&bytes), bytes))
-    }
-
-    /// The record in `slot`; `None` when it is erased or a power cut ended its writing. Who reads all of them holds their
-    /// numbers against [`Self::expect`], because a damaged seal can look like a cut one.
-    pub(super) fn read_record<'b>(
-        &mut self,
-        slot: u32,
-        bytes: &'b mut [u8; MAX_RECORD],
-    ) -> Result<Option<Record<'b>>, GalleryError> {
-        let offset = self.offset(slot);
-        let bytes = &mut bytes[..record_bytes(self.dimension)];
-        self.flash.read(offset, bytes)?;
-        match judge(bytes) {
-            Seal::Erased | Seal::Torn => Ok(None),
-            Seal::Broken => Err(GalleryError::Damaged { offset }),
-            Seal::Whole => {
-                Record::decode(bytes, self.dimension).map(Some).ok_or(GalleryError::Damaged { offset })
+impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
+    Gallery<F, T, RECORDS, M>
+{
+    /// Calls `take` with the index and header of every sector that has one.
+    fn each_header(&mut self, mut take: impl FnMut(u16, Header)) -> Result<(), GalleryError> {
+        for sector in 0..self.sectors() {
+            if let Some(header) = self.header(sector)?.value() {
+                take(sector, header);
             }
         }
-    }
-
-    /// Counts a whole record: `seen` is how many came before it, and becomes one more.
-    pub(super) fn expect(&self, record: &Record<'_>, slot: u32, seen: &mut u32) -> Result<(), GalleryError> {
-        if record.sequence != *seen {
-            return Err(GalleryError::Damaged { offset: self.offset(slot) });
-        }
-        *seen += 1;
         Ok(())
     }
 
-    /// Holds how many records were read against how many there are.
-    pub(super) fn all_seen(&self, seen: u32) -> Result<(), GalleryError> {
-        let offset = self.offset(self.next_slot);
-        if seen == self.sequence { Ok(()) } else { Err(GalleryError::Damaged { offset }) }
-    }
-
-    /// The first byte of `bank` at or after `from` that is not erased.
-    pub(super) fn first_programmed(&mut self, bank: u32, from: u32) -> Result<Option<u32>, GalleryError> {
-        let (begin, end) = (bank * self.bank_bytes(), (bank + 1) * self.bank_bytes());
-        let mut bytes = [0; 4 * UNIT];
-        let mut at = begin + from;
-        while at < end {
-            let length = bytes.len().min((end - at) as usize);
-            self.flash.read(at, &mut bytes[..length])?;
-            if !is_erased(&bytes[..length]) {
-                return Ok(Some(at));
-            }
-            at += length as u32;
-        }
-        Ok(None)
-    }
-
-    pub(super) fn scan(&mut self) -> Result<(), GalleryError> {
-        self.check_size()?;
-        let Some((bank, header)) = self.newest_header()? else { return Err(self.blank_or_damaged()?) };
-        self.bank = bank;
-        if header.bank_bytes != self.bank_bytes() {
-            return Err(GalleryError::Resized { recorded: header.bank_bytes, found: self.bank_bytes() });
-        }
-        if header.embedding_id != self.embedding_id {
-            let (gallery, model) = (header.embedding_id, self.embedding_id);
-            return Err(GalleryError::WrongModel { gallery, model });
-        }
-        if header.dimension as usize != self.dimension {
-            return Err(GalleryError::Damaged { offset: bank * self.bank_bytes() });
-        }
-        self.generation = header.generation;
-        self.next_person = header.next_person;
-        self.read_log()?;
-        self.open_templates()?;
-        // What a cut compaction left in the other bank.
-        self.erase_bank(1 - bank)
-    }
-
-    /// The bank that counts.
-    pub(super) fn newest_header(&mut self) -> Result<Option<(u32, Header)>, GalleryError> {
-        let mut newest: Option<(u32, Header)> = None;
-        for bank in 0..2 {
-            if let (Seal::Whole, bytes) = self.read_header(bank)? {
-                let header = Header::decode(&bytes, bank * self.bank_bytes())?;
-                if newest.is_none_or(|(_, n)| header.generation > n.generation) {
-                    newest = Some((bank, header));
+    /// The first sequence number that counts: that of the last format that was complete.
+    fn floor(&mut self) -> Result<u32, GalleryError> {
+        let mut floor = 0;
+        for sector in 0..self.sectors() {
+            if let Some(header) = self.header(sector)?.value()
+                && header.replaces == Replaces::All
+                && header.sequence > floor
+            {
+                let marks = self.marks(sector, header.sequence)?;
+                if marks.complete || marks.erased {
+                    floor = header.sequence;
                 }
             }
         }
+        Ok(floor)
+    }
+
+    /// The newest header of whatever gallery there is.
+    pub(super) fn newest_of_any(&mut self) -> Result<Option<Header>, GalleryError> {
+        let floor = self.floor()?;
+        let mut newest: Option<Header> = None;
+        self.each_header(|_, header| {
+            let counts =
+                header.sequence > floor && header.replaces != Replaces::All || header.sequence == floor;
+            if counts && newest.is_none_or(|n| n.sequence < header.sequence) {
+                newest = Some(header);
+            }
+        })?;
         Ok(newest)
     }
 
-    /// No header is whole: nothing was ever here (or a cut ended the first format), or something was.
-    pub(super) fn blank_or_damaged(&mut self) -> Result<GalleryError, GalleryError> {
-        for bank in 0..2 {
-            let (seal, _) = self.read_header(bank)?;
-            let from = if seal == Seal::Torn { HEADER as u32 } else { 0 };
-            if let Some(offset) = self.first_programmed(bank, from)? {
-                return Ok(GalleryError::Damaged { offset });
+    /// Takes over the numbers of whatever gallery there is, so that none is given twice.
+    pub(super) fn survey(&mut self) -> Result<(), GalleryError> {
+        let (mut sequence, mut operation, mut next_person) = (0, 0, 1);
+        self.each_header(|_, header| {
+            sequence = header.sequence.max(sequence);
+            operation = header.operation.max(operation);
+            next_person = header.next_person.max(next_person);
+        })?;
+        (self.sequence, self.operation, self.next_person) = (sequence, operation, next_person);
+        Ok(())
+    }
+
+    /// Notes which sectors have a header, whoever wrote it, so that a format leaves them for last.
+    pub(super) fn see_any(&mut self) -> Result<(), GalleryError> {
+        for sector in 0..self.sectors() {
+            let there = self.header(sector)?.value().is_some();
+            self.counts.set(sector, there);
+        }
+        Ok(())
+    }
+
+    /// No header can be read: nothing was ever here (or a cut ended the first format), or something was.
+    pub(super) fn nothing_here(&mut self) -> Result<GalleryError, GalleryError> {
+        for sector in 0..self.sectors() {
+            let begin = self.sector_offset(sector);
+            let mut bytes = [0; HEADER];
+            self.flash.read(begin, &mut bytes)?;
+            if let Some(found) = other_version(&bytes) {
+                return Ok(GalleryError::Version { found, readable: VERSION });
+            }
+        }
+        for sector in 0..self.sectors() {
+            let begin = self.sector_offset(sector);
+            if !self.is_blank(begin + SLOTS_AT as u32, begin + F::ERASE_SIZE as u32)? {
+                return Ok(GalleryError::Damaged { offset: begin });
             }
         }
         Ok(GalleryError::Blank)
     }
 
-    fn read_log(&mut self) -> Result<(), GalleryError> {
-        let mut bytes = [0; MAX_RECORD];
-        let length = record_bytes(self.dimension);
-        let mut end = None;
-        for slot in 0..self.slots() {
-            let offset = self.offset(slot);
-            let bytes = &mut bytes[..length];
-            self.flash.read(offset, bytes)?;
-            match (judge(bytes), end) {
-                (Seal::Erased, _) => {
-                    end.get_or_insert(slot);
-                }
-                (_, Some(hole)) => return Err(GalleryError::Damaged { offset: self.offset(hole) }),
-                (Seal::Torn, None) => {}
-                (Seal::Broken, None) => return Err(GalleryError::Damaged { offset }),
-                (Seal::Whole, None) => match Record::decode(bytes, self.dimension) {
-                    Some(r) if r.sequence == self.sequence => self.apply(slot, r.person, r.content)?,
-                    _ => return Err(GalleryError::Damaged { offset }),
-                },
+    pub(super) fn mount(&mut self) -> Result<(), GalleryError> {
+        self.check_size()?;
+        let floor = self.floor()?;
+        self.survey()?;
+        let (sector, header) = loop {
+            let (sector, header) = self.newest(floor)?;
+            if self.settle(sector, &header)? {
+                break (sector, header);
+            }
+            // It was opened when the power went, and holds nothing that counts.
+            self.erase(sector)?;
+        };
+        (self.operation, self.next_person) = (header.operation, header.next_person);
+        (self.filled, self.sum) = (header.filled, header.sum);
+        self.head = Some(Head { sector, header, next: header.copies.saturating_add(1) });
+        let last = self.last_written(sector, &header)?;
+        self.read_records(floor, (sector, header.sequence), last.as_ref())?;
+        self.check_counter()?;
+        let orphans = self.table.drop_orphans();
+        if let Some(last) = &last {
+            self.replace(sector, Some(last))?;
+        }
+        if orphans && self.table.find(NOBODY.0, NOBODY.1).is_err() {
+            self.erase_orphans()?;
+        }
+        // Not before what was cut is settled: it may have read as an operation more than there was.
+        if self.counter.advance(self.operation) { Ok(()) } else { Err(GalleryError::Counter) }
+    }
+
+    /// The newest sector of this gallery.
+    fn newest(&mut self, floor: u32) -> Result<(u16, Header), GalleryError> {
+        // A format for this model that a cut ended leaves the other model's gallery in force.
+        let begun = |(_, h): &(u16, Header)| h.replaces == Replaces::All && h.sequence > floor;
+        let mut newest: Option<(u16, Header)> = None;
+        let mut other: Option<(u16, Header)> = None;
+        self.each_header(|sector, header| {
+            if header.sequence >= floor && newest.is_none_or(|(_, n)| n.sequence < header.sequence) {
+                newest = Some((sector, header));
+            }
+        })?;
+        // As it is nearly always: tags take most of the time.
+        if let Some(newest @ (sector, header)) = newest
+            && self.is_own(&header, sector)
+            && !begun(&newest)
+        {
+            return self.check_newest(newest);
+        }
+        newest = None;
+        for sector in 0..self.sectors() {
+            let Some(header) = self.header(sector)?.value().filter(|h| h.sequence >= floor) else { continue };
+            let place = if self.is_own(&header, sector) { &mut newest } else { &mut other };
+            if place.is_none_or(|(_, n)| n.sequence < header.sequence) {
+                *place = Some((sector, header));
             }
         }
-        self.next_slot = end.unwrap_or(self.slots());
+        match (newest, other) {
+            (Some(newest), other) if other.is_none() || !begun(&newest) => self.check_newest(newest),
+            (_, Some((_, header))) if header.embedding_id != self.embedding_id => {
+                let (gallery, model) = (header.embedding_id, self.embedding_id);
+                Err(GalleryError::WrongModel { gallery, model })
+            }
+            (_, Some(_)) => Err(GalleryError::OtherDevice),
+            _ => Err(self.nothing_here()?),
+        }
+    }
+
+    fn check_newest(&mut self, (sector, header): (u16, Header)) -> Result<(u16, Header), GalleryError> {
+        let recorded = (header.sectors, header.sector_bytes);
+        let found = (self.sectors(), F::ERASE_SIZE as u32);
+        if usize::from(header.dimension) != self.dimension {
+            return Err(GalleryError::Damaged { offset: self.sector_offset(sector) });
+        }
+        if recorded != found {
+            return Err(GalleryError::Resized { recorded, found });
+        }
+        Ok((sector, header))
+    }
+
+    /// Ends the opening of the newest sector, if a cut did not let it end; `false`: it never counted.
+    fn settle(&mut self, sector: u16, header: &Header) -> Result<bool, GalleryError> {
+        let begin = self.slot_offset(sector * self.slots());
+        let end = self.sector_offset(sector) + F::ERASE_SIZE as u32;
+        let marks = self.marks(sector, header.sequence)?;
+        let replaced = match header.replaces {
+            Replaces::Nothing => return Ok(!self.is_blank(begin, end)?),
+            Replaces::All => None,
+            Replaces::Sector { index, sequence } => {
+                let there = index != sector && index < self.sectors();
+                let old = if there { self.header(index)?.value() } else { None };
+                let stands = old.is_some_and(|old| old.sequence == sequence);
+                if !stands && !there {
+                    return Ok(true);
+                }
+                if stands && !marks.complete && !marks.erased {
+                    return Ok(false);
+                }
+                Some(index)
+            }
+        };
+        if marks.erased {
+            return Ok(true);
+        }
+        if replaced.is_none() && !marks.complete {
+            return Ok(false);
+        }
+        // The mark may be one that a cut ended and that reads as whole only now: another one, with a unit between them that
+        // a cut may have touched, before the last copy goes.
+        let next = self.mark(sector, header.sequence, Mark::Complete, marks.written + 1)?;
+        match replaced {
+            Some(index) => self.erase(index)?,
+            None => self.erase_others(sector)?,
+        }
+        self.mark(sector, header.sequence, Mark::Erased, next)?;
+        Ok(true)
+    }
+
+    /// The last record that was written into the newest sector after its copies: a cut may have ended it.
+    fn last_written(&mut self, sector: u16, header: &Header) -> Result<Option<Suspect>, GalleryError> {
+        let first = sector * self.slots();
+        for slot in (first + header.copies.min(self.slots())..first + self.slots()).rev() {
+            let offset = self.slot_offset(slot);
+            if !self.is_blank(offset, offset + self.record_bytes() as u32)? {
+                let mut bytes = [0; MAX_RECORD];
+                let clear = self.open_slot(slot, &mut bytes)?;
+                return Ok(Some(Suspect { slot, clear, bytes }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fills the table from all sectors that count; others are erased.
+    fn read_records(
+        &mut self,
+        floor: u32,
+        newest: (u16, u32),
+        last: Option<&Suspect>,
+    ) -> Result<(), GalleryError> {
+        let (mut filled, mut sum) = (0u16, 0u32);
+        for sector in 0..self.sectors() {
+            if let Some(header) = self.header(sector)?.value() {
+                if header.sequence >= newest.1 && sector != newest.0 {
+                    // It was being opened or erased when the power went, and did not read as whole before.
+                    self.erase(sector)?;
+                } else if header.sequence < floor || !self.is_own(&header, sector) {
+                    self.reject(sector)?;
+                } else {
+                    (filled, sum) = (filled + 1, sum.wrapping_add(header.sequence));
+                    self.counts.set(sector, true);
+                }
+            }
+        }
+        self.check_sectors(filled, sum)?;
+        for sector in 0..self.sectors() {
+            let Some(header) = self.counting(sector)? else { continue };
+            for slot in sector * self.slots()..(sector + 1) * self.slots() {
+                if last.is_none_or(|last| last.slot != slot)
+                    && let Some(clear) = self.clear_part(&header, slot)?
+                {
+                    self.take(clear.value(), slot)?;
+                }
+            }
+        }
+        if let Some(Suspect { slot, clear: clear @ Some(_), .. }) = last {
+            self.take(*clear, *slot)?;
+        }
+        self.in_order()
+    }
+
+    /// A sector that is not of this gallery.
+    fn reject(&mut self, sector: u16) -> Result<(), GalleryError> {
+        self.foreign += 1;
+        self.erase(sector)
+    }
+
+    /// Holds the sectors found against what the newest says of them; one that is too many is told by the sum.
+    fn check_sectors(&mut self, filled: u16, sum: u32) -> Result<(), GalleryError> {
+        if (filled, sum) == (self.filled, self.sum) {
+            return Ok(());
+        }
+        let surplus = sum.wrapping_sub(self.sum);
+        for sector in 0..self.sectors() {
+            // One that a cut left half erased may not read as whole any more.
+            let is_surplus = self.counts.has(sector)
+                && self.header(sector)?.value().is_none_or(|header| header.sequence == surplus);
+            if filled == self.filled + 1 && is_surplus {
+                return self.reject(sector);
+            }
+        }
+        if M::PRESENT || filled >= self.filled {
+            // Sectors are missing or from an older state, and none can be told from the other.
+            let counter = self.counter.read().ok_or(GalleryError::Counter)?;
+            return Err(GalleryError::Rollback { gallery: self.operation, counter });
+        }
+        self.missing = self.filled - filled;
+        (self.filled, self.sum) = (filled, sum);
         Ok(())
     }
 
-    /// Fills the index. It must be done when all people are known: a template counts only once its person does.
-    fn open_templates(&mut self) -> Result<(), GalleryError> {
-        self.index.clear();
-        let full = GalleryError::Templates { capacity: self.index.capacity() as u32 };
-        self.each_template(
-            |index, person, template, _| {
-                if index.push(person, template) { Ok(()) } else { Err(full) }
-            },
-        )
-    }
-
-    /// Reads the whole gallery again and compares it with what RAM holds.
-    ///
-    /// # Errors
-    /// When the gallery is not mounted, the flash fails, a record was damaged or lost since it was mounted, or a template in
-    /// RAM differs from the one in flash.
-    pub fn verify(&mut self) -> Result<(), GalleryError> {
-        self.state?;
-        let mut at = 0;
-        self.each_template(|index, person, template, offset| {
-            let same = index.holds(at, person, template);
-            at += 1;
-            if same { Ok(()) } else { Err(GalleryError::Damaged { offset }) }
-        })
-    }
-
-    /// Hands every template of somebody enrolled to `take`, with the index, its person and where its record begins, in the
-    /// order in which they were written.
-    fn each_template(
-        &mut self,
-        mut take: impl FnMut(&mut Index<T>, PersonId, &[i8], u32) -> Result<(), GalleryError>,
-    ) -> Result<(), GalleryError> {
-        let mut bytes = [0; MAX_RECORD];
-        let mut seen = 0;
-        for slot in 0..self.next_slot {
-            let Some(record) = self.read_record(slot, &mut bytes)? else { continue };
-            self.expect(&record, slot, &mut seen)?;
-            if let Content::Template { bytes, .. } = record.content
-                && self.entry(record.person).is_ok()
-            {
-                let offset = self.offset(slot);
-                take(&mut self.index, record.person, as_i8(bytes), offset)?;
-            }
-        }
-        self.all_seen(seen)
-    }
-
-    /// Takes a whole record into the list of people.
-    pub(super) fn apply(
-        &mut self,
-        slot: u32,
-        id: PersonId,
-        content: Content<'_>,
-    ) -> Result<(), GalleryError> {
-        let damaged = GalleryError::Damaged { offset: self.offset(slot) };
-        let known = self.people.binary_search_by_key(&id, |p| p.id);
-        self.sequence += 1;
-        self.next_person = self.next_person.max(id.0.checked_add(1).ok_or(damaged)?);
-        match (content, known) {
-            (Content::Template { .. }, Ok(at)) => {
-                if let Some(entry) = self.people.get_mut(at) {
-                    entry.templates = entry.templates.saturating_add(1);
+    /// Takes a record into the table, out of order.
+    fn take(&mut self, clear: Option<Clear>, slot: u16) -> Result<(), GalleryError> {
+        let entry = match clear {
+            Some(clear) => {
+                self.operation = self.operation.max(clear.operation);
+                self.next_person = self.next_person.max(clear.person.0.saturating_add(1));
+                let mut entry = Entry::new(clear.person, clear.number, slot);
+                if clear.kind == Kind::Lost {
+                    entry.set_lost();
                 }
+                entry
             }
-            (Content::Template { .. }, Err(_)) => {
-                let before = self.pending.filter(|p| p.id == id).map_or(0, |p| p.templates);
-                self.pending = Some(Pending { id, templates: before.saturating_add(1) });
+            None => nobodys(slot),
+        };
+        if !self.table.push(entry) {
+            self.in_order()?;
+            if !self.table.push(entry) {
+                return Err(GalleryError::Records { capacity: RECORDS as u32 });
             }
-            (Content::Person { .. }, Err(at)) if at == self.people.len() => {
-                let pending = self.pending.take().filter(|p| p.id == id).ok_or(damaged)?;
-                let entry = Entry { id, slot, templates: pending.templates };
-                let full = GalleryError::People { capacity: PEOPLE as u32 };
-                self.people.push(entry).map_err(|_| full)?;
-            }
-            (Content::Removal, Ok(at)) => {
-                self.people.remove(at);
-            }
-            (Content::Person { .. }, _) | (Content::Removal, Err(_)) => return Err(damaged),
         }
         Ok(())
+    }
+
+    /// Puts the table in order; of two records of the same the later one stays.
+    fn in_order(&mut self) -> Result<(), GalleryError> {
+        let mut table = core::mem::take(&mut self.table);
+        let settled = table.settle(|a, b| {
+            let [first, second] = [self.operation_of(a)?, self.operation_of(b)?];
+            Ok(if second > first { b } else { a })
+        });
+        self.table = table;
+        settled
+    }
+
+    fn operation_of(&mut self, slot: u16) -> Result<Option<u32>, GalleryError> {
+        let Some(header) = self.header(slot / self.slots())?.value() else { return Ok(None) };
+        let clear = self.clear_part(&header, slot)?.and_then(Found::value);
+        Ok(clear.map(|clear| clear.operation))
+    }
+
+    /// Accepts what the counter says and one operation more, which a cut kept from being counted.
+    fn check_counter(&mut self) -> Result<(), GalleryError> {
+        let counter = self.counter.read().ok_or(GalleryError::Counter)?;
+        match self.operation.checked_sub(counter) {
+            Some(0 | 1) => Ok(()),
+            _ if !M::PRESENT => Ok(()),
+            _ => Err(GalleryError::Rollback { gallery: self.operation, counter }),
+        }
     }
 }

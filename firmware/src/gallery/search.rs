@@ -2,10 +2,11 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::embedding::{Angle, Likeness, angle_from_products, norm_squared};
+use super::layout::MAX_RECORD;
+use super::{Gallery, GalleryError, Index, Monotonic, PersonId};
+use crate::embedding::{Angle, Likeness, angle_from_products, dot, norm_squared};
+use crate::engine::kernels::as_i8;
 use crate::engine::kernels::dot::{Line, Probe};
-
-use super::{Gallery, GalleryError, Index, PersonId};
 
 /// A person and the angle between the probe and the nearest of their templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,30 +28,48 @@ pub struct Nearest {
     pub second: Option<Candidate>,
 }
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const PEOPLE: usize> Gallery<F, T, PEOPLE> {
-    /// Looks through all templates, in RAM. Of two equally alike the one enrolled first wins. A probe of zeros is
-    /// [`Angle::MAX`] from everybody.
+impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
+    Gallery<F, T, RECORDS, M>
+{
+    /// Looks through all templates: those in RAM, then the others, which are opened from flash one after the other and stay in
+    /// RAM as far as there is room. Of two equally alike the one opened first wins. A probe of zeros is [`Angle::MAX`] from
+    /// everybody. A template whose seal is broken takes no part; [`Gallery::verify`] lists it.
     ///
     /// # Errors
-    /// When the probe does not fit the model, or the gallery is not mounted. Damage to the flash since it was mounted is
-    /// [`Gallery::verify`]'s to find: a search does not read it.
-    pub fn nearest(&self, probe: &[i8]) -> Result<Nearest, GalleryError> {
+    /// When the probe does not fit the model, the gallery is not mounted, or the flash fails.
+    pub fn nearest(&mut self, probe: &[i8]) -> Result<Nearest, GalleryError> {
         self.state?;
         if probe.len() != self.dimension {
             let (expected, found) = (self.dimension as u32, probe.len() as u32);
             return Err(GalleryError::Dimension { expected, found });
         }
-        Ok(self.index.nearest(probe))
+        let ready = Probe::new(probe);
+        let mut ranking = self.index.rank(&ready);
+        for at in 0..self.table.list().len() {
+            let entry = self.table.list()[at];
+            if !entry.is_template() || entry.is_opened() {
+                continue;
+            }
+            let mut bytes = [0; MAX_RECORD];
+            let Some(payload) = self.open_entry(at, &mut bytes)? else { continue };
+            let template = as_i8(&payload[..self.dimension]);
+            if self.index.push(entry.person, template) {
+                self.table.list_mut()[at].set_opened(true);
+            }
+            let likeness = Likeness { dot: dot(probe, template), norm_squared: norm_squared(template) };
+            ranking.offer(entry.person, likeness);
+        }
+        Ok(ranking.nearest(probe))
     }
 }
 
 impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
     /// The two people nearest to `probe`, which has [`Index::dimension`] values; as [`Gallery::nearest`].
     pub fn nearest(&self, probe: &[i8]) -> Nearest {
-        self.nearest_by(&Probe::new(probe), probe)
+        self.rank(&Probe::new(probe)).nearest(probe)
     }
 
-    fn nearest_by(&self, ready: &Probe, probe: &[i8]) -> Nearest {
+    fn rank(&self, ready: &Probe) -> Ranking {
         let mut ranking = Ranking::default();
         let (mut next, mut bound) = (0, i32::MIN);
         while let Some(hit) = ready.scan(self.rows(), next, bound) {
@@ -68,12 +87,7 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
             }
             next = hit.end();
         }
-        let probe_norm = norm_squared(probe);
-        let candidate = |(person, l): (PersonId, Likeness)| Candidate {
-            person,
-            angle: angle_from_products(l.dot, probe_norm, l.norm_squared),
-        };
-        Nearest { best: ranking.best.map(candidate), second: ranking.second.map(candidate) }
+        ranking
     }
 }
 
@@ -85,6 +99,16 @@ struct Ranking {
 }
 
 impl Ranking {
+    /// Who they are, and at what angles to the probe that they were compared with.
+    fn nearest(&self, probe: &[i8]) -> Nearest {
+        let probe_norm = norm_squared(probe);
+        let candidate = |(person, l): (PersonId, Likeness)| Candidate {
+            person,
+            angle: angle_from_products(l.dot, probe_norm, l.norm_squared),
+        };
+        Nearest { best: self.best.map(candidate), second: self.second.map(candidate) }
+    }
+
     /// Takes a template into account; says whether that changed anything, for which it must be nearer than the second.
     fn offer(&mut self, person: PersonId, likeness: Likeness) -> bool {
         let beats = |place: Option<(PersonId, Likeness)>| place.is_none_or(|(_, l)| likeness.exceeds(l));
@@ -111,7 +135,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::embedding::dot;
     use crate::engine::kernels::dot::Kernel;
     use crate::gallery::index_lines;
 
@@ -157,7 +180,7 @@ mod tests {
                 prop_assert!(index.push(PersonId(*person), template));
             }
             for kernel in Kernel::available() {
-                let found = index.nearest_by(&Probe::with(kernel, &probe), &probe);
+                let found = index.rank(&Probe::with(kernel, &probe)).nearest(&probe);
                 prop_assert_eq!(found, one_by_one(&templates, &probe), "{:?}", kernel);
             }
         }

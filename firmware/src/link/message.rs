@@ -189,6 +189,12 @@ pub struct DeviceInfo {
     pub gallery: Option<GalleryError>,
     /// The angle within which a search is answered, for the people who are enrolled now; `None` where the model has none for so many.
     pub threshold: Option<Angle>,
+    /// Damages in the gallery; everybody whose records are whole is found all the same.
+    pub damaged: u32,
+    /// Whether a gallery that was put back as a whole is noticed: whether the device has a counter outside of it.
+    pub detects_rollback: bool,
+    /// Whether the key that seals the gallery lies in software, where a thief of the flash may find it.
+    pub software_key: bool,
     /// Bytes of the largest picture.
     pub frame_capacity: u32,
 }

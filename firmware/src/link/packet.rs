@@ -152,8 +152,13 @@ mod tests {
         packet(u32::MAX, &Request::FramePiece { offset: u32::MAX, bytes: &bytes });
         packet(u32::MAX, &Reply::Piece { total: u32::MAX, offset: u32::MAX, bytes: &bytes });
         let name = crate::gallery::Name::try_from("abcdefghijklmnopqrstuvwxyzabcdef").unwrap();
-        let person =
-            crate::gallery::Person { id: crate::gallery::PersonId(u32::MAX), name, templates: u16::MAX };
+        let validity = crate::gallery::Validity { from: u64::MAX, until: u64::MAX };
+        let person = crate::gallery::Person {
+            id: crate::gallery::PersonId(u32::MAX),
+            name,
+            templates: u16::MAX,
+            validity,
+        };
         let people = core::iter::repeat_n(person, crate::link::message::PAGE).collect();
         packet(u32::MAX, &Reply::People { people, more: true });
     }

@@ -2,6 +2,7 @@
 //!
 //! Only the drivers differ from a board: [`Device`] is the firmware.
 
+pub mod cuts;
 mod flash;
 mod port;
 
@@ -32,11 +33,11 @@ pub const FRAME: usize = 1280 * 1024 * 3;
 /// Bytes of the largest crop.
 pub const CROP: usize = 256 * 256 * 3;
 
-/// People that a simulated device indexes.
-pub const PEOPLE: usize = 4096;
+/// People and templates that a simulated device keeps track of.
+pub const RECORDS: usize = 12_288;
 
 /// A simulated device on a flash `F` with a port `P`.
-pub type SimDevice<F, P> = Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, Vec<Line>, PEOPLE>;
+pub type SimDevice<F, P> = Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, Vec<Line>, RECORDS>;
 
 /// This computer's own clock.
 pub const CLOCK: Clock = Clock { now: nanoseconds, unit: Unit::Nanoseconds, per_tick: 1 };

@@ -93,13 +93,23 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
         ui.say(match info.gallery {
             Some(error) => format!("  gallery   not readable: {error}"),
             None => format!(
-                "  gallery   {} of {} people, {} of {} records used",
+                "  gallery   {} people with {} templates, {} of {} records used{}",
                 thousands(usage.people as u64),
-                thousands(usage.people_capacity as u64),
-                thousands((usage.people + usage.templates) as u64),
-                thousands(usage.record_capacity as u64)
+                thousands(usage.templates as u64),
+                thousands(usage.records as u64),
+                thousands(usage.record_capacity as u64),
+                if info.damaged == 0 { String::new() } else { format!(", {} damaged", info.damaged) }
             ),
         });
+        ui.say(format!(
+            "  sealed    by a key {}; a gallery put back as a whole is {}noticed",
+            if info.software_key {
+                "in software: no secret from who reads the device"
+            } else {
+                "of the device's own"
+            },
+            if info.detects_rollback { "" } else { "not " },
+        ));
         ui.say(format!("  pictures  up to {} bytes", thousands(info.frame_capacity as u64)));
     }
     ui.json(&json!({
@@ -112,7 +122,10 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
         "threshold": info.threshold.map(degrees),
         "gallery_error": info.gallery.map(|e| e.to_string()),
         "people": usage.people,
-        "people_capacity": usage.people_capacity,
+        "records": usage.records,
+        "damaged": info.damaged,
+        "detects_rollback": info.detects_rollback,
+        "software_key": info.software_key,
         "templates": usage.templates,
         "record_capacity": usage.record_capacity,
         "frame_capacity": info.frame_capacity,

@@ -55,7 +55,10 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 fn list(to: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
     let mut place = enroll::open(to, None)?;
     let people = place.people()?;
-    let usage = place.info().usage;
+    let (usage, damaged) = (place.info().usage, place.info().damaged);
+    if damaged > 0 {
+        ui.note(format!("{to}: {damaged} records are damaged; everybody else is found as before"));
+    }
     if !ui.json {
         let mut rows = vec![vec!["name".into(), "number".into(), "templates".into()]];
         rows.extend(
@@ -75,7 +78,7 @@ fn list(to: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|p| json!({"person": p.id.0, "name": p.name.as_str(), "templates": p.templates}))
         .collect();
-    ui.json(&json!({"people": rows, "record_capacity": usage.record_capacity}));
+    ui.json(&json!({"people": rows, "damaged": damaged, "record_capacity": usage.record_capacity}));
     Ok(ExitCode::SUCCESS)
 }
 

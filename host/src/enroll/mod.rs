@@ -97,6 +97,9 @@ fn advice(error: &GalleryError) -> &'static str {
         GalleryError::WrongModel { .. } => {
             "\n  accepted: the model that it was enrolled with; embeddings of two models cannot be compared"
         }
+        GalleryError::OtherDevice => {
+            "\n  accepted: the gallery file of this program, or the device that sealed it"
+        }
         GalleryError::Damaged { .. } => "\n  restore it from a copy, or enroll into a new one",
         _ => "",
     }

@@ -14,7 +14,7 @@ use super::EnrollError;
 use crate::engine::{Kind, Model};
 use crate::link::{Client, LocalWire, Target};
 
-/// Sectors of a new gallery file: 1 MiB, room for about 2,700 templates of 128 values.
+/// Sectors of a new gallery file: 1 MiB, room for about 5,800 people and templates of 128 values.
 pub const FILE_SECTORS: usize = 256;
 
 /// A device, or a gallery file with the device's code around it.

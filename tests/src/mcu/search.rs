@@ -28,6 +28,10 @@ pub struct Found {
     pub kernels: Vec<String>,
     /// What was counted.
     pub searches: Searches,
+    /// People of galleries in flash, with a template each, and instructions to mount them.
+    pub mounts: Vec<(u64, u64)>,
+    /// Templates of a gallery in flash, and instructions of a search that opens all of them.
+    pub sealed: Option<(u64, u64)>,
 }
 
 /// Runs the firmware `qemu-search` on `machine`.
@@ -42,10 +46,11 @@ pub fn run(machine: Machine) -> Result<Found, String> {
     Ok(parse(&said).unwrap_or_else(|| panic!("{} said:\n{said}", machine.name())))
 }
 
-/// `equal KERNEL CASES` and `search TEMPLATES DIMENSION INSTRUCTIONS`, a line each.
+/// `equal KERNEL CASES`, `search TEMPLATES DIMENSION INSTRUCTIONS`, `mount PEOPLE INSTRUCTIONS` and
+/// `sealed TEMPLATES DIMENSION INSTRUCTIONS`, a line each.
 fn parse(said: &str) -> Option<Found> {
     let searches = Searches { templates: 0, dimension: 0, instructions: Vec::new() };
-    let mut found = Found { kernels: Vec::new(), searches };
+    let mut found = Found { kernels: Vec::new(), searches, mounts: Vec::new(), sealed: None };
     for line in said.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
@@ -54,6 +59,12 @@ fn parse(said: &str) -> Option<Found> {
                 found.searches.templates = templates.parse().ok()?;
                 found.searches.dimension = dimension.parse().ok()?;
                 found.searches.instructions.push(instructions.parse().ok()?);
+            }
+            ["mount", people, instructions] => {
+                found.mounts.push((people.parse().ok()?, instructions.parse().ok()?));
+            }
+            ["sealed", templates, _, instructions] => {
+                found.sealed = Some((templates.parse().ok()?, instructions.parse().ok()?));
             }
             _ => return None,
         }

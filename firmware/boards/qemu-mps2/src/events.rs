@@ -30,7 +30,7 @@ fn above(lowest: usize) -> usize {
     &raw const _stack_start as usize - lowest
 }
 
-type BoardGallery = Gallery<MemoryNor<&'static mut [u8]>, &'static mut [Line], { super::PEOPLE }>;
+type BoardGallery = Gallery<MemoryNor<&'static mut [u8]>, &'static mut [Line], { super::RECORDS }>;
 
 /// The device is up.
 #[cfg(not(feature = "defmt"))]

@@ -14,7 +14,7 @@ use core::panic::PanicInfo;
 use arcgate_firmware::device::{Clock, Device, MANIFEST_BYTES, Manifest, Memory, stack};
 use arcgate_firmware::engine::plan::{PlanEngine, Target};
 use arcgate_firmware::gallery::nor::MemoryNor;
-use arcgate_firmware::gallery::{Line, index_lines_of_flash};
+use arcgate_firmware::gallery::{Line, index_lines_of_flash, records_of_flash};
 use arcgate_firmware::link::message::Unit;
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
@@ -42,11 +42,11 @@ const FRAME: usize = 320 * 240 * 3;
 /// Bytes of the largest crop: 128 x 128 in three colours.
 const CROP: usize = 128 * 128 * 3;
 
-/// People known at a time.
-const PEOPLE: usize = 2000;
+/// People and templates that the gallery keeps track of: all that its flash holds.
+const RECORDS: usize = records_of_flash(GALLERY.1);
 
-/// Lines of RAM for whatever templates the gallery's flash holds.
-const TEMPLATES: usize = index_lines_of_flash(GALLERY.1);
+/// Lines of RAM for opened templates: half of what the flash holds. The others are opened in each search.
+const TEMPLATES: usize = index_lines_of_flash(GALLERY.1 / 2);
 
 /// The most stack that was painted over in the tests, which do everything that the firmware can do, and a little more.
 const STACK: usize = 60_000;
@@ -85,7 +85,7 @@ type Board = Device<
     uart::Uart,
     &'static mut [u8],
     &'static mut [Line],
-    PEOPLE,
+    RECORDS,
 >;
 
 /// An arena that begins where plans for the core want it.

@@ -2,7 +2,8 @@
 //! lengths and extremes; then counted.
 //!
 //! Standard output has `equal KERNEL CASES` for each kernel, then `search TEMPLATES DIMENSION INSTRUCTIONS` for each of some
-//! searches, from probe to the two nearest people. QEMU runs with `-icount shift=0`: an instruction a nanosecond.
+//! searches, from probe to the two nearest people; `mount PEOPLE INSTRUCTIONS` for galleries in flash, and
+//! `sealed TEMPLATES DIMENSION INSTRUCTIONS` for a search that opens all templates. QEMU runs with `-icount shift=0`: an instruction a nanosecond.
 #![no_std]
 #![no_main]
 
@@ -11,6 +12,7 @@
 mod core_clock;
 mod equal;
 mod numbers;
+mod stored;
 
 use arcgate_firmware::gallery::{Index, Line, PersonId, index_lines};
 use core_clock::Clock;
@@ -34,13 +36,14 @@ fn main() -> ! {
     core_clock::switch_vectors_on();
     let mut numbers = Numbers::new();
     equal::all(&mut numbers);
-    count(&mut numbers);
+    let mut clock = Clock::start();
+    count(&mut numbers, &mut clock);
+    stored::count(&mut numbers, &mut clock);
     process::exit(0)
 }
 
 /// Counts searches in a gallery of people.
-fn count(numbers: &mut Numbers) {
-    let mut clock = Clock::start();
+fn count(numbers: &mut Numbers, clock: &mut Clock) {
     // On the stack, which has all of the RAM: nothing else does.
     let lines = [Line::ZERO; index_lines(TEMPLATES, DIMENSION)];
     let mut index = Index::new(lines, DIMENSION);

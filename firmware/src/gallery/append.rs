@@ -1,0 +1,174 @@
+//! Operations: what they append, and how they end.
+
+use embedded_storage::nor_flash::NorFlash;
+
+use super::layout::{Clear, Found, Kind, Mark, Replaces, encode_person};
+use super::table::{Entry, Table};
+use super::{Gallery, GalleryError, Head, Line, Monotonic, PersonId, Validity};
+
+impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
+    Gallery<F, T, RECORDS, M>
+{
+    /// After a write that failed, RAM and flash may differ: nothing more until the gallery is mounted again.
+    fn or_stop<V>(&mut self, result: Result<V, GalleryError>) -> Result<V, GalleryError> {
+        if let Err(error) = &result {
+            self.state = Err(*error);
+        }
+        result
+    }
+
+    pub(super) fn begin_operation(&mut self) -> Result<(), GalleryError> {
+        let exhausted = GalleryError::Full { needed: 1, free: 0 };
+        self.operation = self.operation.checked_add(1).ok_or(exhausted)?;
+        Ok(())
+    }
+
+    pub(super) fn end_operation(&mut self) -> Result<(), GalleryError> {
+        let advanced = if self.counter.advance(self.operation) { Ok(()) } else { Err(GalleryError::Counter) };
+        self.or_stop(advanced)
+    }
+
+    pub(super) fn append_template(
+        &mut self,
+        person: PersonId,
+        number: u16,
+        template: &[i8],
+    ) -> Result<(), GalleryError> {
+        let clear = Clear { kind: Kind::Template, mark: 0, number, person, operation: self.operation };
+        self.append(clear, |payload| {
+            for (byte, &value) in payload.iter_mut().zip(template) {
+                *byte = value as u8;
+            }
+        })?;
+        if self.index.push(person, template)
+            && let Ok(at) = self.table.find(person, number)
+        {
+            self.table.list_mut()[at].set_opened(true);
+        }
+        Ok(())
+    }
+
+    pub(super) fn append_person(
+        &mut self,
+        person: PersonId,
+        name: &str,
+        validity: Validity,
+    ) -> Result<(), GalleryError> {
+        let mark = self.sealer.name_mark(name);
+        let clear = Clear { kind: Kind::Person, mark, number: 0, person, operation: self.operation };
+        self.append(clear, |payload| encode_person(name, validity, payload))
+    }
+
+    pub(super) fn append(&mut self, clear: Clear, fill: impl FnOnce(&mut [u8])) -> Result<(), GalleryError> {
+        let appended = self.try_append(clear, fill);
+        self.or_stop(appended)
+    }
+
+    fn try_append(&mut self, clear: Clear, fill: impl FnOnce(&mut [u8])) -> Result<(), GalleryError> {
+        self.make_slot()?;
+        let Some(head) = self.head else { return Err(GalleryError::Full { needed: 1, free: 0 }) };
+        let slot = head.sector * self.slots() + head.next;
+        self.head = Some(Head { next: head.next + 1, ..head });
+        self.write_record(&head.header, slot, clear, fill)?;
+        let entry = Entry::new(clear.person, clear.number, slot);
+        if self.table.put(entry) { Ok(()) } else { Err(GalleryError::Records { capacity: RECORDS as u32 }) }
+    }
+
+    /// Removes somebody and all that there is of them: when this returns, nothing of theirs is left in the flash.
+    ///
+    /// # Errors
+    /// When nobody has that number or the flash fails; a full gallery always takes a removal.
+    pub fn remove(&mut self, person: PersonId) -> Result<(), GalleryError> {
+        self.state?;
+        let entry = self.entry(person)?;
+        let removed = self.try_remove(person, entry);
+        self.or_stop(removed)
+    }
+
+    fn try_remove(&mut self, person: PersonId, entry: Entry) -> Result<(), GalleryError> {
+        // Their older records go first: none of them may count once the newest is gone.
+        let last = self.slots();
+        while let Some(sector) = self.find_sector(|_, slot, clear| {
+            clear.person == person && clear.number == 0 && slot / last != entry.slot / last
+        })? {
+            self.replace(sector, None)?;
+        }
+        self.begin_operation()?;
+        self.table.remove(person);
+        self.index.remove(person);
+        self.replace(entry.slot / last, None)?;
+        self.erase_orphans()?;
+        self.end_operation()
+    }
+
+    /// Replaces every sector with a record of somebody who is not enrolled.
+    pub(super) fn erase_orphans(&mut self) -> Result<(), GalleryError> {
+        while let Some(sector) = self.find_sector(|table, _, clear| table.of(clear.person).is_empty())? {
+            self.replace(sector, None)?;
+        }
+        Ok(())
+    }
+
+    /// The first sector with a record for which `wanted`.
+    fn find_sector(
+        &mut self,
+        wanted: impl Fn(&Table<RECORDS>, u16, Clear) -> bool,
+    ) -> Result<Option<u16>, GalleryError> {
+        for sector in 0..self.sectors() {
+            let Some(header) = self.counting(sector)? else { continue };
+            for slot in sector * self.slots()..(sector + 1) * self.slots() {
+                let found = self.clear_part(&header, slot)?.and_then(Found::value);
+                if found.is_some_and(|clear| wanted(&self.table, slot, clear)) {
+                    return Ok(Some(sector));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins an empty gallery for the model in use and erases everything else. A gallery that lies in the flash, also one of
+    /// another model, stays until the empty one is whole.
+    ///
+    /// # Errors
+    /// When the flash is too small or fails.
+    pub fn format(&mut self) -> Result<(), GalleryError> {
+        self.check_size()?;
+        let formatted = self.try_format();
+        self.or_stop(formatted)
+    }
+
+    fn try_format(&mut self) -> Result<(), GalleryError> {
+        if self.state.is_err() {
+            self.forget();
+            self.survey()?;
+            self.see_any()?;
+        }
+        let newest = self.head.map_or(0, |head| head.sector);
+        // A gallery always leaves a sector free; what has none is no gallery.
+        let sector = self.free_sector(newest).unwrap_or(0);
+        let counted = self.counter.read().ok_or(GalleryError::Counter)?;
+        self.operation = self.operation.max(counted);
+        self.begin_operation()?;
+        (self.foreign, self.missing) = (0, 0);
+        self.table.clear();
+        self.index.clear();
+        let header = self.open_sector(sector, Replaces::All, 0, 0)?;
+        let next = self.mark(sector, header.sequence, Mark::Complete, 0)?;
+        self.erase_others(sector)?;
+        self.mark(sector, header.sequence, Mark::Erased, next)?;
+        self.head = Some(Head { sector, header, next: 0 });
+        self.state = Ok(());
+        self.end_operation()
+    }
+
+    /// Erases every sector but `sector` in which anything is programmed.
+    pub(super) fn erase_others(&mut self, sector: u16) -> Result<(), GalleryError> {
+        for other in (0..self.sectors()).filter(|&s| s != sector) {
+            let begin = self.sector_offset(other);
+            if !self.is_blank(begin, begin + F::ERASE_SIZE as u32)? {
+                self.erase(other)?;
+            }
+        }
+        Ok(())
+    }
+}

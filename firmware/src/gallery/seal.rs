@@ -1,0 +1,149 @@
+//! Sealing: ChaCha20-Poly1305 under a key that only this device has, and only for this model.
+//!
+//! ```text
+//! key     SHA-256("arcgate gallery 2" | device secret (32) | embedding id (32))
+//! mark    the first byte of SHA-256("arcgate names 2" | key (32) | name)
+//! nonce   sector sequence (4) | sector salt (4) | slot (2) | 0 (2)           a header: slot 0xffff, the last two its index
+//! data    the record's clear part (16)                                       a header: everything before its tag
+//! sealed  the record's payload                                               a header: nothing
+//! ```
+//!
+//! So a record opens on the device that wrote it, with the model it was made by, in its slot and under its sector's sequence
+//! number, or not at all.
+
+use chacha20poly1305::aead::AeadInOut;
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Tag};
+use sha2::{Digest, Sha256};
+
+use super::layout::{CLEAR, Header, Place, TAG};
+
+/// Where the device's secret comes from.
+pub trait DeviceSecret {
+    /// Whether it lies where a thief of the flash finds it too, such as in the firmware: then seals find damage, exchange and
+    /// other devices' galleries, but keep nothing from that thief.
+    const SOFTWARE: bool;
+
+    /// The secret; the same at every start of the device.
+    fn secret(&self) -> [u8; 32];
+}
+
+/// A secret in software: one for all devices, unless the board gives each its own.
+#[derive(Debug, Clone, Copy)]
+pub struct SoftwareSecret(pub [u8; 32]);
+
+impl Default for SoftwareSecret {
+    fn default() -> Self {
+        SoftwareSecret(*b"arcgate: no secret in this one. ")
+    }
+}
+
+impl DeviceSecret for SoftwareSecret {
+    const SOFTWARE: bool = true;
+
+    fn secret(&self) -> [u8; 32] {
+        self.0
+    }
+}
+
+/// What seals and opens.
+pub struct Sealer {
+    cipher: ChaCha20Poly1305,
+    /// What marks of names begin with.
+    names: Sha256,
+}
+
+impl core::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Sealer")
+    }
+}
+
+impl Sealer {
+    /// For galleries of the model `embedding_id` on the device with `secret`.
+    pub fn new(secret: &[u8; 32], embedding_id: &[u8; 32]) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(b"arcgate gallery 2");
+        digest.update(secret);
+        digest.update(embedding_id);
+        let key = digest.finalize();
+        let names = Sha256::new_with_prefix(b"arcgate names 2").chain_update(key);
+        Sealer { cipher: ChaCha20Poly1305::new(&key), names }
+    }
+
+    /// Eight bits that follow from a name, and say nothing of it to who lacks the key.
+    pub fn name_mark(&self, name: &str) -> u8 {
+        self.names.clone().chain_update(name).finalize()[0]
+    }
+
+    /// Seals a whole record: its clear part is written, its payload not yet sealed. `false` only when the record is too short.
+    pub fn seal(&self, record: &mut [u8], place: Place) -> bool {
+        let Some((clear, payload, tag)) = parts(record) else { return false };
+        match self.cipher.encrypt_inout_detached(&place.nonce().into(), clear, payload.into()) {
+            Ok(sum) => {
+                tag.copy_from_slice(&sum);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Opens a whole record in place; `false`, and its payload is not to be used, when it is not what was sealed.
+    #[must_use]
+    pub fn open(&self, record: &mut [u8], place: Place) -> bool {
+        let Some((clear, payload, tag)) = parts(record) else { return false };
+        let tag = Tag::from(*tag);
+        self.cipher.decrypt_inout_detached(&place.nonce().into(), clear, payload.into(), &tag).is_ok()
+    }
+
+    /// The tag of the header of sector `index`.
+    pub fn header_tag(&self, header: &Header, index: u16) -> [u8; TAG] {
+        let mut nonce = Place { sequence: header.sequence, salt: header.salt, slot: u16::MAX }.nonce();
+        nonce[10..].copy_from_slice(&index.to_le_bytes());
+        // Of no bytes: it cannot fail, and a tag of zeros would only be refused.
+        let empty: &mut [u8] = &mut [];
+        let sum = self.cipher.encrypt_inout_detached(&nonce.into(), &header.body(), empty.into());
+        sum.map_or([0; TAG], |tag| tag.into())
+    }
+}
+
+/// The clear part, the payload and the tag of a record.
+fn parts(record: &mut [u8]) -> Option<(&[u8; CLEAR], &mut [u8], &mut [u8; TAG])> {
+    let (clear, rest) = record.split_first_chunk_mut()?;
+    let (payload, tag) = rest.split_last_chunk_mut()?;
+    Some((clear, payload, tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place = Place { sequence: 3, salt: 9, slot: 17 };
+
+    fn sealer() -> Sealer {
+        Sealer::new(&[1; 32], &[2; 32])
+    }
+
+    #[test]
+    fn opens_only_where_and_as_it_was_sealed() {
+        let plain: [u8; 96] = core::array::from_fn(|i| i as u8);
+        let mut sealed = plain;
+        assert!(sealer().seal(&mut sealed, PLACE));
+        assert_eq!(sealed[..CLEAR], plain[..CLEAR]);
+        assert!(!sealed.windows(8).any(|w| plain[CLEAR..80].windows(8).any(|p| p == w)), "the payload shows");
+        let opens = |sealer: &Sealer, mut bytes: [u8; 96], place| sealer.open(&mut bytes, place);
+        let mut opened = sealed;
+        assert!(sealer().open(&mut opened, PLACE));
+        assert_eq!(opened[..80], plain[..80]);
+        for bit in 0..96 * 8 {
+            let mut changed = sealed;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(!opens(&sealer(), changed, PLACE), "bit {bit}");
+        }
+        for place in [Place { sequence: 4, ..PLACE }, Place { salt: 8, ..PLACE }, Place { slot: 18, ..PLACE }]
+        {
+            assert!(!opens(&sealer(), sealed, place), "{place:?}");
+        }
+        assert!(!opens(&Sealer::new(&[0; 32], &[2; 32]), sealed, PLACE), "another device");
+        assert!(!opens(&Sealer::new(&[1; 32], &[0; 32]), sealed, PLACE), "another model");
+    }
+}
