@@ -263,7 +263,9 @@ fn what_packed_plans_must_keep_to_is_named() {
         spoilt[weights + gap] = 1;
         fix_checksum(&mut spoilt);
         match Plan::parse(&spoilt) {
-            Err(PlanError::Step { step: 1, field: "packed weight", value, .. }) => assert_eq!(value as usize, gap),
+            Err(PlanError::Step { step: 1, field: "packed weight", value, .. }) => {
+                assert_eq!(value as usize, gap)
+            }
             other => panic!("{target:?}: {:?}", other.map(|_| ())),
         }
     }
