@@ -90,8 +90,9 @@ pub struct Index<T> {
 }
 
 impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
-    /// An empty index of templates of `dimension` values.
+    /// An empty index of templates of `dimension` values, `1..=MAX_DIMENSION`; others become the nearest of these.
     pub fn new(memory: T, dimension: usize) -> Self {
+        let dimension = dimension.clamp(1, MAX_DIMENSION);
         Index { memory, dimension, length: 0, lengths: Lengths::NONE }
     }
 

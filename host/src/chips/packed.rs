@@ -42,6 +42,7 @@ pub fn convolution(conv: &Conv<'_>) -> Vec<(Term, u64)> {
     let whole = direct
         && window.kernel == [1, 1]
         && window.stride == [1, 1]
+        && input.width == output.width
         && packing.taps().is_multiple_of(TAPS)
         && summed == 0;
     let windows = if direct { 0 } else { turns * together };

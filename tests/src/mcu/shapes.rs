@@ -241,10 +241,8 @@ impl Chain {
             Kind::Conv => self.target.conv_scratch_bytes(input, output, window, groups),
             _ => self.target.depthwise_scratch_bytes(input, output, window),
         };
-        let is_weight = |at| packing.is_none_or(|packing| packing.weight_at(at).is_some());
-        let places: Vec<bool> = (0..weights).map(is_weight).collect();
-        let bytes: Vec<u8> =
-            places.into_iter().map(|is_weight| if is_weight { self.random.random() } else { 0 }).collect();
+        let mut bytes: Vec<u8> = (0..weights).map(|_| self.random.random()).collect();
+        packing.into_iter().flat_map(Packing::gaps).for_each(|gap| bytes[gap].fill(0));
         record.a = self.section(bytes);
         record.second = self.place(scratch);
         record.b = self.words(channels, 0, 1000);

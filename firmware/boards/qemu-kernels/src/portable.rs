@@ -1,7 +1,7 @@
 //! RISC-V: kernels that take weights as the scalar ones do.
 
 use arcgate_firmware::engine::kernels::scalar::{self, Conv, Depthwise, Slope, Sum};
-use arcgate_firmware::engine::kernels::{Shape, Window};
+use arcgate_firmware::engine::kernels::{Shape, Window, portable};
 pub use scalar::scratch_bytes as conv_scratch_bytes;
 
 use crate::room::Geometry;
@@ -19,20 +19,20 @@ pub fn depthwise_scratch_bytes(_: Shape, _: Shape, _: Window) -> usize {
 
 /// Convolves `x` into `y`.
 pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
-    conv.run(x, scratch, y);
+    portable::conv(conv, x, scratch, y);
 }
 
 /// Convolves `x` into `y`.
 pub fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], _: &mut [i8], y: &mut [i8]) {
-    depthwise.run(x, y);
+    portable::depthwise(depthwise, x, y);
 }
 
 /// Replaces every value.
 pub fn slope(slope: &Slope<'_>, values: &mut [i8]) {
-    slope.run(values);
+    portable::slope(slope, values);
 }
 
 /// Replaces every value of `y` by `sum` of one of `x` and itself.
 pub fn sum(sum: &Sum, x: &[i8], y: &mut [i8]) {
-    sum.run(x, y);
+    portable::sum(sum, x, y);
 }

@@ -73,7 +73,9 @@ fn geometry(
     };
     let mut across = |axis: usize, size: usize| {
         let end = numbers.within(0..=kernel[axis] - 1);
-        (size + pad[axis] + end).checked_sub(kernel[axis]).map(|room| room / stride[axis] + 1)
+        let most = (size + pad[axis] + end).checked_sub(kernel[axis])? / stride[axis] + 1;
+        // An output may also leave rows and columns out at the end.
+        Some(most.saturating_sub(numbers.within(0..=2)).max(1))
     };
     let (height, width) = (across(0, input.height)?, across(1, input.width)?);
     let output = Shape { height, width, channels: groups * numbers.within(1..=outer) };

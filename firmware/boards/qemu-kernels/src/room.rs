@@ -156,7 +156,7 @@ impl Room {
         let conv = Conv { input, output, window, groups, input_zero: zero, weights, bias, finish };
         let x = as_i8(&self.x[off..][..input.bytes()]);
         let wanted = &mut as_i8_mut(&mut self.wanted)[..output.bytes()];
-        conv.run_portable(x, &mut as_i8_mut(&mut self.scratch)[..plain], wanted);
+        conv.run(x, &mut as_i8_mut(&mut self.scratch)[..plain], wanted);
 
         let conv = Conv { weights: as_i8(&self.packed[..packed]), ..conv };
         let mut y = Guarded::new(&mut self.y, off, output.bytes());
@@ -192,7 +192,7 @@ impl Room {
         let depthwise = Depthwise { input, output, window, input_zero: zero, weights, bias, finish };
         let x = as_i8(&self.x[off..][..input.bytes()]);
         let wanted = &mut as_i8_mut(&mut self.wanted)[..output.bytes()];
-        depthwise.run_portable(x, wanted);
+        depthwise.run(x, wanted);
         let mut y = Guarded::new(&mut self.y, off, output.bytes());
         let mut scratch = Guarded::new(&mut self.scratch, 0, scratch);
         around(&mut || tested::depthwise(&depthwise, x, scratch.inside(), y.inside()));
@@ -227,7 +227,7 @@ impl Room {
         let wanted = &mut as_i8_mut(&mut self.wanted)[..bytes];
         self.numbers.fill(&mut self.x[..bytes]);
         wanted.copy_from_slice(as_i8(&self.x[..bytes]));
-        slope.run_portable(wanted);
+        slope.run(wanted);
         let mut y = Guarded::new(&mut self.y, off, bytes);
         y.inside().copy_from_slice(as_i8(&self.x[..bytes]));
         around(&mut || tested::slope(&slope, y.inside()));

@@ -14,6 +14,7 @@ mod native_tests;
 #[cfg(test)]
 mod numbers;
 pub mod packing;
+pub mod portable;
 pub mod requant;
 #[cfg(test)]
 mod riscv_tests;

@@ -126,7 +126,9 @@ impl Case {
             let beyond = window.pad[axis] + end;
             // The first window touches the input and lies within it and its edges.
             sizes[axis] = (1 + numbers.below(extent)).max(window.kernel[axis].saturating_sub(beyond));
-            outputs[axis] = (sizes[axis] + beyond - window.kernel[axis]) / window.stride[axis] + 1;
+            let most = (sizes[axis] + beyond - window.kernel[axis]) / window.stride[axis] + 1;
+            // An output may also leave rows and columns out at the end.
+            outputs[axis] = most.saturating_sub(numbers.below(3)).max(1);
         }
         let input = Shape { height: sizes[0], width: sizes[1], channels: groups * inner };
         let output = Shape { height: outputs[0], width: outputs[1], channels: groups * outer };

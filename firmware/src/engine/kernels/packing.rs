@@ -11,6 +11,8 @@
 //! [`super::dsp::packing`] and [`super::mve::packing`] say. The weights of a depthwise convolution are not packed: they lie as
 //! those of [`super::scalar::Depthwise`].
 
+use core::ops::Range;
+
 use super::{Shape, Window};
 
 /// The layout of one convolution's weights.
@@ -88,18 +90,34 @@ impl Packing {
         group * self.group_bytes() + block * self.block_bytes() + run * self.run + tap % self.run
     }
 
-    /// The output channel and the tap whose weight lies at `place`; `None` where it fills up.
-    pub const fn weight_at(self, place: usize) -> Option<(usize, usize)> {
-        let (group, inside) = (place / self.group_bytes(), place % self.group_bytes());
-        let (block, inside) = (inside / self.block_bytes(), inside % self.block_bytes());
-        let run = inside / self.run;
-        let channel = block * self.block + run % self.block;
-        let tap = run / self.block * self.run + inside % self.run;
-        if channel < self.outputs && tap < self.taps {
-            Some((group * self.outputs + channel, tap))
-        } else {
-            None
-        }
+    /// Where the weights of `output` (a channel of the whole output) lie: a piece for each run of its taps.
+    pub fn pieces(self, output: usize) -> impl Iterator<Item = Range<usize>> {
+        let first = self.place(output, 0);
+        (0..self.runs()).map(move |at| {
+            let start = first + at * self.block * self.run;
+            start..start + self.run.min(self.taps - at * self.run)
+        })
+    }
+
+    /// Where no weight lies: what fills up runs and blocks.
+    pub fn gaps(self) -> impl Iterator<Item = Range<usize>> {
+        let last = self.outputs / self.block * self.block;
+        let filled_up = self.outputs.next_multiple_of(self.block);
+        (0..self.groups).flat_map(move |group| {
+            let ends = (0..self.outputs).map(move |channel| {
+                let end = self.place(group * self.outputs + channel, self.taps - 1) + 1;
+                end..end.next_multiple_of(self.run)
+            });
+            // Lanes of the last block that have no channel.
+            let block = group * self.group_bytes() + last / self.block * self.block_bytes();
+            let lanes = (self.outputs..filled_up).flat_map(move |channel| {
+                (0..self.runs()).map(move |at| {
+                    let start = block + (at * self.block + channel - last) * self.run;
+                    start..start + self.run
+                })
+            });
+            ends.chain(lanes).filter(|gap| !gap.is_empty())
+        })
     }
 
     /// Weights packed: `weights` lie channel after channel, tap after tap.
@@ -140,14 +158,15 @@ mod tests {
             for target in [Target::Dsp, Target::Mve] {
                 let packing = target.packing(input, output, window, groups).unwrap();
                 let mut taken = vec![false; packing.bytes()];
+                let mut take = |place: usize| assert!(!core::mem::replace(&mut taken[place], true));
                 for channel in 0..output.channels {
-                    for tap in 0..packing.taps() {
-                        let place = packing.place(channel, tap);
-                        assert!(!core::mem::replace(&mut taken[place], true));
-                        assert_eq!(packing.weight_at(place), Some((channel, tap)));
-                    }
+                    let places = (0..packing.taps()).map(|tap| packing.place(channel, tap));
+                    places.clone().for_each(&mut take);
+                    assert!(places.eq(packing.pieces(channel).flatten()));
                 }
-                assert!((0..packing.bytes()).all(|place| taken[place] == packing.weight_at(place).is_some()));
+                // And what is left are the gaps.
+                packing.gaps().flatten().for_each(&mut take);
+                assert!(taken.into_iter().all(|taken| taken));
                 assert_eq!(packing.taps(), 3 * inner);
             }
         }

@@ -62,9 +62,10 @@ impl UniformScale {
         inside.then(|| UniformScale { mantissa: bits & 0x7f_ffff | 0x80_0000, shift: 150 - (bits >> 23) })
     }
 
-    /// The largest `|acc|` whose product stays below `2^30`.
+    /// The largest `|acc|`, in an i32, whose product stays below `2^30`.
     pub fn reach(self) -> u64 {
-        if self.shift > 33 { i32::MAX as u64 } else { (1 << (30 + self.shift)) / self.mantissa as u64 - 1 }
+        let product = (1u64 << (30 + self.shift.min(33))) / self.mantissa as u64 - 1;
+        product.min(i32::MAX as u64)
     }
 
     /// Its 24-bit mantissa, and how far the product moves right.

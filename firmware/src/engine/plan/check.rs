@@ -128,8 +128,7 @@ fn is_written(plan: &Plan<'_>, index: usize, tensor: &Tensor) -> Result<bool, Pl
 fn filled_gap(step: &Step<'_>) -> Option<usize> {
     let Op::Conv(conv) = &step.op else { return None };
     let packing = step.target.packing(conv.input, conv.output, conv.window, conv.groups)?;
-    let is_gap = |at| packing.weight_at(at).is_none();
-    (0..conv.weights.len()).find(|&at| conv.weights[at] != 0 && is_gap(at))
+    packing.gaps().flatten().find(|&at| conv.weights.get(at).is_some_and(|&byte| byte != 0))
 }
 
 /// The first output channel whose accumulator or requantized value could leave an i32.
@@ -139,12 +138,13 @@ fn overflowing_channel(step: &Step<'_>) -> Option<usize> {
         Op::Conv(conv) => {
             let taps = conv.taps();
             let packing = step.target.packing(conv.input, conv.output, conv.window, conv.groups);
-            let place =
-                |channel, tap| packing.map_or(channel * taps + tap, |packing| packing.place(channel, tap));
+            let sum = |piece: Range<usize>| -> u64 {
+                conv.weights.get(piece).into_iter().flatten().map(|&w| magnitude(w)).sum()
+            };
             // The zero point is folded into the bias: |x| <= 128.
-            let reach = |channel: usize| {
-                let weights = (0..taps).filter_map(|tap| conv.weights.get(place(channel, tap)));
-                128 * weights.map(|&w| magnitude(w)).sum::<u64>()
+            let reach = |channel: usize| match packing {
+                Some(packing) => 128 * packing.pieces(channel).map(sum).sum::<u64>(),
+                None => 128 * sum(channel * taps..(channel + 1) * taps),
             };
             first_overflow(reach, conv.bias, &conv.finish)
         }

@@ -53,7 +53,7 @@ impl<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>> PlanDetector<B, A> {
     /// has kernels for.
     ///
     /// # Errors
-    /// When the plan is no valid one or an embedder's, or the arena has fewer than [`Plan::arena_bytes`] bytes.
+    /// As [`super::PlanEngine::new`]; an embedder's plan is refused.
     pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
         let header = admit(bytes.as_ref(), arena.as_mut(), Task::Detection)?;
         let native = Native::best(&Plan::reopen(bytes.as_ref(), &header));

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::native::Native;
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError, Target};
-use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, mve, scalar};
+use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, mve, portable, scalar};
 use crate::engine::{EmbedError, Embedder, ModelInfo, Task};
 
 /// Runs a plan over one arena: a static buffer on a device, a vector on the host. Clones share what was prepared for the
@@ -23,7 +23,9 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
     /// has kernels for.
     ///
     /// # Errors
-    /// When the plan is no valid one or a detector's, or the arena has fewer than [`Plan::arena_bytes`] bytes.
+    /// When the plan is no valid one, a detector's or for other cores, the arena has fewer than [`Plan::arena_bytes`] bytes, or one
+    /// of the two does not lie where the plan's target wants it. Memory that moves with the engine may lie elsewhere later: then
+    /// plans packed for [`Target::Dsp`] run slowly.
     pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
         let header = admit(bytes.as_ref(), arena.as_mut(), Task::Embedding)?;
         let native = Native::best(&Plan::reopen(bytes.as_ref(), &header));
@@ -102,8 +104,12 @@ pub(super) fn admit(bytes: &[u8], arena: &[u8], task: Task) -> Result<Header, Pl
     if !target.runs_here() {
         return Err(PlanError::Target { needed: target });
     }
-    if target != Target::Portable && !arena.as_ptr().cast::<u32>().is_aligned() {
-        return Err(PlanError::Alignment);
+    if target == Target::Dsp {
+        for (what, memory) in [("plan", bytes), ("arena", arena)] {
+            if memory.as_ptr().align_offset(dsp::ALIGN) != 0 {
+                return Err(PlanError::Alignment { what, wanted: dsp::ALIGN });
+            }
+        }
     }
     let (needed, found) = (header.arena_bytes, arena.len());
     if found < needed {
@@ -140,7 +146,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         Op::Conv(conv) => {
             let [x, scratch, y] = with_scratch(step, arena)?;
             match step.target {
-                Target::Portable => conv.run(x, scratch, y),
+                Target::Portable => portable::conv(conv, x, scratch, y),
                 Target::Dsp => dsp::conv(conv, x, scratch, y),
                 Target::Mve => mve::conv(conv, x, scratch, y),
             }
@@ -148,7 +154,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         Op::Depthwise(depthwise) => {
             let [x, scratch, y] = with_scratch(step, arena)?;
             match step.target {
-                Target::Portable => depthwise.run(x, y),
+                Target::Portable => portable::depthwise(depthwise, x, y),
                 Target::Dsp => dsp::depthwise(depthwise, x, scratch, y),
                 Target::Mve => mve::depthwise(depthwise, x, scratch, y),
             }
@@ -159,7 +165,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
                 Order::SecondInto => sum.turned(),
             };
             match step.target {
-                Target::Portable => sum.run(x, y),
+                Target::Portable => portable::sum(&sum, x, y),
                 Target::Dsp => dsp::sum(&sum, x, y),
                 Target::Mve => mve::sum(&sum, x, y),
             }
@@ -172,7 +178,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         Op::Slope(slope) => {
             let y = moved(step, arena)?;
             match step.target {
-                Target::Portable => slope.run(y),
+                Target::Portable => portable::slope(slope, y),
                 Target::Dsp => dsp::slope(slope, y),
                 Target::Mve => mve::slope(slope, y),
             }

@@ -65,8 +65,13 @@ pub enum PlanError {
         /// Those.
         needed: super::Target,
     },
-    /// The arena given does not begin at a multiple of 4, which the plan's target wants.
-    Alignment,
+    /// The plan or its arena does not lie in memory where the plan's target wants it.
+    Alignment {
+        /// Which of them.
+        what: &'static str,
+        /// A multiple of so many bytes.
+        wanted: usize,
+    },
     /// The arena given is too small.
     Arena {
         /// Bytes that the plan takes.
@@ -115,11 +120,8 @@ impl core::fmt::Display for PlanError {
                     needed.name()
                 )
             }
-            PlanError::Alignment => {
-                write!(
-                    f,
-                    "the arena begins at an odd place in RAM: the plan's target wants a multiple of 4 bytes"
-                )
+            PlanError::Alignment { what, wanted } => {
+                write!(f, "the {what} does not begin at a multiple of {wanted} bytes, as its target wants")
             }
             PlanError::Arena { needed, found } => {
                 write!(f, "the plan runs in an arena of {needed} bytes, {found} were given")

@@ -6,7 +6,7 @@ use super::record::{Kind, RECORD_BYTES, Record, Rule};
 use super::{HEADER_BYTES, Header, PlanError, Target};
 use crate::engine::kernels::requant::{HighMul, MAX_SHIFT, Output, Requant, UniformScale};
 use crate::engine::kernels::scalar::{Conv, Depthwise, FloatSum, MaxPool, Product, Slope, Sum};
-use crate::engine::kernels::{Shape, Words, as_i8};
+use crate::engine::kernels::{Shape, Words, as_i8, dsp};
 
 /// Rows or columns that an activation may have.
 const MAX_SIDE: usize = 4096;
@@ -177,7 +177,7 @@ impl<'p> Step<'p> {
             let start = if bytes == 0 { 0 } else { record.second as usize };
             let inside = start.checked_add(bytes).is_some_and(|end| end <= arena);
             fault.require(inside, "scratch", start, "a place inside the arena")?;
-            let aligned = target == Target::Portable || start.is_multiple_of(4);
+            let aligned = target != Target::Dsp || start.is_multiple_of(dsp::ALIGN);
             fault.require(aligned, "scratch", start, "a multiple of 4")?;
             Ok(start..start + bytes)
         };
@@ -270,7 +270,7 @@ impl<'p> Step<'p> {
     /// Multiply-accumulates of one run.
     pub fn macs(&self) -> u64 {
         match self.op {
-            Op::Conv(conv) => (conv.taps() * conv.output.bytes()) as u64,
+            Op::Conv(conv) => conv.taps() as u64 * conv.output.bytes() as u64,
             Op::Depthwise(dw) => dw.weights.len() as u64 * (dw.output.height * dw.output.width) as u64,
             _ => 0,
         }

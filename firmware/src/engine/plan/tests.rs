@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::embedding::Angle;
-use crate::engine::kernels::{Isa, Shape, Window};
+use crate::engine::kernels::{Isa, Shape, Window, as_i8};
 use crate::engine::{ChannelOrder, EmbedError, Embedder, Threshold};
 
 fn shape(height: usize, width: usize, channels: usize) -> Shape {
@@ -37,13 +37,14 @@ struct Builder {
     /// Operations in all; sections begin behind them.
     steps: usize,
     seed: u32,
+    target: Target,
 }
 
 impl Builder {
     const STEPS: usize = 8;
 
     fn new(steps: usize) -> Self {
-        Builder { records: Vec::new(), sections: Vec::new(), steps, seed: 1 }
+        Builder { records: Vec::new(), sections: Vec::new(), steps, seed: 1, target: Target::Portable }
     }
 
     fn section(&mut self, bytes: impl IntoIterator<Item = u8>) -> u32 {
@@ -86,7 +87,13 @@ impl Builder {
 
     fn conv(&mut self, mut record: Record, window: Window, groups: u32, weights: usize) -> Record {
         let channels = record.output_shape.channels;
-        let weights = self.noise(weights);
+        let mut weights = self.noise(weights);
+        let (input, output) = (record.input_shape, record.output_shape);
+        let packing = self.target.packing(input, output, window, groups as usize);
+        if let Some(packing) = packing.filter(|_| record.kind == Kind::Conv) {
+            let packed = packing.packed(as_i8(&weights));
+            weights = packed.into_iter().map(|weight| weight as u8).collect();
+        }
         (record.window, record.groups) = (window, groups);
         record.a = self.section(weights);
         record.b = self.section((0..channels as i32).flat_map(|c| (40 * c - 100).to_le_bytes()));
@@ -96,16 +103,23 @@ impl Builder {
 
     /// Input, convolution with gathered windows, depthwise, PReLU, sum, table, planes, fully connected.
     fn plan() -> Vec<u8> {
-        let mut b = Builder::new(Self::STEPS);
+        Self::plan_for(Target::Portable)
+    }
+
+    /// The same with weights and scratch for `target`.
+    fn plan_for(target: Target) -> Vec<u8> {
+        let mut b = Builder { target, ..Builder::new(Self::STEPS) };
+        let (scratch, arena_bytes) = if target == Target::Portable { (200, 256) } else { (256, 1024) };
         let (crop, map) = (shape(6, 5, 3), shape(3, 3, 4));
         let mut input = Self::record(Kind::Input, (0, crop), (0, crop));
         let tables = b.noise(768);
         input.a = b.section(tables);
         let window = Window { kernel: [3, 3], stride: [2, 2], pad: [1, 1] };
         let mut conv = b.conv(Self::record(Kind::Conv, (0, crop), (96, map)), window, 1, 108);
-        conv.second = 200;
+        conv.second = scratch;
         let window = Window { stride: [1, 1], ..window };
-        let depthwise = b.conv(Self::record(Kind::Depthwise, (96, map), (0, map)), window, 4, 36);
+        let mut depthwise = b.conv(Self::record(Kind::Depthwise, (96, map), (0, map)), window, 4, 36);
+        depthwise.second = scratch;
         let mut slope = Self::record(Kind::Slope, (0, map), (0, map));
         slope.a = 1 << 20;
         slope.b = b.section([100_000i32, -50_000, 0, 700_000].into_iter().flat_map(i32::to_le_bytes));
@@ -118,10 +132,11 @@ impl Builder {
         let planes = Self::record(Kind::Planes, (160, map), (0, flat));
         let window = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
         let product = Self::record(Kind::Conv, (0, flat), (64, shape(1, 1, 12)));
-        let product = b.conv(product, window, 1, 36 * 12);
+        let mut product = b.conv(product, window, 1, 36 * 12);
+        product.second = scratch;
         b.records = vec![input, conv, depthwise, slope, sum, lookup, planes, product];
         let (task, maps, steps) = (Task::Embedding, 0, Self::STEPS);
-        b.finish(Header { info: info(), task, target: Target::Portable, maps, arena_bytes: 256, steps })
+        b.finish(Header { info: info(), task, target, maps, arena_bytes, steps })
     }
 
     fn finish(&self, header: Header) -> Vec<u8> {
@@ -161,7 +176,10 @@ fn parse_and_run(plan: &[u8]) -> Result<(), PlanError> {
     assert_eq!(out, other);
     // Nor on the instructions that it runs on.
     for isa in Isa::available() {
-        let mut engine = engine.clone().on(isa).unwrap();
+        let Some(mut engine) = engine.clone().on(isa) else {
+            assert_ne!(parsed.target(), Target::Portable, "{isa:?}");
+            continue;
+        };
         assert_eq!((engine.isa(), engine.embed(&crop, &mut other)), (isa, Ok(())));
         assert_eq!(out, other, "{isa:?}");
     }
@@ -175,6 +193,60 @@ fn what_is_written_is_read() {
     assert_eq!(*parsed.info(), info());
     assert_eq!((parsed.len(), parsed.arena_bytes()), (8, 256));
     assert_eq!(parse_and_run(&plan), Ok(()));
+}
+
+/// The embedding of a crop.
+fn embedding(plan: &[u8]) -> [i8; 12] {
+    let arena = vec![0; Plan::parse(plan).unwrap().arena_bytes()];
+    let (crop, mut out) = (core::array::from_fn::<u8, 90, _>(|i| 31 * i as u8), [0; 12]);
+    PlanEngine::new(plan, arena).unwrap().embed(&crop, &mut out).unwrap();
+    out
+}
+
+#[test]
+fn a_plan_for_any_core_gives_the_same_bytes() {
+    for target in Target::ALL {
+        let plan = Builder::plan_for(target);
+        assert_eq!(parse_and_run(&plan), Ok(()));
+        assert_eq!(embedding(&plan), embedding(&Builder::plan()), "{target:?}");
+    }
+}
+
+#[test]
+fn what_packed_plans_must_keep_to_is_named() {
+    for target in [Target::Dsp, Target::Mve] {
+        let plan = Builder::plan_for(target);
+        // Four channels of 27 taps, the last run of which has room for more.
+        let at = HEADER_BYTES + RECORD_BYTES;
+        let weights = Record::read(plan[at..].first_chunk().unwrap(), 1).unwrap().a as usize;
+        let gap = target.packing(
+            shape(6, 5, 3),
+            shape(3, 3, 4),
+            Window { kernel: [3, 3], stride: [2, 2], pad: [1, 1] },
+            1,
+        );
+        let gap = gap.unwrap().gaps().next().unwrap().start;
+        let mut spoilt = plan.clone();
+        spoilt[weights + gap] = 1;
+        fix_checksum(&mut spoilt);
+        match Plan::parse(&spoilt) {
+            Err(PlanError::Step { step: 1, field: "packed weight", value, .. }) => assert_eq!(value as usize, gap),
+            other => panic!("{target:?}: {:?}", other.map(|_| ())),
+        }
+    }
+    let packed = Builder::plan_for(Target::Dsp);
+    refuses(&packed, &[(1, "scratch", |r| r.second = 258), (2, "scratch", |r| r.second = 1020)]);
+    let mut unknown = packed.clone();
+    unknown[35] = 3;
+    fix_checksum(&mut unknown);
+    assert!(matches!(Plan::parse(&unknown), Err(PlanError::Header { value: 3, .. })));
+
+    // Words are read as such.
+    let mut room = vec![0u8; 1040];
+    let first = room.as_ptr().align_offset(8);
+    let mut placed = |off: usize| PlanEngine::new(&packed[..], &mut room[first + off..][..1024]).map(|_| ());
+    assert_eq!(placed(8), Ok(()));
+    assert_eq!(placed(2), Err(PlanError::Alignment { what: "arena", wanted: 4 }));
 }
 
 #[test]
@@ -277,8 +349,9 @@ proptest! {
     fn damage_behind_a_right_checksum_never_panics(
         flips in prop::collection::vec((0..HEADER_BYTES + Builder::STEPS * RECORD_BYTES, any::<u8>()), 1..4),
         anywhere in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        target in prop::sample::select(&Target::ALL[..]),
     ) {
-        let mut plan = Builder::plan();
+        let mut plan = Builder::plan_for(target);
         for (at, byte) in flips {
             plan[at] ^= byte;
         }
@@ -296,8 +369,9 @@ proptest! {
     fn words_of_any_value_never_panic(
         at in 4..(HEADER_BYTES + Builder::STEPS * RECORD_BYTES) / 4,
         value in prop_oneof![any::<u32>(), 0..300u32, Just(u32::MAX), Just(1 << 31), Just(0xffff_0001u32)],
+        target in prop::sample::select(&Target::ALL[..]),
     ) {
-        let mut plan = Builder::plan();
+        let mut plan = Builder::plan_for(target);
         plan[4 * at..4 * at + 4].copy_from_slice(&value.to_le_bytes());
         fix_checksum(&mut plan);
         let _ = parse_and_run(&plan);

@@ -155,9 +155,9 @@ impl Kernel {
         match self {
             Kernel::Scalar => true,
             #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
-            Kernel::Dsp => true,
+            Kernel::Dsp => super::dsp::is_here(),
             #[cfg(arm_mve)]
-            Kernel::Mve => true,
+            Kernel::Mve => super::mve::is_here(),
             #[cfg(any(target_arch = "riscv32", test))]
             Kernel::Rv32 => true,
             #[cfg(riscv_rvv)]

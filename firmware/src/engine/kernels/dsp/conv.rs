@@ -73,7 +73,10 @@ impl<'a, 'p> Run<'a, 'p> {
             let constants =
                 [self.bias, self.mults.unwrap_or_default()].map(|all| all.get(first..).unwrap_or_default());
             // Pixel for pixel with whole fours of channels, which are most convolutions of most models.
-            let whole = conv.window.kernel == [1, 1] && conv.window.stride == [1, 1] && bytes.is_empty();
+            let whole = conv.window.kernel == [1, 1]
+                && conv.window.stride == [1, 1]
+                && conv.input.width == conv.output.width
+                && bytes.is_empty();
             if whole && packing.taps().is_multiple_of(TAPS) && finished == outputs {
                 let pixels = Pixels { count: last + 1, x_step: packing.taps(), y_step: outputs };
                 tile::finish_pixels(&tile, &pixels, x, pairs, blocks, constants, &steps, y);

@@ -60,7 +60,7 @@ pub(in crate::engine::kernels) fn slope(slope: &Slope<'_>, values: &mut [i8]) {
         }
         return;
     }
-    slope.run_portable(values);
+    slope.run(values);
 }
 
 /// Replaces every value of `y` by `sum` of one of `x` and itself, as [`Sum::run`] does.

@@ -2,9 +2,7 @@
 
 use super::{BLOCK, widest};
 use crate::engine::kernels::requant::Output;
-#[cfg(riscv_rvv)]
-use crate::engine::kernels::rvv;
-use crate::engine::kernels::{Shape, Window, Words, rv32};
+use crate::engine::kernels::{Shape, Window, Words};
 
 /// Output pixels whose windows are multiplied with one reading of the weights.
 const PIXELS: usize = 2;
@@ -42,7 +40,9 @@ pub fn scratch_bytes(input: Shape, output: Shape, window: Window, groups: usize)
     if is_contiguous(input, output, window, groups) {
         return 0;
     }
-    window.kernel[0] * window.kernel[1] * (input.channels / groups.max(1)) * PIXELS
+    let taps =
+        window.kernel[0].saturating_mul(window.kernel[1]).saturating_mul(input.channels / groups.max(1));
+    taps.saturating_mul(PIXELS)
 }
 
 /// Whether each window is one run of bytes in the input: a 1x1 kernel, or one as wide as the input, without padding.
@@ -74,15 +74,12 @@ impl Conv<'_> {
     // Its loops keep the registers to themselves: inlined into an interpreter they have spilled.
     #[inline(never)]
     pub fn run(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
-        #[cfg(riscv_rvv)]
-        if rvv::is_here() {
-            return rvv::conv(self, x, scratch, y);
-        }
-        if cfg!(target_arch = "riscv32") { rv32::conv(self, x, scratch, y) } else { run(self, x, scratch, y) }
+        run(self, x, scratch, y);
     }
 
-    /// The same by the definition, whatever kernel this processor has for it.
-    pub fn run_portable(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+    /// The same, compiled for nothing beyond the target.
+    #[cfg(test)]
+    pub(in crate::engine::kernels) fn run_plain(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
         body(self, x, scratch, y);
     }
 }

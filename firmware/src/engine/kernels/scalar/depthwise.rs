@@ -2,9 +2,7 @@
 
 use super::{BLOCK, widest};
 use crate::engine::kernels::requant::Output;
-#[cfg(riscv_rvv)]
-use crate::engine::kernels::rvv;
-use crate::engine::kernels::{Shape, Window, Words, rv32};
+use crate::engine::kernels::{Shape, Window, Words};
 
 /// A depthwise convolution; input and output have the same channels.
 ///
@@ -34,15 +32,12 @@ impl Depthwise<'_> {
     // Its loops keep the registers to themselves: inlined into an interpreter they have spilled.
     #[inline(never)]
     pub fn run(&self, x: &[i8], y: &mut [i8]) {
-        #[cfg(riscv_rvv)]
-        if rvv::is_here() {
-            return rvv::depthwise(self, x, y);
-        }
-        if cfg!(target_arch = "riscv32") { rv32::depthwise(self, x, y) } else { run(self, x, y) }
+        run(self, x, y);
     }
 
-    /// The same by the definition, whatever kernel this processor has for it.
-    pub fn run_portable(&self, x: &[i8], y: &mut [i8]) {
+    /// The same, compiled for nothing beyond the target.
+    #[cfg(test)]
+    pub(in crate::engine::kernels) fn run_plain(&self, x: &[i8], y: &mut [i8]) {
         body(self, x, y);
     }
 }

@@ -2,8 +2,6 @@
 
 use crate::engine::ChannelOrder;
 use crate::engine::kernels::requant::HighMul;
-#[cfg(riscv_rvv)]
-use crate::engine::kernels::rvv;
 use crate::engine::kernels::{Shape, Words};
 
 /// A crop's pixels through a table for each plane of the model: u8 interleaved R, G, B (or grey) to int8 HWC.
@@ -84,15 +82,6 @@ impl Slope<'_> {
 
     /// Replaces every value of an activation with as many channels as there are lower multipliers.
     pub fn run(&self, values: &mut [i8]) {
-        #[cfg(riscv_rvv)]
-        if rvv::is_here() {
-            return rvv::slope(self, values);
-        }
-        self.run_portable(values);
-    }
-
-    /// The same by the definition, whatever kernel this processor has for it.
-    pub fn run_portable(&self, values: &mut [i8]) {
         for pixel in values.chunks_exact_mut(self.negative.len().max(1)) {
             for (value, negative) in pixel.iter_mut().zip(self.negative.integers()) {
                 *value = self.value(negative, *value);
@@ -131,15 +120,6 @@ impl Sum {
 
     /// Replaces every value of `y` by the sum of one of `x` and itself.
     pub fn run(&self, x: &[i8], y: &mut [i8]) {
-        #[cfg(riscv_rvv)]
-        if rvv::is_here() {
-            return rvv::sum(self, x, y);
-        }
-        self.run_portable(x, y);
-    }
-
-    /// The same by the definition, whatever kernel this processor has for it.
-    pub fn run_portable(&self, x: &[i8], y: &mut [i8]) {
         zip(x, y, |a, b| self.value(a, b));
     }
 

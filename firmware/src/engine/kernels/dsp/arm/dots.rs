@@ -111,6 +111,7 @@ pub fn add(tile: &Tile<'_>, pairs: &[i32], blocks: usize, sums: &mut [[i32; LANE
     let lanes = if tile.pixels == 1 { 4 } else { 2 };
     let block = lanes * tile.fours;
     let fits = blocks >= 1
+        && tile.fours >= 1
         && blocks * lanes <= LANES
         && block <= tile.block_words
         && tile.weights.len() >= (blocks - 1) * tile.block_words + block
@@ -210,6 +211,7 @@ fn finishing(
     let lanes = if tile.pixels == 1 { 4 } else { 2 };
     let count = blocks * lanes;
     let fits = blocks >= 1
+        && tile.fours >= 1
         && tile.block_words == lanes * tile.fours
         && tile.weights.len() >= blocks * tile.block_words
         && bias.len() >= count

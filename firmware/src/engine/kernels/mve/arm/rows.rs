@@ -162,7 +162,7 @@ pub fn channel(
         .max((columns - 1) * rows + rows)
         .max((map.first + inside) * rows);
     let fits = taps <= TAPS
-        && map.down <= rows
+        && (1..=rows).contains(&map.down)
         && copies.len() == places.copies() * TAPS
         && places.greatest() < weights.len()
         && 8 * channels.max(rows) <= u16::MAX as usize
