@@ -165,12 +165,6 @@ proptest! {
         }
     }
 
-    /// Whatever lies in the flash: a gallery or an error, and never a panic.
-    #[test]
-    fn any_bytes_mount_or_give_an_error(bytes in prop::collection::vec(any::<u8>(), 0..5000)) {
-        mount_bytes(&bytes);
-    }
-
     /// Bytes changed anywhere in a gallery: what is left is what was there, and nobody else.
     #[test]
     fn damage_is_noticed_or_harmless(
@@ -190,18 +184,6 @@ proptest! {
             prop_assert!(seen.iter().all(|t| real.contains(t)), "{:?}", seen);
         }
     }
-}
-
-/// Mounts `bytes` as a flash, and if there is a gallery, uses it: what the fuzz target of mounting does too.
-fn mount_bytes(bytes: &[u8]) {
-    let flash = MemoryNor::<_, 4, ERASE>::new(bytes.to_vec());
-    let mut gallery: Gallery<_, Vec<Line>, RECORDS> = Gallery::open(flash, model(), Vec::new());
-    if gallery.state().is_ok() {
-        let _ = gallery.verify(|_| ());
-        let _ = gallery.nearest(&shot(1));
-        let _ = gallery.enroll("Ada", &[&shot(1)]);
-    }
-    let _ = gallery.format();
 }
 
 #[test]
