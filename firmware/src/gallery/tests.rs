@@ -227,7 +227,8 @@ fn script_cut_at_every_step<const WRITE: usize, const SECTOR: usize>(sectors: us
         }
         seen
     }
-    let steps: [&dyn Fn(&mut Cutting<WRITE, SECTOR>) -> Result<(), GalleryError>; 7] = [
+    type Step<'a, G> = &'a dyn Fn(&mut G) -> Result<(), GalleryError>;
+    let steps: [Step<'_, Cutting<WRITE, SECTOR>>; 7] = [
         &|g| g.enroll("Ada", &[&template(1, d), &template(2, d)]).map(drop),
         &|g| g.enroll("Grace", &[&template(3, d)]).map(drop),
         &|g| g.set_validity(PersonId(1), Validity { from: 5, until: 9 }),

@@ -63,7 +63,7 @@ mod tests {
         let mut random = Random::new(7);
         for round in 0..4_000 {
             let length = random.below(if round % 8 == 0 { 6_000 } else { 60 });
-            let mut input: Vec<u8> = (0..length).map(|_| random.next() as u8).collect();
+            let mut input: Vec<u8> = (0..length).map(|_| random.bits() as u8).collect();
             // Mostly changes to a gallery; a flash at random is no gallery.
             if let Some(first) = input.first_mut().filter(|_| round % 8 != 0) {
                 *first |= 1;
