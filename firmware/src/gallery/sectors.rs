@@ -392,10 +392,9 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             }
         }
         let next_mark = self.mark(free, header.sequence, Mark::Complete, 0)?;
-        let mut next = free * slots;
-        for entry in self.table.list_mut().iter_mut().filter(|e| e.slot / slots == sector) {
-            entry.slot = next;
-            next += 1;
+        let moved = self.table.list_mut().iter_mut().filter(|e| e.slot / slots == sector);
+        for (slot, entry) in (free * slots..).zip(moved) {
+            entry.slot = slot;
         }
         self.erase(sector)?;
         self.mark(free, header.sequence, Mark::Erased, next_mark)?;

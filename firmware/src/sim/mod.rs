@@ -2,8 +2,10 @@
 //!
 //! Only the drivers differ from a board: [`Device`] is the firmware.
 
+mod counter;
 pub mod cuts;
 mod flash;
+pub mod fuzz;
 mod port;
 
 use std::collections::VecDeque;
@@ -22,8 +24,9 @@ use crate::decide::time::Uptime;
 use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
-use crate::gallery::{Line, index_lines_of_flash};
+use crate::gallery::{Line, Monotonic, NoCounter, SoftwareSecret, index_lines_of_flash};
 use crate::link::message::Unit;
+pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::TcpPort;
 
@@ -36,8 +39,9 @@ pub const CROP: usize = 256 * 256 * 3;
 /// People and templates that a simulated device keeps track of.
 pub const RECORDS: usize = 12_288;
 
-/// A simulated device on a flash `F` with a port `P`.
-pub type SimDevice<F, P> = Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, Vec<Line>, RECORDS>;
+/// A simulated device on a flash `F` with a port `P` and a counter `M`.
+pub type SimDevice<F, P, M = NoCounter> =
+    Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, Vec<Line>, RECORDS, M>;
 
 /// This computer's own clock.
 pub const CLOCK: Clock = Clock { now: nanoseconds, unit: Unit::Nanoseconds, per_tick: 1 };
@@ -136,8 +140,23 @@ impl Running {
         engine: Box<dyn Embedder + Send>,
         flash: F,
         address: &str,
+        camera: StoredCamera,
+        log: impl FnMut(&Event) + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::start_counting(engine, flash, address, camera, log, NoCounter)
+    }
+
+    /// As [`Running::start`], with a counter against flashes put back.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub fn start_counting<F: NorFlash + Send + 'static, M: Monotonic + Send + 'static>(
+        engine: Box<dyn Embedder + Send>,
+        flash: F,
+        address: &str,
         mut camera: StoredCamera,
         mut log: impl FnMut(&Event) + Send + 'static,
+        counter: M,
     ) -> io::Result<Self> {
         let port = TcpPort::listen(address)?;
         let address = port.address()?;
@@ -145,7 +164,9 @@ impl Running {
         let stopped = stop.clone();
         let body = move || {
             let memory = memory(&flash);
-            let mut device: SimDevice<F, TcpPort> = Device::new(engine, flash, port, memory);
+            let secret = SoftwareSecret::default();
+            let mut device: SimDevice<F, TcpPort, M> =
+                Device::with_trust(engine, flash, port, memory, &secret, counter);
             device.set_clock(CLOCK);
             // Rules by which a vote can be held.
             let _ = device.set_rules(Rules::photographs());

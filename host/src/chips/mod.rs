@@ -18,7 +18,7 @@ use arcgate_firmware::engine::plan::{Plan, PlanError, Step, Target};
 use serde::Serialize;
 
 /// Bytes of flash that the firmware takes besides the plan: the program (168 KB with everything that `arcgate-firmware` has on
-/// a Cortex-M4, at opt-level 3) and a gallery of 128 KB, some 400 templates of 128 values in either of its banks.
+/// a Cortex-M4, at opt-level 3) and a gallery of 128 KB, some 700 people and templates of 128 values.
 pub const FIRMWARE_FLASH: usize = (192 + 128) << 10;
 
 /// Bytes of RAM that the firmware takes besides arena and crop: the gallery's index with those templates opened (54 KB), the

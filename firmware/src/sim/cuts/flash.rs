@@ -126,11 +126,11 @@ impl<const WRITE: usize, const ERASE: usize> CutFlash<WRITE, ERASE> {
             let kept = match how {
                 0 => 0xff,
                 1 => 0,
-                _ => self.random.next() as u8,
+                _ => self.random.bits() as u8,
             };
             self.bytes[at + i] &= byte | kept;
             if how == 3 || how == 1 && self.random.below(WRITE.min(8) as u32) == 0 {
-                self.unstable[at + i] |= !byte & (self.random.next() & self.random.next()) as u8;
+                self.unstable[at + i] |= !byte & (self.random.bits() & self.random.bits()) as u8;
                 self.shaky[at / ERASE] = true;
             }
         }
@@ -148,11 +148,11 @@ impl<const WRITE: usize, const ERASE: usize> CutFlash<WRITE, ERASE> {
                 0 => {}
                 1 if i < end => self.bytes[at] = 0xff,
                 1 => {}
-                2 => self.bytes[at] |= self.random.next() as u8,
+                2 => self.bytes[at] |= self.random.bits() as u8,
                 _ => {
                     self.bytes[at] = 0xff;
                     if how == 3 || self.random.below(64) == 0 {
-                        self.unstable[at] |= programmed & (self.random.next() & self.random.next()) as u8;
+                        self.unstable[at] |= programmed & (self.random.bits() & self.random.bits()) as u8;
                     }
                 }
             }
@@ -195,7 +195,7 @@ impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for CutFlash<WRITE, ER
         let sectors = at / ERASE..(at + bytes.len()).div_ceil(ERASE);
         if self.shaky[sectors].contains(&true) {
             for (byte, &mask) in bytes.iter_mut().zip(&self.unstable[at..]).filter(|(_, mask)| **mask != 0) {
-                *byte ^= self.random.next() as u8 & mask;
+                *byte ^= self.random.bits() as u8 & mask;
             }
         }
         Ok(())

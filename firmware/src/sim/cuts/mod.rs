@@ -22,13 +22,12 @@ impl Random {
     /// A generator; equal seeds give equal numbers.
     pub fn new(seed: u64) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..8).for_each(|_| _ = random.next());
+        (0..8).for_each(|_| _ = random.bits());
         random
     }
 
     /// The next 32 bits.
-    #[expect(clippy::should_implement_trait, reason = "it has no end")]
-    pub fn next(&mut self) -> u32 {
+    pub fn bits(&mut self) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -37,7 +36,7 @@ impl Random {
 
     /// A number below `end`.
     pub fn below(&mut self, end: u32) -> u32 {
-        self.next() % end
+        self.bits() % end
     }
 }
 
@@ -117,7 +116,7 @@ type TestGallery<const WRITE: usize, const ERASE: usize> =
 pub fn template(seed: u32, dimension: u16) -> Vec<i8> {
     let mut random = Random::new(seed.into());
     let seed = seed.to_le_bytes().into_iter();
-    seed.chain(std::iter::repeat_with(|| random.next() as u8 | 1))
+    seed.chain(std::iter::repeat_with(|| random.bits() as u8 | 1))
         .take(dimension.into())
         .map(|b| b as i8)
         .collect()
@@ -256,7 +255,7 @@ impl<const WRITE: usize, const ERASE: usize> Run<WRITE, ERASE> {
             }
             8..13 if !crowded => Operation::Add(person, seed),
             13..16 => {
-                let until = u64::from(self.random.next());
+                let until = u64::from(self.random.bits());
                 Operation::Validity(person, Validity { from: seed.into(), until })
             }
             16 => Operation::Nothing,
