@@ -65,7 +65,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         ));
     }
     for name in &summary.nobody {
-        ui.note(format!("not enrolled: {name}, none of whose photographs shows a face"));
+        ui.note(format!("not enrolled: {name}, none of whose photographs shows a face well enough"));
     }
     let usage = place.client().info()?.usage;
     if !ui.json {

@@ -44,8 +44,8 @@ enum What {
     Pairs(PairsArgs),
     /// A verification set in one file, as InsightFace has them: lfw.bin, cfp_fp.bin, agedb_30.bin.
     Bin(BinArgs),
-    /// Open-set identification on a folder with a folder an identity: FNIR at FPIR, strangers among the searches.
-    Openset(super::eval_openset::Args),
+    /// Open-set identification on LFW or a folder with a folder an identity: FNIR at FPIR, DET, CMC, predicted FPIR against measured.
+    Identification(super::eval_identification::Args),
     /// A face detector beside another on the same pictures: faces missed, distance of the landmarks.
     Detector(super::eval_detector::Args),
     /// Omniglot: one-shot classification of handwritten characters, 20 runs of 20 classes.
@@ -98,7 +98,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         What::Lfw(args) => run_lfw(&args, ui)?,
         What::Pairs(args) => run_pairs(&args, ui)?,
         What::Bin(args) => run_bin(&args, ui)?,
-        What::Openset(args) => super::eval_openset::run(&args, ui)?,
+        What::Identification(args) => super::eval_identification::run(&args, ui)?,
         What::Detector(args) => super::eval_detector::run(&args, ui)?,
         What::Omniglot(args) => super::eval_omniglot::run(&args, ui)?,
     }

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use arcgate_firmware::decide::Rejection;
-use arcgate_firmware::decide::quality::QualityRules;
 use arcgate_firmware::link::message::Answer;
 use serde_json::json;
 
@@ -91,25 +89,22 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 
 enum Seen {
     Answer(Answer),
-    /// Nobody is in the photograph; why, in words.
+    /// Nobody is in the photograph, or nobody who could be told; why, in words.
     NoFace(String),
 }
 
 fn look(place: &mut Place, path: &Path, finder: &Finder, ui: &Ui) -> anyhow::Result<Seen> {
     let photo = Photo::open(path)?;
-    let found = match finder.find(&photo, place.model()) {
+    let found = finder.find(&photo, place.model()).and_then(|found| found.check_pose(&photo).map(|()| found));
+    let found = match found {
         Ok(found) => found,
-        Err(why @ PhotoError::NoFace { .. }) => return Ok(Seen::NoFace(why.to_string())),
+        Err(why @ (PhotoError::NoFace { .. } | PhotoError::Quality { .. })) => {
+            return Ok(Seen::NoFace(why.to_string()));
+        }
         Err(error) => return Err(error.into()),
     };
     if let Found::Face { others: 1.., .. } = found {
         ui.note(format!("{}: other faces; the large one near the centre was taken", path.display()));
-    }
-    // A device that is sent the crop cannot see how the head was turned.
-    if let Found::Face { landmarks, .. } = &found
-        && let Err(defect) = QualityRules::default().check_pose(landmarks)
-    {
-        return Ok(Seen::Answer(Answer::Rejected(Rejection::Quality(defect))));
     }
     let crop = photo::crop(&photo, &found, place.model())?;
     Ok(Seen::Answer(place.identify_crop(&crop)?))

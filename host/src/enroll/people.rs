@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use arcgate_firmware::decide::Rejection;
 use arcgate_firmware::gallery::NAME_BYTES;
+use arcgate_firmware::link::Fault;
 
 use super::{EnrollError, Place};
 use crate::data::ImageSet;
+use crate::link::LinkError;
 use crate::photo::{self, Finder, Found, Photo, PhotoError};
 
 /// Somebody's photographs.
@@ -69,18 +72,26 @@ pub fn enroll(
         let before = summary.templates;
         for path in &person.photos {
             match look(place, path, finder) {
-                Ok((crop, others)) => {
-                    place.enroll_crop(&person.name, &crop).map_err(|why| EnrollError::Stopped {
-                        photo: path.clone(),
-                        name: person.name.clone(),
-                        templates: summary.templates,
-                        why: Box::new(why),
-                    })?;
-                    summary.templates += 1;
-                    if others > 0 {
-                        summary.others.push((path.clone(), others));
+                Ok((crop, others)) => match place.enroll_crop(&person.name, &crop) {
+                    Ok(_) => {
+                        summary.templates += 1;
+                        if others > 0 {
+                            summary.others.push((path.clone(), others));
+                        }
                     }
-                }
+                    Err(EnrollError::Link(LinkError::Fault(Fault::Rejected(Rejection::Quality(defect))))) => {
+                        let why = PhotoError::Quality { path: path.clone(), defect };
+                        summary.left_out.push((path.clone(), why));
+                    }
+                    Err(why) => {
+                        return Err(EnrollError::Stopped {
+                            photo: path.clone(),
+                            name: person.name.clone(),
+                            templates: summary.templates,
+                            why: Box::new(why),
+                        });
+                    }
+                },
                 Err(why) => summary.left_out.push((path.clone(), why)),
             }
             done(path);
@@ -97,6 +108,7 @@ pub fn enroll(
 fn look(place: &Place, path: &Path, finder: &Finder) -> Result<(Vec<u8>, usize), PhotoError> {
     let photo = Photo::open(path)?;
     let found = finder.find(&photo, place.model())?;
+    found.check_pose(&photo)?;
     let others = match found {
         Found::Face { others, .. } => others,
         Found::Framed => 0,

@@ -2,12 +2,11 @@
 //! that keeps it, on people who are not in the data.
 //!
 //! - **Where the data reach**, an angle is the quantile of the rate's curve ([`fpir`](super::fpir)) at
-//!   `rate - (1 - rate) / n` for `n` people who search. One more stranger than were seen is then answered with chance `rate` at
-//!   most on average: the quantile itself would be too generous by a share of `1 / (n rate)` (the correction that conformal
-//!   prediction makes; Vovk, Gammerman and Shafer 2005).
+//!   `rate - (1 - rate) / 2n` for `n` people who search: in the middle of the step that each of them is (Hazen 1914). The plain
+//!   quantile would be too generous on people who are not in the data.
 //! - **Beyond**, where less than [`LEAST_EVENTS`] of the `n` would be answered, the tail of the nearest angles follows a
-//!   generalised Pareto distribution ([`pareto`](super::pareto)) fitted to those of about [`TAIL_EVENTS`] people, as Scheirer,
-//!   Rocha, Micheals and Boult (2011) do for recognition scores.
+//!   generalised Pareto distribution ([`pareto`](super::pareto)) fitted to those of about [`TAIL_EVENTS`] people. (Extreme value
+//!   theory for recognition scores: Scheirer, Rocha, Micheals and Boult 2011.)
 //! - **Galleries larger than the data** have `n / m` times as many people as the largest that the data have; the rate there is at
 //!   most `1 - (1 - FPIR_m)^(n / m)`, by Jensen's inequality.
 //! - **A presentation** of `F` frames (all that are voted on, retries included) is answered if one of its frames is. If a
@@ -163,14 +162,15 @@ fn threshold(curve: &Curve, size: u32, rate: f64, strangers: f64) -> Option<Foun
     let rate = 1.0 - (1.0 - rate).powf((curve.enrolled / f64::from(size)).min(1.0));
     // Rates are exact in f32, not in decimals: 500 people at 0.01 are five.
     if strangers * rate + 1e-6 >= LEAST_EVENTS {
-        let angle = curve.angle(rate - (1.0 - rate) / strangers)?;
+        let angle = curve.angle(rate - 0.5 * (1.0 - rate) / strangers)?;
         return Some(Found { angle, extrapolated: false });
     }
     let share = (TAIL_EVENTS / strangers).clamp(0.02, 0.25);
     let beginning = curve.angle(share)?;
     let tail = Pareto::fit(&curve.excesses(beginning))?;
-    let angle = beginning - tail.quantile((rate / share).min(1.0));
-    (angle > 0.0).then_some(Found { angle, extrapolated: true })
+    // Where the tail reaches down to 0, nobody but an equal is answered.
+    let angle = (beginning - tail.quantile((rate / share).min(1.0))).max(0.0);
+    Some(Found { angle, extrapolated: true })
 }
 
 /// What share of a frame's chance a second one adds, at the rate of those that enough people support where that is largest.
@@ -218,7 +218,7 @@ fn order(cells: &mut [ThresholdCell]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fpir::tests::sphere;
+    use super::super::fpir::tests::{share, sphere};
     use super::super::gallery::Vector;
     use super::*;
 
@@ -230,21 +230,21 @@ mod tests {
         thresholds(&impostors, vectors.len(), &OPTIONS).unwrap()
     }
 
-    /// The angle of a rate on the sphere.
-    fn exact(people: u32, rate: f64) -> f64 {
-        let share = 1.0 - (1.0 - rate).powf(1.0 / f64::from(people));
-        (1.0 - 2.0 * share).acos().to_degrees()
+    /// The rate on the whole sphere of an angle in thousandths of a degree.
+    fn exact(people: u32, millidegrees: u32) -> f64 {
+        1.0 - (1.0 - share(f64::from(millidegrees) / 1000.0)).powi(people as i32)
     }
 
     #[test]
     fn intervals_hold_the_angle_of_the_distribution() {
         // 300 people: rates below 1 in 60 and galleries above 269 come from tails.
         let tables: Vec<Thresholds> = (0..20).map(|seed| table(300, 2, seed)).collect();
-        for (people, rate) in [(1, 0.1f32), (20, 0.01), (100, 0.003), (100, 0.1)] {
-            let wanted = exact(people, f64::from(rate)) * 1000.0;
+        for (people, rate) in [(20, 0.1f32), (20, 0.01), (100, 0.003), (100, 0.1)] {
             let cells = tables.iter().map(|table| table.cell(people, rate).unwrap().frame);
-            let inside = cells.filter(|m| (f64::from(m.low)..=f64::from(m.high)).contains(&wanted)).count();
-            assert!(inside >= 15, "{people} at {rate}: in {inside} of 20 intervals");
+            let rate = f64::from(rate);
+            let inside =
+                cells.filter(|m| (exact(people, m.low)..=exact(people, m.high)).contains(&rate)).count();
+            assert!(inside >= 17, "{people} at {rate}: in {inside} of 20 intervals");
         }
         let cell = |people, rate| *tables[0].cell(people, rate).unwrap();
         assert!(!cell(20, 0.1).frame.extrapolated && cell(20, 0.01).frame.extrapolated);
@@ -257,11 +257,9 @@ mod tests {
         // The rate on the whole distribution of the angle that 300 people gave, on average over 40 such sets.
         let tables: Vec<Thresholds> = (100..140).map(|seed| table(300, 1, seed)).collect();
         for (people, rate) in [(1, 0.1f32), (20, 0.1), (20, 0.01), (100, 0.01), (1000, 0.1)] {
-            let rates = tables.iter().map(|table| {
-                let angle = f64::from(table.cell(people, rate).unwrap().frame.millidegrees) / 1000.0;
-                let share = (1.0 - angle.to_radians().cos()) / 2.0;
-                1.0 - (1.0 - share).powi(people as i32)
-            });
+            let rates = tables
+                .iter()
+                .map(|table| exact(people, table.cell(people, rate).unwrap().frame.millidegrees));
             let ratio = rates.sum::<f64>() / 40.0 / f64::from(rate);
             assert!((0.5..1.2).contains(&ratio), "{people} at {rate}: {ratio} of the target");
         }

@@ -5,7 +5,8 @@
 //! - [`gallery`]: templates, and a probe's similarity to each;
 //! - [`fpir`], [`pareto`], [`calibration`]: angles between different people -> the threshold for each FPIR and number of people;
 //! - [`pairs`]: which pairs a set of identities has;
-//! - [`identification`]: open-set searches -> FNIR at FPIR;
+//! - [`identification`]: open-set searches -> FNIR at FPIR, DET, CMC; [`splits`]: predicted FPIR against measured;
+//! - [`errata`]: the labels of LFW that are wrong;
 //! - [`omniglot`]: one-shot classification of characters;
 //! - [`detection`]: two face detectors on the same pictures;
 //! - [`embed`]: a set of images through one or several engines, each image loaded once;
@@ -17,6 +18,7 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod detection;
 pub mod embed;
+pub mod errata;
 pub mod float;
 pub mod fpir;
 pub mod gallery;
@@ -25,6 +27,7 @@ pub mod interval;
 pub mod omniglot;
 pub mod pairs;
 pub mod pareto;
+pub mod splits;
 pub mod verification;
 
 pub use verification::{Accuracy, Score, Scores};

@@ -80,7 +80,8 @@ mod tests {
         let found: Vec<f64> = found.collect();
         let mean = found.iter().sum::<f64>() / 200.0;
         assert!((mean / wanted - 1.0).abs() < 0.05, "{mean}, {wanted} wanted");
-        assert!(found.iter().all(|f| (f / wanted - 1.0).abs() < 0.5));
+        let near = found.iter().filter(|&f| (f / wanted - 1.0).abs() < 0.4).count();
+        assert!(near >= 180, "{near} of 200 are near");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a photograph to the crop of a model.
 
 use arcgate_firmware::align;
+use arcgate_firmware::decide::quality::QualityRules;
 use arcgate_firmware::detect::Face;
 use arcgate_firmware::engine::{ModelInfo, Task};
 use arcgate_firmware::frame::Landmarks;
@@ -95,6 +96,21 @@ impl Finder {
     }
 }
 
+impl Found {
+    /// Whether the face is large enough and looks into the camera: what a device that is sent the crop alone cannot see.
+    ///
+    /// # Errors
+    /// [`PhotoError::Quality`].
+    pub fn check_pose(&self, photo: &Photo) -> Result<(), PhotoError> {
+        match self {
+            Found::Face { landmarks, .. } => QualityRules::default()
+                .check_pose(landmarks)
+                .map_err(|defect| PhotoError::Quality { path: photo.path().into(), defect }),
+            Found::Framed => Ok(()),
+        }
+    }
+}
+
 /// The model's crop of a picture that is an aligned face itself, [`face_template`] of its size; of the whole picture for a model of
 /// framed ones.
 ///
@@ -173,6 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_is_refused_by_name_and_a_framed_picture_has_no_pose() {
+        let seen = photo("side.jpg", 160, 160);
+        let frontal = FACE_TEMPLATE_112.map(Point2::from);
+        assert!(Found::Face { landmarks: frontal, others: 0 }.check_pose(&seen).is_ok());
+        assert!(Found::Framed.check_pose(&seen).is_ok());
+        let mut profile = frontal;
+        profile[2].x += 60.0;
+        let refused = Found::Face { landmarks: profile, others: 0 }.check_pose(&seen).unwrap_err();
+        assert!(refused.to_string().contains("side.jpg: the head is turned by 74 degrees"), "{refused}");
+    }
+
+    #[test]
     fn framed_pictures_and_aligned_ones() {
         let finder = Finder::default();
         assert_eq!(finder.find(&photo("a.png", 9, 9), &info(false)).unwrap(), Found::Framed);
@@ -182,6 +210,7 @@ mod tests {
         let error = finder.find(&photo("a.png", 113, 112), &info(true)).unwrap_err();
         assert!(error.to_string().contains("a.png has 113x112 pixels"), "{error}");
     }
+
     #[test]
     fn an_aligned_face_loses_its_columns_and_keeps_its_shape() {
         let aligned = photo("a.png", 112, 112);

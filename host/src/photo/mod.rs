@@ -12,6 +12,7 @@ use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
 
 use arcgate_firmware::align::AlignError;
+use arcgate_firmware::decide::quality::Defect;
 use arcgate_firmware::frame::{Frame, FrameError, PixelFormat};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
@@ -52,6 +53,14 @@ pub enum PhotoError {
         width: u32,
         /// Rows.
         height: u32,
+    },
+    /// The face is no evidence of whose it is.
+    #[error("{}: {defect}", path.display())]
+    Quality {
+        /// Which file.
+        path: PathBuf,
+        /// What it lacks.
+        defect: Defect,
     },
     /// The detector saw no face.
     #[error("{}: no face found", path.display())]

@@ -6,6 +6,7 @@ pub mod curve;
 pub mod figure;
 pub mod page;
 pub mod plot;
+pub mod tradeoff;
 
 /// Colours that colour-blind people can tell apart (Okabe and Ito's palette), as red, green, blue.
 pub mod colours {

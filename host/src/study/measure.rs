@@ -3,7 +3,7 @@
 use super::StudyError;
 use super::config::MeasureConfig;
 use crate::data::Identity;
-use crate::eval::gallery::unit;
+use crate::eval::gallery::{Vector, unit};
 use crate::eval::identification::{Searches, Trials};
 use crate::eval::{Score, Scores, pairs};
 
@@ -105,8 +105,9 @@ impl Measured {
         }
         let unit: Vec<Vec<f32>> = vectors.into_iter().map(unit).collect();
         let &MeasureConfig { enrolled, templates, galleries, fpir, far } = config;
-        let trials = Trials { enrolled, templates, galleries, seed: 1 };
-        let searches = Searches::run(&unit, &identities.of_image, &trials)?;
+        let trials = Trials { enrolled, templates, galleries, probes: usize::MAX, seed: 1 };
+        let vectors: Vec<Vector> = unit.iter().cloned().map(Vector::Float).collect();
+        let searches = Searches::run(&vectors, &identities.of_image, &trials)?;
         let of = |image: usize| identities.of_image[image];
         let cosine = |a: usize, b: usize| -> f64 {
             unit[a].iter().zip(&unit[b]).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()

@@ -372,7 +372,10 @@ impl Chain {
         }
         plan.extend(&chain.sections);
         let Chain { info, target, arena: arena_bytes, steps, .. } = chain;
-        assert!(Header { info, task: Task::Embedding, target, maps: 0, arena_bytes, steps }.write(&mut plan));
+        assert!(
+            Header { info, task: Task::Embedding, target, maps: 0, arena_bytes, steps, thresholds: 0 }
+                .write(&mut plan)
+        );
         plan
     }
 }

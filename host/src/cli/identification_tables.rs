@@ -1,0 +1,300 @@
+//! Figures of `arcgate eval identification`: on the terminal, as JSON, CSV and curves.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use arcgate_firmware::decide::table::Bar;
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use crate::eval::bootstrap::{Draw, interval95};
+use crate::eval::gallery::degrees;
+use crate::eval::identification::{Rates, Searches, Trials};
+use crate::eval::splits;
+use crate::report::figure::{png, svg};
+use crate::report::tradeoff::{Axes, Tradeoff};
+use crate::ui::{Ui, table, thousands};
+
+/// Points of a curve.
+const POINTS: usize = 120;
+
+/// Ranks of a match characteristic.
+const RANKS: usize = 50;
+
+/// A rate with its 95 % interval.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rate {
+    value: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Rate {
+    fn new(value: f64, drawn: Vec<f64>) -> Self {
+        let (low, high) = interval95(drawn).unwrap_or((0.0, 1.0));
+        Rate { value, low: low.min(value), high: high.max(value) }
+    }
+
+    fn percent(&self) -> String {
+        format!("{:.2} [{:.2}, {:.2}]", 100.0 * self.value, 100.0 * self.low, 100.0 * self.high)
+    }
+}
+
+/// FNIR at one FPIR.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    n: usize,
+    k: usize,
+    target: f64,
+    threshold: f32,
+    fpir: Rate,
+    fnir: Rate,
+    /// The float model's FNIR, and how much larger the int8 model's is, on the same draws; in points a difference may be negative.
+    float: Option<(Rate, Rate)>,
+    /// The model's own threshold, and what it gives.
+    table: Option<(f64, Rates)>,
+}
+
+impl Row {
+    pub(super) fn new(
+        (n, k, target): (usize, usize, f64),
+        searches: &[Searches],
+        bar: Option<Bar>,
+        (people, drawn): (usize, &[Draw]),
+    ) -> Self {
+        let plain = vec![1.0; people];
+        let at: Vec<Rates> = searches.iter().map(|s| s.rates(target, &plain)).collect();
+        let again: Vec<(f64, Vec<f64>)> = drawn
+            .par_iter()
+            .map(|draw| {
+                let fnir = searches.iter().map(|s| s.rates(target, &draw.weights).fnir).collect();
+                (searches[0].at(at[0].threshold, &draw.weights).fpir, fnir)
+            })
+            .collect();
+        let fnir = |which: usize| Rate::new(at[which].fnir, again.iter().map(|a| a.1[which]).collect());
+        let float = (searches.len() > 1).then(|| {
+            let less = again.iter().map(|a| a.1[0] - a.1[1]).collect();
+            (fnir(1), Rate::new(at[0].fnir - at[1].fnir, less))
+        });
+        let table = bar.map(|bar| {
+            let angle = f64::from(bar.angle.millidegrees()) / 1000.0;
+            (angle, searches[0].at(angle.to_radians().cos() as f32, &plain))
+        });
+        let fpir = Rate::new(at[0].fpir, again.iter().map(|a| a.0).collect());
+        Row { n, k, target, threshold: at[0].threshold, fpir, fnir: fnir(0), float, table }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let mut row = json!({
+            "n": self.n, "k": self.k, "fpir_target": self.target, "threshold_degrees": degrees(self.threshold),
+            "fpir": self.fpir.value, "fpir_low": self.fpir.low, "fpir_high": self.fpir.high,
+            "fnir": self.fnir.value, "fnir_low": self.fnir.low, "fnir_high": self.fnir.high,
+        });
+        if let Some((fnir, less)) = &self.float {
+            row["float_fnir"] = json!(fnir.value);
+            (row["float_fnir_low"], row["float_fnir_high"]) = (json!(fnir.low), json!(fnir.high));
+            row["fnir_less_float"] = json!(less.value);
+            (row["fnir_less_float_low"], row["fnir_less_float_high"]) = (json!(less.low), json!(less.high));
+        }
+        if let Some((angle, rates)) = &self.table {
+            row["table"] = json!({"degrees": angle, "fpir": rates.fpir, "fnir": rates.fnir});
+        }
+        row
+    }
+}
+
+/// What galleries of one size gave.
+#[derive(Debug, Clone)]
+pub(super) struct Case {
+    n: usize,
+    k: usize,
+    mated: usize,
+    non_mated: usize,
+    microseconds: f64,
+    cmc: Vec<f64>,
+    det: Vec<(f64, f64)>,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Case {
+    pub(super) fn new(trials: &Trials, searches: &Searches, rows: Vec<Row>) -> Self {
+        let [mated, non_mated] = searches.count();
+        let (n, k) = (trials.enrolled, trials.templates);
+        let microseconds = 1e6 * searches.time().as_secs_f64();
+        let (cmc, det) = (searches.cmc(RANKS.min(n)), searches.det(POINTS));
+        Case { n, k, mated, non_mated, microseconds, cmc, det, rows }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "n": self.n, "k": self.k, "mated": self.mated, "non_mated": self.non_mated, "rank1": self.cmc[0], "cmc": self.cmc,
+            "microseconds_per_search": self.microseconds,
+        })
+    }
+
+    fn name(&self) -> String {
+        format!("N {}, k {}", thousands(self.n as u64), self.k)
+    }
+}
+
+/// Predicted against measured FPIR for one number of people and one target, over all splits.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    n: usize,
+    target: f64,
+    angle: f64,
+    fpir: Rate,
+    fnir: f64,
+    fnir_exact: f64,
+    splits: usize,
+}
+
+impl Held {
+    pub(super) fn new(n: usize, target: f64, found: &[splits::Held]) -> Self {
+        let mean = |of: &dyn Fn(&splits::Held) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
+        let fpir =
+            Rate { value: mean(&|h| h.fpir), low: mean(&|h| h.interval.0), high: mean(&|h| h.interval.1) };
+        let (angle, fnir) = (mean(&|h| h.angle), mean(&|h| h.fnir));
+        Held { n, target, angle, fpir, fnir, fnir_exact: mean(&|h| h.fnir_exact), splits: found.len() }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "n": self.n, "k": 1, "fpir_target": self.target, "splits": self.splits, "degrees": self.angle,
+            "fpir": self.fpir.value, "fpir_low": self.fpir.low, "fpir_high": self.fpir.high,
+            "fpir_by_target": self.fpir.value / self.target, "fnir": self.fnir, "fnir_exact": self.fnir_exact,
+        })
+    }
+}
+
+/// How many searches there were, ranks and times.
+pub(super) fn tell_cases(cases: &[Case], ui: &Ui) {
+    let head = ["people", "images", "mated", "non-mated", "rank 1, %", "rank 10, %", "us a search"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(cases.iter().map(|case| {
+        let within = |rank: usize| format!("{:.2}", 100.0 * case.cmc[rank.min(case.cmc.len()) - 1]);
+        vec![
+            thousands(case.n as u64),
+            case.k.to_string(),
+            thousands(case.mated as u64),
+            thousands(case.non_mated as u64),
+            within(1),
+            within(10),
+            format!("{:.1}", case.microseconds),
+        ]
+    }));
+    ui.say(table(&rows).trim_end());
+}
+
+/// FNIR at FPIR.
+pub(super) fn tell_rows(which: &str, cases: &[Case], ui: &Ui) {
+    ui.say(format!("FNIR at FPIR{which}, % with 95 % intervals:"));
+    let rows: Vec<&Row> = cases.iter().flat_map(|case| &case.rows).collect();
+    let (float, has_table) = (rows.iter().any(|r| r.float.is_some()), rows.iter().any(|r| r.table.is_some()));
+    let mut head = vec!["people", "images", "target", "FPIR", "FNIR", "degrees"];
+    head.extend(float.then_some(["float FNIR", "less float"]).into_iter().flatten());
+    head.extend(has_table.then_some(["by the model's table: degrees", "FPIR", "FNIR"]).into_iter().flatten());
+    let mut lines = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    lines.extend(rows.into_iter().map(|row| {
+        let mut line = vec![
+            thousands(row.n as u64),
+            row.k.to_string(),
+            format!("{}", 100.0 * row.target),
+            row.fpir.percent(),
+            row.fnir.percent(),
+            format!("{:.1}", degrees(row.threshold)),
+        ];
+        line.extend(row.float.iter().flat_map(|(fnir, less)| [fnir.percent(), less.percent()]));
+        match &row.table {
+            Some((angle, rates)) => line.extend([
+                format!("{angle:.1}"),
+                format!("{:.2}", 100.0 * rates.fpir),
+                format!("{:.2}", 100.0 * rates.fnir),
+            ]),
+            None if has_table => line.extend(["-", "-", "-"].map(str::to_owned)),
+            None => {}
+        }
+        line
+    }));
+    ui.say(table(&lines).trim_end());
+}
+
+/// Predicted against measured.
+pub(super) fn tell_splits(held: &[Held], splits: usize, ui: &Ui) {
+    if held.is_empty() {
+        return;
+    }
+    ui.say(format!(
+        "thresholds from half of the identities, measured on the other half, mean of {splits} splits:"
+    ));
+    let head =
+        ["people", "target, %", "degrees", "FPIR, %", "FPIR / target", "FNIR, %", "at exactly the target"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(held.iter().map(|held| {
+        vec![
+            thousands(held.n as u64),
+            format!("{}", 100.0 * held.target),
+            format!("{:.1}", held.angle),
+            held.fpir.percent(),
+            format!("{:.2}", held.fpir.value / held.target),
+            format!("{:.2}", 100.0 * held.fnir),
+            format!("{:.2}", 100.0 * held.fnir_exact),
+        ]
+    }));
+    ui.say(table(&rows).trim_end());
+}
+
+/// Writes tables and curves into a folder, which is made.
+///
+/// # Errors
+/// When a file cannot be written or a curve not be drawn.
+pub(super) fn write(folder: &Path, cases: &[Case], corrected: &[Case], held: &[Held]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut rows = String::from(
+        "labels,n,k,fpir_target,fpir,fpir_low,fpir_high,fnir,fnir_low,fnir_high,threshold_degrees\n",
+    );
+    for (labels, row) in
+        [("published", cases), ("corrected", corrected)].into_iter().flat_map(|(labels, cases)| {
+            cases.iter().flat_map(move |case| case.rows.iter().map(move |row| (labels, row)))
+        })
+    {
+        let Row { n, k, target, fpir, fnir, .. } = row;
+        let angle = degrees(row.threshold);
+        writeln!(
+            rows,
+            "{labels},{n},{k},{target},{},{},{},{},{},{},{angle:.3}",
+            fpir.value, fpir.low, fpir.high, fnir.value, fnir.low, fnir.high
+        )?;
+    }
+    std::fs::write(folder.join("identification.csv"), rows)?;
+    let mut splits = String::from("n,fpir_target,splits,degrees,fpir,fpir_low,fpir_high,fnir,fnir_exact\n");
+    for Held { n, target, angle, fpir, fnir, fnir_exact, splits: number } in held {
+        let Rate { value, low, high } = fpir;
+        writeln!(splits, "{n},{target},{number},{angle:.3},{value},{low},{high},{fnir},{fnir_exact}")?;
+    }
+    if !held.is_empty() {
+        std::fs::write(folder.join("splits.csv"), splits)?;
+    }
+    let det = |case: &Case| (case.name(), case.det.clone());
+    let cmc = |case: &Case| {
+        let ranks = case.cmc.iter().enumerate().map(|(at, &share)| ((at + 1) as f64, share));
+        (case.name(), ranks.collect())
+    };
+    for (name, axes, curves) in [
+        ("det", Axes::Det, cases.iter().map(det).collect::<Vec<_>>()),
+        ("cmc", Axes::Cmc, cases.iter().map(cmc).collect::<Vec<_>>()),
+    ] {
+        let mut points =
+            String::from(if axes == Axes::Det { "curve,fpir,fnir\n" } else { "curve,rank,share\n" });
+        for (curve, (x, y)) in
+            curves.iter().flat_map(|(curve, points)| points.iter().map(move |p| (curve, p)))
+        {
+            writeln!(points, "\"{curve}\",{x},{y}")?;
+        }
+        std::fs::write(folder.join(format!("{name}.csv")), points)?;
+        let figure = Tradeoff { axes, curves };
+        std::fs::write(folder.join(format!("{name}.svg")), svg(&figure)?)?;
+        std::fs::write(folder.join(format!("{name}.png")), png(&figure)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Open-set identification through the program: int8 beside float on the same galleries, and predicted FPIR against measured.
+
+use arcgate_tests::data;
+use arcgate_tests::or_skip;
+use arcgate_tests::program::arcgate;
+use serde_json::Value;
+
+const INT8: &str = "models/synth-s/synth-s.onnx";
+const FLOAT: &str = "models/synth-s/synth-s-float.onnx";
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+/// The rows of a JSON object have all that is promised of them, in its order.
+fn check_rows(rows: &Value) {
+    for row in rows.as_array().expect("rows") {
+        assert!(row["n"].as_u64() > Some(0) && row["k"].as_u64() > Some(0), "{row}");
+        for rate in ["fpir", "fnir"] {
+            let [low, value, high] =
+                [format!("{rate}_low"), rate.into(), format!("{rate}_high")].map(|key| number(&row[key]));
+            assert!(0.0 <= low && low <= value && value <= high && high <= 1.0, "{row}");
+        }
+        assert!(number(&row["fpir"]) <= number(&row["fpir_target"]) + 1e-12, "{row}");
+    }
+}
+
+#[test]
+fn int8_finds_whom_the_float_model_finds() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (people, out) = (at("people"), at("out"));
+    let size = ["--identities", "90", "--views", "9", "--first", "70000", "--size", "48x48"];
+    arcgate(["synth", "-q", "-o", &people].into_iter().chain(size)).done();
+    let eval = |more: &[&str]| {
+        let words = ["eval", "identification", &people, "--model", INT8, "--float", FLOAT, "--json", "-q"];
+        arcgate(words.into_iter().chain(more.iter().copied()))
+    };
+    let more = [
+        "--enrolled",
+        "30,400",
+        "--templates",
+        "3",
+        "--galleries",
+        "4",
+        "--probes",
+        "99",
+        "--fpir",
+        ".05,.1",
+    ];
+    let json = eval(&[&more[..], &["-o", &out]].concat()).done().json();
+    println!("{json}");
+    assert_eq!((json["identities"].as_u64(), json["images"].as_u64()), (Some(90), Some(810)));
+    assert_eq!((json["template_bytes"].as_u64(), json["failure_to_enrol"].as_f64()), (Some(64), Some(0.0)));
+    // Nobody has 400 people.
+    let galleries = json["galleries"].as_array().unwrap();
+    assert_eq!(galleries.len(), 1);
+    assert_eq!(galleries[0]["mated"].as_u64(), Some(4 * 30 * (9 - 3)));
+    assert_eq!(galleries[0]["non_mated"].as_u64(), Some(4 * 60 * 9));
+    assert!(number(&galleries[0]["rank1"]) > 0.8 && number(&galleries[0]["microseconds_per_search"]) > 0.0);
+    check_rows(&json["rows"]);
+    let rows = json["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    assert!(number(&rows[0]["fnir"]) >= number(&rows[1]["fnir"]));
+    // Three images of a drawn person say who it is more often than not, and not always.
+    let (int8, float) = (number(&rows[0]["fnir"]), number(&rows[0]["float_fnir"]));
+    assert!((0.001..0.5).contains(&float), "{json}");
+    let [low, less, high] =
+        ["_low", "", "_high"].map(|end| number(&rows[0][format!("fnir_less_float{end}")]));
+    assert!(
+        (less - (int8 - float)).abs() < 1e-12 && less.abs() < 0.03 && low <= less && less <= high,
+        "{json}"
+    );
+    // Both models saw the same people: how they differ is known far better than what each one is.
+    assert!(high - low < 0.5 * (number(&rows[0]["fnir_high"]) - number(&rows[0]["fnir_low"])), "{json}");
+    // The shipped model's own table was measured on other people of the same kind.
+    assert!((0.01..0.25).contains(&number(&rows[1]["table"]["fpir"])), "{json}");
+    for name in ["identification.csv", "det.csv", "det.svg", "det.png", "cmc.csv", "cmc.svg", "cmc.png"] {
+        assert!(std::fs::metadata(folder.path().join("out").join(name)).unwrap().len() > 50, "{name}");
+    }
+
+    let all = eval(&["--enrolled", "90"]);
+    assert!(all.code != 0 && all.stderr.contains("90 of 90 identities"), "{}", all.stderr);
+    let alone = eval(&["--templates", "9"]);
+    assert!(alone.code != 0 && alone.stderr.contains("0 of which have one more"), "{}", alone.stderr);
+}
+
+#[test]
+fn on_lfw_a_table_holds_for_people_whom_it_has_not_seen() {
+    let float =
+        or_skip!(data::find("models/MobileFaceNet.onnx"), "no models/MobileFaceNet.onnx in the data folder");
+    let lfw = or_skip!(data::find("lfw"), "no lfw in the data folder");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = folder.path().join("m.onnx").to_string_lossy().into_owned();
+    let (float, lfw) = (float.to_string_lossy(), lfw.to_string_lossy());
+    let normalisation = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225"];
+    let import = ["import", &float, "--calibrate", &lfw, "-o", &model, "-q"];
+    arcgate(import.into_iter().chain(normalisation)).done();
+    let words = ["eval", "identification", &lfw, "--model", &model, "--splits", "20", "--json", "-q"];
+    let json = arcgate(words).done().json();
+    println!("{json}");
+    check_rows(&json["rows"]);
+    check_rows(&json["rows_corrected"]);
+    // 50, 100 and 420 with one and three images, 1,600 with one; four rates each.
+    assert_eq!(json["rows"].as_array().map(Vec::len), Some(28));
+    assert_eq!(json["label_errors"].as_array().map(Vec::len), Some(18));
+    let row = |rows: &Value, n: u64, k: u64, target: f64| {
+        let mut rows = rows.as_array().unwrap().iter();
+        rows.find(|r| {
+            (r["n"].as_u64(), r["k"].as_u64()) == (Some(n), Some(k)) && number(&r["fpir_target"]) == target
+        })
+        .unwrap_or_else(|| panic!("no row {n} {k} {target}"))
+        .clone()
+    };
+    // Wrong labels are strangers who look like somebody enrolled.
+    let fnir = |rows: &str| number(&row(&json[rows], 1600, 1, 0.003)["fnir"]);
+    assert!(fnir("rows_corrected") < fnir("rows"), "{json}");
+    assert!(
+        number(&row(&json["rows"], 420, 3, 0.01)["fnir"]) < number(&row(&json["rows"], 420, 1, 0.01)["fnir"])
+    );
+    for n in [50, 100, 420, 1600] {
+        for target in [0.003, 0.01] {
+            let held = row(&json["splits"], n, 1, target);
+            assert_eq!(held["splits"], 20);
+            assert!(number(&held["fpir_by_target"]) <= 1.5, "{held}");
+            assert!(number(&held["fpir_low"]) <= target, "{held}");
+            assert!(number(&held["fnir"]) <= number(&held["fnir_exact"]) + 0.03, "{held}");
+        }
+    }
+}
