@@ -42,7 +42,8 @@ pub fn lines(thresholds: Option<ThresholdTable<'_>>) -> Vec<String> {
 pub fn json(thresholds: ThresholdTable<'_>) -> Value {
     let bar =
         |bar: Bar| json!({"angle": degrees(bar.angle), "low": degrees(bar.low), "high": degrees(bar.high)});
-    let rates: Vec<f32> = thresholds.rates().collect();
+    // The f32 of a plan as the decimal that it was made from.
+    let rates: Vec<Option<f64>> = thresholds.rates().map(|rate| rate.to_string().parse().ok()).collect();
     let cell = |(at, people): (usize, u32), of: usize| {
         let cell = thresholds.cell(at, of)?;
         let (frame, presentation) = (bar(cell.frame), bar(cell.presentation));

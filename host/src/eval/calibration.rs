@@ -28,7 +28,7 @@ use crate::onnx::thresholds::{Measured, ThresholdCell, Thresholds};
 pub const PEOPLE: [u32; 15] = [1, 2, 5, 10, 20, 50, 100, 200, 420, 1000, 1600, 2000, 5000, 10_000, 50_000];
 
 /// Target false-positive identification rates that it has thresholds for.
-pub const RATES: [f32; 4] = [0.001, 0.003, 0.01, 0.1];
+pub const RATES: [f64; 4] = [0.001, 0.003, 0.01, 0.1];
 
 /// People who are answered, fewer than which an angle is not read off the data.
 pub const LEAST_EVENTS: f64 = 5.0;
@@ -78,7 +78,7 @@ pub enum CalibrationError {
         /// People enrolled.
         people: u32,
         /// The rate.
-        rate: f32,
+        rate: f64,
     },
 }
 
@@ -118,7 +118,7 @@ pub fn thresholds(
             let (curve, effective) = (&curves[at], effective[at]);
             RATES.map(move |rate| {
                 let at = |rate: f64| threshold(curve, size, rate, people as f64);
-                Some([at(f64::from(rate))?, at(f64::from(rate) / effective)?])
+                Some([at(rate)?, at(rate / effective)?])
             })
         };
         sizes.iter().enumerate().flat_map(each).collect()
@@ -160,8 +160,8 @@ pub fn angle(impostors: &Impostors, people: u32, rate: f64) -> Option<f64> {
 /// The angle that keeps `rate` at `size` people, when `strangers` people searched for `curve`.
 fn threshold(curve: &Curve, size: u32, rate: f64, strangers: f64) -> Option<Found> {
     let rate = 1.0 - (1.0 - rate).powf((curve.enrolled / f64::from(size)).min(1.0));
-    // Rates are exact in f32, not in decimals: 500 people at 0.01 are five.
-    if strangers * rate + 1e-6 >= LEAST_EVENTS {
+    // A rate like 0.01 is not exact in binary: 0.01 x 500 must be 5.
+    if strangers * rate + 1e-9 >= LEAST_EVENTS {
         let angle = curve.angle(rate - 0.5 * (1.0 - rate) / strangers)?;
         return Some(Found { angle, extrapolated: false });
     }
@@ -175,10 +175,10 @@ fn threshold(curve: &Curve, size: u32, rate: f64, strangers: f64) -> Option<Foun
 
 /// What share of a frame's chance a second one adds, at the rate of those that enough people support where that is largest.
 fn repetition(impostors: &Impostors, curve: &Curve, size: u32) -> f64 {
-    let at = |&rate: &f32| {
-        let found = threshold(curve, size, f64::from(rate), impostors.people() as f64)?;
+    let at = |&rate: &f64| {
+        let found = threshold(curve, size, rate, impostors.people() as f64)?;
         let (added, people) = impostors.second_frame(curve.enrolled, found.angle);
-        (people as f64 * f64::from(rate) + 1e-6 >= 2.0 * LEAST_EVENTS).then_some(added)
+        (people as f64 * rate >= 2.0 * LEAST_EVENTS).then_some(added)
     };
     RATES.iter().filter_map(at).reduce(f64::max).unwrap_or(1.0)
 }
@@ -239,9 +239,8 @@ mod tests {
     fn intervals_hold_the_angle_of_the_distribution() {
         // 300 people: rates below 1 in 60 and galleries above 269 come from tails.
         let tables: Vec<Thresholds> = (0..20).map(|seed| table(300, 2, seed)).collect();
-        for (people, rate) in [(20, 0.1f32), (20, 0.01), (100, 0.003), (100, 0.1)] {
+        for (people, rate) in [(20, 0.1), (20, 0.01), (100, 0.003), (100, 0.1)] {
             let cells = tables.iter().map(|table| table.cell(people, rate).unwrap().frame);
-            let rate = f64::from(rate);
             let inside =
                 cells.filter(|m| (exact(people, m.low)..=exact(people, m.high)).contains(&rate)).count();
             assert!(inside >= 17, "{people} at {rate}: in {inside} of 20 intervals");
@@ -256,11 +255,11 @@ mod tests {
     fn strangers_of_the_future_are_answered_as_often_as_was_said() {
         // The rate on the whole distribution of the angle that 300 people gave, on average over 40 such sets.
         let tables: Vec<Thresholds> = (100..140).map(|seed| table(300, 1, seed)).collect();
-        for (people, rate) in [(1, 0.1f32), (20, 0.1), (20, 0.01), (100, 0.01), (1000, 0.1)] {
+        for (people, rate) in [(1, 0.1), (20, 0.1), (20, 0.01), (100, 0.01), (1000, 0.1)] {
             let rates = tables
                 .iter()
                 .map(|table| exact(people, table.cell(people, rate).unwrap().frame.millidegrees));
-            let ratio = rates.sum::<f64>() / 40.0 / f64::from(rate);
+            let ratio = rates.sum::<f64>() / 40.0 / rate;
             assert!((0.5..1.2).contains(&ratio), "{people} at {rate}: {ratio} of the target");
         }
     }

@@ -32,7 +32,7 @@ pub struct ThresholdCell {
     /// How many people are enrolled.
     pub people: u32,
     /// The share of non-mated searches, or presentations, that may be answered.
-    pub fpir: f32,
+    pub fpir: f64,
     /// For a search with one frame.
     pub frame: Measured,
     /// For a presentation.
@@ -63,7 +63,7 @@ impl From<Measured> for Bar {
 
 impl Thresholds {
     /// The cell for exactly so many people and this rate.
-    pub fn cell(&self, people: u32, fpir: f32) -> Option<&ThresholdCell> {
+    pub fn cell(&self, people: u32, fpir: f64) -> Option<&ThresholdCell> {
         self.cells.iter().find(|cell| cell.people == people && cell.fpir == fpir)
     }
 
@@ -75,7 +75,7 @@ impl Thresholds {
     }
 
     /// The rates, in the order of the cells for the first number of people.
-    pub fn rates(&self) -> Vec<f32> {
+    pub fn rates(&self) -> Vec<f64> {
         let first = self.cells.first().map(|cell| cell.people);
         self.cells.iter().take_while(|cell| Some(cell.people) == first).map(|cell| cell.fpir).collect()
     }
@@ -85,7 +85,8 @@ impl Thresholds {
     /// # Errors
     /// When it is none: what [`ThresholdTable::parse`] says.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TableError> {
-        let (rates, people) = (self.rates(), self.people());
+        let rates: Vec<f32> = self.rates().into_iter().map(|rate| rate as f32).collect();
+        let people = self.people();
         let cell =
             |cell: &ThresholdCell| Cell { frame: cell.frame.into(), presentation: cell.presentation.into() };
         let cells: Vec<Cell> = self.cells.iter().map(cell).collect();
@@ -177,7 +178,7 @@ mod tests {
         assert!(told(|t| t.cells[1].frame.high = 180_001).contains("180001"));
         assert!(told(|t| t.cells[1].frame.low = 61_000).contains("within its interval"));
         assert!(told(|t| t.frames = 0).contains("frames 0 = 0"));
-        assert!(told(|t| t.cells[0].fpir = f32::NAN).contains("no cell"));
+        assert!(told(|t| t.cells[0].fpir = f64::NAN).contains("no cell"));
         assert!(told(|t| t.cells.clear()).contains("rates"));
     }
 }
