@@ -462,6 +462,14 @@ fn a_first_stage_in_bands_takes_less_and_computes_the_same() {
         }
         other => panic!("{:?}", other.map(|lowered| lowered.memory)),
     }
+    // As little as there can be with packed weights.
+    for target in [Target::Dsp, Target::Mve] {
+        let within = |ram| lower::lower_for(&model, Goal { target, ram });
+        let Err(LowerError::Ram { least, plain, .. }) = within(1000) else { panic!("{target:?}") };
+        let banded = within(least).unwrap();
+        assert!(least < plain && banded.memory.bands.is_some(), "{target:?}: {least} of {plain}");
+        lower::prove(&model, &banded.plan, &crops).unwrap();
+    }
 }
 
 #[test]

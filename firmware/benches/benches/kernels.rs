@@ -92,10 +92,13 @@ fn pointwise(c: &mut Criterion) {
 }
 
 /// The kernels of one instruction set; `None` of [`Isa::Scalar`].
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod wide {
     use arcgate_benches::{Layer, SUM};
     use arcgate_firmware::engine::kernels::Isa;
+    #[cfg(target_arch = "aarch64")]
+    use arcgate_firmware::engine::kernels::aarch64::{Add, Conv, Depthwise, Slopes};
+    #[cfg(target_arch = "x86_64")]
     use arcgate_firmware::engine::kernels::x86::{Add, Conv, Depthwise, Slopes};
 
     pub fn conv(isa: Isa, layer: &Layer) -> Option<impl FnMut(&[i8], &mut [i8])> {
@@ -121,7 +124,7 @@ mod wide {
 }
 
 /// Elsewhere there is the scalar kernel alone.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod wide {
     use arcgate_benches::Layer;
     use arcgate_firmware::engine::kernels::Isa;

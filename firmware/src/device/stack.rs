@@ -19,7 +19,8 @@ pub struct Painted {
 /// Paints `bytes` bytes of a stack that grows downwards, below the function that calls this.
 ///
 /// # Safety
-/// As many bytes below the stack pointer are RAM, of the stack and of nothing else.
+/// As many bytes below the stack pointer are RAM, of the stack and of nothing else, and the program is optimized: without that the
+/// frames of the painting loop itself may reach into what it paints.
 #[inline(never)]
 pub unsafe fn paint(bytes: usize) -> Painted {
     let mark = black_box(0u8);

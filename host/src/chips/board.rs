@@ -79,12 +79,12 @@ pub enum BoardError {
     /// Its firmware cannot be read.
     #[error(transparent)]
     Firmware(#[from] FirmwareError),
-    /// The plan does not fit.
+    /// The plan does not fit, or is for another core.
     #[error("{board} cannot take the plan:\n  {}", .lacks.join("\n  "))]
-    TooLarge {
+    Unfit {
         /// The board.
         board: String,
-        /// What is too large for what.
+        /// What is too large for what, or runs on nothing there.
         lacks: Vec<String>,
     },
 }
@@ -129,7 +129,7 @@ impl Board {
     /// What `plan`, of `bytes` bytes, takes on it together with the firmware.
     ///
     /// # Errors
-    /// [`BoardError::TooLarge`], with all that is.
+    /// [`BoardError::Unfit`], with all that is wrong.
     pub fn take(&self, plan: &Plan<'_>, bytes: usize) -> Result<Footprint, BoardError> {
         let (arena, crop) = (plan.arena_bytes(), plan.info().crop_bytes());
         let found = match self {
@@ -183,15 +183,17 @@ impl Board {
             }
         };
         let mut lacks = found.lacks();
-        let wanted = plan.target();
-        if wanted != Target::Portable && wanted != self.target() {
+        let (wanted, own) = (plan.target(), self.target());
+        // Cores with MVE have the DSP instructions as well.
+        let runs = wanted == Target::Portable || wanted == own || (wanted, own) == (Target::Dsp, Target::Mve);
+        if !runs {
             lacks.push(format!(
                 "core: the plan is for target {}, the board's is {}",
                 wanted.name(),
-                self.target().name()
+                own.name()
             ));
         }
-        if lacks.is_empty() { Ok(found) } else { Err(BoardError::TooLarge { board: found.board, lacks }) }
+        if lacks.is_empty() { Ok(found) } else { Err(BoardError::Unfit { board: found.board, lacks }) }
     }
 }
 
