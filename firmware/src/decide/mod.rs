@@ -24,11 +24,11 @@ pub mod watch;
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::Angle;
-use crate::gallery::{Candidate, Nearest};
+use crate::gallery::{Candidate, Nearest, Validity};
 use lockout::{LockoutRules, Wait};
 use quality::{Defect, QualityRules};
 use table::{Scope, ThresholdTable};
-use time::{Invalid, UnixTime, Validity};
+use time::{Invalid, UnixTime};
 use vote::VoteRules;
 
 /// How a device comes to its answers; its owner may choose.

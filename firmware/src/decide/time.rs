@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::gallery::Validity;
+
 /// Milliseconds since boot, as a board's timer counts them. Whoever takes it bears a timer that jumps back or begins again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -85,16 +87,6 @@ pub enum Stamp {
     },
 }
 
-/// When somebody enrolled is to be known, in seconds since 1970 as in [`UnixTime`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Validity {
-    /// The first second.
-    pub from: u64,
-    /// The first second no longer.
-    pub until: u64,
-}
-
 /// Why a [`Validity`] does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -124,9 +116,6 @@ impl core::fmt::Display for Invalid {
 }
 
 impl Validity {
-    /// Without beginning or end.
-    pub const ALWAYS: Validity = Validity { from: 0, until: u64::MAX };
-
     /// Whether it holds `now`, which is `None` when nobody knows.
     ///
     /// # Errors

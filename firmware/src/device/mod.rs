@@ -385,7 +385,14 @@ where
             return Ok(Decision::Rejected(Rejection::ZeroEmbedding));
         }
         let found = self.gallery.nearest(probe)?;
-        Ok(decide(&self.rules.matching, &self.thresholds(scope), &found))
+        match decide(&self.rules.matching, &self.thresholds(scope), &found) {
+            Decision::Known(known) => {
+                let validity = self.gallery.person(known.best.person)?.validity;
+                // Nobody can set a clock yet: who is enrolled for a time only is refused.
+                Ok(known.at(&validity, None))
+            }
+            other => Ok(other),
+        }
     }
 
     /// Embeds the picture at hand if it is good enough for that.

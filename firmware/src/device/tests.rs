@@ -14,8 +14,8 @@ use crate::decide::vote::VoteRules;
 use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
 use crate::frame::{Frame, PixelFormat};
-use crate::gallery::index_lines;
 use crate::gallery::nor::MemoryNor;
+use crate::gallery::{Validity, index_lines};
 use crate::link::message::{FrameHeader, Unit};
 
 /// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
@@ -207,6 +207,24 @@ fn the_model_runs_once_a_picture() {
     assert!(heard[0].1.contains("NobodyEnrolled"), "{heard:?}");
     assert!(heard[2].1.contains("Known"), "{heard:?}");
     assert_eq!(device.core.engine.runs, 1);
+}
+
+#[test]
+fn who_is_enrolled_for_a_time_only_is_not_known_without_a_clock() {
+    let mut device = device();
+    frame(&mut device, 1);
+    device.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
+    run(&mut device);
+    let ada = device.gallery().find("Ada").unwrap().unwrap();
+    for (sequence, validity, answer) in
+        [(4, Validity { from: 0, until: 1 << 40 }, "ClockUnset"), (5, Validity::ALWAYS, "Known")]
+    {
+        device.gallery().set_validity(ada, validity).unwrap();
+        device.port.input.extend(packet(sequence, &Request::Identify));
+        run(&mut device);
+        let heard = replies(&mut device);
+        assert!(heard.last().unwrap().1.contains(answer), "{heard:?}");
+    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl core::fmt::Display for PersonId {
     }
 }
 
-/// When a person is let in, by a clock that counts seconds since 1970; without a clock it says nothing.
+/// When somebody enrolled is to be known, in seconds since 1970-01-01 00:00 UTC, without leap seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Validity {
@@ -136,6 +136,8 @@ pub struct Validity {
 impl Validity {
     /// Without beginning or end.
     pub const ALWAYS: Validity = Validity { from: 0, until: u64::MAX };
+    /// At no time.
+    pub const NEVER: Validity = Validity { from: u64::MAX, until: 0 };
 }
 
 /// Somebody enrolled.
@@ -147,7 +149,7 @@ pub struct Person {
     pub name: Name,
     /// Shots kept.
     pub templates: u16,
-    /// When they are let in; [`Validity::ALWAYS`] when the record that said so is damaged.
+    /// When they are let in; [`Validity::NEVER`] when the record that said so is damaged.
     pub validity: Validity,
 }
 
@@ -503,7 +505,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     fn person_of(&mut self, entry: Entry) -> Result<Person, GalleryError> {
         let id = entry.person;
         let mut person =
-            Person { id, name: Name::new(), templates: self.templates_of(id), validity: Validity::ALWAYS };
+            Person { id, name: Name::new(), templates: self.templates_of(id), validity: Validity::NEVER };
         let mut bytes = [0; MAX_RECORD];
         let Ok(at) = self.table.find(id, 0) else { return Ok(person) };
         if let Some(payload) = self.open_entry(at, &mut bytes)?
