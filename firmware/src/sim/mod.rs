@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
-use crate::decide::Rules;
 use crate::decide::table::ThresholdTable;
 use crate::decide::time::Uptime;
+use crate::decide::{MatchRules, Rules};
 use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
@@ -143,19 +143,20 @@ impl Running {
         camera: StoredCamera,
         log: impl FnMut(&Event) + Send + 'static,
     ) -> io::Result<Self> {
-        Self::start_counting(engine, flash, address, camera, log, NoCounter)
+        Self::start_with(engine, flash, address, camera, log, MatchRules::default(), NoCounter)
     }
 
-    /// As [`Running::start`], with a counter against flashes put back.
+    /// As [`Running::start`], with rules of its own and a counter against flashes put back.
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub fn start_counting<F: NorFlash + Send + 'static, M: Monotonic + Send + 'static>(
+    pub fn start_with<F: NorFlash + Send + 'static, M: Monotonic + Send + 'static>(
         engine: Box<dyn Embedder + Send>,
         flash: F,
         address: &str,
         mut camera: StoredCamera,
         mut log: impl FnMut(&Event) + Send + 'static,
+        matching: MatchRules,
         counter: M,
     ) -> io::Result<Self> {
         let port = TcpPort::listen(address)?;
@@ -169,7 +170,7 @@ impl Running {
                 Device::with_trust(engine, flash, port, memory, &secret, counter);
             device.set_clock(CLOCK);
             // Rules by which a vote can be held.
-            let _ = device.set_rules(Rules::photographs());
+            let _ = device.set_rules(Rules { matching, ..Rules::photographs() });
             let boot = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.

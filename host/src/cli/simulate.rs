@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 
 use anyhow::Context;
+use arcgate_firmware::decide::{MatchRules, TARGET_FPIR};
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::ModelInfo;
 use arcgate_firmware::frame::PixelFormat;
@@ -33,8 +34,16 @@ pub struct Args {
     /// A folder of images that the camera shows, each once; then the device goes on for its host.
     #[arg(long, value_name = "DIR")]
     camera: Option<PathBuf>,
+    /// The share of strangers' searches that it may answer: the threshold is that of the model's next lower rate.
+    #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
+    fpir: f32,
     #[command(flatten)]
     finder: FaceArgs,
+}
+
+fn rate(text: &str) -> Result<f32, String> {
+    let rate = text.parse::<f32>().map_err(|e| e.to_string())?;
+    if rate > 0.0 && rate < 1.0 { Ok(rate) } else { Err("accepted: more than 0 and less than 1".into()) }
 }
 
 /// Runs the command until it is interrupted.
@@ -56,9 +65,10 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         let _ = stop.send(());
     };
     ctrlc::set_handler(interrupted).context("cannot listen for the interrupt that stops the device")?;
+    let matching = MatchRules { target_fpir: args.fpir, ..MatchRules::default() };
     let talk = *ui;
     let log = move |event: &Event| tell(event, &talk);
-    let device = enroll::simulate(&model, &args.flash, address, camera, log)?;
+    let device = enroll::simulate(&model, &args.flash, address, camera, matching, log)?;
     ui.note(format!(
         "a device with its flash in {} listens on tcp:{}",
         args.flash.display(),

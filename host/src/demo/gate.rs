@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use arcgate_firmware::decide::MatchRules;
 use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::link::message::{Answer, Named};
 use arcgate_firmware::sim::StoredCamera;
@@ -17,6 +18,9 @@ use crate::ui::Ui;
 pub const ENROLLED: usize = 4;
 /// Photographs that each is enrolled with.
 pub const TEMPLATES: usize = 5;
+/// The share of strangers' searches that the threshold is chosen for. The demo promises that at most one in a hundred is answered,
+/// and a threshold for exactly that errs as often above it as below.
+pub const TARGET_FPIR: f32 = 0.003;
 /// Galleries that are filled, one after the other, each with other people.
 const ROUNDS: usize = 12;
 /// Photographs of each stranger that come to a gallery.
@@ -65,6 +69,7 @@ impl Gate {
         let probes = ROUNDS * (ENROLLED * (views - TEMPLATES) + (people - ENROLLED) * STRANGER_VIEWS);
         let bar = ui.progress("identifying", "probes", probes as u64);
         let mut gate = Gate::default();
+        let matching = MatchRules { target_fpir: TARGET_FPIR, ..MatchRules::default() };
         for round in 0..ROUNDS {
             let enrolled = round * ENROLLED..(round + 1) * ENROLLED;
             let flash = folder.join(format!("gallery-{round}.flash"));
@@ -74,7 +79,8 @@ impl Gate {
                 }
                 _ => {}
             }
-            let device = enroll::simulate(model, &flash, "127.0.0.1:0", StoredCamera::new([]), |_| {})?;
+            let device =
+                enroll::simulate(model, &flash, "127.0.0.1:0", StoredCamera::new([]), matching, |_| {})?;
             let mut place = enroll::open(&Target::Tcp(device.address().to_string()), Some(model))?;
             for owner in enrolled.clone() {
                 for crop in &album.crops[album.range(owner)][..TEMPLATES] {

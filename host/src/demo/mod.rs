@@ -15,7 +15,6 @@ pub use page::table;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use arcgate_firmware::decide::TARGET_FPIR;
 use arcgate_firmware::decide::table::{Bar, Scope};
 use arcgate_firmware::engine::EmbedError;
 use serde::Serialize;
@@ -289,14 +288,14 @@ fn calibrate(
     let model = Model::from_onnx(path, int8.clone())?;
     let threshold = model
         .thresholds()
-        .and_then(|table| table.lookup(gate::ENROLLED as u32, TARGET_FPIR, Scope::Frame))
+        .and_then(|table| table.lookup(gate::ENROLLED as u32, gate::TARGET_FPIR, Scope::Frame))
         .ok_or(DemoError::NoThreshold)?;
     ui.note(format!(
         "threshold  {} degrees [{}, {}] for {:.1} % of strangers at {} people",
         threshold.angle,
         threshold.low,
         threshold.high,
-        TARGET_FPIR * 100.0,
+        gate::TARGET_FPIR * 100.0,
         gate::ENROLLED
     ));
     Ok(Calibrated { model, int8, threshold })

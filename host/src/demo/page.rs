@@ -1,9 +1,8 @@
 //! The report: one page to look at.
 
-use arcgate_firmware::decide::TARGET_FPIR;
 use arcgate_firmware::decide::table::Bar;
 
-use super::gate::{Gate, Mistake, TEMPLATES};
+use super::gate::{Gate, Mistake, TARGET_FPIR, TEMPLATES};
 use super::people::{Shots, TEST};
 use super::verification::Verification;
 use super::{DemoError, Outcome};

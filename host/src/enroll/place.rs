@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use arcgate_firmware::decide::MatchRules;
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
-use arcgate_firmware::gallery::{Binding, Person, PersonId};
+use arcgate_firmware::gallery::{Binding, NoCounter, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
 use arcgate_firmware::sim::{FileFlash, FlashError, Running, StoredCamera};
 
@@ -162,7 +163,7 @@ impl Place {
 }
 
 /// Starts a simulated device that runs `model`, keeps its people in the file `flash` (made if it is not there) and
-/// listens on `address` (`127.0.0.1:0`: any free port); it stops when the result is dropped.
+/// listens on `address` (`127.0.0.1:0`: any free port); it knows people by `matching`, and stops when the result is dropped.
 ///
 /// # Errors
 /// When the file is no flash or is in use, the model cannot be run, or the address cannot be listened on.
@@ -171,11 +172,12 @@ pub fn simulate(
     flash: &Path,
     address: &str,
     camera: StoredCamera,
+    matching: MatchRules,
     log: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Running, EnrollError> {
     let engine = model.embedder(Kind::Plan)?;
     let file = |why| EnrollError::File { path: flash.into(), why };
     let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(file)?;
-    let started = Running::start(engine, nor, address, camera, log);
+    let started = Running::start_with(engine, nor, address, camera, log, matching, NoCounter);
     started.map_err(|e: io::Error| file(FlashError::Io(io::Error::new(e.kind(), format!("{address}: {e}")))))
 }
