@@ -49,10 +49,10 @@ const RECORDS: usize = records_of_flash(GALLERY.1);
 const TEMPLATES: usize = index_lines_of_flash(GALLERY.1 / 2);
 
 /// The most stack that was painted over in the tests, which do everything that the firmware can do, and a little more.
-const STACK: usize = 60_000;
+const STACK: usize = 197_000;
 
 /// Bytes of stack that are watched: more than it takes.
-const PAINTED: usize = 96 << 10;
+const PAINTED: usize = 512 << 10;
 
 /// What `arcgate compile --board` reads.
 #[used]
@@ -125,7 +125,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 #[entry]
 fn main() -> ! {
-    // SAFETY: of 4 MB of SRAM the static data take less than 3, and the stack has the rest.
+    // SAFETY: of 4 MiB of SRAM the static data take less than 3, and the stack has the rest.
     let painted = unsafe { stack::paint(PAINTED) };
     // Each of them is taken here and nowhere else, and main runs once.
     static ROOM: ConstStaticCell<Aligned> = ConstStaticCell::new(Aligned([0; ARENA]));
