@@ -5,7 +5,10 @@
 //! in every search. It belongs to one model, named by its embedding id, and to one device, by a key that comes from its
 //! [`DeviceSecret`]: another's gallery is refused, and stays as it is.
 //!
-//! # Layout, version 2
+//! What it stores of an embedding is its [`transform`], which every gallery draws anew: angles are kept, and templates that leak
+//! say nothing about those of another gallery, or of the next one on the same device.
+//!
+//! # Layout, version 3
 //!
 //! The flash is a set of sectors. One at least is free; each of the others has a header, marks and slots of equal size.
 //!
@@ -13,19 +16,19 @@
 //! sector  +--------+-------+------+------+-- -- --+------+------+
 //!         | header | marks | slot | slot |        | slot | rest |
 //!         +--------+-------+------+------+-- -- --+------+------+
-//!         0        96      288
+//!         0        128     288
 //!
 //! header   0  "AGAL"           4  u16 version         6  u16 dimension         8  u32 sequence of the sector
 //!         12  u32 operation   16  u32 next person    20  u16 replaced sector  22  u16 copies
 //!         24  u32 its sequence                       28  u16 sectors          30  u16 sectors filled
 //!         32  u32 bytes of a sector                  36  u32 salt             40  embedding id (32)
-//!         72  u32 sum of the sequences of the sectors filled                   76  tag (16)
-//!         92  u32 CRC-32C of everything before it and the sector's index (u16)
-//! mark     0  "DONE" or "GONE"   4  u32 sequence   8  u32 CRC-32C of these   12  erased, to 32; six of them
+//!         72  u32 sum of the sequences of the sectors filled                   76  seed of the transform, sealed (32)
+//!        108  tag (16)          124  u32 CRC-32C of everything before it and the sector's index (u16)
+//! mark     0  "DONE" or "GONE"   4  u32 sequence   8  u32 CRC-32C of these   12  erased, to 32; five of them
 //! record   0  u8 kind: 1 person, 2 template, 3 settings, 4 lost   1  u8 mark of the name   2  u16 number: 0, of a template 1 ...
 //!          4  u32 person       8  u32 operation      12  u32 CRC-32C of these and of the nonce
 //!         16  payload, sealed                         B  tag (16), in the last unit of a multiple of 32
-//! payload  a template's values, the settings' 32 bytes, or of a person
+//! payload  a transformed template's values, the settings' 32 bytes, or of a person
 //!          0  u8 bytes of the name   4  name (32)   36  u64 valid from   44  u64 valid until (s)
 //! ```
 //!
@@ -85,7 +88,7 @@ pub mod transform;
 mod verify;
 
 use embedded_storage::nor_flash::NorFlash;
-use heapless::String;
+use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::{MAX_DIMENSION, norm_squared};
@@ -101,6 +104,7 @@ pub use seal::{DeviceSecret, SoftwareSecret};
 pub use search::{Candidate, Nearest};
 use sectors::Filled;
 use table::{Entry, MAX_NUMBER, Table};
+use transform::{Seed, Transform};
 pub use verify::{Damage, Harm};
 
 /// The longest name, in bytes of UTF-8.
@@ -216,6 +220,11 @@ pub struct Gallery<F, T, const RECORDS: usize, M = NoCounter> {
     counter: M,
     sealer: Sealer,
     software_key: bool,
+    /// What the next seed is drawn from, besides the key.
+    random: [u8; 32],
+    seed: Seed,
+    /// Of `seed`, while the gallery is mounted.
+    transform: Option<Transform>,
     embedding_id: [u8; 32],
     dimension: usize,
     /// Why nothing can be done, until [`Gallery::reopen`] or [`Gallery::format`] succeeds.
@@ -274,6 +283,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         (self.head, self.sequence, self.operation, self.next_person) = (None, 0, 0, 1);
         (self.filled, self.sum, self.foreign, self.missing) = (0, 0, 0, 0);
         (self.erased, self.recent, self.counts) = (None, None, Filled::default());
+        self.transform = None;
         self.table.clear();
         self.index.clear();
     }
@@ -289,7 +299,10 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             flash,
             counter,
             sealer: Sealer::new(&secret.secret(), &model.embedding_id),
-            software_key: S::SOFTWARE,
+            software_key: secret.is_software(),
+            random: secret.random().unwrap_or_default(),
+            seed: [0; 32],
+            transform: None,
             embedding_id: model.embedding_id,
             dimension,
             state: Err(GalleryError::Blank),
@@ -332,7 +345,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         M::PRESENT
     }
 
-    /// Whether the key lies in software: [`DeviceSecret::SOFTWARE`].
+    /// Whether the key lies in software: [`DeviceSecret::is_software`].
     pub fn has_software_key(&self) -> bool {
         self.software_key
     }
@@ -377,7 +390,8 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         let id = PersonId(self.next_person);
         self.begin_operation()?;
         for (number, template) in (1..).zip(templates) {
-            self.append_template(id, number, template)?;
+            let stored = self.transformed(template)?;
+            self.append_template(id, number, &stored)?;
         }
         self.append_person(id, name, Validity::ALWAYS)?;
         self.next_person += 1;
@@ -398,8 +412,9 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             return Err(GalleryError::Full { needed: 1, free: 0 });
         }
         self.check_room(1)?;
+        let stored = self.transformed(template)?;
         self.begin_operation()?;
-        self.append_template(person, last + 1, template)?;
+        self.append_template(person, last + 1, &stored)?;
         self.end_operation()?;
         Ok(self.templates_of(person))
     }
@@ -523,6 +538,26 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             return Err(GalleryError::Dimension { expected, found });
         }
         if norm_squared(template) == 0 { Err(GalleryError::ZeroTemplate) } else { Ok(()) }
+    }
+
+    /// What the gallery's transform is drawn from.
+    pub(crate) fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    /// The transform, while the gallery is mounted.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn transform(&self) -> Option<&Transform> {
+        self.transform.as_ref()
+    }
+
+    /// What is stored of `embedding`, and compared with what is stored.
+    pub(crate) fn transformed(&self, embedding: &[i8]) -> Result<Vec<i8, MAX_DIMENSION>, GalleryError> {
+        let (expected, found) = (self.dimension as u32, embedding.len() as u32);
+        let mut stored =
+            Vec::from_slice(embedding).map_err(|_| GalleryError::Dimension { expected, found })?;
+        self.transform.as_ref().ok_or(GalleryError::Blank)?.apply(&mut stored)?;
+        Ok(stored)
     }
 
     fn check_room(&self, needed: u32) -> Result<(), GalleryError> {

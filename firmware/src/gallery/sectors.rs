@@ -311,9 +311,12 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             salt,
             embedding_id: self.embedding_id,
             sum,
+            seed: [0; 32],
             tag: [0; TAG],
         };
-        header.tag = self.sealer.header_tag(&header, sector);
+        if !self.sealer.seal_header(&mut header, sector, &self.seed) {
+            return Err(GalleryError::Damaged { offset: self.sector_offset(sector) });
+        }
         if self.erased != Some(sector) {
             self.erase(sector)?;
         }
@@ -366,7 +369,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
 
     /// Whether this device wrote `header` for this model.
     pub(super) fn is_own(&self, header: &Header, sector: u16) -> bool {
-        header.embedding_id == self.embedding_id && self.sealer.header_tag(header, sector) == header.tag
+        header.embedding_id == self.embedding_id && self.sealer.open_header(header, sector).is_some()
     }
 
     /// Copies the records that count out of `sector` into a free one and erases it.
