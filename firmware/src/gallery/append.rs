@@ -19,7 +19,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     }
 
     pub(super) fn begin_operation(&mut self) -> Result<(), GalleryError> {
-        let exhausted = GalleryError::Full { needed: 1, free: 0 };
+        let exhausted = GalleryError::NO_ROOM;
         self.operation = self.operation.checked_add(1).ok_or(exhausted)?;
         Ok(())
     }
@@ -68,7 +68,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
 
     fn try_append(&mut self, clear: Clear, fill: impl FnOnce(&mut [u8])) -> Result<(), GalleryError> {
         self.make_slot()?;
-        let Some(head) = self.head else { return Err(GalleryError::Full { needed: 1, free: 0 }) };
+        let Some(head) = self.head else { return Err(GalleryError::NO_ROOM) };
         let slot = head.sector * self.slots() + head.next;
         self.head = Some(Head { next: head.next + 1, ..head });
         self.write_record(&head.header, slot, clear, fill)?;

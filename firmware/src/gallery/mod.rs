@@ -84,11 +84,12 @@ mod sectors;
 mod table;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
+mod transfer;
 pub mod transform;
 mod verify;
 
 use embedded_storage::nor_flash::NorFlash;
-use heapless::{String, Vec};
+use heapless::String;
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::{MAX_DIMENSION, norm_squared};
@@ -367,12 +368,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     /// When the name is no name or is taken, a template does not fit the model, or there is no room.
     pub fn enroll(&mut self, name: &str, templates: &[&[i8]]) -> Result<PersonId, GalleryError> {
         self.state?;
-        if name.is_empty() || name.len() > NAME_BYTES {
-            return Err(GalleryError::NameLength { found: name.len() as u32 });
-        }
-        if name.chars().any(char::is_control) {
-            return Err(GalleryError::NameCharacter);
-        }
+        check_name(name)?;
         if templates.is_empty() {
             return Err(GalleryError::NoTemplate);
         }
@@ -409,7 +405,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         self.check_template(template)?;
         let last = self.table.of(person).last().map_or(0, |e| e.number());
         if last == MAX_NUMBER {
-            return Err(GalleryError::Full { needed: 1, free: 0 });
+            return Err(GalleryError::NO_ROOM);
         }
         self.check_room(1)?;
         let stored = self.transformed(template)?;
@@ -540,28 +536,21 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         if norm_squared(template) == 0 { Err(GalleryError::ZeroTemplate) } else { Ok(()) }
     }
 
-    /// What the gallery's transform is drawn from.
-    pub(crate) fn seed(&self) -> &Seed {
-        &self.seed
-    }
-
     /// The transform, while the gallery is mounted.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn transform(&self) -> Option<&Transform> {
         self.transform.as_ref()
     }
 
-    /// What is stored of `embedding`, and compared with what is stored.
-    pub(crate) fn transformed(&self, embedding: &[i8]) -> Result<Vec<i8, MAX_DIMENSION>, GalleryError> {
-        let (expected, found) = (self.dimension as u32, embedding.len() as u32);
-        let mut stored =
-            Vec::from_slice(embedding).map_err(|_| GalleryError::Dimension { expected, found })?;
-        self.transform.as_ref().ok_or(GalleryError::Blank)?.apply(&mut stored)?;
-        Ok(stored)
-    }
-
     fn check_room(&self, needed: u32) -> Result<(), GalleryError> {
         let free = self.capacity().saturating_sub(self.table.list().len() as u32);
         if needed > free { Err(GalleryError::Full { needed, free }) } else { Ok(()) }
     }
+}
+
+fn check_name(name: &str) -> Result<(), GalleryError> {
+    if name.is_empty() || name.len() > NAME_BYTES {
+        return Err(GalleryError::NameLength { found: name.len() as u32 });
+    }
+    if name.chars().any(char::is_control) { Err(GalleryError::NameCharacter) } else { Ok(()) }
 }
