@@ -132,11 +132,11 @@ fn engine() -> Copier {
 }
 
 fn device() -> TestDevice {
-    built(engine(), &SoftwareSecret::default())
+    device_on(vec![0xff; 4 * 4096])
 }
 
-fn built(engine: Copier, secret: &SoftwareSecret) -> TestDevice {
-    with_flash(engine, MemoryNor::new(vec![0xff; 4 * 4096]), secret)
+fn device_on(flash: std::vec::Vec<u8>) -> TestDevice {
+    with_flash(engine(), MemoryNor::new(flash), &SoftwareSecret::default())
 }
 
 fn with_flash(engine: Copier, flash: MemoryNor<std::vec::Vec<u8>>, secret: &SoftwareSecret) -> TestDevice {
@@ -456,5 +456,34 @@ proptest! {
         device.port.input.extend(packet(u32::MAX, &Request::Info));
         run(&mut device);
         prop_assert_eq!(replies(&mut device).len(), 1);
+    }
+}
+
+#[test]
+fn damages_come_in_pages_with_whose_they_are() {
+    let mut device = device();
+    frame(&mut device, 1);
+    device.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
+    run(&mut device);
+    let pages = |device: &mut TestDevice, sequence, first| {
+        device.port.input.extend(packet(sequence, &Request::Verify { first }));
+        run(device);
+        replies(device).pop().unwrap().1
+    };
+    replies(&mut device);
+    assert_eq!(pages(&mut device, 4, 0), "Damages { total: 0, first: 0, damages: [] }");
+    let Device { core: Core { gallery, .. }, .. } = device;
+    let mut bytes = gallery.into_flash().into_inner();
+    // Of the template, the first record in the only sector, all but the clear part: its seal breaks.
+    let record = bytes.windows(4).position(|b| b == b"AGAL").unwrap() + 288;
+    bytes[record + 16..record + 96].fill(0);
+    let mut device = device_on(bytes);
+    // The sector written last is replaced at each mount: the person's record is copied, after it a trace of the template.
+    let trace = record + 4096 + 96;
+    let damage = format!("Damage {{ harm: Record, offset: {trace}, person: Some(PersonId(1)) }}");
+    let expected = [(4, 0, format!("[{damage}]")), (5, 1, "[]".to_owned()), (6, 9, "[]".to_owned())];
+    for (sequence, first, damages) in expected {
+        let said = pages(&mut device, sequence, first);
+        assert_eq!(said, format!("Damages {{ total: 1, first: {first}, damages: {damages} }}"));
     }
 }

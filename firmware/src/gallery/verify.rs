@@ -1,13 +1,15 @@
 //! Looking at every record: what is damaged, and whose it is.
 
 use embedded_storage::nor_flash::NorFlash;
+use serde::{Deserialize, Serialize};
 
 use super::layout::{Found, MAX_RECORD};
 use super::{Gallery, GalleryError, Line, Monotonic, PersonId};
 use crate::engine::kernels::as_i8;
 
 /// How bad a damage is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Harm {
     /// A bit had turned, which a checksum turns back: nothing is lost.
@@ -20,8 +22,15 @@ pub enum Harm {
     Sector,
 }
 
+impl Harm {
+    /// Whether something enrolled or stored is gone.
+    pub fn is_loss(self) -> bool {
+        matches!(self, Harm::Record | Harm::Sector)
+    }
+}
+
 /// Something damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Damage {
     /// How bad it is.

@@ -8,7 +8,7 @@ use crate::decide::{Confidence, Decision, Rejection, Unknown};
 use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
 use crate::frame::{FrameError, Landmarks, PixelFormat};
-use crate::gallery::{Candidate, GalleryError, Name, Person, PersonId, Usage};
+use crate::gallery::{Candidate, Damage, GalleryError, Name, Person, PersonId, Usage};
 
 /// The version of these messages; a device with another one answers [`Request::Info`] all the same.
 pub const PROTOCOL: u16 = 4;
@@ -18,6 +18,9 @@ pub const MAX_PIECE: usize = 1024;
 
 /// People in one [`Reply::People`].
 pub const PAGE: usize = 16;
+
+/// Damages in one [`Reply::Damages`].
+pub const DAMAGES: usize = 64;
 
 /// Operations in one [`Reply::Laps`].
 pub const MAX_LAPS: usize = 64;
@@ -94,6 +97,12 @@ pub enum Request<'a> {
         /// The first operation that is asked for.
         first: u16,
     },
+    /// Check every seal in the gallery and say what is damaged, from number `first` on. Each page is a whole check. ->
+    /// [`Reply::Damages`]
+    Verify {
+        /// The first damage that is asked for.
+        first: u32,
+    },
 }
 
 /// What a device's clock counts.
@@ -144,10 +153,6 @@ pub enum Who<'a> {
 }
 
 /// What a device answers.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a page of people is large, and a device has no heap to box it on"
-)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Reply<'a> {
     /// What it is.
@@ -209,6 +214,15 @@ pub enum Reply<'a> {
         per_tick: u32,
         /// Ticks of each operation.
         ticks: Vec<u32, MAX_LAPS>,
+    },
+    /// What is damaged in the gallery.
+    Damages {
+        /// Damages that the check found. One in RAM is mended by the check that finds it, and the next has one less.
+        total: u32,
+        /// The first of those that follow.
+        first: u32,
+        /// In the order in which the check finds them.
+        damages: Vec<Damage, DAMAGES>,
     },
     /// It could not be done. Nothing has changed, unless the flash failed: then a restart shows whether it was done.
     Fault(Fault),

@@ -161,6 +161,10 @@ mod tests {
         };
         let people = core::iter::repeat_n(person, crate::link::message::PAGE).collect();
         packet(u32::MAX, &Reply::People { people, more: true });
+        let person = Some(crate::gallery::PersonId(u32::MAX));
+        let damage = crate::gallery::Damage { harm: crate::gallery::Harm::Sector, offset: u32::MAX, person };
+        let damages = core::iter::repeat_n(damage, crate::link::message::DAMAGES).collect();
+        packet(u32::MAX, &Reply::Damages { total: u32::MAX, first: u32::MAX, damages });
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use arcgate_firmware::decide::MatchRules;
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
-use arcgate_firmware::gallery::{Binding, NoCounter, Person, PersonId};
+use arcgate_firmware::gallery::{Binding, Damage, NoCounter, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
 use arcgate_firmware::sim::{FileFlash, FlashError, Running, StoredCamera};
 
@@ -150,6 +150,14 @@ impl Place {
     /// When the device fails.
     pub fn people(&mut self) -> Result<Vec<Person>, EnrollError> {
         Ok(self.client.people()?)
+    }
+
+    /// Checks every seal; everything that is damaged.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn verify(&mut self) -> Result<Vec<Damage>, EnrollError> {
+        Ok(self.client.verify()?)
     }
 
     /// Forgets somebody.

@@ -5,7 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use arcgate_firmware::frame::{Frame, PixelFormat};
-use arcgate_firmware::gallery::{Person, PersonId};
+use arcgate_firmware::gallery::{Damage, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, FrameHeader, MAX_PIECE, PROTOCOL, Unit, Who};
 use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
 use arcgate_firmware::link::{Fault, Reply, Request};
@@ -72,7 +72,16 @@ pub enum LinkError {
         /// What was asked.
         request: &'static str,
     },
+    /// What comes in pages changed from page to page.
+    #[error("the device answered {request} differently {CHECKS} times: its flash or its memory fails")]
+    Unsteady {
+        /// What was asked.
+        request: &'static str,
+    },
 }
+
+/// How often a gallery is checked from the beginning when a later page says that there is another number of damages.
+const CHECKS: u32 = 4;
 
 /// The first wait for a reply before asking again; each further wait is twice as long, up to eight times.
 const FIRST_WAIT: Duration = Duration::from_millis(400);
@@ -314,6 +323,40 @@ impl Client {
             moved(all.laps.len() as u64);
             if ticks.is_empty() || all.laps.len() >= total as usize {
                 return Ok(all);
+            }
+        }
+    }
+
+    /// Has the device check its gallery; everything that is damaged.
+    ///
+    /// # Errors
+    /// As [`Client::info`]; and when the damages do not stay the same for as long as it takes to ask for them.
+    pub fn verify(&mut self) -> Result<Vec<Damage>, LinkError> {
+        for _ in 0..CHECKS {
+            if let Some(damages) = self.try_verify()? {
+                return Ok(damages);
+            }
+        }
+        Err(LinkError::Unsteady { request: "verify" })
+    }
+
+    /// `None` when the number of damages changed between two pages.
+    fn try_verify(&mut self) -> Result<Option<Vec<Damage>>, LinkError> {
+        let (mut all, mut of) = (Vec::new(), None);
+        loop {
+            let at = all.len() as u32;
+            let request = Request::Verify { first: at };
+            let (total, page) = self.ask("verify", request, LONG_PATIENCE, |reply| match reply {
+                Reply::Damages { total, first, damages } if first == at => Some((total, damages)),
+                _ => None,
+            })?;
+            if *of.get_or_insert(total) != total {
+                return Ok(None);
+            }
+            let empty = page.is_empty();
+            all.extend(page);
+            if empty || all.len() >= total as usize {
+                return Ok(Some(all));
             }
         }
     }

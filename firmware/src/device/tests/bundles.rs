@@ -12,7 +12,7 @@ use crate::link::message::Signed;
 fn device_of(secret: u8, model: u8) -> TestDevice {
     let mut engine = engine();
     engine.info.embedding_id = [model; 32];
-    built(engine, &SoftwareSecret([secret; 32]))
+    with_flash(engine, MemoryNor::new(vec![0xff; 4 * 4096]), &SoftwareSecret([secret; 32]))
 }
 
 fn face(seed: u8) -> [i8; 64] {
