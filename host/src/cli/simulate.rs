@@ -85,6 +85,12 @@ fn tell(event: &Event, ui: &Ui) {
         Event::Removed(person) if ui.json => ui.say(json!({"removed": person.0}).to_string()),
         Event::Removed(person) => ui.say(format!("removed person {person}")),
         Event::Erased => ui.say(if ui.json { "{\"erased\":true}" } else { "the gallery is empty" }),
+        Event::BackedUp(people) if ui.json => ui.say(json!({"backed_up": people}).to_string()),
+        Event::BackedUp(people) => ui.say(format!("a host took a backup of {people} people")),
+        Event::Restored(done) if ui.json => ui.say(json!({"restored": done}).to_string()),
+        Event::Restored(done) => {
+            ui.say(format!("took in {} people and {} templates of a bundle", done.people, done.templates));
+        }
         Event::Refused(fault) => ui.note(format!("refused: {fault}")),
         Event::Noise(noise) if ui.verbose => ui.note(format!("noise on the link: {noise:?}")),
         Event::Noise(_) => {}
