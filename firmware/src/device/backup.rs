@@ -4,7 +4,6 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::bundle::{HEADER, Header, Item, Kind, MAX_RECORD, Member, Writer, salt};
 use crate::embedding::MAX_DIMENSION;
-use crate::engine::ModelInfo;
 use crate::gallery::{Gallery, GalleryError, Line, Monotonic, Person, PersonId};
 use crate::link::Fault;
 
@@ -35,7 +34,6 @@ impl Outgoing {
     pub(super) fn begin<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
         gallery: &mut Gallery<F, T, R, M>,
         keys: &Keys,
-        model: &ModelInfo,
         host: &[u8; 32],
     ) -> Result<Self, Fault> {
         gallery.state()?;
@@ -47,15 +45,15 @@ impl Outgoing {
             people += 1;
             records += 1 + u32::from(count(gallery, person.id)?);
         }
-        let operation = gallery.operation();
+        let (operation, bound) = (gallery.operation(), gallery.binding());
         let header = Header {
             kind: Kind::Backup,
-            dimension: model.dimension,
+            dimension: bound.dimension,
             records,
             people,
             operation,
             salt: salt(&[host, &keys.random, &operation.to_le_bytes()]),
-            embedding_id: model.embedding_id,
+            embedding_id: bound.embedding_id,
         };
         let writer = Writer::new(&keys.bundle, header);
         Ok(Outgoing { header: writer.header_bytes(), writer, stage: Stage::Seed, record: [0; MAX_RECORD] })

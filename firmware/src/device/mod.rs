@@ -312,6 +312,9 @@ where
 
     fn try_answer(&mut self, request: Request<'_>) -> Result<(Reply<'_>, Option<Event>), Fault> {
         let quiet = |reply| Ok((reply, None));
+        if !matches!(request, Request::BackupRecord { .. }) {
+            self.rebind();
+        }
         // A write that failed stopped the gallery; the flash may work again.
         if let Err(GalleryError::Flash(_)) = self.gallery.state() {
             self.gallery.reopen();
@@ -352,8 +355,13 @@ where
                 Ok((Reply::Erased, Some(Event::Erased)))
             }
             Request::BeginBackup { salt } => {
-                let Core { engine, gallery, keys, backup, .. } = self;
-                let backup = backup.insert(Outgoing::begin(gallery, keys, engine.info(), &salt)?);
+                let Core { gallery, keys, backup, .. } = self;
+                if let Err(GalleryError::WrongModel { .. }) = gallery.state() {
+                    // The people of the model before can still be taken along.
+                    let bound = gallery.binding_in_flash()?;
+                    gallery.rebind(bound);
+                }
+                let backup = backup.insert(Outgoing::begin(gallery, keys, &salt)?);
                 quiet(Reply::Bundle { records: backup.records(), header: backup.header() })
             }
             Request::BackupRecord { number } => {
@@ -386,6 +394,14 @@ where
                 quiet(profile::profile(engine, *clock, crop, first)?)
             }
             Request::Verify { first } => quiet(self.verify(first)?),
+        }
+    }
+
+    /// Binds the gallery to the model in use again, after a backup of the model's before.
+    fn rebind(&mut self) {
+        let model = self.engine.info().into();
+        if self.gallery.binding() != model {
+            self.gallery.rebind(model);
         }
     }
 
@@ -425,6 +441,7 @@ where
             Admission::Ignore => Ok(None),
             Admission::Answer(answer) => Ok(Some(answer)),
             Admission::Look => {
+                self.rebind();
                 let cropped = self.picture.shoot(shot, self.engine.info());
                 let votes = self.rules.vote.frames > 1;
                 let frame = self.decide(cropped, if votes { Scope::Presentation } else { Scope::Frame });

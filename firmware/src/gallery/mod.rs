@@ -197,10 +197,7 @@ impl Binding {
         let nobody = Binding { embedding_id: [0; 32], dimension: 1 };
         let mut gallery: Gallery<&mut F, [Line; 0], 0> =
             Gallery::unmounted(flash, nobody, [], &SoftwareSecret::default(), NoCounter);
-        match gallery.newest_of_any()? {
-            Some(header) => Ok(Binding { embedding_id: header.embedding_id, dimension: header.dimension }),
-            None => Err(gallery.nothing_here()?),
-        }
+        gallery.binding_in_flash()
     }
 }
 
@@ -219,6 +216,7 @@ struct Head {
 pub struct Gallery<F, T, const RECORDS: usize, M = NoCounter> {
     flash: F,
     counter: M,
+    secret: [u8; 32],
     sealer: Sealer,
     software_key: bool,
     /// What the next seed is drawn from, besides the key.
@@ -270,6 +268,31 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         gallery
     }
 
+    /// Which model's templates it holds, or would.
+    pub fn binding(&self) -> Binding {
+        Binding { embedding_id: self.embedding_id, dimension: self.dimension as u16 }
+    }
+
+    /// Mounts what lies in the flash as the gallery of `model`, whichever it was bound to before.
+    pub fn rebind(&mut self, model: Binding) {
+        self.dimension = (model.dimension as usize).min(MAX_DIMENSION);
+        self.embedding_id = model.embedding_id;
+        self.sealer = Sealer::new(&self.secret, &model.embedding_id);
+        self.index.set_dimension(self.dimension);
+        self.reopen();
+    }
+
+    /// What the gallery in the flash is bound to, whether or not it can be mounted.
+    ///
+    /// # Errors
+    /// When there is no gallery, or one of another version, or the flash fails.
+    pub fn binding_in_flash(&mut self) -> Result<Binding, GalleryError> {
+        match self.newest_of_any()? {
+            Some(header) => Ok(Binding { embedding_id: header.embedding_id, dimension: header.dimension }),
+            None => Err(self.nothing_here()?),
+        }
+    }
+
     /// Mounts what lies in the flash once more: what helps after a write that failed and a flash that works again.
     pub fn reopen(&mut self) {
         self.forget();
@@ -296,10 +319,12 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             assert!(F::ERASE_SIZE.is_multiple_of(UNIT), "the flash's sectors must be multiples of 32 bytes");
         }
         let dimension = (model.dimension as usize).min(MAX_DIMENSION);
+        let bytes = secret.secret();
         Gallery {
             flash,
             counter,
-            sealer: Sealer::new(&secret.secret(), &model.embedding_id),
+            sealer: Sealer::new(&bytes, &model.embedding_id),
+            secret: bytes,
             software_key: secret.is_software(),
             random: secret.random().unwrap_or_default(),
             seed: [0; 32],

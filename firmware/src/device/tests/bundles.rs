@@ -143,6 +143,31 @@ fn another_model_keeps_people_and_names_and_says_who_must_be_enrolled_again() {
 }
 
 #[test]
+fn people_of_the_model_before_can_be_taken_along_after_an_update() {
+    let mut device = device_of(1, 1);
+    filled(&mut device);
+    let (before, flash) = (backup(&mut device).unwrap(), device.core.gallery.into_flash());
+    let mut engine = engine();
+    engine.info.embedding_id = [2; 32];
+    engine.info.dimension = 32;
+    let mut updated = with_flash(engine, flash, &SoftwareSecret([1; 32]));
+    let wrong = GalleryError::WrongModel { gallery: [1; 32], model: [2; 32] };
+    assert_eq!(updated.gallery().state(), Err(wrong));
+    let bytes = backup(&mut updated).unwrap();
+    // Random bytes of the device are the same here, so that the bundles are.
+    assert_eq!(bytes, before);
+    // In between the device is what it was: nobody of the model before is found or listed.
+    asked(&mut updated, Request::BeginBackup { salt: [5; 32] }, |_| ()).unwrap();
+    assert_eq!(asked(&mut updated, Request::List { after: None }, |_| ()), Err(Fault::Gallery(wrong)));
+    assert!(asked(&mut updated, Request::BackupRecord { number: 0 }, |_| ()).is_err());
+    assert_eq!(restore(&mut updated, &bytes, (false, false)), Err(Fault::Gallery(wrong)));
+    let done = restore(&mut updated, &bytes, (true, false)).unwrap();
+    assert_eq!((done.people, done.templates, done.signed), (2, 0, Signed::Here));
+    let names: Vec<_> = people(&mut updated).into_iter().map(|(id, name, ..)| (id, name)).collect();
+    assert_eq!(names, [(1, "Ada".to_string()), (3, "Grace".to_string())]);
+}
+
+#[test]
 fn templates_that_leaked_are_revoked_by_people_only() {
     let mut device = device_of(1, 1);
     filled(&mut device);
