@@ -100,6 +100,9 @@ fn advice(error: &GalleryError) -> &'static str {
         GalleryError::OtherDevice => {
             "\n  accepted: the gallery file of this program, or the device that sealed it"
         }
+        GalleryError::Rollback { .. } => {
+            "\n  accepted: the flash and the counter that belong together; `arcgate device reset` begins an empty gallery"
+        }
         GalleryError::Damaged { .. } => "\n  restore it from a copy, or enroll into a new one",
         _ => "",
     }
