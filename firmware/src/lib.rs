@@ -4,12 +4,13 @@
 //! error carries the numbers, and the same code runs on a microcontroller, on the desktop and in the simulator.
 //!
 //! A frame's way down: [`frame`] -> [`detect`] -> [`align`] -> [`engine`] (int8 [`embedding`]) -> [`gallery`] search by
-//! angle -> [`decide`]. [`link`] carries the requests of a host, [`device`] ties the rooms together.
+//! angle -> [`decide`]. [`link`] carries the requests of a host, [`bundle`] people in a file, [`device`] ties the rooms together.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 // Nothing panics on a device; the simulated hardware and the tests may.
 #![cfg_attr(not(any(feature = "sim", test)), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod align;
+pub mod bundle;
 pub mod decide;
 pub mod detect;
 pub mod device;

@@ -2,8 +2,9 @@
 //!
 //! A model's way down: [`data`] -> [`train`] (with [`net`] and [`loss`]) -> [`onnx`] -> [`quantize`] -> [`lower`] -> a
 //! plan that a device interprets; [`chips`] says what that takes on which. [`study`] holds losses side by side; [`eval`] measures any model through any [`engine`];
-//! [`enroll`] and [`link`] speak to devices; [`report`] draws. The formats that both sides share are defined in `arcgate-firmware`.
+//! [`enroll`] and [`link`] speak to devices, [`bundle`] and [`keys`] carry people between them; [`report`] draws. The formats that both sides share are defined in `arcgate-firmware`.
 
+pub mod bundle;
 pub mod chips;
 pub mod cli;
 pub mod data;
@@ -12,6 +13,7 @@ pub mod disk;
 pub mod engine;
 pub mod enroll;
 pub mod eval;
+pub mod keys;
 pub mod link;
 pub mod loss;
 pub mod lower;

@@ -133,6 +133,13 @@ pub struct ThresholdTable<'t> {
     sizes: usize,
 }
 
+/// How many people a gallery of `people` with so many `templates` in all counts as, for thresholds that were measured with
+/// `measured` templates a person.
+pub const fn counted(people: u32, templates: u32, measured: u32) -> u32 {
+    let full = templates.div_ceil(if measured == 0 { 1 } else { measured });
+    if full > people { full } else { people }
+}
+
 impl<'t> ThresholdTable<'t> {
     /// Bytes of a table of so many rates and sizes.
     pub const fn bytes_for(rates: usize, sizes: usize) -> usize {
@@ -251,7 +258,7 @@ impl<'t> ThresholdTable<'t> {
     /// How many people a gallery counts as for [`ThresholdTable::lookup`]: where somebody has more templates than those that the
     /// table was measured with, as many as would have all of them.
     pub fn counted(&self, people: u32, templates: u32) -> u32 {
-        people.max(templates.div_ceil(u32::from(self.origin().templates).max(1)))
+        counted(people, templates, u32::from(self.origin().templates))
     }
 
     /// The table as it lies in the plan.

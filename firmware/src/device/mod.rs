@@ -6,10 +6,12 @@
 //! are one run of the model, an enrolment or removal that replaces sectors of the gallery, and [`Request::Info`] and
 //! [`Request::Verify`], which open every record of it: time grows with the records, 2 microseconds each on a desktop.
 
+mod backup;
 mod camera;
 mod manifest;
 mod picture;
 mod profile;
+mod restore;
 pub mod stack;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 
+use crate::bundle::{BundleKey, Identity};
 use crate::decide::table::Scope;
 use crate::decide::time::Uptime;
 use crate::decide::vote::VoteError;
@@ -28,13 +31,15 @@ use crate::engine::Embedder;
 use crate::gallery::{
     Candidate, DeviceSecret, Gallery, GalleryError, Line, Monotonic, NoCounter, PersonId, SoftwareSecret,
 };
-use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Who};
+use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Restored, Who};
 use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
 use crate::link::{Fault, Reply, Request};
+use backup::Outgoing;
 pub use camera::{Camera, Shot};
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 use picture::{Missing, Picture};
 pub use profile::Clock;
+use restore::Incoming;
 
 /// Bytes taken from the port at a time.
 const INPUT: usize = 256;
@@ -61,6 +66,10 @@ pub enum Event {
     Removed(PersonId),
     /// Everybody was forgotten.
     Erased,
+    /// A host took a backup of so many people.
+    BackedUp(u32),
+    /// A host's bundle was taken in, all of it.
+    Restored(Restored),
     /// What a host or the camera asked for could not be done.
     Refused(Fault),
     /// Bytes on the wire that were no packet.
@@ -130,6 +139,9 @@ where
                 rules: Rules::default(),
                 watch: Watch::default(),
                 clock: None,
+                keys: Keys::of(secret),
+                backup: None,
+                restore: None,
             },
             port,
             input: [0; INPUT],
@@ -262,6 +274,26 @@ struct Core<E, F, B, T, const RECORDS: usize, M> {
     /// The presentations before the camera.
     watch: Watch,
     clock: Option<Clock>,
+    keys: Keys,
+    /// A backup that a host reads.
+    backup: Option<Outgoing>,
+    /// A bundle that a host sends.
+    restore: Option<Incoming>,
+}
+
+/// What bundles are sealed and signed with.
+#[derive(Debug)]
+struct Keys {
+    bundle: BundleKey,
+    identity: Identity,
+    random: [u8; 32],
+}
+
+impl Keys {
+    fn of<S: DeviceSecret>(secret: &S) -> Self {
+        let (bytes, random) = (secret.secret(), secret.random().unwrap_or_default());
+        Keys { bundle: BundleKey::of_device(&bytes), identity: Identity::of_device(&bytes), random }
+    }
 }
 
 impl<E, F, B, T, const RECORDS: usize, M: Monotonic> Core<E, F, B, T, RECORDS, M>
@@ -280,6 +312,9 @@ where
 
     fn try_answer(&mut self, request: Request<'_>) -> Result<(Reply<'_>, Option<Event>), Fault> {
         let quiet = |reply| Ok((reply, None));
+        if !matches!(request, Request::BackupRecord { .. }) {
+            self.rebind();
+        }
         // A write that failed stopped the gallery; the flash may work again.
         if let Err(GalleryError::Flash(_)) = self.gallery.state() {
             self.gallery.reopen();
@@ -319,12 +354,54 @@ where
                 self.gallery.format()?;
                 Ok((Reply::Erased, Some(Event::Erased)))
             }
+            Request::BeginBackup { salt } => {
+                let Core { gallery, keys, backup, .. } = self;
+                if let Err(GalleryError::WrongModel { .. }) = gallery.state() {
+                    // The people of the model before can still be taken along.
+                    let bound = gallery.binding_in_flash()?;
+                    gallery.rebind(bound);
+                }
+                let backup = backup.insert(Outgoing::begin(gallery, keys, &salt)?);
+                quiet(Reply::Bundle { records: backup.records(), header: backup.header() })
+            }
+            Request::BackupRecord { number } => {
+                let Core { gallery, keys, backup: Some(backup), .. } = self else {
+                    return Err(Fault::NoBundle);
+                };
+                let (total, people) = (backup.records(), backup.people());
+                let bytes = backup.record(gallery, keys, number)?;
+                let last = number.checked_add(1) == Some(total);
+                Ok((Reply::Piece { total, offset: number, bytes }, last.then_some(Event::BackedUp(people))))
+            }
+            Request::BeginRestore { header, replace, people_only } => {
+                let Core { engine, gallery, keys, restore, .. } = self;
+                *restore = None;
+                let begun = Incoming::begin(gallery, keys, engine.info(), header, (replace, people_only))?;
+                quiet(Reply::Restored(restore.insert(begun).done()))
+            }
+            Request::RestoreRecord { number, bytes } => {
+                let Core { gallery, keys, restore, .. } = self;
+                // An error ends it.
+                let mut incoming = restore.take().ok_or(Fault::NoBundle)?;
+                incoming.record(gallery, keys, number, bytes)?;
+                let (done, complete) = (incoming.done(), incoming.is_complete());
+                *restore = (!complete).then_some(incoming);
+                Ok((Reply::Restored(done), complete.then_some(Event::Restored(done))))
+            }
             Request::Profile { first } => {
                 let Core { engine, picture, clock, .. } = self;
                 let crop = picture.room(engine.info())?;
                 quiet(profile::profile(engine, *clock, crop, first)?)
             }
             Request::Verify { first } => quiet(self.verify(first)?),
+        }
+    }
+
+    /// Binds the gallery to the model in use again, after a backup of the model's before.
+    fn rebind(&mut self) {
+        let model = self.engine.info().into();
+        if self.gallery.binding() != model {
+            self.gallery.rebind(model);
         }
     }
 
@@ -364,6 +441,7 @@ where
             Admission::Ignore => Ok(None),
             Admission::Answer(answer) => Ok(Some(answer)),
             Admission::Look => {
+                self.rebind();
                 let cropped = self.picture.shoot(shot, self.engine.info());
                 let votes = self.rules.vote.frames > 1;
                 let frame = self.decide(cropped, if votes { Scope::Presentation } else { Scope::Frame });

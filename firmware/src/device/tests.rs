@@ -1,5 +1,7 @@
 //! The state machine on a port in memory: what is asked twice is done once, and no poll waits or does too much.
 
+mod bundles;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
@@ -107,13 +109,9 @@ impl Embedder for Copier {
 }
 
 type TestDevice =
-    Device<Copier, MemoryNor<std::vec::Vec<u8>>, Port, std::vec::Vec<u8>, std::vec::Vec<Line>, 8>;
+    Device<Copier, MemoryNor<std::vec::Vec<u8>>, Port, std::vec::Vec<u8>, std::vec::Vec<Line>, 16>;
 
-fn device() -> TestDevice {
-    device_on(vec![0xff; 4 * 4096])
-}
-
-fn device_on(flash: std::vec::Vec<u8>) -> TestDevice {
+fn engine() -> Copier {
     let angle = Angle::from_millidegrees(30_000);
     let bar = Bar { angle, low: angle, high: angle };
     let mut thresholds = vec![0; ThresholdTable::bytes_for(1, 1)];
@@ -130,11 +128,22 @@ fn device_on(flash: std::vec::Vec<u8>) -> TestDevice {
         dimension: 64,
         embedding_id: [1; 32],
     };
+    Copier { info, thresholds, runs: 0 }
+}
+
+fn device() -> TestDevice {
+    device_on(vec![0xff; 4 * 4096])
+}
+
+fn device_on(flash: std::vec::Vec<u8>) -> TestDevice {
+    with_flash(engine(), MemoryNor::new(flash), &SoftwareSecret::default())
+}
+
+fn with_flash(engine: Copier, flash: MemoryNor<std::vec::Vec<u8>>, secret: &SoftwareSecret) -> TestDevice {
     let templates = vec![Line::ZERO; index_lines(64, 64)];
     let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], templates };
     let port = Port { takes: usize::MAX, ..Port::default() };
-    let engine = Copier { info, thresholds, runs: 0 };
-    let mut device = Device::new(engine, MemoryNor::new(flash), port, memory);
+    let mut device = Device::with_trust(engine, flash, port, memory, secret, NoCounter);
     // The pictures are embeddings, which need not look like faces.
     device.set_rules(Rules { quality: QualityRules::NONE, ..Rules::default() }).unwrap();
     device

@@ -4,6 +4,7 @@ use embedded_storage::nor_flash::NorFlash;
 
 use super::layout::{Clear, Found, Kind, Mark, Replaces, encode_person};
 use super::table::{Entry, Table};
+use super::transform::{Seed, Transform};
 use super::{Gallery, GalleryError, Head, Line, Monotonic, PersonId, Validity};
 
 impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
@@ -18,7 +19,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     }
 
     pub(super) fn begin_operation(&mut self) -> Result<(), GalleryError> {
-        let exhausted = GalleryError::Full { needed: 1, free: 0 };
+        let exhausted = GalleryError::NO_ROOM;
         self.operation = self.operation.checked_add(1).ok_or(exhausted)?;
         Ok(())
     }
@@ -28,19 +29,20 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         self.or_stop(advanced)
     }
 
+    /// Appends a template as it is stored: transformed.
     pub(super) fn append_template(
         &mut self,
         person: PersonId,
         number: u16,
-        template: &[i8],
+        stored: &[i8],
     ) -> Result<(), GalleryError> {
         let clear = Clear { kind: Kind::Template, mark: 0, number, person, operation: self.operation };
         self.append(clear, |payload| {
-            for (byte, &value) in payload.iter_mut().zip(template) {
+            for (byte, &value) in payload.iter_mut().zip(stored) {
                 *byte = value as u8;
             }
         })?;
-        if self.index.push(person, template)
+        if self.index.push(person, stored)
             && let Ok(at) = self.table.find(person, number)
         {
             self.table.list_mut()[at].set_opened(true);
@@ -66,7 +68,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
 
     fn try_append(&mut self, clear: Clear, fill: impl FnOnce(&mut [u8])) -> Result<(), GalleryError> {
         self.make_slot()?;
-        let Some(head) = self.head else { return Err(GalleryError::Full { needed: 1, free: 0 }) };
+        let Some(head) = self.head else { return Err(GalleryError::NO_ROOM) };
         let slot = head.sector * self.slots() + head.next;
         self.head = Some(Head { next: head.next + 1, ..head });
         self.write_record(&head.header, slot, clear, fill)?;
@@ -131,13 +133,20 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     ///
     /// # Errors
     /// When the flash is too small or fails.
+    ///
+    /// The gallery gets another transform: templates that leaked from the one before are worth nothing in it.
     pub fn format(&mut self) -> Result<(), GalleryError> {
+        self.format_with(None)
+    }
+
+    /// As [`Gallery::format`], with the transform of `seed`, so that templates of a gallery that had it can be put back.
+    pub(crate) fn format_with(&mut self, seed: Option<&Seed>) -> Result<(), GalleryError> {
         self.check_size()?;
-        let formatted = self.try_format();
+        let formatted = self.try_format(seed);
         self.or_stop(formatted)
     }
 
-    fn try_format(&mut self) -> Result<(), GalleryError> {
+    fn try_format(&mut self, seed: Option<&Seed>) -> Result<(), GalleryError> {
         if self.state.is_err() {
             self.forget();
             self.survey()?;
@@ -152,6 +161,11 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         (self.foreign, self.missing) = (0, 0);
         self.table.clear();
         self.index.clear();
+        self.seed = match seed {
+            Some(seed) => *seed,
+            None => self.sealer.draw_seed(&self.random, self.sequence),
+        };
+        self.transform = Some(Transform::new(&self.seed, self.dimension)?);
         let header = self.open_sector(sector, Replaces::All, 0, 0)?;
         let next = self.mark(sector, header.sequence, Mark::Complete, 0)?;
         self.erase_others(sector)?;

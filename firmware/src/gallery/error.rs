@@ -125,6 +125,11 @@ pub enum GalleryError {
     Flash(FlashFault),
 }
 
+impl GalleryError {
+    /// Not a single record more.
+    pub(super) const NO_ROOM: GalleryError = GalleryError::Full { needed: 1, free: 0 };
+}
+
 impl core::fmt::Display for GalleryError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {

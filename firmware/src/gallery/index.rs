@@ -100,6 +100,12 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
         Index { memory, dimension, length: 0, lengths: Lengths::NONE }
     }
 
+    /// Removes all templates; others that come have `dimension` values, as in [`Index::new`].
+    pub fn set_dimension(&mut self, dimension: usize) {
+        self.clear();
+        self.dimension = dimension.clamp(1, MAX_DIMENSION);
+    }
+
     /// Values of a template.
     pub fn dimension(&self) -> usize {
         self.dimension

@@ -1,6 +1,7 @@
 //! Bytes of the gallery: sector headers, marks, records. Nothing here touches flash or knows a key; [`super::seal`] fills the
 //! places that are left for tags.
 
+use super::transform::Seed;
 use super::{NAME_BYTES, PersonId, Validity};
 use crate::embedding::MAX_DIMENSION;
 
@@ -8,7 +9,7 @@ use crate::embedding::MAX_DIMENSION;
 pub const MAGIC: [u8; 4] = *b"AGAL";
 
 /// The layout that this code writes and reads.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The largest write unit of the flashes aimed at; everything is written in multiples of it, aligned to it.
 pub const UNIT: usize = 32;
@@ -16,17 +17,23 @@ pub const UNIT: usize = 32;
 /// Bytes of a tag.
 pub const TAG: usize = 16;
 
+/// Bytes of the seed of a gallery's transform.
+const SEED: usize = size_of::<Seed>();
+
 /// Bytes of a sector's header.
-pub const HEADER: usize = 96;
+pub const HEADER: usize = 128;
+
+/// Bytes of the header that are in the clear; the seed, sealed, and the tag follow.
+pub const HEADER_BODY: usize = 76;
 
 /// Where the header's tag lies.
-pub const HEADER_TAG: usize = 76;
+const HEADER_TAG: usize = HEADER_BODY + SEED;
 
 /// Where the header's checksum lies.
 const HEADER_CRC: usize = HEADER - 4;
 
 /// Marks that a sector has room for, each in a unit of its own.
-pub const MARKS: usize = 6;
+pub const MARKS: usize = 5;
 
 /// Bytes before a sector's first slot.
 pub const SLOTS_AT: usize = HEADER + MARKS * UNIT;
@@ -38,7 +45,7 @@ pub const CLEAR: usize = 16;
 pub const SETTINGS_BYTES: usize = 32;
 
 /// Bytes of a person's payload: length of the name, three unused, name, beginning and end of validity.
-const PERSON_BYTES: usize = 4 + NAME_BYTES + 8 + 8;
+pub const PERSON_BYTES: usize = 4 + NAME_BYTES + 8 + 8;
 
 /// Bytes of the longest record.
 pub const MAX_RECORD: usize = record_bytes(MAX_DIMENSION);
@@ -68,11 +75,13 @@ pub fn is_erased(bytes: &[u8]) -> bool {
     bytes.iter().all(|&b| b == 0xff)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+/// The integer that lies at `at`, little-endian; 0 beyond the end.
+pub fn u16_at(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+/// As [`u16_at`].
+pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 
@@ -159,14 +168,16 @@ pub struct Header {
     pub embedding_id: [u8; 32],
     /// The sequence numbers of the sectors filled, added up: an old sector put back is not one of them.
     pub sum: u32,
+    /// The seed of the gallery's transform, sealed.
+    pub seed: [u8; SEED],
     /// Over everything before it and the sector's index.
     pub tag: [u8; TAG],
 }
 
 impl Header {
-    /// The header without tag and checksum: what the tag is over.
-    pub fn body(&self) -> [u8; HEADER_TAG] {
-        let mut bytes = [0xff; HEADER_TAG];
+    /// The part in the clear.
+    pub fn body(&self) -> [u8; HEADER_BODY] {
+        let mut bytes = [0xff; HEADER_BODY];
         let (index, sequence) = match self.replaces {
             Replaces::Nothing => (NOTHING, 0),
             Replaces::All => (ALL, 0),
@@ -193,8 +204,9 @@ impl Header {
     /// The bytes of the header of sector `index`.
     pub fn encode(&self, index: u16) -> [u8; HEADER] {
         let mut bytes = [0xff; HEADER];
-        bytes[..HEADER_TAG].copy_from_slice(&self.body());
-        bytes[HEADER_TAG..HEADER_TAG + TAG].copy_from_slice(&self.tag);
+        bytes[..HEADER_BODY].copy_from_slice(&self.body());
+        bytes[HEADER_BODY..HEADER_TAG].copy_from_slice(&self.seed);
+        bytes[HEADER_TAG..HEADER_CRC].copy_from_slice(&self.tag);
         let sum = checksum(&[&bytes[..HEADER_CRC], &index.to_le_bytes()]);
         bytes[HEADER_CRC..].copy_from_slice(&sum.to_le_bytes());
         bytes
@@ -219,9 +231,10 @@ impl Header {
     }
 
     fn fields(bytes: &[u8; HEADER]) -> Self {
-        let (mut embedding_id, mut tag) = ([0; 32], [0; TAG]);
+        let (mut embedding_id, mut seed, mut tag) = ([0; 32], [0; SEED], [0; TAG]);
         embedding_id.copy_from_slice(&bytes[40..72]);
-        tag.copy_from_slice(&bytes[HEADER_TAG..HEADER_TAG + TAG]);
+        seed.copy_from_slice(&bytes[HEADER_BODY..HEADER_TAG]);
+        tag.copy_from_slice(&bytes[HEADER_TAG..HEADER_CRC]);
         Header {
             dimension: u16_at(bytes, 6),
             sequence: u32_at(bytes, 8),
@@ -239,6 +252,7 @@ impl Header {
             salt: u32_at(bytes, 36),
             embedding_id,
             sum: u32_at(bytes, 72),
+            seed,
             tag,
         }
     }
@@ -406,6 +420,7 @@ mod tests {
             salt: 0x1234_5678,
             embedding_id: [0xa5; 32],
             sum: 99,
+            seed: [0x3c; SEED],
             tag: [0x5a; TAG],
         }
     }

@@ -5,7 +5,10 @@
 //! in every search. It belongs to one model, named by its embedding id, and to one device, by a key that comes from its
 //! [`DeviceSecret`]: another's gallery is refused, and stays as it is.
 //!
-//! # Layout, version 2
+//! What it stores of an embedding is its [`transform`], which every gallery draws anew: angles are kept, and templates that leak
+//! say nothing about those of another gallery, or of the next one on the same device.
+//!
+//! # Layout, version 3
 //!
 //! The flash is a set of sectors. One at least is free; each of the others has a header, marks and slots of equal size.
 //!
@@ -13,19 +16,19 @@
 //! sector  +--------+-------+------+------+-- -- --+------+------+
 //!         | header | marks | slot | slot |        | slot | rest |
 //!         +--------+-------+------+------+-- -- --+------+------+
-//!         0        96      288
+//!         0        128     288
 //!
 //! header   0  "AGAL"           4  u16 version         6  u16 dimension         8  u32 sequence of the sector
 //!         12  u32 operation   16  u32 next person    20  u16 replaced sector  22  u16 copies
 //!         24  u32 its sequence                       28  u16 sectors          30  u16 sectors filled
 //!         32  u32 bytes of a sector                  36  u32 salt             40  embedding id (32)
-//!         72  u32 sum of the sequences of the sectors filled                   76  tag (16)
-//!         92  u32 CRC-32C of everything before it and the sector's index (u16)
-//! mark     0  "DONE" or "GONE"   4  u32 sequence   8  u32 CRC-32C of these   12  erased, to 32; six of them
+//!         72  u32 sum of the sequences of the sectors filled                   76  seed of the transform, sealed (32)
+//!        108  tag (16)          124  u32 CRC-32C of everything before it and the sector's index (u16)
+//! mark     0  "DONE" or "GONE"   4  u32 sequence   8  u32 CRC-32C of these   12  erased, to 32; five of them
 //! record   0  u8 kind: 1 person, 2 template, 3 settings, 4 lost   1  u8 mark of the name   2  u16 number: 0, of a template 1 ...
 //!          4  u32 person       8  u32 operation      12  u32 CRC-32C of these and of the nonce
 //!         16  payload, sealed                         B  tag (16), in the last unit of a multiple of 32
-//! payload  a template's values, the settings' 32 bytes, or of a person
+//! payload  a transformed template's values, the settings' 32 bytes, or of a person
 //!          0  u8 bytes of the name   4  name (32)   36  u64 valid from   44  u64 valid until (s)
 //! ```
 //!
@@ -81,6 +84,7 @@ mod sectors;
 mod table;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
+mod transfer;
 pub mod transform;
 mod verify;
 
@@ -101,6 +105,7 @@ pub use seal::{DeviceSecret, SoftwareSecret};
 pub use search::{Candidate, Nearest};
 use sectors::Filled;
 use table::{Entry, MAX_NUMBER, Table};
+use transform::{Seed, Transform};
 pub use verify::{Damage, Harm};
 
 /// The longest name, in bytes of UTF-8.
@@ -192,10 +197,7 @@ impl Binding {
         let nobody = Binding { embedding_id: [0; 32], dimension: 1 };
         let mut gallery: Gallery<&mut F, [Line; 0], 0> =
             Gallery::unmounted(flash, nobody, [], &SoftwareSecret::default(), NoCounter);
-        match gallery.newest_of_any()? {
-            Some(header) => Ok(Binding { embedding_id: header.embedding_id, dimension: header.dimension }),
-            None => Err(gallery.nothing_here()?),
-        }
+        gallery.binding_in_flash()
     }
 }
 
@@ -214,8 +216,14 @@ struct Head {
 pub struct Gallery<F, T, const RECORDS: usize, M = NoCounter> {
     flash: F,
     counter: M,
+    secret: [u8; 32],
     sealer: Sealer,
     software_key: bool,
+    /// What the next seed is drawn from, besides the key.
+    random: [u8; 32],
+    seed: Seed,
+    /// Of `seed`, while the gallery is mounted.
+    transform: Option<Transform>,
     embedding_id: [u8; 32],
     dimension: usize,
     /// Why nothing can be done, until [`Gallery::reopen`] or [`Gallery::format`] succeeds.
@@ -260,6 +268,31 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         gallery
     }
 
+    /// Which model's templates it holds, or would.
+    pub fn binding(&self) -> Binding {
+        Binding { embedding_id: self.embedding_id, dimension: self.dimension as u16 }
+    }
+
+    /// Mounts what lies in the flash as the gallery of `model`, whichever it was bound to before.
+    pub fn rebind(&mut self, model: Binding) {
+        self.dimension = (model.dimension as usize).min(MAX_DIMENSION);
+        self.embedding_id = model.embedding_id;
+        self.sealer = Sealer::new(&self.secret, &model.embedding_id);
+        self.index.set_dimension(self.dimension);
+        self.reopen();
+    }
+
+    /// What the gallery in the flash is bound to, whether or not it can be mounted.
+    ///
+    /// # Errors
+    /// When there is no gallery, or one of another version, or the flash fails.
+    pub fn binding_in_flash(&mut self) -> Result<Binding, GalleryError> {
+        match self.newest_of_any()? {
+            Some(header) => Ok(Binding { embedding_id: header.embedding_id, dimension: header.dimension }),
+            None => Err(self.nothing_here()?),
+        }
+    }
+
     /// Mounts what lies in the flash once more: what helps after a write that failed and a flash that works again.
     pub fn reopen(&mut self) {
         self.forget();
@@ -274,6 +307,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         (self.head, self.sequence, self.operation, self.next_person) = (None, 0, 0, 1);
         (self.filled, self.sum, self.foreign, self.missing) = (0, 0, 0, 0);
         (self.erased, self.recent, self.counts) = (None, None, Filled::default());
+        self.transform = None;
         self.table.clear();
         self.index.clear();
     }
@@ -285,11 +319,16 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             assert!(F::ERASE_SIZE.is_multiple_of(UNIT), "the flash's sectors must be multiples of 32 bytes");
         }
         let dimension = (model.dimension as usize).min(MAX_DIMENSION);
+        let bytes = secret.secret();
         Gallery {
             flash,
             counter,
-            sealer: Sealer::new(&secret.secret(), &model.embedding_id),
-            software_key: S::SOFTWARE,
+            sealer: Sealer::new(&bytes, &model.embedding_id),
+            secret: bytes,
+            software_key: secret.is_software(),
+            random: secret.random().unwrap_or_default(),
+            seed: [0; 32],
+            transform: None,
             embedding_id: model.embedding_id,
             dimension,
             state: Err(GalleryError::Blank),
@@ -332,7 +371,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         M::PRESENT
     }
 
-    /// Whether the key lies in software: [`DeviceSecret::SOFTWARE`].
+    /// Whether the key lies in software: [`DeviceSecret::is_software`].
     pub fn has_software_key(&self) -> bool {
         self.software_key
     }
@@ -354,12 +393,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     /// When the name is no name or is taken, a template does not fit the model, or there is no room.
     pub fn enroll(&mut self, name: &str, templates: &[&[i8]]) -> Result<PersonId, GalleryError> {
         self.state?;
-        if name.is_empty() || name.len() > NAME_BYTES {
-            return Err(GalleryError::NameLength { found: name.len() as u32 });
-        }
-        if name.chars().any(char::is_control) {
-            return Err(GalleryError::NameCharacter);
-        }
+        check_name(name)?;
         if templates.is_empty() {
             return Err(GalleryError::NoTemplate);
         }
@@ -377,7 +411,8 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         let id = PersonId(self.next_person);
         self.begin_operation()?;
         for (number, template) in (1..).zip(templates) {
-            self.append_template(id, number, template)?;
+            let stored = self.transformed(template)?;
+            self.append_template(id, number, &stored)?;
         }
         self.append_person(id, name, Validity::ALWAYS)?;
         self.next_person += 1;
@@ -395,11 +430,12 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         self.check_template(template)?;
         let last = self.table.of(person).last().map_or(0, |e| e.number());
         if last == MAX_NUMBER {
-            return Err(GalleryError::Full { needed: 1, free: 0 });
+            return Err(GalleryError::NO_ROOM);
         }
         self.check_room(1)?;
+        let stored = self.transformed(template)?;
         self.begin_operation()?;
-        self.append_template(person, last + 1, template)?;
+        self.append_template(person, last + 1, &stored)?;
         self.end_operation()?;
         Ok(self.templates_of(person))
     }
@@ -525,8 +561,21 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         if norm_squared(template) == 0 { Err(GalleryError::ZeroTemplate) } else { Ok(()) }
     }
 
+    /// The transform, while the gallery is mounted.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn transform(&self) -> Option<&Transform> {
+        self.transform.as_ref()
+    }
+
     fn check_room(&self, needed: u32) -> Result<(), GalleryError> {
         let free = self.capacity().saturating_sub(self.table.list().len() as u32);
         if needed > free { Err(GalleryError::Full { needed, free }) } else { Ok(()) }
     }
+}
+
+fn check_name(name: &str) -> Result<(), GalleryError> {
+    if name.is_empty() || name.len() > NAME_BYTES {
+        return Err(GalleryError::NameLength { found: name.len() as u32 });
+    }
+    if name.chars().any(char::is_control) { Err(GalleryError::NameCharacter) } else { Ok(()) }
 }

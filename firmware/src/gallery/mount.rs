@@ -7,6 +7,7 @@ use super::layout::{
 };
 use super::sectors::{NOBODY, Suspect, nobodys};
 use super::table::Entry;
+use super::transform::Transform;
 use super::{Gallery, GalleryError, Head, Line, Monotonic};
 
 impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
@@ -105,6 +106,8 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             // It was opened when the power went, and holds nothing that counts.
             self.erase(sector)?;
         };
+        self.seed = self.sealer.open_header(&header, sector).ok_or(GalleryError::OtherDevice)?;
+        self.transform = Some(Transform::new(&self.seed, self.dimension)?);
         (self.operation, self.next_person) = (header.operation, header.next_person);
         (self.filled, self.sum) = (header.filled, header.sum);
         self.head = Some(Head { sector, header, next: header.copies.saturating_add(1) });

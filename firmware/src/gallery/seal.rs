@@ -1,11 +1,12 @@
 //! Sealing: ChaCha20-Poly1305 under a key that only this device has, and only for this model.
 //!
 //! ```text
-//! key     SHA-256("arcgate gallery 2" | device secret (32) | embedding id (32))
-//! mark    the first byte of SHA-256("arcgate names 2" | key (32) | name)
+//! key     SHA-256("arcgate gallery 3" | device secret (32) | embedding id (32))
+//! mark    the first byte of SHA-256("arcgate names 3" | key (32) | name)
+//! seed    SHA-256("arcgate transform 3" | key (32) | random bytes of the device (32) | sector sequence of the format (4))
 //! nonce   sector sequence (4) | sector salt (4) | slot (2) | 0 (2)           a header: slot 0xffff, the last two its index
-//! data    the record's clear part (16)                                       a header: everything before its tag
-//! sealed  the record's payload                                               a header: nothing
+//! data    the record's clear part (16)                                       a header: its clear part (76)
+//! sealed  the record's payload                                               a header: the seed of the transform
 //! ```
 //!
 //! So a record opens on the device that wrote it, with the model it was made by, in its slot and under its sector's sequence
@@ -16,15 +17,22 @@ use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Tag};
 use sha2::{Digest, Sha256};
 
 use super::layout::{CLEAR, Header, Place, TAG};
+use super::transform::Seed;
 
 /// Where the device's secret comes from.
 pub trait DeviceSecret {
     /// Whether it lies where a thief of the flash finds it too, such as in the firmware: then seals find damage, exchange and
     /// other devices' galleries, but keep nothing from that thief.
-    const SOFTWARE: bool;
+    fn is_software(&self) -> bool;
 
     /// The secret; the same at every start of the device.
     fn secret(&self) -> [u8; 32];
+
+    /// Bytes that nobody can foretell, others at every call. Without them the transform of a new gallery follows from the secret
+    /// and from how often the flash was written: two new devices with the same secret have the same.
+    fn random(&self) -> Option<[u8; 32]> {
+        None
+    }
 }
 
 /// A secret in software: one for all devices, unless the board gives each its own.
@@ -38,7 +46,9 @@ impl Default for SoftwareSecret {
 }
 
 impl DeviceSecret for SoftwareSecret {
-    const SOFTWARE: bool = true;
+    fn is_software(&self) -> bool {
+        true
+    }
 
     fn secret(&self) -> [u8; 32] {
         self.0
@@ -48,6 +58,8 @@ impl DeviceSecret for SoftwareSecret {
 /// What seals and opens.
 pub struct Sealer {
     cipher: ChaCha20Poly1305,
+    /// What seeds are drawn from.
+    seeds: Sha256,
     /// What marks of names begin with.
     names: Sha256,
 }
@@ -62,12 +74,18 @@ impl Sealer {
     /// For galleries of the model `embedding_id` on the device with `secret`.
     pub fn new(secret: &[u8; 32], embedding_id: &[u8; 32]) -> Self {
         let mut digest = Sha256::new();
-        digest.update(b"arcgate gallery 2");
+        digest.update(b"arcgate gallery 3");
         digest.update(secret);
         digest.update(embedding_id);
         let key = digest.finalize();
-        let names = Sha256::new_with_prefix(b"arcgate names 2").chain_update(key);
-        Sealer { cipher: ChaCha20Poly1305::new(&key), names }
+        let names = Sha256::new_with_prefix(b"arcgate names 3").chain_update(key);
+        let seeds = Sha256::new_with_prefix(b"arcgate transform 3").chain_update(key);
+        Sealer { cipher: ChaCha20Poly1305::new(&key), seeds, names }
+    }
+
+    /// The seed of a gallery that begins with the sector `sequence`.
+    pub fn draw_seed(&self, random: &[u8; 32], sequence: u32) -> Seed {
+        self.seeds.clone().chain_update(random).chain_update(sequence.to_le_bytes()).finalize().into()
     }
 
     /// Eight bits that follow from a name, and say nothing of it to who lacks the key.
@@ -95,15 +113,37 @@ impl Sealer {
         self.cipher.decrypt_inout_detached(&place.nonce().into(), clear, payload.into(), &tag).is_ok()
     }
 
-    /// The tag of the header of sector `index`.
-    pub fn header_tag(&self, header: &Header, index: u16) -> [u8; TAG] {
-        let mut nonce = Place { sequence: header.sequence, salt: header.salt, slot: u16::MAX }.nonce();
-        nonce[10..].copy_from_slice(&index.to_le_bytes());
-        // Of no bytes: it cannot fail, and a tag of zeros would only be refused.
-        let empty: &mut [u8] = &mut [];
-        let sum = self.cipher.encrypt_inout_detached(&nonce.into(), &header.body(), empty.into());
-        sum.map_or([0; TAG], |tag| tag.into())
+    /// Seals `seed` into the header of sector `index` and writes its tag. `false` never comes of so few bytes.
+    #[must_use]
+    pub fn seal_header(&self, header: &mut Header, index: u16, seed: &Seed) -> bool {
+        let (nonce, body) = (header_nonce(header, index), header.body());
+        header.seed = *seed;
+        match self.cipher.encrypt_inout_detached(&nonce.into(), &body, header.seed.as_mut_slice().into()) {
+            Ok(tag) => {
+                header.tag = tag.into();
+                true
+            }
+            Err(_) => false,
+        }
     }
+
+    /// The seed in the header of sector `index`; `None` when this device did not write it, or for another model.
+    pub fn open_header(&self, header: &Header, index: u16) -> Option<Seed> {
+        let (nonce, mut seed, tag) = (header_nonce(header, index), header.seed, Tag::from(header.tag));
+        let opened = self.cipher.decrypt_inout_detached(
+            &nonce.into(),
+            &header.body(),
+            seed.as_mut_slice().into(),
+            &tag,
+        );
+        opened.ok().map(|()| seed)
+    }
+}
+
+fn header_nonce(header: &Header, index: u16) -> [u8; 12] {
+    let mut nonce = Place { sequence: header.sequence, salt: header.salt, slot: u16::MAX }.nonce();
+    nonce[10..].copy_from_slice(&index.to_le_bytes());
+    nonce
 }
 
 /// The clear part, the payload and the tag of a record.

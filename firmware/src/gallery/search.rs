@@ -43,6 +43,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             let (expected, found) = (self.dimension as u32, probe.len() as u32);
             return Err(GalleryError::Dimension { expected, found });
         }
+        let probe = &self.transformed(probe)?[..];
         let ready = Probe::new(probe);
         let mut ranking = self.index.rank(&ready);
         for at in 0..self.table.list().len() {

@@ -289,7 +289,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         copies: u16,
         salt: u32,
     ) -> Result<Header, GalleryError> {
-        let exhausted = GalleryError::Full { needed: 1, free: 0 };
+        let exhausted = GalleryError::NO_ROOM;
         let sequence = self.sequence.checked_add(1).ok_or(exhausted)?;
         let (filled, sum) = match replaces {
             Replaces::Nothing => (self.filled + 1, self.sum.wrapping_add(sequence)),
@@ -311,9 +311,12 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             salt,
             embedding_id: self.embedding_id,
             sum,
+            seed: [0; 32],
             tag: [0; TAG],
         };
-        header.tag = self.sealer.header_tag(&header, sector);
+        if !self.sealer.seal_header(&mut header, sector, &self.seed) {
+            return Err(GalleryError::Damaged { offset: self.sector_offset(sector) });
+        }
         if self.erased != Some(sector) {
             self.erase(sector)?;
         }
@@ -358,7 +361,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             match (oldest.filter(aged), best) {
                 (Some((sector, _)), Some(_)) => self.replace(sector, None)?,
                 (None, Some((sector, _))) => self.replace(sector, None)?,
-                (_, None) => return Err(GalleryError::Full { needed: 1, free: 0 }),
+                (_, None) => return Err(GalleryError::NO_ROOM),
             }
         }
         Ok(())
@@ -366,7 +369,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
 
     /// Whether this device wrote `header` for this model.
     pub(super) fn is_own(&self, header: &Header, sector: u16) -> bool {
-        header.embedding_id == self.embedding_id && self.sealer.header_tag(header, sector) == header.tag
+        header.embedding_id == self.embedding_id && self.sealer.open_header(header, sector).is_some()
     }
 
     /// Copies the records that count out of `sector` into a free one and erases it.
@@ -375,7 +378,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         let old = self.header(sector)?.value().ok_or(damaged)?;
         self.keep_damage(sector, &old, suspect.map(|s| s.slot))?;
         let from = self.head.map_or(sector, |head| head.sector);
-        let free = self.free_sector(from).ok_or(GalleryError::Full { needed: 1, free: 0 })?;
+        let free = self.free_sector(from).ok_or(GalleryError::NO_ROOM)?;
         let slots = self.slots();
         let (mut copies, mut salt) = (0, old.sequence);
         for entry in self.table.list().iter().filter(|e| e.slot / slots == sector) {

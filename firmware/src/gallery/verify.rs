@@ -99,7 +99,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         Ok(count)
     }
 
-    /// Hands every template of somebody enrolled that can be read to `take`, with its person and number.
+    /// Hands every template of somebody enrolled that can be read, as it is stored, to `take`, with its person and number.
     ///
     /// # Errors
     /// When the gallery is not mounted or the flash fails.

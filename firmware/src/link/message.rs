@@ -3,6 +3,7 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::BundleError;
 use crate::decide::{Confidence, Decision, Rejection, Unknown};
 use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
@@ -62,6 +63,35 @@ pub enum Request<'a> {
     },
     /// Begin an empty gallery for the model in use: everybody enrolled is lost. -> [`Reply::Erased`]
     EraseGallery,
+    /// Take a backup of the gallery, sealed with the device's bundle key and signed by the device. -> [`Reply::Bundle`]
+    BeginBackup {
+        /// Random bytes for the bundle's salt.
+        salt: [u8; 32],
+    },
+    /// The next record of the backup. -> [`Reply::Piece`], its offset counting records
+    BackupRecord {
+        /// From 0, one after the other.
+        number: u32,
+    },
+    /// A bundle follows, sealed with the device's bundle key. -> [`Reply::Restored`]
+    BeginRestore {
+        /// The bundle's header.
+        #[serde(borrow)]
+        header: &'a [u8],
+        /// Forget everybody enrolled first. Without it, people are added; stored templates then only to an empty gallery or to
+        /// the one that they were in.
+        replace: bool,
+        /// Of a backup take names and validity alone. So it is done anyway when the backup is of another model.
+        people_only: bool,
+    },
+    /// The next record of the bundle. -> [`Reply::Restored`]
+    RestoreRecord {
+        /// From 0, one after the other.
+        number: u32,
+        /// The record.
+        #[serde(borrow)]
+        bytes: &'a [u8],
+    },
     /// Run the model and say how long its operations take, from number `first` on. -> [`Reply::Laps`]
     Profile {
         /// The first operation that is asked for.
@@ -162,6 +192,16 @@ pub enum Reply<'a> {
     },
     /// The gallery is empty.
     Erased,
+    /// A backup is ready to be read.
+    Bundle {
+        /// Records that follow.
+        records: u32,
+        /// The bundle's header.
+        #[serde(borrow)]
+        header: &'a [u8],
+    },
+    /// How far a bundle was taken in.
+    Restored(Restored),
     /// How long operations took in one run of the model.
     Laps {
         /// Operations of the model; 0 when its engine does not tell them apart.
@@ -186,6 +226,38 @@ pub enum Reply<'a> {
     },
     /// It could not be done. Nothing has changed, unless the flash failed: then a restart shows whether it was done.
     Fault(Fault),
+}
+
+/// What came of a bundle so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Restored {
+    /// Records of the bundle.
+    pub total: u32,
+    /// Records taken in.
+    pub records: u32,
+    /// People who are new.
+    pub people: u32,
+    /// People whose names were there already.
+    pub known: u32,
+    /// Templates that are new.
+    pub templates: u32,
+    /// Templates left out: they were there already, or only people were to be taken in.
+    pub left_out: u32,
+    /// Who signed it, of a backup that was taken in to the end.
+    pub signed: Signed,
+}
+
+/// Whose signature a bundle has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signed {
+    /// None was read.
+    #[default]
+    No,
+    /// This device's own.
+    Here,
+    /// Another device's.
+    Elsewhere,
 }
 
 /// What a device says of itself.
@@ -393,6 +465,23 @@ pub enum Fault {
     Engine,
     /// The board has no clock to measure with.
     NoClock,
+    /// A bundle is refused.
+    Bundle(BundleError),
+    /// No bundle is under way: none was begun, or an error ended it.
+    NoBundle,
+    /// The gallery changed while it was taken out.
+    Changed,
+    /// Stored templates go into an empty gallery, or into the one that they were in.
+    NotEmpty {
+        /// People enrolled.
+        people: u32,
+    },
+}
+
+impl From<BundleError> for Fault {
+    fn from(error: BundleError) -> Self {
+        Fault::Bundle(error)
+    }
 }
 
 impl From<GalleryError> for Fault {
@@ -447,6 +536,12 @@ impl core::fmt::Display for Fault {
             Fault::Rejected(why) => write!(f, "{why}"),
             Fault::Offset { found, total } => write!(f, "byte {found} lies outside {total}"),
             Fault::Gallery(error) => write!(f, "{error}"),
+            Fault::Bundle(error) => write!(f, "{error}"),
+            Fault::NoBundle => write!(f, "no bundle was begun, or an error ended it"),
+            Fault::Changed => write!(f, "the gallery changed while it was taken out"),
+            Fault::NotEmpty { people } => {
+                write!(f, "{people} people are enrolled there, under another transform than the backup's")
+            }
             Fault::NoClock => write!(f, "the device has no clock to measure with"),
             Fault::Engine => write!(f, "the device's engine failed to run the model"),
         }

@@ -7,6 +7,7 @@ pub mod cuts;
 mod flash;
 pub mod fuzz;
 mod port;
+mod secret;
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,6 +30,7 @@ use crate::link::message::Unit;
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::TcpPort;
+pub use secret::SimSecret;
 
 /// Bytes of the largest picture that a simulated device takes: 1280 x 1024 in three colours.
 pub const FRAME: usize = 1280 * 1024 * 3;

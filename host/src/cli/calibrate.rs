@@ -17,6 +17,7 @@ use crate::eval::calibration::{self, Options};
 use crate::eval::embed::{Engine, NoFace, embed_set};
 use crate::eval::fpir::Impostors;
 use crate::eval::gallery::Vector;
+use crate::eval::transform::transformed;
 use crate::onnx::file;
 use crate::onnx::metadata::Metadata;
 use crate::ui::{Ui, thousands};
@@ -24,9 +25,9 @@ use crate::ui::{Ui, thousands};
 /// The thresholds that go into the model: for each number of people enrolled and each target false-positive identification rate
 /// (FPIR) the angle that keeps it on people who are not in DIR, for a search with one frame and for a whole presentation.
 ///
-/// Embeds the images of DIR through the plan and compares every image with all other identities. What the images do not reach, low
-/// rates and large galleries, is extrapolated by a generalised Pareto tail, which the JSON object says of each cell. Images that a
-/// pairs.txt beside the landmarks names (LFW's test set) are not used.
+/// Embeds the images of DIR through the plan, transforms the embeddings as a gallery does and compares every image with all other
+/// identities. What the images do not reach, low rates and large galleries, is extrapolated by a generalised Pareto tail, which the
+/// JSON object says of each cell. Images that a pairs.txt beside the landmarks names (LFW's test set) are not used.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The int8 model that `arcgate import` wrote.
@@ -46,7 +47,7 @@ pub struct Args {
     /// Frames of a presentation: all that are voted on, with all retries before lock-out (five frames, three times).
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
     frames: u16,
-    /// Seed of the choice of images and of the identities drawn for the intervals.
+    /// Seed of the choice of images, of the gallery's transform and of the identities drawn for the intervals.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where the model with its threshold goes [default: the model itself].
@@ -103,6 +104,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         people.push(*numbers.entry(of_image[*image]).or_insert(next));
         vectors.push(Vector::Int8(embedding[0].iter().map(|&v| v as i8).collect()));
     }
+    let vectors = transformed(&vectors, args.seed)?;
     let bar = ui.progress("comparing", "images", vectors.len() as u64);
     let impostors = Impostors::new(&people, &vectors, args.templates.into(), || bar.inc(1));
     bar.finish_and_clear();
@@ -128,6 +130,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         "images": table.images,
         "identities": table.identities,
         "thresholds": table,
+        "transform": {"compared": "on", "seed": args.seed},
         "left_out": embedded.left_out.len(),
         "model": output,
     }));

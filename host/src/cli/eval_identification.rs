@@ -6,16 +6,17 @@ use anyhow::Context;
 use arcgate_firmware::decide::table::Scope;
 use serde_json::{Value, json};
 
+use super::identification_sides::{People, Sides, Transformed};
 use super::identification_tables::{Case, Held, Row, tell_cases, tell_rows, tell_splits, write};
 use super::measured::Measured;
 use super::shared;
 use crate::data::{self, ImageSet};
 use crate::eval::bootstrap::{Draw, draws};
-use crate::eval::embed::{Embedded, Engine, NoFace, embed_set};
+use crate::eval::embed::{Engine, NoFace, embed_set};
 use crate::eval::errata;
 use crate::eval::gallery::Vector;
 use crate::eval::identification::{Searches, TrialError, Trials};
-use crate::eval::splits::splits;
+use crate::eval::splits::{self, Asked};
 use crate::photo::Finder;
 use crate::ui::{Ui, thousands};
 
@@ -27,7 +28,8 @@ const DRAWS: usize = 300;
 /// FNIR is the share of mated searches that do not find their own identity first and within the threshold, FPIR that of
 /// non-mated searches that find anybody. In the JSON object `rows` has for each n (people enrolled), k (images of each) and
 /// fpir_target: fpir, fnir and the ends of their 95 % intervals, by drawing identities again; with --float also those of the float
-/// model; with a model that has thresholds also what its table gives. On LFW `rows_corrected` leaves out photographs whose labels are
+/// model; with a model that has thresholds also what its table gives; with --transform both what a gallery's transform changes, and the
+/// largest change among nine galleries. On LFW `rows_corrected` leaves out photographs whose labels are
 /// known to be wrong, which are listed.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -42,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "K", value_delimiter = ',', default_values_t = [1, 3])]
     templates: Vec<usize>,
     /// The shares of non-mated searches that may find anybody.
-    #[arg(long, value_name = "RATE", value_delimiter = ',', default_values_t = [0.001, 0.003, 0.01, 0.1], value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", value_delimiter = ',', default_values_t = [0.001, 0.003, 0.01, 0.1], value_parser = shared::rate::<f64>)]
     fpir: Vec<f64>,
     /// Galleries drawn for each number of people.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -50,27 +52,18 @@ pub struct Args {
     /// Images of each identity that search a gallery, at most.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     probes: u16,
+    /// Whether embeddings are compared under the transform of a gallery.
+    #[arg(long, value_enum, default_value_t = Transformed::On)]
+    transform: Transformed,
     /// Splits the identities so many times in two halves by lot, makes thresholds from one and measures FPIR with them on the other.
     #[arg(long, value_name = "N", default_value_t = 0)]
     splits: usize,
-    /// Draws galleries and splits.
+    /// Draws galleries, their transforms and splits.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// A folder for tables (CSV) and curves (SVG, PNG).
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
-}
-
-fn parse_rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse::<f64>().map_err(|e| e.to_string())?;
-    if rate > 0.0 && rate < 1.0 { Ok(rate) } else { Err("accepted: more than 0 and less than 1".into()) }
-}
-
-/// Embeddings by one engine after the other, and whose they are.
-struct People {
-    vectors: Vec<Vec<Vector>>,
-    of_vector: Vec<usize>,
-    number: usize,
 }
 
 /// Runs the command.
@@ -81,6 +74,10 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
     let dir = args.dir.clone().unwrap_or_else(|| data::default_root().join("lfw"));
     let set = ImageSet::open(&dir)?;
     let (engines, info) = args.measured.engines()?;
+    anyhow::ensure!(
+        args.transform != Transformed::Both || matches!(engines[0], Engine::Int8(..)),
+        "a gallery transforms int8 embeddings, and --engine float gives none\n  accepted: --engine plan or tract with --transform both"
+    );
     let faces = &args.measured.faces;
     let finder = Finder::new(faces.detector()?, faces.landmarks_or(set.landmarks.clone())?);
     let of_person: Vec<Vec<usize>> = set.identities().into_iter().map(|identity| identity.images).collect();
@@ -96,14 +93,17 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
         let name = set.images[image].file_name()?.to_str()?;
         errata::lfw(name).map(|why| (name.to_owned(), why))
     };
-    let all = People::new(&of_person, &embedded, &engines, |_| true);
+    let people = |used: &dyn Fn(usize) -> bool| {
+        People::new(&of_person, (&embedded, &engines), (args.transform, args.seed), used)
+    };
+    let all = people(&|_| true)?;
     let errors: Vec<(String, &str)> = images.iter().filter_map(|&image| wrong(image)).collect();
     let (cases, refused) = measure(args, &engines, &all, ui);
     if let Some(why) = refused.filter(|_| cases.is_empty()) {
         return Err(why.into());
     }
     let failed = embedded.left_out.len() + all.zeros();
-    let bytes = all.vectors[0].first().map_or(0, Vector::bytes);
+    let bytes = all.vectors.own.first().map_or(0, Vector::bytes);
     ui.say(format!(
         "{}: {} identities, {} images, engine {}, model {}",
         dir.display(),
@@ -121,7 +121,7 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
     tell_rows("", &cases, ui);
     let mut corrected = Vec::new();
     if !errors.is_empty() {
-        let part = People::new(&of_person, &embedded, &engines, |image| wrong(image).is_none());
+        let part = people(&|image| wrong(image).is_none())?;
         corrected = measure(args, &engines, &part, ui).0;
         tell_rows(
             &format!(" without {} images whose labels are known to be wrong", errors.len()),
@@ -141,6 +141,7 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
     ui.json(&json!({
         "model": args.measured.model,
         "engine": args.measured.engine_name(),
+        "transform": args.transform.json(&engines, args.seed),
         "identities": all.number,
         "images": images.len(),
         "left_out": embedded.left_out.len(),
@@ -155,40 +156,6 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl People {
-    /// The embeddings of the images that `used` keeps; people without any have no number.
-    fn new(
-        of_person: &[Vec<usize>],
-        embedded: &Embedded,
-        engines: &[Engine],
-        used: impl Fn(usize) -> bool,
-    ) -> Self {
-        let mut people =
-            People { vectors: vec![Vec::new(); engines.len()], of_vector: Vec::new(), number: 0 };
-        for person in of_person {
-            let before = people.of_vector.len();
-            for vectors in
-                person.iter().filter(|&&image| used(image)).filter_map(|image| embedded.vectors.get(image))
-            {
-                for ((values, engine), out) in vectors.iter().zip(engines).zip(&mut people.vectors) {
-                    out.push(match engine {
-                        Engine::Int8(..) => Vector::Int8(values.iter().map(|&v| v as i8).collect()),
-                        Engine::Float(_) => Vector::Float(values.clone()),
-                    });
-                }
-                people.of_vector.push(people.number);
-            }
-            people.number += usize::from(people.of_vector.len() > before);
-        }
-        people
-    }
-
-    /// How many embeddings are all zeros, and like nobody.
-    fn zeros(&self) -> usize {
-        self.vectors[0].iter().filter(|vector| vector.is_zero()).count()
-    }
-}
-
 /// Every number of people with every number of images that there are enough identities for, and why the last of the others is not.
 fn measure(args: &Args, engines: &[Engine], people: &People, ui: &Ui) -> (Vec<Case>, Option<TrialError>) {
     let (mut cases, mut refused) = (Vec::new(), None);
@@ -200,7 +167,7 @@ fn measure(args: &Args, engines: &[Engine], people: &People, ui: &Ui) -> (Vec<Ca
         let (galleries, probes) = (args.galleries.into(), args.probes.into());
         let trials = Trials { enrolled, templates, galleries, probes, seed: args.seed };
         let run = |vectors: &Vec<Vector>| Searches::run(vectors, &people.of_vector, &trials);
-        match people.vectors.iter().map(run).collect::<Result<Vec<_>, _>>() {
+        match people.vectors.try_map(run) {
             Ok(searches) => cases.push(case(args, engines, &trials, &searches, (people.number, &drawn))),
             Err(why) => refused = Some(why),
         }
@@ -215,7 +182,7 @@ fn case(
     args: &Args,
     engines: &[Engine],
     trials: &Trials,
-    searches: &[Searches],
+    searches: &Sides<Searches>,
     (people, drawn): (usize, &[Draw]),
 ) -> Case {
     let table = match &engines[0] {
@@ -229,7 +196,7 @@ fn case(
         });
         Row::new((trials.enrolled, trials.templates, target), searches, bar, (people, drawn))
     });
-    Case::new(trials, &searches[0], rows.collect())
+    Case::new(trials, &searches.own, rows.collect())
 }
 
 /// Thresholds from one half of the people held against searches on the other.
@@ -240,12 +207,9 @@ fn hold(args: &Args, people: &People, ui: &Ui) -> anyhow::Result<Vec<Held>> {
     let bar = ui.progress("splitting", "splits", args.splits as u64);
     let (galleries, probes) = (args.galleries.into(), args.probes.into());
     let trials = Trials { enrolled: 0, templates: 1, galleries, probes, seed: args.seed };
-    let rows = splits(
-        (&people.vectors[0], &people.of_vector),
-        (&args.enrolled, &args.fpir),
-        (args.splits, &trials),
-        || bar.inc(1),
-    )?;
+    let asked = Asked { sizes: &args.enrolled, templates: &args.templates, rates: &args.fpir };
+    let (vectors, splits) = ((&people.vectors.own[..], &people.of_vector[..]), (args.splits, &trials));
+    let rows = splits::splits(vectors, &asked, splits, || bar.inc(1))?;
     bar.finish_and_clear();
-    Ok(rows.into_iter().map(|(people, rate, found)| Held::new(people, rate, &found)).collect())
+    Ok(rows.iter().map(Held::new).collect())
 }

@@ -1,5 +1,7 @@
 //! `arcgate gallery`.
 
+mod backup;
+mod restore;
 mod verify;
 
 use std::io::IsTerminal;
@@ -8,11 +10,12 @@ use std::process::ExitCode;
 use arcgate_firmware::gallery::{Person, PersonId};
 use serde_json::json;
 
+use super::people::KeyArg;
 use crate::enroll;
 use crate::link::Target;
 use crate::ui::{Ui, table, thousands};
 
-/// List or remove the people enrolled, or check the gallery.
+/// Look after the people enrolled: list, remove, verify, backup, restore.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -36,6 +39,10 @@ enum Verb {
     },
     /// Check every seal: what is damaged, whose it is and what helps. Leaves with 1 when something is lost.
     Verify(Place),
+    /// Everybody enrolled in one file, sealed and signed by the device.
+    Backup(backup::Args),
+    /// Put a backup back, or people that `arcgate enroll -o` wrote, also after the model was updated.
+    Restore(restore::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -43,6 +50,8 @@ struct Place {
     /// A gallery file, tcp:HOST:PORT, or a serial port.
     #[arg(long, value_name = "TARGET")]
     to: Target,
+    #[command(flatten)]
+    key: KeyArg,
 }
 
 /// Runs the command.
@@ -51,14 +60,22 @@ struct Place {
 /// Whatever stopped it, in words for people.
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     match args.verb {
-        Verb::List(place) => list(&place.to, ui),
-        Verb::Remove { who, place, yes } => remove(&who, &place.to, yes, ui),
-        Verb::Verify(place) => verify::verify(&place.to, ui),
+        Verb::List(place) => list(&place, ui),
+        Verb::Remove { who, place, yes } => remove(&who, &place, yes, ui),
+        Verb::Verify(place) => verify::verify(&place, ui),
+        Verb::Backup(args) => backup::backup(&args, ui),
+        Verb::Restore(args) => restore::restore(&args, ui),
     }
 }
 
-fn list(to: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let mut place = enroll::open(to, None)?;
+impl Place {
+    fn open(&self) -> anyhow::Result<enroll::Place> {
+        Ok(enroll::open_with(&self.to, None, self.key.secret_for(&self.to)?)?)
+    }
+}
+
+fn list(place: &Place, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let (to, mut place) = (&place.to, place.open()?);
     let people = place.people()?;
     let (usage, damaged) = (place.info().usage, place.info().damaged);
     if damaged > 0 {
@@ -89,8 +106,8 @@ fn list(to: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn remove(who: &[String], to: &Target, yes: bool, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let mut place = enroll::open(to, None)?;
+fn remove(who: &[String], place: &Place, yes: bool, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let (to, mut place) = (&place.to, place.open()?);
     let people = place.people()?;
     let mut chosen: Vec<&Person> = Vec::new();
     for word in who {

@@ -7,6 +7,7 @@ use arcgate_firmware::decide::table::Bar;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::identification_sides::Sides;
 use crate::eval::bootstrap::{Draw, interval95};
 use crate::eval::gallery::degrees;
 use crate::eval::identification::{Rates, Searches, Trials};
@@ -40,6 +41,23 @@ impl Rate {
     }
 }
 
+/// The FNIR of another side, and how much larger the model's is, on the same draws; a difference may be negative.
+#[derive(Debug, Clone, Copy)]
+struct Beside {
+    fnir: Rate,
+    less: Rate,
+}
+
+impl Beside {
+    fn json(&self, row: &mut Value, [fnir, less]: [&str; 2]) {
+        for (name, rate) in [(fnir, &self.fnir), (less, &self.less)] {
+            row[name] = json!(rate.value);
+            row[format!("{name}_low")] = json!(rate.low);
+            row[format!("{name}_high")] = json!(rate.high);
+        }
+    }
+}
+
 /// FNIR at one FPIR.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
@@ -49,8 +67,10 @@ pub(super) struct Row {
     threshold: f32,
     fpir: Rate,
     fnir: Rate,
-    /// The float model's FNIR, and how much larger the int8 model's is, on the same draws; in points a difference may be negative.
-    float: Option<(Rate, Rate)>,
+    /// The float model's.
+    float: Option<Beside>,
+    /// Without a gallery's transform, and the largest change among all galleries whose transforms were tried.
+    plain: Option<(Beside, f64)>,
     /// The model's own threshold, and what it gives.
     table: Option<(f64, Rates)>,
 }
@@ -58,30 +78,41 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(
         (n, k, target): (usize, usize, f64),
-        searches: &[Searches],
+        sides: &Sides<Searches>,
         bar: Option<Bar>,
         (people, drawn): (usize, &[Draw]),
     ) -> Self {
-        let plain = vec![1.0; people];
-        let at: Vec<Rates> = searches.iter().map(|s| s.rates(target, &plain)).collect();
-        let again: Vec<(f64, Vec<f64>)> = drawn
-            .par_iter()
-            .map(|draw| {
-                let fnir = searches.iter().map(|s| s.rates(target, &draw.weights).fnir).collect();
-                (searches[0].at(at[0].threshold, &draw.weights).fpir, fnir)
-            })
-            .collect();
-        let fnir = |which: usize| Rate::new(at[which].fnir, again.iter().map(|a| a.1[which]).collect());
-        let float = (searches.len() > 1).then(|| {
-            let less = again.iter().map(|a| a.1[0] - a.1[1]).collect();
-            (fnir(1), Rate::new(at[0].fnir - at[1].fnir, less))
+        let weights = vec![1.0; people];
+        let own = sides.own.rates(target, &weights);
+        let again = |of: &(dyn Fn(&Draw) -> f64 + Sync)| drawn.par_iter().map(of).collect::<Vec<f64>>();
+        let fnir = |searches: &Searches| again(&|draw| searches.rates(target, &draw.weights).fnir);
+        let own_fnir = fnir(&sides.own);
+        let beside = |searches: &Searches| {
+            let (other, drawn) = (searches.rates(target, &weights).fnir, fnir(searches));
+            let less = own_fnir.iter().zip(&drawn).map(|(own, other)| own - other).collect();
+            Beside { less: Rate::new(own.fnir - other, less), fnir: Rate::new(other, drawn) }
+        };
+        let plain = sides.plain.as_ref().map(|searches| {
+            let plain = beside(searches);
+            let further = sides.further.iter().map(|of| of.rates(target, &weights).fnir);
+            let moved = further.chain([own.fnir]).map(|fnir| (fnir - plain.fnir.value).abs());
+            (plain, moved.fold(0.0, f64::max))
         });
         let table = bar.map(|bar| {
             let angle = f64::from(bar.angle.millidegrees()) / 1000.0;
-            (angle, searches[0].at(angle.to_radians().cos() as f32, &plain))
+            (angle, sides.own.at(angle.to_radians().cos() as f32, &weights))
         });
-        let fpir = Rate::new(at[0].fpir, again.iter().map(|a| a.0).collect());
-        Row { n, k, target, threshold: at[0].threshold, fpir, fnir: fnir(0), float, table }
+        Row {
+            n,
+            k,
+            target,
+            threshold: own.threshold,
+            fpir: Rate::new(own.fpir, again(&|draw| sides.own.at(own.threshold, &draw.weights).fpir)),
+            float: sides.float.as_ref().map(beside),
+            plain,
+            table,
+            fnir: Rate::new(own.fnir, own_fnir),
+        }
     }
 
     pub(super) fn json(&self) -> Value {
@@ -90,11 +121,12 @@ impl Row {
             "fpir": self.fpir.value, "fpir_low": self.fpir.low, "fpir_high": self.fpir.high,
             "fnir": self.fnir.value, "fnir_low": self.fnir.low, "fnir_high": self.fnir.high,
         });
-        if let Some((fnir, less)) = &self.float {
-            row["float_fnir"] = json!(fnir.value);
-            (row["float_fnir_low"], row["float_fnir_high"]) = (json!(fnir.low), json!(fnir.high));
-            row["fnir_less_float"] = json!(less.value);
-            (row["fnir_less_float_low"], row["fnir_less_float_high"]) = (json!(less.low), json!(less.high));
+        if let Some(float) = &self.float {
+            float.json(&mut row, ["float_fnir", "fnir_less_float"]);
+        }
+        if let Some((plain, most)) = &self.plain {
+            plain.json(&mut row, ["untransformed_fnir", "fnir_by_transform"]);
+            row["fnir_by_transform_most"] = json!(most);
         }
         if let Some((angle, rates)) = &self.table {
             row["table"] = json!({"degrees": angle, "fpir": rates.fpir, "fnir": rates.fnir});
@@ -141,6 +173,9 @@ impl Case {
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     n: usize,
+    k: usize,
+    /// Images of each person that the table was measured with.
+    table_k: usize,
     target: f64,
     angle: f64,
     fpir: Rate,
@@ -150,17 +185,19 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(n: usize, target: f64, found: &[splits::Held]) -> Self {
-        let mean = |of: &dyn Fn(&splits::Held) -> f64| found.iter().map(of).sum::<f64>() / found.len() as f64;
+    pub(super) fn new(row: &splits::Row) -> Self {
+        let &splits::Row { enrolled: n, templates: k, calibrated: table_k, rate: target, ref held } = row;
+        let splits = held.len();
+        let mean = |of: &dyn Fn(&splits::Held) -> f64| held.iter().map(of).sum::<f64>() / splits as f64;
         let fpir =
             Rate { value: mean(&|h| h.fpir), low: mean(&|h| h.interval.0), high: mean(&|h| h.interval.1) };
         let (angle, fnir) = (mean(&|h| h.angle), mean(&|h| h.fnir));
-        Held { n, target, angle, fpir, fnir, fnir_exact: mean(&|h| h.fnir_exact), splits: found.len() }
+        Held { n, k, table_k, target, angle, fpir, fnir, fnir_exact: mean(&|h| h.fnir_exact), splits }
     }
 
     pub(super) fn json(&self) -> Value {
         json!({
-            "n": self.n, "k": 1, "fpir_target": self.target, "splits": self.splits, "degrees": self.angle,
+            "n": self.n, "k": self.k, "table_k": self.table_k, "fpir_target": self.target, "splits": self.splits, "degrees": self.angle,
             "fpir": self.fpir.value, "fpir_low": self.fpir.low, "fpir_high": self.fpir.high,
             "fpir_by_target": self.fpir.value / self.target, "fnir": self.fnir, "fnir_exact": self.fnir_exact,
         })
@@ -193,6 +230,8 @@ pub(super) fn tell_rows(which: &str, cases: &[Case], ui: &Ui) {
     let (float, has_table) = (rows.iter().any(|r| r.float.is_some()), rows.iter().any(|r| r.table.is_some()));
     let mut head = vec!["people", "images", "target", "FPIR", "FNIR", "degrees"];
     head.extend(float.then_some(["float FNIR", "less float"]).into_iter().flatten());
+    let plain = rows.iter().any(|row| row.plain.is_some());
+    head.extend(plain.then_some(["untransformed FNIR", "by the transform", "at most"]).into_iter().flatten());
     head.extend(has_table.then_some(["by the model's table: degrees", "FPIR", "FNIR"]).into_iter().flatten());
     let mut lines = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     lines.extend(rows.into_iter().map(|row| {
@@ -204,7 +243,10 @@ pub(super) fn tell_rows(which: &str, cases: &[Case], ui: &Ui) {
             row.fnir.percent(),
             format!("{:.1}", degrees(row.threshold)),
         ];
-        line.extend(row.float.iter().flat_map(|(fnir, less)| [fnir.percent(), less.percent()]));
+        line.extend(row.float.iter().flat_map(|float| [float.fnir.percent(), float.less.percent()]));
+        line.extend(row.plain.iter().flat_map(|(plain, most)| {
+            [plain.fnir.percent(), plain.less.percent(), format!("{:.2}", 100.0 * most)]
+        }));
         match &row.table {
             Some((angle, rates)) => line.extend([
                 format!("{angle:.1}"),
@@ -227,12 +269,23 @@ pub(super) fn tell_splits(held: &[Held], splits: usize, ui: &Ui) {
     ui.say(format!(
         "thresholds from half of the identities, measured on the other half, mean of {splits} splits:"
     ));
-    let head =
-        ["people", "target, %", "degrees", "FPIR, %", "FPIR / target", "FNIR, %", "at exactly the target"];
+    let head = [
+        "people",
+        "images",
+        "the table's",
+        "target, %",
+        "degrees",
+        "FPIR, %",
+        "FPIR / target",
+        "FNIR, %",
+        "at exactly the target",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(held.iter().map(|held| {
         vec![
             thousands(held.n as u64),
+            held.k.to_string(),
+            held.table_k.to_string(),
             format!("{}", 100.0 * held.target),
             format!("{:.1}", held.angle),
             held.fpir.percent(),
@@ -251,7 +304,8 @@ pub(super) fn tell_splits(held: &[Held], splits: usize, ui: &Ui) {
 pub(super) fn write(folder: &Path, cases: &[Case], corrected: &[Case], held: &[Held]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut rows = String::from(
-        "labels,n,k,fpir_target,fpir,fpir_low,fpir_high,fnir,fnir_low,fnir_high,threshold_degrees\n",
+        "labels,n,k,fpir_target,fpir,fpir_low,fpir_high,fnir,fnir_low,fnir_high,threshold_degrees,untransformed_fnir,\
+         fnir_by_transform,fnir_by_transform_low,fnir_by_transform_high,fnir_by_transform_most\n",
     );
     for (labels, row) in
         [("published", cases), ("corrected", corrected)].into_iter().flat_map(|(labels, cases)| {
@@ -260,17 +314,24 @@ pub(super) fn write(folder: &Path, cases: &[Case], corrected: &[Case], held: &[H
     {
         let Row { n, k, target, fpir, fnir, .. } = row;
         let angle = degrees(row.threshold);
+        let plain = row.plain.map_or(",,,,".into(), |(Beside { fnir, less }, most)| {
+            format!("{},{},{},{},{most}", fnir.value, less.value, less.low, less.high)
+        });
         writeln!(
             rows,
-            "{labels},{n},{k},{target},{},{},{},{},{},{},{angle:.3}",
+            "{labels},{n},{k},{target},{},{},{},{},{},{},{angle:.3},{plain}",
             fpir.value, fpir.low, fpir.high, fnir.value, fnir.low, fnir.high
         )?;
     }
     std::fs::write(folder.join("identification.csv"), rows)?;
-    let mut splits = String::from("n,fpir_target,splits,degrees,fpir,fpir_low,fpir_high,fnir,fnir_exact\n");
-    for Held { n, target, angle, fpir, fnir, fnir_exact, splits: number } in held {
+    let mut splits =
+        String::from("n,k,table_k,fpir_target,splits,degrees,fpir,fpir_low,fpir_high,fnir,fnir_exact\n");
+    for Held { n, k, table_k, target, angle, fpir, fnir, fnir_exact, splits: number } in held {
         let Rate { value, low, high } = fpir;
-        writeln!(splits, "{n},{target},{number},{angle:.3},{value},{low},{high},{fnir},{fnir_exact}")?;
+        writeln!(
+            splits,
+            "{n},{k},{table_k},{target},{number},{angle:.3},{value},{low},{high},{fnir},{fnir_exact}"
+        )?;
     }
     if !held.is_empty() {
         std::fs::write(folder.join("splits.csv"), splits)?;

@@ -12,10 +12,12 @@ mod eval_detector;
 mod eval_identification;
 mod eval_omniglot;
 mod gallery;
+mod identification_sides;
 mod identification_tables;
 mod identify;
 mod import;
 mod inspect;
+mod keys;
 mod measured;
 mod people;
 mod profile;
@@ -77,12 +79,14 @@ enum Command {
     Enroll(enroll::Args),
     /// Who is in a photograph: a name or unknown.
     Identify(identify::Args),
-    /// List or remove the people enrolled.
+    /// Look after the people enrolled: list, remove, verify, backup, restore.
     Gallery(gallery::Args),
     /// The device on this desktop.
     Simulate(simulate::Args),
     /// Ask a device about itself.
     Device(device::Args),
+    /// Keys of devices, for bundles and flash images.
+    Keys(keys::Args),
     /// Synthetic portraits as image folders.
     Synth(synth::Args),
 }
@@ -115,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Gallery(args) => gallery::run(args, &ui),
         Command::Simulate(args) => simulate::run(args, &ui),
         Command::Device(args) => device::run(args, &ui),
+        Command::Keys(args) => keys::run(args, &ui),
         Command::Synth(args) => synth::run(args, &ui),
     };
     done.unwrap_or_else(|error| {

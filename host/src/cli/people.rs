@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::link::message::Answer;
+use arcgate_firmware::sim::SimSecret;
 use serde_json::{Value, json};
 
 use crate::engine::Model;
+use crate::keys::Key;
 use crate::link::Target;
 
 /// The model that the repository ships; the plan first.
@@ -45,6 +47,48 @@ impl ModelArg {
             Target::File(_) => self.open().map(Some),
             _ if self.model.is_some() => self.open().map(Some),
             _ => Ok(None),
+        }
+    }
+}
+
+/// The key of the device that is spoken of.
+#[derive(clap::Args, Debug)]
+pub struct KeyArg {
+    /// The device's key file (`arcgate keys`); without one, the key in the software, which is no secret.
+    #[arg(long, value_name = "FILE")]
+    device_key: Option<PathBuf>,
+}
+
+impl KeyArg {
+    /// Whether a key file was named.
+    pub fn is_given(&self) -> bool {
+        self.device_key.is_some()
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no key.
+    pub fn read(&self) -> anyhow::Result<Key> {
+        Ok(Key::read(self.device_key.as_deref())?)
+    }
+
+    /// The secret of a device that runs here.
+    ///
+    /// # Errors
+    /// As [`KeyArg::read`], and when it is a bundle key.
+    pub fn secret(&self) -> anyhow::Result<SimSecret> {
+        Ok(self.read()?.secret(self.device_key.as_deref())?)
+    }
+
+    /// The secret of the device of a gallery file; a device elsewhere knows its own.
+    ///
+    /// # Errors
+    /// As [`KeyArg::secret`].
+    pub fn secret_for(&self, target: &Target) -> anyhow::Result<SimSecret> {
+        match target {
+            Target::File(_) => self.secret(),
+            _ => Ok(SimSecret::software()),
         }
     }
 }

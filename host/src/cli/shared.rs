@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -80,6 +81,16 @@ impl FaceArgs {
     }
 }
 
+/// Reads a rate.
+///
+/// # Errors
+/// When it is no number, or none of a share of searches.
+pub fn rate<R: FromStr<Err: std::fmt::Display> + PartialOrd + From<u8>>(text: &str) -> Result<R, String> {
+    let rate = text.parse::<R>().map_err(|why| why.to_string())?;
+    let accepted = rate > R::from(0) && rate < R::from(1);
+    if accepted { Ok(rate) } else { Err("accepted: more than 0 and less than 1".into()) }
+}
+
 /// Refuses an output that would be written over what the command reads.
 ///
 /// # Errors
@@ -156,4 +167,18 @@ pub fn stop_flag() -> Arc<AtomicBool> {
     // A second handler in one process is refused: then Ctrl-C ends the program as it would anyway.
     let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
     stop
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_shares() {
+        assert_eq!((rate::<f32>(".003"), rate::<f64>("1e-3")), (Ok(0.003), Ok(0.001)));
+        for text in ["0", "1", "-.1", "1.5", "NaN", "inf"] {
+            assert!(rate::<f64>(text).unwrap_err().contains("more than 0 and less than 1"), "{text}");
+        }
+        assert!(rate::<f32>("1 %").unwrap_err().contains("invalid float"));
+    }
 }

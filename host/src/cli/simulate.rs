@@ -13,7 +13,7 @@ use arcgate_firmware::sim::{FRAME, StoredCamera, StoredShot};
 use serde_json::json;
 
 use super::people::{ModelArg, answer_json, answer_text};
-use super::shared::FaceArgs;
+use super::shared::{self, FaceArgs};
 use crate::data::ImageSet;
 use crate::enroll;
 use crate::link::Target;
@@ -39,15 +39,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     camera: Option<PathBuf>,
     /// The share of strangers' searches that it may answer: the threshold is that of the model's next lower rate.
-    #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = rate)]
+    #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = shared::rate::<f32>)]
     fpir: f32,
     #[command(flatten)]
     finder: FaceArgs,
-}
-
-fn rate(text: &str) -> Result<f32, String> {
-    let rate = text.parse::<f32>().map_err(|e| e.to_string())?;
-    if rate > 0.0 && rate < 1.0 { Ok(rate) } else { Err("accepted: more than 0 and less than 1".into()) }
 }
 
 /// Runs the command until it is interrupted.
@@ -95,6 +90,12 @@ fn tell(event: &Event, ui: &Ui) {
         Event::Removed(person) if ui.json => ui.say(json!({"removed": person.0}).to_string()),
         Event::Removed(person) => ui.say(format!("removed person {person}")),
         Event::Erased => ui.say(if ui.json { "{\"erased\":true}" } else { "the gallery is empty" }),
+        Event::BackedUp(people) if ui.json => ui.say(json!({"backed_up": people}).to_string()),
+        Event::BackedUp(people) => ui.say(format!("a host took a backup of {people} people")),
+        Event::Restored(done) if ui.json => ui.say(json!({"restored": done}).to_string()),
+        Event::Restored(done) => {
+            ui.say(format!("took in {} people and {} templates of a bundle", done.people, done.templates));
+        }
         Event::Refused(fault) => ui.note(format!("refused: {fault}")),
         Event::Noise(noise) if ui.verbose => ui.note(format!("noise on the link: {noise:?}")),
         Event::Noise(_) => {}

@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use arcgate_firmware::decide::table::{Bar, Scope};
 use arcgate_firmware::engine::EmbedError;
+use arcgate_firmware::gallery::GalleryError;
 use serde::Serialize;
 
 use crate::disk;
@@ -25,6 +26,7 @@ use crate::enroll::EnrollError;
 use crate::eval::calibration::{self, CalibrationError};
 use crate::eval::fpir::Impostors;
 use crate::eval::gallery::Vector;
+use crate::eval::transform::transformed;
 use crate::lower::{self, LowerError};
 use crate::onnx::file::{self, FileError};
 use crate::onnx::metadata::MetadataError;
@@ -125,6 +127,8 @@ pub enum DemoError {
     Embed(#[from] EmbedError),
     #[error(transparent)]
     Lower(#[from] LowerError),
+    #[error(transparent)]
+    Transform(#[from] GalleryError),
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
     /// The table has no threshold for the people of the demo.
@@ -275,12 +279,13 @@ fn calibrate(
 ) -> Result<Calibrated, DemoError> {
     let Imported { model: mut int8, mut metadata, .. } = imported;
     let model = Model::from_onnx(path, int8.clone())?;
+    let options = calibration::Options { frames: 1, templates: gate::TEMPLATES as u16, seed: 1 };
     let embeddings: Vec<Vector> =
         development.embed(&model, Kind::Plan, ui)?.into_iter().map(Vector::Int8).collect();
+    let embeddings = transformed(&embeddings, options.seed)?;
     let bar = ui.progress("calibrating", "images", embeddings.len() as u64);
     let impostors = Impostors::new(&development.owners, &embeddings, gate::TEMPLATES, || bar.inc(1));
     bar.finish_and_clear();
-    let options = calibration::Options { frames: 1, templates: gate::TEMPLATES as u16, seed: 1 };
     let table = calibration::thresholds(&impostors, embeddings.len(), &options)?;
     metadata.thresholds = Some(table);
     metadata.store(&mut int8);

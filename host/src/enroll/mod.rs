@@ -19,7 +19,7 @@ use crate::onnx::metadata::hex;
 use crate::photo::PhotoError;
 
 pub use people::{PersonPhotos, Summary, enroll, in_folder};
-pub use place::{FILE_SECTORS, Place, open, simulate};
+pub use place::{FILE_SECTORS, Place, open, open_with, reach, simulate};
 
 /// Why people could not be enrolled, looked up or listed.
 #[derive(Debug, thiserror::Error)]
@@ -97,9 +97,7 @@ fn advice(error: &GalleryError) -> &'static str {
         GalleryError::WrongModel { .. } => {
             "\n  accepted: the model that it was enrolled with; embeddings of two models cannot be compared"
         }
-        GalleryError::OtherDevice => {
-            "\n  accepted: the gallery file of this program, or the device that sealed it"
-        }
+        GalleryError::OtherDevice => "\n  accepted: --device-key FILE, the key of the device that sealed it",
         GalleryError::Rollback { .. } => {
             "\n  accepted: the flash and the counter that belong together; `arcgate device reset` begins an empty gallery"
         }

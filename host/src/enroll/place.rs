@@ -9,7 +9,7 @@ use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
 use arcgate_firmware::gallery::{Binding, Damage, NoCounter, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
-use arcgate_firmware::sim::{FileCounter, FileFlash, FlashError, Running, StoredCamera};
+use arcgate_firmware::sim::{FileCounter, FileFlash, FlashError, Running, SimSecret, StoredCamera};
 
 use super::EnrollError;
 use crate::engine::{Kind, Model};
@@ -48,10 +48,30 @@ impl Embedder for NoModel {
 /// # Errors
 /// When nothing is there, nothing answers, or the gallery is damaged or belongs to another model.
 pub fn open(target: &Target, model: Option<&Model>) -> Result<Place, EnrollError> {
+    open_with(target, model, SimSecret::software())
+}
+
+/// As [`open`], a gallery file under a secret of its device's own.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(target: &Target, model: Option<&Model>, secret: SimSecret) -> Result<Place, EnrollError> {
+    let place = reach(target, model, secret)?;
+    match place.info.gallery {
+        Some(why) => Err(EnrollError::Gallery { place: target.to_string(), why }),
+        None => Ok(place),
+    }
+}
+
+/// As [`open_with`], also a gallery that is not mounted, which can be replaced.
+///
+/// # Errors
+/// As [`open`], but for the gallery.
+pub fn reach(target: &Target, model: Option<&Model>, secret: SimSecret) -> Result<Place, EnrollError> {
     let (client, info) = match target {
         Target::File(path) => {
             let (engine, flash) = open_file(path, model)?;
-            Client::over(Box::new(LocalWire::new(engine, flash)))?
+            Client::over(Box::new(LocalWire::new(engine, flash, &secret)))?
         }
         Target::Tcp(_) | Target::Serial { .. } => Client::connect(target)?,
     };
@@ -60,9 +80,6 @@ pub fn open(target: &Target, model: Option<&Model>) -> Result<Place, EnrollError
     {
         let device = info.model.embedding_id;
         return Err(EnrollError::OtherModel { place: target.to_string(), device, named });
-    }
-    if let Some(why) = info.gallery {
-        return Err(EnrollError::Gallery { place: target.to_string(), why });
     }
     Ok(Place::new(client, info))
 }

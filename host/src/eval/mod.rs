@@ -2,7 +2,7 @@
 //!
 //! - [`verification`]: pairs with scores -> accuracy over folds, TAR at FAR, EER;
 //! - [`all_pairs`]: every pair of a set -> TAR at the lowest FAR;
-//! - [`gallery`]: templates, and a probe's similarity to each;
+//! - [`gallery`]: templates, and a probe's similarity to each; [`transform`]: embeddings as a device's gallery compares them;
 //! - [`fpir`], [`pareto`], [`calibration`]: angles between different people -> the threshold for each FPIR and number of people;
 //! - [`pairs`]: which pairs a set of identities has;
 //! - [`identification`]: open-set searches -> FNIR at FPIR, DET, CMC; [`splits`]: predicted FPIR against measured;
@@ -28,6 +28,7 @@ pub mod omniglot;
 pub mod pairs;
 pub mod pareto;
 pub mod splits;
+pub mod transform;
 pub mod verification;
 
 pub use verification::{Accuracy, Score, Scores};

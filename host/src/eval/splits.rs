@@ -1,6 +1,7 @@
 //! Does a threshold table keep what it says? People are split in two halves by lot: the table comes from one, the searches that it
 //! is held against from the other.
 
+use arcgate_firmware::decide::table::counted;
 use rayon::prelude::*;
 
 use super::bootstrap::{draws, interval95};
@@ -31,20 +32,62 @@ pub struct Held {
     pub fnir_exact: f64,
 }
 
-/// Splits `number` times and holds tables against searches: for each of `sizes`, of `rates` and of the splits, in this order. A size
-/// is left out where a half does not have so many people, or the table has no threshold for it.
+/// What the splits gave for one size of gallery and one rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// People enrolled.
+    pub enrolled: usize,
+    /// Images enrolled of each.
+    pub templates: usize,
+    /// Images of each person that the table was measured with.
+    pub calibrated: usize,
+    /// The target.
+    pub rate: f64,
+    /// A split each.
+    pub held: Vec<Held>,
+}
+
+/// What is asked of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Numbers of people enrolled.
+    pub sizes: &'a [usize],
+    /// Images enrolled of each.
+    pub templates: &'a [usize],
+    /// Target rates.
+    pub rates: &'a [f64],
+}
+
+impl Asked<'_> {
+    /// Every number of people with every number of images, first by a table measured with one image, which counts people by their
+    /// templates, then by one measured with as many.
+    fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for &templates in self.templates {
+            let tables = if templates == 1 { vec![1] } else { vec![1, templates] };
+            for calibrated in tables {
+                let each = self.sizes.iter().flat_map(|&n| self.rates.iter().map(move |&rate| (n, rate)));
+                let row = |(enrolled, rate)| Row { enrolled, templates, calibrated, rate, held: Vec::new() };
+                rows.extend(each.map(row));
+            }
+        }
+        rows
+    }
+}
+
+/// Splits `number` times and holds tables against searches, `trials` of each size. A row is left out where no half has so many people,
+/// or no table a threshold for them.
 ///
 /// # Errors
-/// When nobody in a half can be searched for.
+/// When that leaves none.
 pub fn splits(
     (vectors, people): (&[Vector], &[usize]),
-    (sizes, rates): (&[usize], &[f64]),
+    asked: &Asked<'_>,
     (number, trials): (usize, &Trials),
     done: impl Fn(),
-) -> Result<Vec<(usize, f64, Vec<Held>)>, TrialError> {
+) -> Result<Vec<Row>, TrialError> {
     let last = people.iter().max().map_or(0, |&last| last + 1);
-    let mut rows: Vec<(usize, f64, Vec<Held>)> =
-        sizes.iter().flat_map(|&size| rates.iter().map(move |&rate| (size, rate, Vec::new()))).collect();
+    let (mut rows, mut refused) = (asked.rows(), None);
     for split in 0..number {
         let mut dice = Dice::new(trials.seed, split as u64, SPLIT, 0);
         let mut order: Vec<usize> = (0..last).collect();
@@ -54,33 +97,51 @@ pub fn splits(
         let (calibrates, tested) = order.split_at(last / 2);
         let (vectors_a, people_a) = part((vectors, people), calibrates, CALIBRATED_ON);
         let (vectors_b, people_b) = part((vectors, people), tested, usize::MAX);
-        let impostors = Impostors::new(&people_a, &vectors_a, trials.templates, || ());
-        for (at, &enrolled) in sizes.iter().enumerate() {
-            if 2 * enrolled > tested.len() * 3 / 2 {
-                continue;
-            }
-            let seed = trials.seed + split as u64;
-            let searches = Searches::run(&vectors_b, &people_b, &Trials { enrolled, seed, ..*trials })?;
-            let plain = vec![1.0; tested.len()];
-            let drawn = draws(1, tested.len(), DRAWS, seed);
-            for (of, &rate) in rates.iter().enumerate() {
-                let Some(angle) = calibration::angle(&impostors, enrolled as u32, rate) else { continue };
-                let threshold = angle.to_radians().cos() as f32;
-                let found = searches.at(threshold, &plain);
-                let again = drawn.par_iter().map(|draw| searches.at(threshold, &draw.weights).fpir).collect();
-                rows[at * rates.len() + of].2.push(Held {
-                    angle,
-                    fpir: found.fpir,
-                    interval: interval95(again).unwrap_or((0.0, 1.0)),
-                    fnir: found.fnir,
-                    fnir_exact: searches.rates(rate, &plain).fnir,
-                });
+        let seed = trials.seed + split as u64;
+        let plain = vec![1.0; tested.len()];
+        let drawn = draws(1, tested.len(), DRAWS, seed);
+        let same = |a: &Row, b: &Row| (a.templates, a.calibrated) == (b.templates, b.calibrated);
+        for rows in rows.chunk_by_mut(same) {
+            let (templates, calibrated) = (rows[0].templates, rows[0].calibrated);
+            let impostors = Impostors::new(&people_a, &vectors_a, calibrated, || ());
+            for rows in rows.chunk_by_mut(|a, b| a.enrolled == b.enrolled) {
+                let enrolled = rows[0].enrolled;
+                // Most of a half would have to be enrolled.
+                if 4 * enrolled > 3 * tested.len() {
+                    continue;
+                }
+                let trials = Trials { enrolled, templates, seed, ..*trials };
+                let searches = match Searches::run(&vectors_b, &people_b, &trials) {
+                    Ok(searches) => searches,
+                    Err(why) => {
+                        refused = Some(why);
+                        continue;
+                    }
+                };
+                let counted = counted(enrolled as u32, (enrolled * templates) as u32, calibrated as u32);
+                for row in rows {
+                    let Some(angle) = calibration::angle(&impostors, counted, row.rate) else { continue };
+                    let threshold = angle.to_radians().cos() as f32;
+                    let found = searches.at(threshold, &plain);
+                    let again =
+                        drawn.par_iter().map(|draw| searches.at(threshold, &draw.weights).fpir).collect();
+                    row.held.push(Held {
+                        angle,
+                        fpir: found.fpir,
+                        interval: interval95(again).unwrap_or((0.0, 1.0)),
+                        fnir: found.fnir,
+                        fnir_exact: searches.rates(row.rate, &plain).fnir,
+                    });
+                }
             }
         }
         done();
     }
-    rows.retain(|row| !row.2.is_empty());
-    Ok(rows)
+    rows.retain(|row| !row.held.is_empty());
+    match refused.filter(|_| rows.is_empty()) {
+        Some(why) => Err(why),
+        None => Ok(rows),
+    }
 }
 
 /// The embeddings of some people, numbered anew, at most so many of each.
@@ -112,19 +173,37 @@ mod tests {
     use super::super::fpir::tests::sphere;
     use super::*;
 
+    fn ratio(row: &Row) -> f64 {
+        row.held.iter().map(|held| held.fpir / row.rate).sum::<f64>() / row.held.len() as f64
+    }
+
+    #[test]
+    fn templates_without_likeness_count_as_people() {
+        // Every image is a point of its own, so three of a person are three people.
+        let (people, vectors) = sphere(500, 4, 5);
+        let trials = Trials { enrolled: 0, templates: 1, galleries: 10, probes: 1, seed: 1 };
+        let asked = Asked { sizes: &[20, 600], templates: &[3], rates: &[0.1] };
+        let rows = splits((&vectors, &people), &asked, (6, &trials), || ()).unwrap();
+        assert_eq!(rows.iter().map(|row| row.calibrated).collect::<Vec<_>>(), [1, 3]);
+        assert!(rows.iter().all(|row| (0.6..1.3).contains(&ratio(row))), "{rows:?}");
+        let many = Asked { templates: &[4], ..asked };
+        let refused = splits((&vectors, &people), &many, (1, &trials), || ()).unwrap_err();
+        assert!(refused.to_string().contains("20 of 250 identities with 4 images"), "{refused}");
+    }
+
     #[test]
     fn on_the_sphere_a_table_holds() {
         let (people, vectors) = sphere(600, 2, 4);
         let trials = Trials { enrolled: 0, templates: 1, galleries: 10, probes: 1, seed: 1 };
-        let rows = splits((&vectors, &people), (&[10, 100, 400], &[0.1, 0.03]), (6, &trials), || ()).unwrap();
+        let asked = Asked { sizes: &[10, 100, 400], templates: &[1], rates: &[0.1, 0.03] };
+        let rows = splits((&vectors, &people), &asked, (6, &trials), || ()).unwrap();
         assert_eq!(
-            rows.iter().map(|row| (row.0, row.1)).collect::<Vec<_>>(),
+            rows.iter().map(|row| (row.enrolled, row.rate)).collect::<Vec<_>>(),
             [(10, 0.1), (10, 0.03), (100, 0.1), (100, 0.03)]
         );
-        for (size, rate, held) in &rows {
-            let ratio = held.iter().map(|held| held.fpir / rate).sum::<f64>() / held.len() as f64;
-            assert!((0.6..1.3).contains(&ratio), "{size} at {rate}: {ratio}");
-            assert!(held.iter().all(|h| h.interval.0 <= h.fpir && h.fpir <= h.interval.1), "{held:?}");
+        for row in &rows {
+            assert!((0.6..1.3).contains(&ratio(row)), "{row:?}");
+            assert!(row.held.iter().all(|h| h.interval.0 <= h.fpir && h.fpir <= h.interval.1), "{row:?}");
         }
     }
 }

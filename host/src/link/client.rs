@@ -4,9 +4,12 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use arcgate_firmware::bundle::HEADER;
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::gallery::{Damage, Person, PersonId};
-use arcgate_firmware::link::message::{Answer, DeviceInfo, FrameHeader, MAX_PIECE, PROTOCOL, Unit, Who};
+use arcgate_firmware::link::message::{
+    Answer, DeviceInfo, FrameHeader, MAX_PIECE, PROTOCOL, Restored, Unit, Who,
+};
 use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
 use arcgate_firmware::link::{Fault, Reply, Request};
 
@@ -325,6 +328,54 @@ impl Client {
                 return Ok(all);
             }
         }
+    }
+
+    /// A backup of the gallery, sealed and signed by the device. `moved` hears how many records have come, and of how many.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn backup(&mut self, moved: &mut dyn FnMut(u64, u64)) -> Result<Vec<u8>, LinkError> {
+        let begin = Request::BeginBackup { salt: rand::random() };
+        let (records, mut bytes) = self.ask("a backup", begin, LONG_PATIENCE, |reply| match reply {
+            Reply::Bundle { records, header } => Some((records, header.to_vec())),
+            _ => None,
+        })?;
+        for number in 0..records {
+            let request = Request::BackupRecord { number };
+            let record = self.ask("a record of the backup", request, LONG_PATIENCE, |reply| match reply {
+                Reply::Piece { offset, bytes, .. } if offset == number => Some(bytes.to_vec()),
+                _ => None,
+            })?;
+            bytes.extend(record);
+            moved(u64::from(number) + 1, records.into());
+        }
+        Ok(bytes)
+    }
+
+    /// Sends a bundle for the device to take in: `replace` forgets everybody first, `people_only` leaves templates out. `moved`
+    /// hears how many records are taken in.
+    ///
+    /// # Errors
+    /// As [`Client::info`], and when the bytes are no bundle. What was taken in before stays, and the same can be sent again.
+    pub fn restore(
+        &mut self,
+        bytes: &[u8],
+        (replace, people_only): (bool, bool),
+        moved: &mut dyn FnMut(u64),
+    ) -> Result<Restored, LinkError> {
+        let records = crate::bundle::records(bytes).map_err(|e| LinkError::Fault(e.into()))?;
+        let restored = |reply: Reply<'_>| match reply {
+            Reply::Restored(restored) => Some(restored),
+            _ => None,
+        };
+        let begin = Request::BeginRestore { header: &bytes[..HEADER], replace, people_only };
+        let mut done = self.ask("a bundle", begin, LONG_PATIENCE, restored)?;
+        for (number, bytes) in (0..).zip(records) {
+            let record = Request::RestoreRecord { number, bytes };
+            done = self.ask("a record of a bundle", record, LONG_PATIENCE, restored)?;
+            moved(done.records.into());
+        }
+        Ok(done)
     }
 
     /// Has the device check its gallery; everything that is damaged.

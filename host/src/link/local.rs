@@ -6,7 +6,8 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use arcgate_firmware::engine::Embedder;
-use arcgate_firmware::sim::{SimDevice, memory};
+use arcgate_firmware::gallery::NoCounter;
+use arcgate_firmware::sim::{SimDevice, SimSecret, memory};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::client::Wire;
@@ -57,10 +58,10 @@ pub struct LocalWire<F: NorFlash> {
 }
 
 impl<F: NorFlash> LocalWire<F> {
-    /// Starts the device.
-    pub fn new(engine: Box<dyn Embedder + Send>, flash: F) -> Self {
+    /// Starts the device with this secret.
+    pub fn new(engine: Box<dyn Embedder + Send>, flash: F, secret: &SimSecret) -> Self {
         let memory = memory(&flash);
-        LocalWire { device: SimDevice::new(engine, flash, Ends::default(), memory) }
+        LocalWire { device: SimDevice::with_trust(engine, flash, Ends::default(), memory, secret, NoCounter) }
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 pub use flash::{Cut, CutFlash, PowerCut, Where};
 
+use crate::gallery::transform::Seed;
 use crate::gallery::{
     Binding, FlashFault, Gallery, GalleryError, Line, Monotonic, Person, PersonId, SoftwareSecret, Validity,
 };
@@ -139,6 +140,8 @@ pub struct Run<const WRITE: usize, const ERASE: usize> {
     counter: Counter,
     dimension: u16,
     plain: Plain,
+    /// Of a gallery's seed: what is stored of templates.
+    stored: (Seed, BTreeMap<u32, Vec<i8>>),
     random: Random,
     stamp: u32,
     last_id: u32,
@@ -153,6 +156,7 @@ impl<const WRITE: usize, const ERASE: usize> Run<WRITE, ERASE> {
             counter: Counter::default(),
             dimension,
             plain: Plain::new(),
+            stored: ([0; 32], BTreeMap::new()),
             random: Random::new(seed),
             stamp: 0,
             last_id: 0,
@@ -288,7 +292,8 @@ impl<const WRITE: usize, const ERASE: usize> Run<WRITE, ERASE> {
             Ok(()) => {
                 let after = self.after(operation, new);
                 if self.random.below(16) == 0 {
-                    self.judge(dump(gallery, d), [&after, &after]);
+                    let seen = self.dump(gallery, operation);
+                    self.judge(seen, [&after, &after]);
                 } else {
                     self.last_id = self.last_id.max(new.map_or(0, |id| id.0));
                     self.plain = after;
@@ -326,13 +331,14 @@ impl<const WRITE: usize, const ERASE: usize> Run<WRITE, ERASE> {
         (self.flash, self.counter) = (flash, Counter { left: None, ..counter });
         for _ in 0..2 {
             let mut mounted = self.mount();
-            let seen = dump(&mut mounted, self.dimension);
+            let seen = self.dump(&mut mounted, operation);
             let before = self.plain.clone();
             let after = self.after(operation, newest(seen.as_ref()));
             self.judge(seen, [&before, &after]);
             (self.flash, self.counter) = mounted.into_parts();
             // What was seen once counts from then on.
-            let again = dump(&mut self.open(self.flash.clone(), self.counter.clone()), self.dimension);
+            let mut mounted = self.open(self.flash.clone(), self.counter.clone());
+            let again = self.dump(&mut mounted, operation);
             let now = self.plain.clone();
             self.judge(again, [&now, &now]);
             if self.plain == after {
@@ -370,6 +376,47 @@ impl<const WRITE: usize, const ERASE: usize> Run<WRITE, ERASE> {
         after
     }
 
+    /// All that a gallery holds before or after `operation`; `None` when it cannot be read, says that something is damaged or
+    /// has a template that was never enrolled.
+    fn dump(&mut self, gallery: &mut TestGallery<WRITE, ERASE>, operation: &Operation) -> Option<Plain> {
+        let mut plain = Plain::new();
+        if gallery.verify(|damage| eprintln!("{damage:?}")).ok()? > 0 {
+            return None;
+        }
+        let mut after = None;
+        while let Some(Person { id, name, validity, .. }) = gallery.next_after(after).ok()? {
+            plain.insert(id, (name.as_str().to_owned(), BTreeMap::new(), validity));
+            after = Some(id);
+        }
+        let new: &[u32] = match operation {
+            Operation::Enroll(_, seeds) => seeds,
+            Operation::Add(_, seed) => core::slice::from_ref(seed),
+            _ => &[],
+        };
+        let (transform, dimension) = (gallery.transform()?.clone(), self.dimension);
+        if self.stored.0 != *gallery.seed() || self.stored.1.len() > 4096 {
+            self.stored = (*gallery.seed(), BTreeMap::new());
+        }
+        let (before, stored) = (&self.plain, &mut self.stored.1);
+        let mut sound = true;
+        let read = gallery.each_template(|person, number, values| {
+            let old = before.get(&person).and_then(|(_, templates, _)| templates.get(&number));
+            let seed = old.into_iter().chain(new).find(|&&seed| {
+                let expected = stored.entry(seed).or_insert_with(|| {
+                    let mut template = template(seed, dimension);
+                    transform.apply(&mut template).map(|()| template).unwrap_or_default()
+                });
+                values == expected
+            });
+            match (plain.get_mut(&person), seed) {
+                (Some((_, templates, _)), Some(&seed)) => drop(templates.insert(number, seed)),
+                _ => sound = false,
+            }
+        });
+        read.ok()?;
+        sound.then_some(plain)
+    }
+
     /// Holds what was seen against the states that are allowed, counts what is wrong, and goes on from what was seen.
     fn judge(&mut self, seen: Option<Plain>, allowed: [&Plain; 2]) {
         let seen = seen.unwrap_or_default();
@@ -403,33 +450,6 @@ fn newest(plain: Option<&Plain>) -> Option<PersonId> {
 fn flash_sectors<const WRITE: usize, const ERASE: usize>(flash: &CutFlash<WRITE, ERASE>) -> usize {
     use embedded_storage::nor_flash::ReadNorFlash;
     flash.capacity() / ERASE
-}
-
-/// All that a gallery holds; `None` when it cannot be read or says that something is damaged.
-fn dump<const WRITE: usize, const ERASE: usize>(
-    gallery: &mut TestGallery<WRITE, ERASE>,
-    dimension: u16,
-) -> Option<Plain> {
-    let mut plain = Plain::new();
-    if gallery.verify(|damage| eprintln!("{damage:?}")).ok()? > 0 {
-        return None;
-    }
-    let mut after = None;
-    while let Some(Person { id, name, validity, .. }) = gallery.next_after(after).ok()? {
-        plain.insert(id, (name.as_str().to_owned(), BTreeMap::new(), validity));
-        after = Some(id);
-    }
-    let mut sound = true;
-    let read = gallery.each_template(|person, number, values| {
-        let seed = u32::from_le_bytes([values[0] as u8, values[1] as u8, values[2] as u8, values[3] as u8]);
-        sound &= values == template(seed, dimension);
-        match plain.get_mut(&person) {
-            Some((_, templates, _)) => drop(templates.insert(number, seed)),
-            None => sound = false,
-        }
-    });
-    read.ok()?;
-    sound.then_some(plain)
 }
 
 /// Runs the four parts side by side until there were `cuts` power cuts.

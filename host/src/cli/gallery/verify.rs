@@ -7,16 +7,15 @@ use arcgate_firmware::gallery::{Damage, Harm, PersonId};
 use serde_json::json;
 
 use super::super::shared::name_some;
-use crate::enroll;
 use crate::link::Target;
 use crate::ui::{Ui, table, thousands};
 
-/// Has the gallery in `to` checked. The exit code is 1 when something is lost.
+/// Has the gallery checked. The exit code is 1 when something is lost.
 ///
 /// # Errors
 /// When there is no way to it, or it is not mounted: why, and what helps.
-pub fn verify(to: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let mut place = enroll::open(to, None)?;
+pub(super) fn verify(place: &super::Place, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let (to, mut place) = (&place.to, place.open()?);
     let names: BTreeMap<PersonId, String> =
         place.people()?.into_iter().map(|p| (p.id, p.name.as_str().to_owned())).collect();
     let damages = place.verify()?;

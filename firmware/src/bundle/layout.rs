@@ -1,0 +1,210 @@
+//! Bytes of a bundle. Nothing here knows a key.
+
+use super::BundleError;
+use crate::embedding::MAX_DIMENSION;
+use crate::engine::kernels::as_i8;
+use crate::gallery::layout::{PERSON_BYTES, decode_person, encode_person, u16_at, u32_at};
+use crate::gallery::transform::Seed;
+use crate::gallery::{Name, PersonId, SETTINGS_BYTES, Validity};
+
+/// What begins a bundle.
+const MAGIC: [u8; 4] = *b"ABUN";
+
+/// The layout that this code writes and reads.
+const VERSION: u16 = 1;
+
+/// Bytes of a tag.
+pub const TAG: usize = 16;
+
+/// Bytes of the header before its tag.
+pub const HEADER_BODY: usize = 88;
+
+/// Bytes of the header.
+pub const HEADER: usize = HEADER_BODY + TAG;
+
+/// Where the header's salt lies.
+pub const SALT: core::ops::Range<usize> = 24..56;
+
+/// Bytes of a record's content before its payload.
+const PREFIX: usize = 8;
+
+/// Bytes of a signature's payload.
+const SIGNATURE: usize = 32 + 64;
+
+/// Bytes of the longest record.
+pub const MAX_RECORD: usize = record_bytes(MAX_DIMENSION);
+
+/// Bytes of a record, for embeddings of `dimension` values.
+pub const fn record_bytes(dimension: usize) -> usize {
+    PREFIX + if dimension > SIGNATURE { dimension } else { SIGNATURE } + TAG
+}
+
+/// What a bundle is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// People whom a device is to enrol, with their embeddings.
+    Enrolment,
+    /// A gallery as a device had it.
+    Backup,
+}
+
+/// What a bundle says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// What it is for.
+    pub kind: Kind,
+    /// Values of a template.
+    pub dimension: u16,
+    /// Records that follow.
+    pub records: u32,
+    /// People among them.
+    pub people: u32,
+    /// Operations that the gallery had seen; 0 of an enrolment.
+    pub operation: u32,
+    /// Drawn at random for this bundle.
+    pub salt: [u8; 32],
+    /// The model that the templates belong to.
+    pub embedding_id: [u8; 32],
+}
+
+impl Header {
+    /// The header before its tag.
+    pub fn body(&self) -> [u8; HEADER_BODY] {
+        let mut bytes = [0; HEADER_BODY];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[6] = match self.kind {
+            Kind::Enrolment => 1,
+            Kind::Backup => 2,
+        };
+        bytes[8..10].copy_from_slice(&self.dimension.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.records.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.people.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.operation.to_le_bytes());
+        bytes[SALT].copy_from_slice(&self.salt);
+        bytes[56..].copy_from_slice(&self.embedding_id);
+        bytes
+    }
+
+    /// Reads a header; its tag is not checked.
+    ///
+    /// # Errors
+    /// When it is no bundle's, one of another version, or contradicts itself.
+    pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
+        let Some((bytes, _)) = bytes.split_first_chunk::<HEADER>().filter(|(b, _)| b[..4] == MAGIC) else {
+            return Err(BundleError::NotABundle);
+        };
+        let found = u16_at(bytes, 4);
+        if found != VERSION {
+            return Err(BundleError::Version { found, readable: VERSION });
+        }
+        let kind = match bytes[6] {
+            1 => Kind::Enrolment,
+            2 => Kind::Backup,
+            _ => return Err(BundleError::Header),
+        };
+        let (mut salt, mut embedding_id) = ([0; 32], [0; 32]);
+        salt.copy_from_slice(&bytes[SALT]);
+        embedding_id.copy_from_slice(&bytes[56..HEADER_BODY]);
+        let header = Header {
+            kind,
+            dimension: u16_at(bytes, 8),
+            records: u32_at(bytes, 12),
+            people: u32_at(bytes, 16),
+            operation: u32_at(bytes, 20),
+            salt,
+            embedding_id,
+        };
+        // A backup has a seed and a signature besides its people, and nothing else is in the header.
+        let others = if kind == Kind::Backup { 2 } else { 0 };
+        let fits = (1..=MAX_DIMENSION).contains(&usize::from(header.dimension))
+            && header.people.checked_add(others).is_some_and(|least| least <= header.records)
+            && header.body() == bytes[..HEADER_BODY];
+        if fits { Ok(header) } else { Err(BundleError::Header) }
+    }
+
+    /// Bytes of a record.
+    pub fn record_bytes(&self) -> usize {
+        record_bytes(self.dimension.into())
+    }
+}
+
+/// Somebody in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The number they had; 0 in an enrolment.
+    pub id: PersonId,
+    /// Their name.
+    pub name: Name,
+    /// When they are let in.
+    pub validity: Validity,
+    /// Templates that follow.
+    pub templates: u16,
+}
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item<'r> {
+    /// What the transform of the templates was drawn from.
+    Seed(Seed),
+    /// The gallery's settings.
+    Settings([u8; SETTINGS_BYTES]),
+    /// Somebody, whose templates follow.
+    Person(Member),
+    /// A template: of an enrolment as the model made it, of a backup as the gallery stored it.
+    Template(&'r [i8]),
+    /// A public key and its signature of all before it.
+    Signature([u8; 32], [u8; 64]),
+}
+
+impl<'r> Item<'r> {
+    /// Writes a record's content, as long as `content`, which is all zeros; `false` when it does not fit.
+    pub fn encode(&self, content: &mut [u8]) -> bool {
+        let Some((prefix, payload)) = content.split_first_chunk_mut::<PREFIX>() else { return false };
+        let mut put = |at: usize, bytes: &[u8]| {
+            let place = payload.get_mut(at..at + bytes.len());
+            place.map(|place| place.copy_from_slice(bytes)).is_some()
+        };
+        let (kind, fits) = match self {
+            Item::Seed(seed) => (1, put(0, seed)),
+            Item::Settings(settings) => (2, put(0, settings)),
+            Item::Person(member) => {
+                prefix[2..4].copy_from_slice(&member.templates.to_le_bytes());
+                prefix[4..8].copy_from_slice(&member.id.0.to_le_bytes());
+                let mut person = [0; PERSON_BYTES];
+                encode_person(&member.name, member.validity, &mut person);
+                (3, put(0, &person))
+            }
+            Item::Template(values) => (
+                4,
+                payload.len() >= values.len() && {
+                    payload.iter_mut().zip(*values).for_each(|(byte, &value)| *byte = value as u8);
+                    true
+                },
+            ),
+            Item::Signature(key, signature) => (5, put(0, key) && put(32, signature)),
+        };
+        prefix[0] = kind;
+        fits
+    }
+
+    /// Reads a record's content; `None` when no gallery can hold what it says.
+    pub fn decode(content: &'r [u8], dimension: usize) -> Option<Self> {
+        let (prefix, payload) = content.split_first_chunk::<PREFIX>()?;
+        match prefix[0] {
+            1 => payload.first_chunk().copied().map(Item::Seed),
+            2 => payload.first_chunk().copied().map(Item::Settings),
+            3 => {
+                let (name, validity) = decode_person(payload)?;
+                let (id, templates) = (PersonId(u32_at(prefix, 4)), u16_at(prefix, 2));
+                Some(Item::Person(Member { id, name: Name::try_from(name).ok()?, validity, templates }))
+            }
+            4 => payload.get(..dimension).map(|values| Item::Template(as_i8(values))),
+            5 => {
+                let (key, rest) = payload.split_first_chunk()?;
+                Some(Item::Signature(*key, *rest.first_chunk()?))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Reading a bundle, record by record, each checked before it is used.
+
+use super::BundleError;
+use super::layout::{Header, Item, Kind};
+use super::seal::{BundleKey, PublicKey, Sealer, is_signed};
+
+/// What may come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Seed,
+    /// Settings or whatever comes after them.
+    Settings,
+    /// So many templates of the person before.
+    Templates(u16),
+    /// A person, or the end.
+    People,
+    End,
+}
+
+/// A bundle that is being read.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    header: Header,
+    sealer: Sealer,
+    turn: Turn,
+    /// Records read.
+    read: u32,
+    /// People still to come.
+    people: u32,
+    signer: Option<PublicKey>,
+}
+
+impl Reader {
+    /// Begins with the header.
+    ///
+    /// # Errors
+    /// When it is no bundle's, of another version, or sealed with another key.
+    pub fn new(key: &BundleKey, bytes: &[u8]) -> Result<Self, BundleError> {
+        let header = Header::read(bytes)?;
+        let sealer = Sealer::new(key, &header);
+        if !sealer.is_own(&header, bytes) {
+            return Err(BundleError::Key);
+        }
+        let turn = match header.kind {
+            Kind::Enrolment => Turn::People,
+            Kind::Backup => Turn::Seed,
+        };
+        Ok(Reader { header, sealer, turn, read: 0, people: header.people, signer: None })
+    }
+
+    /// What the bundle says of itself.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Records read.
+    pub fn read(&self) -> u32 {
+        self.read
+    }
+
+    /// Whether all of it was read; a backup's signature is then found to be that of [`Reader::signer`].
+    pub fn is_complete(&self) -> bool {
+        self.read == self.header.records
+    }
+
+    /// Who signed it, once the signature was read.
+    pub fn signer(&self) -> Option<PublicKey> {
+        self.signer
+    }
+
+    /// Opens the next record in place and says what is in it. After an error nothing more can be read.
+    ///
+    /// # Errors
+    /// When the record was changed, is not the next one, or says what cannot stand there.
+    pub fn next<'r>(&mut self, record: &'r mut [u8]) -> Result<Item<'r>, BundleError> {
+        let (expected, found) = (self.header.record_bytes() as u32, record.len() as u32);
+        if found != expected {
+            return Err(BundleError::Length { expected, found });
+        }
+        if self.is_complete() {
+            let (expected, found) = (self.header.records, self.header.records.saturating_add(1));
+            return Err(BundleError::Records { expected, found });
+        }
+        let number = self.read;
+        let content = self.sealer.open(number, record)?;
+        let dimension = self.header.dimension.into();
+        let wrong = BundleError::Content { record: number };
+        let item = Item::decode(content, dimension).ok_or(wrong)?;
+        self.turn = self.after(&item).ok_or(wrong)?;
+        if let Item::Signature(key, signature) = &item {
+            if !is_signed(key, &self.sealer.said(), signature) {
+                return Err(BundleError::Signature);
+            }
+            self.signer = Some(*key);
+        }
+        self.sealer.hear(content);
+        self.read += 1;
+        let ends = self.turn == Turn::End || self.header.kind == Kind::Enrolment && self.turn == Turn::People;
+        if self.is_complete() && !(ends && self.people == 0) {
+            return Err(wrong);
+        }
+        Ok(item)
+    }
+
+    /// What may come after `item`; `None` when it may not stand here.
+    fn after(&mut self, item: &Item<'_>) -> Option<Turn> {
+        match (self.turn, item) {
+            (Turn::Seed, Item::Seed(_)) => Some(Turn::Settings),
+            (Turn::Settings, Item::Settings(_)) => Some(Turn::People),
+            (Turn::Settings | Turn::People, Item::Person(member)) => {
+                self.people = self.people.checked_sub(1)?;
+                let enrolment = self.header.kind == Kind::Enrolment;
+                match member.templates {
+                    0 if enrolment => None,
+                    0 => Some(Turn::People),
+                    templates => Some(Turn::Templates(templates)),
+                }
+            }
+            (Turn::Templates(left), Item::Template(_)) => {
+                Some(if left > 1 { Turn::Templates(left - 1) } else { Turn::People })
+            }
+            (Turn::Settings | Turn::People, Item::Signature(..))
+                if self.header.kind == Kind::Backup && self.people == 0 =>
+            {
+                Some(Turn::End)
+            }
+            _ => None,
+        }
+    }
+}

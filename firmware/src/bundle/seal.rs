@@ -1,0 +1,155 @@
+//! Keys of bundles: what follows from a device's secret, and what a bundle is sealed and signed with.
+
+use chacha20poly1305::aead::AeadInOut;
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Tag};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use super::BundleError;
+use super::layout::{HEADER, HEADER_BODY, Header, SALT, TAG};
+
+/// What a device and its administrator share: seals bundles and opens them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BundleKey(pub [u8; 32]);
+
+impl core::fmt::Debug for BundleKey {
+    /// Nothing of it: it is secret.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("BundleKey")
+    }
+}
+
+impl BundleKey {
+    /// The key of the device with this secret.
+    pub fn of_device(secret: &[u8; 32]) -> Self {
+        BundleKey(Sha256::new_with_prefix(b"arcgate bundle key 1").chain_update(secret).finalize().into())
+    }
+}
+
+/// An Ed25519 public key.
+pub type PublicKey = [u8; 32];
+
+/// Who a device is: the key pair that signs its backups.
+#[derive(Clone)]
+pub struct Identity(SigningKey);
+
+impl core::fmt::Debug for Identity {
+    /// Its public half.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("Identity").field(&self.public()).finish()
+    }
+}
+
+impl Identity {
+    /// The identity of the device with this secret.
+    pub fn of_device(secret: &[u8; 32]) -> Self {
+        let seed = Sha256::new_with_prefix(b"arcgate identity 1").chain_update(secret).finalize();
+        Identity(SigningKey::from_bytes(&seed.into()))
+    }
+
+    /// What others know it by.
+    pub fn public(&self) -> PublicKey {
+        self.0.verifying_key().to_bytes()
+    }
+
+    pub(super) fn sign(&self, digest: &[u8; 32]) -> [u8; 64] {
+        self.0.sign(digest).to_bytes()
+    }
+}
+
+/// Whether `signature` of `digest` is that of `key`.
+pub fn is_signed(key: &PublicKey, digest: &[u8; 32], signature: &[u8; 64]) -> bool {
+    let signature = Signature::from_bytes(signature);
+    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(digest, &signature).is_ok())
+}
+
+/// What seals and opens one bundle, and what its signature is over.
+#[derive(Clone)]
+pub struct Sealer {
+    cipher: ChaCha20Poly1305,
+    said: Sha256,
+}
+
+impl core::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Sealer")
+    }
+}
+
+/// The nonce of the header's tag.
+const HEADER_NONCE: [u8; 12] = [0xff; 12];
+
+fn nonce(record: u32) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[..4].copy_from_slice(&record.to_le_bytes());
+    nonce
+}
+
+impl Sealer {
+    /// For the bundle with `header`.
+    pub fn new(key: &BundleKey, header: &Header) -> Self {
+        let mut body = header.body();
+        let digest = Sha256::new_with_prefix(b"arcgate bundle 1").chain_update(key.0).chain_update(body);
+        body[SALT].fill(0);
+        let said = Sha256::new_with_prefix(b"arcgate backup 1").chain_update(body);
+        Sealer { cipher: ChaCha20Poly1305::new(&digest.finalize()), said }
+    }
+
+    /// The header with its tag.
+    pub fn header(&self, header: &Header) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        let body = header.body();
+        bytes[..HEADER_BODY].copy_from_slice(&body);
+        let nothing: &mut [u8] = &mut [];
+        // Of so few bytes it cannot fail, and a tag of zeros would only be refused.
+        if let Ok(tag) = self.cipher.encrypt_inout_detached(&HEADER_NONCE.into(), &body, nothing.into()) {
+            bytes[HEADER_BODY..].copy_from_slice(&tag);
+        }
+        bytes
+    }
+
+    /// Whether this key wrote the header.
+    pub fn is_own(&self, header: &Header, bytes: &[u8]) -> bool {
+        bytes.get(HEADER_BODY..HEADER).and_then(|tag| tag.try_into().ok()).is_some_and(|tag: [u8; TAG]| {
+            let nothing: &mut [u8] = &mut [];
+            let (body, tag) = (header.body(), Tag::from(tag));
+            self.cipher.decrypt_inout_detached(&HEADER_NONCE.into(), &body, nothing.into(), &tag).is_ok()
+        })
+    }
+
+    /// Seals a record whose content is written.
+    ///
+    /// # Errors
+    /// When the record is shorter than a tag.
+    pub fn seal(&mut self, number: u32, record: &mut [u8]) -> Result<(), BundleError> {
+        let damaged = BundleError::Damaged { record: number };
+        let (content, tag) = record.split_last_chunk_mut::<TAG>().ok_or(damaged)?;
+        self.said.update(&*content);
+        let sealed = self.cipher.encrypt_inout_detached(&nonce(number).into(), &[], content.into());
+        *tag = sealed.map_err(|_| damaged)?.into();
+        Ok(())
+    }
+
+    /// Opens a record in place and gives its content; [`Sealer::hear`] counts it.
+    ///
+    /// # Errors
+    /// When it is not what was sealed.
+    pub fn open<'r>(&self, number: u32, record: &'r mut [u8]) -> Result<&'r [u8], BundleError> {
+        let damaged = BundleError::Damaged { record: number };
+        let (content, tag) = record.split_last_chunk_mut::<TAG>().ok_or(damaged)?;
+        let (nonce, tag) = (nonce(number), Tag::from(*tag));
+        let opened = self.cipher.decrypt_inout_detached(&nonce.into(), &[], (&mut *content).into(), &tag);
+        opened.map_err(|_| damaged)?;
+        Ok(content)
+    }
+
+    /// Counts a content among what the signature is over.
+    pub fn hear(&mut self, content: &[u8]) {
+        self.said.update(content);
+    }
+
+    /// The digest of everything said so far.
+    pub fn said(&self) -> [u8; 32] {
+        self.said.clone().finalize().into()
+    }
+}

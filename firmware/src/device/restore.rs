@@ -1,0 +1,149 @@
+//! A bundle on its way in: people whom a host made, or a backup that is put back.
+
+use embedded_storage::nor_flash::NorFlash;
+
+use crate::bundle::{Item, Kind, MAX_RECORD, Reader};
+use crate::engine::ModelInfo;
+use crate::gallery::{Gallery, GalleryError, Line, Monotonic, PersonId};
+use crate::link::Fault;
+use crate::link::message::{Restored, Signed};
+
+use super::Keys;
+
+/// What is taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Embeddings, which the gallery's transform makes templates of.
+    Embeddings,
+    /// Templates as they were stored, once it is clear whether they can be.
+    Stored,
+    /// Names and validity alone: the templates are of another model, or leaked.
+    People,
+}
+
+/// A bundle that a host sends record by record. What was taken in before an error stays, each person whole with the templates
+/// that came; the same bundle sent again goes on from there.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    reader: Reader,
+    how: How,
+    /// Whether everybody enrolled is to make place.
+    replace: bool,
+    /// Whether numbers are kept: the gallery is empty, or the one that the backup is of.
+    numbers: bool,
+    /// Whose templates come.
+    person: PersonId,
+    done: Restored,
+}
+
+impl Incoming {
+    /// Looks at the header, and makes place for people whose templates cannot be taken over.
+    pub(super) fn begin<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
+        gallery: &mut Gallery<F, T, R, M>,
+        keys: &Keys,
+        model: &ModelInfo,
+        header: &[u8],
+        (replace, people_only): (bool, bool),
+    ) -> Result<Self, Fault> {
+        let reader = Reader::new(&keys.bundle, header)?;
+        let header = *reader.header();
+        let same = (header.embedding_id, header.dimension) == (model.embedding_id, model.dimension);
+        let mut incoming = Incoming {
+            how: match header.kind {
+                Kind::Enrolment => How::Embeddings,
+                Kind::Backup if same && !people_only => How::Stored,
+                Kind::Backup => How::People,
+            },
+            reader,
+            replace,
+            numbers: false,
+            person: PersonId(0),
+            done: Restored { total: header.records, ..Restored::default() },
+        };
+        match incoming.how {
+            How::Stored => {}
+            How::Embeddings if !same => {
+                let (gallery, model) = (header.embedding_id, model.embedding_id);
+                return Err(GalleryError::WrongModel { gallery, model }.into());
+            }
+            How::Embeddings | How::People => {
+                if replace || gallery.state() == Err(GalleryError::Blank) {
+                    gallery.format()?;
+                    incoming.numbers = incoming.how == How::People;
+                }
+                gallery.state()?;
+            }
+        }
+        Ok(incoming)
+    }
+
+    /// What was done so far.
+    pub(super) fn done(&self) -> Restored {
+        self.done
+    }
+
+    /// Whether the last record was taken in.
+    pub(super) fn is_complete(&self) -> bool {
+        self.reader.is_complete()
+    }
+
+    /// Takes record `number`, which is the next one.
+    pub(super) fn record<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
+        &mut self,
+        gallery: &mut Gallery<F, T, R, M>,
+        keys: &Keys,
+        number: u32,
+        bytes: &[u8],
+    ) -> Result<(), Fault> {
+        let (expected, total) = (self.reader.read(), self.done.total);
+        if number != expected || number >= total {
+            return Err(Fault::Piece { expected, found: number, total });
+        }
+        let mut record = [0; MAX_RECORD];
+        // A longer one is refused by its length.
+        let record = &mut record[..bytes.len().min(MAX_RECORD)];
+        record.copy_from_slice(&bytes[..record.len()]);
+        match self.reader.next(record)? {
+            Item::Seed(seed) if self.how == How::Stored => {
+                let mounted = gallery.state();
+                let is_same = mounted.is_ok() && *gallery.seed() == seed;
+                let people = gallery.usage().people;
+                if !is_same || self.replace {
+                    match mounted {
+                        Ok(()) if people > 0 && !self.replace => return Err(Fault::NotEmpty { people }),
+                        Err(why) if why != GalleryError::Blank && !self.replace => return Err(why.into()),
+                        _ => gallery.format_with(Some(&seed))?,
+                    }
+                }
+                self.numbers = true;
+            }
+            Item::Seed(_) => {}
+            Item::Settings(settings) => gallery.set_settings(&settings)?,
+            Item::Person(member) => {
+                let had = if self.numbers { member.id } else { PersonId(0) };
+                let (person, new) = gallery.restore_person(had, &member.name, member.validity)?;
+                self.person = person;
+                self.done.people += u32::from(new);
+                self.done.known += u32::from(!new);
+            }
+            Item::Template(values) => {
+                let new = match self.how {
+                    How::People => false,
+                    How::Stored => gallery.restore_template(self.person, values)?,
+                    How::Embeddings => {
+                        let stored = gallery.transformed(values)?;
+                        gallery.restore_template(self.person, &stored)?
+                    }
+                };
+                self.done.templates += u32::from(new);
+                self.done.left_out += u32::from(!new);
+            }
+            Item::Signature(key, _) => {
+                let own = key == keys.identity.public();
+                self.done.signed = if own { Signed::Here } else { Signed::Elsewhere };
+            }
+        }
+        self.done.records = self.reader.read();
+        Ok(())
+    }
+}

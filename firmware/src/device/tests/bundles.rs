@@ -1,0 +1,312 @@
+//! Bundles in and out of a device: what comes back, what is refused, what an error leaves.
+
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::*;
+use crate::bundle::{BundleError, HEADER, Header, Item, Kind, MAX_RECORD, Member, Writer};
+use crate::gallery::Name;
+use crate::link::message::Signed;
+
+/// A device with a secret of its own that runs a model of its own.
+fn device_of(secret: u8, model: u8) -> TestDevice {
+    let mut engine = engine();
+    engine.info.embedding_id = [model; 32];
+    with_flash(engine, MemoryNor::new(vec![0xff; 4 * 4096]), &SoftwareSecret([secret; 32]))
+}
+
+fn face(seed: u8) -> [i8; 64] {
+    core::array::from_fn(|i| (i as u8 ^ seed).wrapping_mul(37) as i8)
+}
+
+/// Ada with two templates, Bob, who was removed, Grace until some day, and settings.
+fn filled(device: &mut TestDevice) {
+    let gallery = device.gallery();
+    gallery.enroll("Ada", &[&face(1), &face(2)]).unwrap();
+    let bob = gallery.enroll("Bob", &[&face(7)]).unwrap();
+    let grace = gallery.enroll("Grace", &[&face(3)]).unwrap();
+    gallery.set_validity(grace, Validity { from: 5, until: 99 }).unwrap();
+    gallery.set_settings(&[6; 32]).unwrap();
+    gallery.remove(bob).unwrap();
+}
+
+fn asked<V>(
+    device: &mut TestDevice,
+    request: Request<'_>,
+    take: impl FnOnce(Reply<'_>) -> V,
+) -> Result<V, Fault> {
+    match device.core.answer(request).0 {
+        Reply::Fault(fault) => Err(fault),
+        reply => Ok(take(reply)),
+    }
+}
+
+fn backup(device: &mut TestDevice) -> Result<Vec<u8>, Fault> {
+    let (records, mut bytes) = asked(device, Request::BeginBackup { salt: [5; 32] }, |reply| match reply {
+        Reply::Bundle { records, header } => (records, header.to_vec()),
+        other => panic!("{other:?}"),
+    })?;
+    for number in 0..records {
+        asked(device, Request::BackupRecord { number }, |reply| match reply {
+            Reply::Piece { total, offset, bytes: piece } if (total, offset) == (records, number) => {
+                bytes.extend(piece);
+            }
+            other => panic!("{other:?}"),
+        })?;
+    }
+    Ok(bytes)
+}
+
+fn restore(
+    device: &mut TestDevice,
+    bytes: &[u8],
+    (replace, people_only): (bool, bool),
+) -> Result<Restored, Fault> {
+    let restored = |reply: Reply<'_>| match reply {
+        Reply::Restored(restored) => restored,
+        other => panic!("{other:?}"),
+    };
+    let header = &bytes[..HEADER.min(bytes.len())];
+    let mut done = asked(device, Request::BeginRestore { header, replace, people_only }, restored)?;
+    let length = Header::read(bytes).unwrap().record_bytes();
+    for (number, bytes) in (0..).zip(bytes[HEADER..].chunks(length)) {
+        done = asked(device, Request::RestoreRecord { number, bytes }, restored)?;
+    }
+    Ok(done)
+}
+
+/// Everybody: number, name, validity, and their templates as they are stored.
+fn people(device: &mut TestDevice) -> Vec<(u32, String, u64, Vec<Vec<i8>>)> {
+    let (mut found, mut after) = (Vec::new(), None);
+    let gallery = device.gallery();
+    while let Some(person) = gallery.next_after(after).unwrap() {
+        after = Some(person.id);
+        let mut templates = Vec::new();
+        gallery.each_template(|id, _, t| templates.extend((id == person.id).then(|| t.to_vec()))).unwrap();
+        found.push((person.id.0, person.name.to_string(), person.validity.until, templates));
+    }
+    found
+}
+
+#[test]
+fn a_backup_brings_everybody_back_to_the_byte() {
+    let mut device = device_of(1, 1);
+    filled(&mut device);
+    let (before, bytes) = (people(&mut device), backup(&mut device).unwrap());
+    // The same device after its gallery was lost: numbers, templates, settings, and the transform.
+    let mut again = device_of(1, 1);
+    let done = restore(&mut again, &bytes, (false, false)).unwrap();
+    let expected = Restored { total: 8, records: 8, people: 2, templates: 3, signed: Signed::Here, ..done };
+    assert_eq!((done, done.known, done.left_out), (expected, 0, 0));
+    assert_eq!(people(&mut again), before);
+    assert_eq!(again.gallery().settings(), Ok(Some([6; 32])));
+    assert_eq!(again.gallery().nearest(&face(2)).unwrap().best.unwrap().person, PersonId(1));
+    // Bob had number 2; nobody gets it.
+    assert_eq!(again.gallery().enroll("Bob", &[&face(7)]), Ok(PersonId(4)));
+    // Once more: nothing is there twice, and who came since stays.
+    let done = restore(&mut again, &bytes, (false, false)).unwrap();
+    assert_eq!((done.people, done.known, done.templates, done.left_out), (0, 2, 0, 3));
+    assert_eq!(again.gallery().usage().people, 3);
+}
+
+#[test]
+fn a_gallery_with_others_is_not_replaced_unasked() {
+    let (mut device, mut other) = (device_of(1, 1), device_of(1, 1));
+    filled(&mut device);
+    let bytes = backup(&mut device).unwrap();
+    other.gallery().format().unwrap();
+    other.gallery().enroll("Linus", &[&face(9)]).unwrap();
+    let before = people(&mut other);
+    assert_eq!(restore(&mut other, &bytes, (false, false)), Err(Fault::NotEmpty { people: 1 }));
+    assert_eq!(people(&mut other), before);
+    restore(&mut other, &bytes, (true, false)).unwrap();
+    assert_eq!(people(&mut other), people(&mut device));
+}
+
+#[test]
+fn another_model_keeps_people_and_names_and_says_who_must_be_enrolled_again() {
+    let mut device = device_of(1, 1);
+    filled(&mut device);
+    let bytes = backup(&mut device).unwrap();
+    let mut updated = device_of(1, 2);
+    let done = restore(&mut updated, &bytes, (false, false)).unwrap();
+    assert_eq!((done.people, done.templates, done.left_out), (2, 0, 3));
+    let expected = [(1, "Ada".to_string(), u64::MAX, vec![]), (2, "Grace".to_string(), 99, vec![])];
+    assert_eq!(people(&mut updated), expected);
+    assert!(updated.gallery().nearest(&face(1)).unwrap().best.is_none());
+    // Enrolled again under the same name they are the same person.
+    let ada = updated.gallery().find("Ada").unwrap().unwrap();
+    assert_eq!(updated.gallery().add_template(ada, &face(1)), Ok(1));
+    let done = restore(&mut updated, &bytes, (false, false)).unwrap();
+    assert_eq!((done.people, done.known, done.templates), (0, 2, 0));
+    assert_eq!(updated.gallery().person(ada).unwrap().templates, 1);
+}
+
+#[test]
+fn people_of_the_model_before_can_be_taken_along_after_an_update() {
+    let mut device = device_of(1, 1);
+    filled(&mut device);
+    let (before, flash) = (backup(&mut device).unwrap(), device.core.gallery.into_flash());
+    let mut engine = engine();
+    engine.info.embedding_id = [2; 32];
+    engine.info.dimension = 32;
+    let mut updated = with_flash(engine, flash, &SoftwareSecret([1; 32]));
+    let wrong = GalleryError::WrongModel { gallery: [1; 32], model: [2; 32] };
+    assert_eq!(updated.gallery().state(), Err(wrong));
+    let bytes = backup(&mut updated).unwrap();
+    // Random bytes of the device are the same here, so that the bundles are.
+    assert_eq!(bytes, before);
+    // In between the device is what it was: nobody of the model before is found or listed.
+    asked(&mut updated, Request::BeginBackup { salt: [5; 32] }, |_| ()).unwrap();
+    assert_eq!(asked(&mut updated, Request::List { after: None }, |_| ()), Err(Fault::Gallery(wrong)));
+    assert!(asked(&mut updated, Request::BackupRecord { number: 0 }, |_| ()).is_err());
+    assert_eq!(restore(&mut updated, &bytes, (false, false)), Err(Fault::Gallery(wrong)));
+    let done = restore(&mut updated, &bytes, (true, false)).unwrap();
+    assert_eq!((done.people, done.templates, done.signed), (2, 0, Signed::Here));
+    let names: Vec<_> = people(&mut updated).into_iter().map(|(id, name, ..)| (id, name)).collect();
+    assert_eq!(names, [(1, "Ada".to_string()), (3, "Grace".to_string())]);
+}
+
+#[test]
+fn templates_that_leaked_are_revoked_by_people_only() {
+    let mut device = device_of(1, 1);
+    filled(&mut device);
+    let bytes = backup(&mut device).unwrap();
+    let leaked = device.gallery().transformed(&face(1)).unwrap();
+    restore(&mut device, &bytes, (true, true)).unwrap();
+    assert_eq!(people(&mut device).len(), 2);
+    assert!(people(&mut device).iter().all(|(.., templates)| templates.is_empty()));
+    assert_ne!(device.gallery().transformed(&face(1)).unwrap(), leaked);
+}
+
+#[test]
+fn other_keys_models_and_signers_are_told() {
+    let (mut device, mut other) = (device_of(1, 1), device_of(2, 1));
+    filled(&mut device);
+    filled(&mut other);
+    let bytes = backup(&mut device).unwrap();
+    let before = people(&mut other);
+    assert_eq!(restore(&mut other, &bytes, (true, false)), Err(Fault::Bundle(BundleError::Key)));
+    assert_eq!(people(&mut other), before);
+    // Whoever has both keys can move it; its signature still says where it was made.
+    let mut reader = crate::bundle::Reader::new(&device.core.keys.bundle, &bytes).unwrap();
+    let mut writer = Writer::new(&other.core.keys.bundle, Header { salt: [8; 32], ..*reader.header() });
+    let mut moved = writer.header_bytes().to_vec();
+    for record in bytes[HEADER..].chunks(writer.header().record_bytes()) {
+        let mut record = record.to_vec();
+        let item = reader.next(&mut record).unwrap();
+        moved.extend(writer.put(&item, &mut [0; MAX_RECORD]).unwrap());
+    }
+    let done = restore(&mut other, &moved, (true, false)).unwrap();
+    assert_eq!(done.signed, Signed::Elsewhere);
+    assert_eq!(people(&mut other), people(&mut device));
+}
+
+fn enrolment(key: &crate::bundle::BundleKey, model: u8, people: &[(&str, &[[i8; 64]])]) -> Vec<u8> {
+    let records = people.iter().map(|(_, templates)| 1 + templates.len() as u32).sum();
+    let (kind, people_count) = (Kind::Enrolment, people.len() as u32);
+    let header = Header {
+        kind,
+        dimension: 64,
+        records,
+        people: people_count,
+        operation: 0,
+        salt: [1; 32],
+        embedding_id: [model; 32],
+    };
+    let mut writer = Writer::new(key, header);
+    let mut bytes = writer.header_bytes().to_vec();
+    let mut put = |item: &Item<'_>| bytes.extend(writer.put(item, &mut [0; MAX_RECORD]).unwrap());
+    for (name, templates) in people {
+        let (id, name, templates_count) = (PersonId(0), Name::try_from(*name).unwrap(), templates.len());
+        let validity = Validity::ALWAYS;
+        put(&Item::Person(Member { id, name, validity, templates: templates_count as u16 }));
+        templates.iter().for_each(|t| put(&Item::Template(t)));
+    }
+    bytes
+}
+
+#[test]
+fn an_enrolment_is_sealed_anew_under_the_gallerys_own_transform() {
+    let mut device = device_of(1, 1);
+    filled(&mut device);
+    let key = device.core.keys.bundle;
+    let bytes = enrolment(&key, 1, &[("Linus", &[face(20), face(21)]), ("Ada", &[face(22), face(1)])]);
+    let done = restore(&mut device, &bytes, (false, false)).unwrap();
+    assert_eq!((done.people, done.known, done.templates, done.left_out), (1, 1, 3, 1));
+    assert_eq!(done.signed, Signed::No);
+    for (seed, name) in [(20, "Linus"), (21, "Linus"), (22, "Ada"), (1, "Ada"), (3, "Grace")] {
+        let best = device.gallery().nearest(&face(seed)).unwrap().best.unwrap();
+        assert_eq!(best.angle, Angle::from_millidegrees(0));
+        assert_eq!(device.gallery().person(best.person).unwrap().name, name);
+    }
+    // The same again changes nothing.
+    let done = restore(&mut device, &bytes, (false, false)).unwrap();
+    assert_eq!((done.people, done.templates), (0, 0));
+    let wrong = GalleryError::WrongModel { gallery: [2; 32], model: [1; 32] };
+    let other = enrolment(&key, 2, &[("Eve", &[face(30)])]);
+    assert_eq!(restore(&mut device, &other, (true, false)), Err(Fault::Gallery(wrong)));
+    assert_eq!(device.gallery().usage().people, 3);
+}
+
+#[test]
+fn what_came_before_an_error_stays_and_the_rest_can_follow() {
+    let mut device = device_of(1, 1);
+    filled(&mut device);
+    let bytes = backup(&mut device).unwrap();
+    let length = Header::read(&bytes).unwrap().record_bytes();
+    for record in 0..8 {
+        let mut forged = bytes.clone();
+        forged[HEADER + record * length + 30] ^= 1;
+        let mut again = device_of(1, 1);
+        let refused = Fault::Bundle(BundleError::Damaged { record: record as u32 });
+        assert_eq!(restore(&mut again, &forged, (false, false)), Err(refused));
+        let next = Request::RestoreRecord { number: record as u32, bytes: &bytes[..length] };
+        assert_eq!(asked(&mut again, next, |_| ()), Err(Fault::NoBundle));
+        restore(&mut again, &bytes, (false, false)).unwrap();
+        assert_eq!(people(&mut again), people(&mut device), "after record {record}");
+    }
+}
+
+#[test]
+fn records_come_in_turn_and_a_gallery_that_changes_is_not_taken_out() {
+    let mut device = device_of(1, 1);
+    assert_eq!(asked(&mut device, Request::BackupRecord { number: 0 }, |_| ()), Err(Fault::NoBundle));
+    filled(&mut device);
+    asked(&mut device, Request::BeginBackup { salt: [0; 32] }, |_| ()).unwrap();
+    let second = asked(&mut device, Request::BackupRecord { number: 1 }, |_| ());
+    assert_eq!(second, Err(Fault::Piece { expected: 0, found: 1, total: 8 }));
+    asked(&mut device, Request::BackupRecord { number: 0 }, |_| ()).unwrap();
+    device.gallery().enroll("Linus", &[&face(9)]).unwrap();
+    assert_eq!(asked(&mut device, Request::BackupRecord { number: 1 }, |_| ()), Err(Fault::Changed));
+    let bytes = backup(&mut device).unwrap();
+    let header = &bytes[..HEADER];
+    let begin = Request::BeginRestore { header, replace: false, people_only: false };
+    asked(&mut device, begin, |_| ()).unwrap();
+    let far = asked(&mut device, Request::RestoreRecord { number: 3, bytes: header }, |_| ());
+    assert_eq!(far, Err(Fault::Piece { expected: 0, found: 3, total: 10 }));
+}
+
+#[test]
+fn damaged_records_are_left_out_of_a_backup() {
+    let mut device = device_of(1, 1);
+    filled(&mut device);
+    let mut bytes = device.core.gallery.into_flash().into_inner();
+    // A bit in every record in turn, as far as there are any.
+    let (mut people_lost, mut templates_lost) = (0, 0);
+    let slots = |sector: usize| (sector * 4096 + 288..(sector + 1) * 4096).step_by(96);
+    for at in (0..4).flat_map(slots) {
+        let at = at + 20;
+        bytes[at] ^= 2;
+        let flash = MemoryNor::new(bytes.clone());
+        let mut hurt = with_flash(engine(), flash, &SoftwareSecret([1; 32]));
+        let taken = backup(&mut hurt).unwrap();
+        let done = restore(&mut device_of(1, 1), &taken, (false, false)).unwrap();
+        people_lost += 2 - done.people;
+        templates_lost += 3 - done.templates;
+        assert!(2 - done.people + 3 - done.templates <= 3, "{done:?}");
+        bytes[at] ^= 2;
+    }
+    // Each record once; with a person go their templates.
+    assert_eq!((people_lost, templates_lost), (2, 3 + 3));
+}

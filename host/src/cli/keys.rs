@@ -1,0 +1,54 @@
+//! `arcgate keys`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::keys::Key;
+use crate::ui::Ui;
+
+/// Make the keys that a device and its administrator keep secret.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Verb {
+    /// A secret for one device: seals its flash, its bundles and its backups.
+    Device {
+        /// Where it goes; nothing is written over.
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// The part of a device's secret that an administrator needs: opens and makes bundles, and no flash image.
+    Bundle {
+        /// The device's secret.
+        #[arg(long, value_name = "FILE")]
+        device_key: PathBuf,
+        /// Where it goes; nothing is written over.
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever stopped it, in words for people.
+pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let (key, kind, output) = match args.verb {
+        Verb::Device { output } => (Key::draw()?, "device", output),
+        Verb::Bundle { device_key, output } => {
+            (Key::Bundle(Key::read(Some(&device_key))?.bundle()), "bundle", output)
+        }
+    };
+    key.write(&output)?;
+    if !ui.json {
+        ui.say(format!("{}: a {kind} key; whoever has it can read and make what it seals", output.display()));
+    }
+    ui.json(&json!({"key": kind, "file": output}));
+    Ok(ExitCode::SUCCESS)
+}
