@@ -6,6 +6,7 @@ use arcgate::enroll::FILE_SECTORS;
 use arcgate_firmware::gallery::{Binding, Gallery, Line, PersonId};
 use arcgate_firmware::sim::FileFlash;
 use arcgate_tests::program::{Run, arcgate};
+use arcgate_tests::simulator::Simulator;
 use serde_json::{Value, json};
 
 const DIMENSION: u16 = 64;
@@ -138,4 +139,91 @@ fn a_sector_that_is_gone_is_nobodys_and_everybody_else_stays() {
     let mut gallery = open(&path);
     let best = gallery.nearest(&template(70)).unwrap().best.expect("somebody");
     assert_eq!((best.person, best.angle.millidegrees()), (PersonId(70), 0));
+}
+
+/// The number of a person called so, or what else the device said.
+fn best(photo: &str, to: &str) -> Result<String, Run> {
+    let run = arcgate(["identify", photo, "--to", to, "--json"]);
+    if run.code == 0 {
+        Ok(run.json()["best"]["name"].as_str().unwrap_or_default().to_owned())
+    } else {
+        Err(run)
+    }
+}
+
+#[test]
+fn a_flash_that_was_put_back_is_refused_with_a_counter_and_by_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (flash, counter, old, people) = (at("flash"), at("counter"), at("old"), at("people"));
+    arcgate(["synth", "-o", &people, "--identities", "2", "--views", "2", "--first", "70000"]).done();
+    let mut names: Vec<String> = std::fs::read_dir(&people)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_dir())
+        .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let photo = {
+        let mut of: Vec<_> = std::fs::read_dir(format!("{people}/{}", names[1])).unwrap().collect();
+        of.sort_by_key(|e| e.as_ref().unwrap().path());
+        of[0].as_ref().unwrap().path().to_string_lossy().into_owned()
+    };
+    let start = || Simulator::start(["--flash", &flash, "--counter", &counter]);
+    let device = start();
+    let to = device.target().to_owned();
+    arcgate(["enroll", &people, "--to", &to]).done();
+    let info = arcgate(["device", "info", "--port", &to, "--json"]).done().json();
+    assert_eq!((&info["detects_rollback"], &info["people"]), (&json!(true), &json!(2)));
+    assert_eq!(best(&photo, &to).unwrap(), names[1]);
+    drop(device);
+
+    // A thief who was removed puts back the flash in which he was not.
+    std::fs::copy(&flash, &old).unwrap();
+    let device = start();
+    arcgate(["gallery", "remove", &names[1], "--to", device.target(), "--yes"]).done();
+    drop(device);
+    std::fs::copy(&old, &flash).unwrap();
+    let device = start();
+    let to = device.target();
+    let said = "the gallery was put back: it ends with operation";
+    let refused = best(&photo, to).expect_err("nobody is identified");
+    for run in [
+        refused,
+        arcgate(["enroll", &people, "--to", to]),
+        arcgate(["gallery", "list", "--to", to]),
+        arcgate(["gallery", "verify", "--to", to]),
+        arcgate(["gallery", "remove", &names[0], "--to", to, "--yes"]),
+    ] {
+        assert_eq!(run.code, FAILED, "{}", run.stdout);
+        assert!(run.stderr.contains(said) && run.stderr.contains("arcgate device reset"), "{}", run.stderr);
+    }
+    let info = arcgate(["device", "info", "--port", to, "--json"]).done().json();
+    assert!(info["gallery_error"].as_str().is_some_and(|why| why.contains(said)), "{info}");
+    // The advice: a new beginning, which the counter goes with.
+    arcgate(["device", "reset", "--port", to, "--yes"]).done();
+    arcgate(["enroll", &people, "--to", to]).done();
+    drop(device);
+    let device = start();
+    assert_eq!(best(&photo, device.target()).unwrap(), names[1]);
+    drop(device);
+
+    // Without a counter the same goes unnoticed, and the device says that it does.
+    std::fs::copy(&old, &flash).unwrap();
+    let device = Simulator::start(["--flash", &flash]);
+    let info = arcgate(["device", "info", "--port", device.target(), "--json"]).done().json();
+    assert_eq!((&info["detects_rollback"], &info["gallery_error"]), (&json!(false), &Value::Null));
+    assert_eq!(best(&photo, device.target()).unwrap(), names[1]);
+}
+
+#[test]
+fn a_file_that_is_no_counter_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    std::fs::write(at("counter"), b"three").unwrap();
+    let words =
+        ["simulate", "--port", "tcp:127.0.0.1:0", "--flash", &at("flash"), "--counter", &at("counter")];
+    let run = arcgate(words);
+    assert_eq!(run.code, FAILED);
+    assert!(run.stderr.contains("a counter has 4 bytes, this file has 5"), "{}", run.stderr);
 }

@@ -21,8 +21,11 @@ impl FileCounter {
     pub fn open(path: &Path) -> io::Result<Self> {
         let count = match fs::read(path) {
             Ok(bytes) => {
-                let bytes = bytes.try_into().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-                u32::from_le_bytes(bytes)
+                let count = bytes.as_slice().try_into().map_err(|_| {
+                    let why = format!("a counter has 4 bytes, this file has {}", bytes.len());
+                    io::Error::new(io::ErrorKind::InvalidData, why)
+                })?;
+                u32::from_le_bytes(count)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),

@@ -28,6 +28,10 @@ pub struct Args {
     /// The file that is the device's flash; a gallery file is one. Made if it is not there.
     #[arg(long, value_name = "FILE", default_value = "simulated.gallery")]
     flash: PathBuf,
+    /// A file that stands for a counter outside of the flash: with it a flash that was put back is noticed and refused. Made if it
+    /// is not there, which goes with a flash that holds nothing yet.
+    #[arg(long, value_name = "FILE")]
+    counter: Option<PathBuf>,
     /// Where it listens; port 0 takes any free one.
     #[arg(long, value_name = "tcp:HOST:PORT", default_value = "tcp:localhost:7700")]
     port: Target,
@@ -63,7 +67,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let matching = MatchRules { target_fpir: args.fpir, ..MatchRules::default() };
     let talk = *ui;
     let log = move |event: &Event| tell(event, &talk);
-    let device = enroll::simulate(&model, &args.flash, address, camera, matching, log)?;
+    let device =
+        enroll::simulate(&model, &args.flash, args.counter.as_deref(), address, camera, matching, log)?;
     ui.note(format!(
         "a device with its flash in {} listens on tcp:{}",
         args.flash.display(),

@@ -79,8 +79,15 @@ impl Gate {
                 }
                 _ => {}
             }
-            let device =
-                enroll::simulate(model, &flash, "127.0.0.1:0", StoredCamera::new([]), matching, |_| {})?;
+            let device = enroll::simulate(
+                model,
+                &flash,
+                None,
+                "127.0.0.1:0",
+                StoredCamera::new([]),
+                matching,
+                |_| {},
+            )?;
             let mut place = enroll::open(&Target::Tcp(device.address().to_string()), Some(model))?;
             for owner in enrolled.clone() {
                 for crop in &album.crops[album.range(owner)][..TEMPLATES] {

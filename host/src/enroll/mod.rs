@@ -98,6 +98,9 @@ fn advice(error: &GalleryError) -> &'static str {
             "\n  accepted: the model that it was enrolled with; embeddings of two models cannot be compared"
         }
         GalleryError::OtherDevice => "\n  accepted: --device-key FILE, the key of the device that sealed it",
+        GalleryError::Rollback { .. } => {
+            "\n  accepted: the flash and the counter that belong together; `arcgate device reset` begins an empty gallery"
+        }
         GalleryError::Damaged { .. } => "\n  restore it from a copy, or enroll into a new one",
         _ => "",
     }

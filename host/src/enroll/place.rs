@@ -9,7 +9,7 @@ use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
 use arcgate_firmware::gallery::{Binding, Damage, NoCounter, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
-use arcgate_firmware::sim::{FileFlash, FlashError, Running, SimSecret, StoredCamera};
+use arcgate_firmware::sim::{FileCounter, FileFlash, FlashError, Running, SimSecret, StoredCamera};
 
 use super::EnrollError;
 use crate::engine::{Kind, Model};
@@ -187,22 +187,30 @@ impl Place {
     }
 }
 
-/// Starts a simulated device that runs `model`, keeps its people in the file `flash` (made if it is not there) and
-/// listens on `address` (`127.0.0.1:0`: any free port); it knows people by `matching`, and stops when the result is dropped.
+/// Starts a simulated device that runs `model`, keeps its people in the file `flash` and its count of operations in the file
+/// `counter`, if one is named (both made if they are not there), and listens on `address` (`127.0.0.1:0`: any free port); it
+/// knows people by `matching`, and stops when the result is dropped.
 ///
 /// # Errors
-/// When the file is no flash or is in use, the model cannot be run, or the address cannot be listened on.
+/// When a file is no flash or no counter or is in use, the model cannot be run, or the address cannot be listened on.
 pub fn simulate(
     model: &Model,
     flash: &Path,
+    counter: Option<&Path>,
     address: &str,
     camera: StoredCamera,
     matching: MatchRules,
     log: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Running, EnrollError> {
     let engine = model.embedder(Kind::Plan)?;
-    let file = |why| EnrollError::File { path: flash.into(), why };
-    let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(file)?;
-    let started = Running::start_with(engine, nor, address, camera, log, matching, NoCounter);
-    started.map_err(|e: io::Error| file(FlashError::Io(io::Error::new(e.kind(), format!("{address}: {e}")))))
+    let file = |path: &Path, why| EnrollError::File { path: path.into(), why };
+    let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(|why| file(flash, why))?;
+    let started = match counter {
+        Some(path) => {
+            let counter = FileCounter::open(path).map_err(|e| file(path, FlashError::Io(e)))?;
+            Running::start_with(engine, nor, address, camera, log, matching, counter)
+        }
+        None => Running::start_with(engine, nor, address, camera, log, matching, NoCounter),
+    };
+    started.map_err(|e| file(flash, FlashError::Io(io::Error::new(e.kind(), format!("{address}: {e}")))))
 }
