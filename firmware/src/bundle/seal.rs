@@ -24,6 +24,13 @@ impl BundleKey {
     pub fn of_device(secret: &[u8; 32]) -> Self {
         BundleKey(Sha256::new_with_prefix(b"arcgate bundle key 1").chain_update(secret).finalize().into())
     }
+
+    /// What shows to who drew `challenge` that somebody with this key says what time it is:
+    /// SHA-256("arcgate clock 1" | key | challenge (16) | seconds since 1970 (u64)).
+    pub fn proof_of_time(&self, challenge: &[u8; 16], seconds: u64) -> [u8; 32] {
+        let digest = Sha256::new_with_prefix(b"arcgate clock 1").chain_update(self.0);
+        digest.chain_update(challenge).chain_update(seconds.to_le_bytes()).finalize().into()
+    }
 }
 
 /// An Ed25519 public key.

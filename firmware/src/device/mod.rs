@@ -8,6 +8,7 @@
 
 mod backup;
 mod camera;
+mod keys;
 mod manifest;
 mod picture;
 mod profile;
@@ -20,9 +21,8 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 
-use crate::bundle::{BundleKey, Identity};
 use crate::decide::table::Scope;
-use crate::decide::time::Uptime;
+use crate::decide::time::{UnixTime, Uptime, WallClock};
 use crate::decide::vote::VoteError;
 use crate::decide::watch::{Admission, Watch};
 use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
@@ -36,6 +36,7 @@ use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, mess
 use crate::link::{Fault, Reply, Request};
 use backup::Outgoing;
 pub use camera::{Camera, Shot};
+pub(crate) use keys::Keys;
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 use picture::{Missing, Picture};
 pub use profile::Clock;
@@ -70,6 +71,8 @@ pub enum Event {
     BackedUp(u32),
     /// A host's bundle was taken in, all of it.
     Restored(Restored),
+    /// A host with the device's key said what time it is.
+    ClockSet(UnixTime),
     /// What a host or the camera asked for could not be done.
     Refused(Fault),
     /// Bytes on the wire that were no packet.
@@ -139,6 +142,8 @@ where
                 rules: Rules::default(),
                 watch: Watch::default(),
                 clock: None,
+                now: None,
+                wall: WallClock::Unset,
                 keys: Keys::of(secret),
                 backup: None,
                 restore: None,
@@ -156,6 +161,11 @@ where
     /// Gives the device a clock, so that it can say how long operations take.
     pub fn set_clock(&mut self, clock: Clock) {
         self.core.clock = Some(clock);
+    }
+
+    /// Tells the device its uptime, which [`Device::watch`] does too: without it no host can set the time of day.
+    pub fn tick(&mut self, now: Uptime) {
+        self.core.now = Some(now);
     }
 
     /// Changes how answers are come to. The camera's presentation begins anew, and failures are forgotten.
@@ -251,6 +261,7 @@ where
     /// A host's [`Request::Identify`] is a presentation of one frame, and no failure of it locks anybody out: whoever has the link
     /// could as well enroll.
     pub fn watch<C: Camera>(&mut self, camera: &mut C, now: Uptime) -> Option<Event> {
+        self.tick(now);
         let decided = match camera.capture() {
             Some(shot) => self.core.look(&shot, now),
             None => Ok(self.core.watch.nobody(now)),
@@ -274,26 +285,14 @@ struct Core<E, F, B, T, const RECORDS: usize, M> {
     /// The presentations before the camera.
     watch: Watch,
     clock: Option<Clock>,
+    /// The board's uptime, as far as it was told.
+    now: Option<Uptime>,
+    wall: WallClock,
     keys: Keys,
     /// A backup that a host reads.
     backup: Option<Outgoing>,
     /// A bundle that a host sends.
     restore: Option<Incoming>,
-}
-
-/// What bundles are sealed and signed with.
-#[derive(Debug)]
-pub(crate) struct Keys {
-    bundle: BundleKey,
-    identity: Identity,
-    random: [u8; 32],
-}
-
-impl Keys {
-    pub(crate) fn of<S: DeviceSecret>(secret: &S) -> Self {
-        let (bytes, random) = (secret.secret(), secret.random().unwrap_or_default());
-        Keys { bundle: BundleKey::of_device(&bytes), identity: Identity::of_device(&bytes), random }
-    }
 }
 
 impl<E, F, B, T, const RECORDS: usize, M: Monotonic> Core<E, F, B, T, RECORDS, M>
@@ -389,6 +388,19 @@ where
                 *restore = (!complete).then_some(incoming);
                 Ok((Reply::Restored(done), complete.then_some(Event::Restored(done))))
             }
+            Request::Challenge => quiet(Reply::Challenge(self.keys.challenge())),
+            Request::SetClock { time, proof } => {
+                let now = self.now.ok_or(Fault::NoClock)?;
+                if !self.keys.is_proven(time, &proof) {
+                    return Err(Fault::Proof);
+                }
+                self.wall.set(time, now);
+                Ok((Reply::Clock(time), Some(Event::ClockSet(time))))
+            }
+            Request::SetValidity { person, validity } => {
+                self.gallery.set_validity(person, validity)?;
+                quiet(Reply::Valid(person))
+            }
             Request::Profile { first } => {
                 let Core { engine, picture, clock, .. } = self;
                 let crop = picture.room(engine.info())?;
@@ -404,6 +416,11 @@ where
         if self.gallery.binding() != model {
             self.gallery.rebind(model);
         }
+    }
+
+    /// What time it is, if that is known.
+    fn time(&self) -> Option<UnixTime> {
+        self.wall.now(self.now?)
     }
 
     fn info(&mut self) -> DeviceInfo {
@@ -423,6 +440,7 @@ where
             damaged: verified.unwrap_or(0),
             detects_rollback: self.gallery.detects_rollback(),
             software_key: self.gallery.has_software_key(),
+            time: self.time(),
             frame_capacity: self.picture.capacity(),
         }
     }
@@ -468,8 +486,7 @@ where
         match decide(&self.rules.matching, &self.thresholds(scope), &found) {
             Decision::Known(known) => {
                 let validity = self.gallery.person(known.best.person)?.validity;
-                // Nobody can set a clock yet: who is enrolled for a time only is refused.
-                Ok(known.at(&validity, None))
+                Ok(known.at(&validity, self.time()))
             }
             other => Ok(other),
         }

@@ -1,6 +1,7 @@
 //! The state machine on a port in memory: what is asked twice is done once, and no poll waits or does too much.
 
 mod bundles;
+mod clock;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -220,24 +221,6 @@ fn the_model_runs_once_a_picture() {
     assert!(heard[0].1.contains("NobodyEnrolled"), "{heard:?}");
     assert!(heard[2].1.contains("Known"), "{heard:?}");
     assert_eq!(device.core.engine.runs, 1);
-}
-
-#[test]
-fn who_is_enrolled_for_a_time_only_is_not_known_without_a_clock() {
-    let mut device = device();
-    frame(&mut device, 1);
-    device.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
-    run(&mut device);
-    let ada = device.gallery().find("Ada").unwrap().unwrap();
-    for (sequence, validity, answer) in
-        [(4, Validity { from: 0, until: 1 << 40 }, "ClockUnset"), (5, Validity::ALWAYS, "Known")]
-    {
-        device.gallery().set_validity(ada, validity).unwrap();
-        device.port.input.extend(packet(sequence, &Request::Identify));
-        run(&mut device);
-        let heard = replies(&mut device);
-        assert!(heard.last().unwrap().1.contains(answer), "{heard:?}");
-    }
 }
 
 #[test]

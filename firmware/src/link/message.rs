@@ -4,11 +4,12 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::BundleError;
+use crate::decide::time::UnixTime;
 use crate::decide::{Confidence, Decision, Rejection, Unknown};
 use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
 use crate::frame::{FrameError, Landmarks, PixelFormat};
-use crate::gallery::{Candidate, Damage, GalleryError, Name, Person, PersonId, Usage};
+use crate::gallery::{Candidate, Damage, GalleryError, Name, Person, PersonId, Usage, Validity};
 
 /// The version of these messages; a device with another one answers [`Request::Info`] all the same.
 pub const PROTOCOL: u16 = 4;
@@ -91,6 +92,22 @@ pub enum Request<'a> {
         /// The record.
         #[serde(borrow)]
         bytes: &'a [u8],
+    },
+    /// Something to prove the bundle key with. -> [`Reply::Challenge`]
+    Challenge,
+    /// What time it is, from who has the bundle key. -> [`Reply::Clock`]
+    SetClock {
+        /// The time.
+        time: UnixTime,
+        /// [`BundleKey::proof_of_time`](crate::bundle::BundleKey::proof_of_time) for the last challenge.
+        proof: [u8; 32],
+    },
+    /// Say when somebody is let in. -> [`Reply::Valid`]
+    SetValidity {
+        /// Who.
+        person: PersonId,
+        /// When.
+        validity: Validity,
     },
     /// Run the model and say how long its operations take, from number `first` on. -> [`Reply::Laps`]
     Profile {
@@ -202,6 +219,12 @@ pub enum Reply<'a> {
     },
     /// How far a bundle was taken in.
     Restored(Restored),
+    /// Good for one proof.
+    Challenge([u8; 16]),
+    /// The device's clock is set.
+    Clock(UnixTime),
+    /// They are let in so from now on.
+    Valid(PersonId),
     /// How long operations took in one run of the model.
     Laps {
         /// Operations of the model; 0 when its engine does not tell them apart.
@@ -281,6 +304,8 @@ pub struct DeviceInfo {
     pub detects_rollback: bool,
     /// Whether the key that seals the gallery lies in software, where a thief of the flash may find it.
     pub software_key: bool,
+    /// What time it is, if a host has said so since the device's start: who is enrolled for a time only is known by it.
+    pub time: Option<UnixTime>,
     /// Bytes of the largest picture.
     pub frame_capacity: u32,
 }
@@ -465,6 +490,8 @@ pub enum Fault {
     Engine,
     /// The board has no clock to measure with.
     NoClock,
+    /// Who says what time it is does not have the bundle key, or answers no challenge.
+    Proof,
     /// A bundle is refused.
     Bundle(BundleError),
     /// No bundle is under way: none was begun, or an error ended it.
@@ -542,6 +569,7 @@ impl core::fmt::Display for Fault {
             Fault::NotEmpty { people } => {
                 write!(f, "{people} people are enrolled there, under another transform than the backup's")
             }
+            Fault::Proof => write!(f, "the time was not told by who has the device's key"),
             Fault::NoClock => write!(f, "the device has no clock to measure with"),
             Fault::Engine => write!(f, "the device's engine failed to run the model"),
         }

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::clock;
 use super::gallery::confirmed;
-use super::people::degrees;
+use super::people::{KeyArg, degrees};
 use crate::link::{Client, Target};
 use crate::onnx::metadata::hex;
 use crate::ui::{Ui, thousands};
@@ -21,6 +22,13 @@ pub struct Args {
 enum Verb {
     /// Firmware, model, threshold and how full the gallery is.
     Info(Port),
+    /// Tell the device what time it is here; people who are enrolled for a time only need it after every start.
+    Clock {
+        #[command(flatten)]
+        port: Port,
+        #[command(flatten)]
+        key: KeyArg,
+    },
     /// Begin an empty gallery for the device's model: everybody enrolled is lost.
     Reset {
         #[command(flatten)]
@@ -45,6 +53,16 @@ struct Port {
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Info(port) => info(&port.port, ui),
+        Verb::Clock { port, key } => {
+            let (mut client, _) = Client::connect(&port.port)?;
+            let now = clock::now();
+            client.set_clock(&key.read()?.bundle(), now)?;
+            if !ui.json {
+                ui.say(format!("{}: it is {}", port.port, clock::text(now)));
+            }
+            ui.json(&json!({"time": now}));
+            Ok(ExitCode::SUCCESS)
+        }
         Verb::Reset { port, yes } => {
             let (mut client, info) = Client::connect(&port.port)?;
             let lost = match info.gallery {
@@ -110,9 +128,14 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
             },
             if info.detects_rollback { "" } else { "not " },
         ));
+        ui.say(match info.time {
+            Some(time) => format!("  clock     {}", clock::text(time)),
+            None => "  clock     unset: who is enrolled for a time only is not let in".into(),
+        });
         ui.say(format!("  pictures  up to {} bytes", thousands(info.frame_capacity as u64)));
     }
     ui.json(&json!({
+        "time": info.time,
         "firmware": format!("{major}.{minor}.{patch}"),
         "protocol": info.protocol,
         "width": model.width,

@@ -1,5 +1,6 @@
 //! `arcgate gallery`.
 
+mod allow;
 mod backup;
 mod restore;
 mod verify;
@@ -7,9 +8,10 @@ mod verify;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use arcgate_firmware::gallery::{Person, PersonId};
+use arcgate_firmware::gallery::{Person, PersonId, Validity};
 use serde_json::json;
 
+use super::clock;
 use super::people::KeyArg;
 use crate::enroll;
 use crate::link::Target;
@@ -37,6 +39,8 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Say when people are let in.
+    Allow(allow::Args),
     /// Check every seal: what is damaged, whose it is and what helps. Leaves with 1 when something is lost.
     Verify(Place),
     /// Everybody enrolled in one file, sealed and signed by the device.
@@ -62,6 +66,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::List(place) => list(&place, ui),
         Verb::Remove { who, place, yes } => remove(&who, &place, yes, ui),
+        Verb::Allow(args) => allow::allow(&args, ui),
         Verb::Verify(place) => verify::verify(&place, ui),
         Verb::Backup(args) => backup::backup(&args, ui),
         Verb::Restore(args) => restore::restore(&args, ui),
@@ -84,10 +89,14 @@ fn list(place: &Place, ui: &Ui) -> anyhow::Result<ExitCode> {
         ));
     }
     if !ui.json {
-        let mut rows = vec![vec!["name".into(), "number".into(), "templates".into()]];
-        rows.extend(
-            people.iter().map(|p| vec![p.name.to_string(), p.id.to_string(), p.templates.to_string()]),
-        );
+        let mut rows = vec![["name", "number", "templates", "let in"].map(String::from).to_vec()];
+        rows.extend(people.iter().map(|p| {
+            let when = clock::validity_text(&p.validity);
+            vec![p.name.to_string(), p.id.to_string(), p.templates.to_string(), when]
+        }));
+        if people.iter().all(|p| p.validity == Validity::ALWAYS) {
+            rows.iter_mut().for_each(|row| row.truncate(3));
+        }
         if !people.is_empty() {
             ui.say(table(&rows).trim_end());
         }
@@ -100,7 +109,7 @@ fn list(place: &Place, ui: &Ui) -> anyhow::Result<ExitCode> {
     }
     let rows: Vec<_> = people
         .iter()
-        .map(|p| json!({"person": p.id.0, "name": p.name.as_str(), "templates": p.templates}))
+        .map(|p| json!({"person": p.id.0, "name": p.name.as_str(), "templates": p.templates, "from": p.validity.from, "until": p.validity.until}))
         .collect();
     ui.json(&json!({"people": rows, "damaged": damaged, "record_capacity": usage.record_capacity}));
     Ok(ExitCode::SUCCESS)
@@ -109,20 +118,7 @@ fn list(place: &Place, ui: &Ui) -> anyhow::Result<ExitCode> {
 fn remove(who: &[String], place: &Place, yes: bool, ui: &Ui) -> anyhow::Result<ExitCode> {
     let (to, mut place) = (&place.to, place.open()?);
     let people = place.people()?;
-    let mut chosen: Vec<&Person> = Vec::new();
-    for word in who {
-        // A name wins over a number, so that somebody called "7" can be removed.
-        let number = word.parse().map(PersonId).ok();
-        let person = people
-            .iter()
-            .find(|p| p.name == word.as_str())
-            .or_else(|| people.iter().find(|p| Some(p.id) == number));
-        match person {
-            Some(person) if chosen.iter().any(|c| c.id == person.id) => {}
-            Some(person) => chosen.push(person),
-            None => anyhow::bail!("nobody in {to} has the name or number {word:?}; nobody was removed"),
-        }
-    }
+    let chosen = chosen(who, &people, to)?;
     if !yes {
         let lost: Vec<String> =
             chosen.iter().map(|p| format!("{} ({} templates)", p.name, p.templates)).collect();
@@ -140,6 +136,28 @@ fn remove(who: &[String], place: &Place, yes: bool, ui: &Ui) -> anyhow::Result<E
     let removed: Vec<_> = chosen.iter().map(|p| json!({"person": p.id.0, "name": p.name.as_str()})).collect();
     ui.json(&json!({ "removed": removed }));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Those of `people` who are named, each once.
+///
+/// # Errors
+/// When nobody has a name or number.
+fn chosen<'p>(who: &[String], people: &'p [Person], to: &Target) -> anyhow::Result<Vec<&'p Person>> {
+    let mut chosen: Vec<&Person> = Vec::new();
+    for word in who {
+        // A name wins over a number, so that somebody called "7" can be chosen.
+        let number = word.parse().map(PersonId).ok();
+        let person = people
+            .iter()
+            .find(|p| p.name == word.as_str())
+            .or_else(|| people.iter().find(|p| Some(p.id) == number));
+        match person {
+            Some(person) if chosen.iter().any(|c| c.id == person.id) => {}
+            Some(person) => chosen.push(person),
+            None => anyhow::bail!("nobody in {to} has the name or number {word:?}; nothing was changed"),
+        }
+    }
+    Ok(chosen)
 }
 
 /// Asks on the terminal; without one, `--yes` is needed.

@@ -2,6 +2,7 @@
 
 mod align;
 mod calibrate;
+mod clock;
 mod compile;
 mod demo;
 mod detect;

@@ -12,6 +12,7 @@ use arcgate_firmware::frame::PixelFormat;
 use arcgate_firmware::sim::{FRAME, Nature, StoredCamera, StoredShot};
 use serde_json::json;
 
+use super::clock;
 use super::people::{KeyArg, ModelArg, answer_json, answer_text};
 use super::shared::{self, FaceArgs};
 use crate::data::ImageSet;
@@ -98,6 +99,8 @@ fn tell(event: &Event, ui: &Ui) {
         Event::Restored(done) => {
             ui.say(format!("took in {} people and {} templates of a bundle", done.people, done.templates));
         }
+        Event::ClockSet(time) if ui.json => ui.say(json!({"time": time}).to_string()),
+        Event::ClockSet(time) => ui.say(format!("it is {}", clock::text(*time))),
         Event::Refused(fault) => ui.note(format!("refused: {fault}")),
         Event::Noise(noise) if ui.verbose => ui.note(format!("noise on the link: {noise:?}")),
         Event::Noise(_) => {}

@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use arcgate_firmware::bundle::HEADER;
+use arcgate_firmware::bundle::{BundleKey, HEADER};
+use arcgate_firmware::decide::time::UnixTime;
 use arcgate_firmware::frame::{Frame, PixelFormat};
-use arcgate_firmware::gallery::{Damage, Person, PersonId};
+use arcgate_firmware::gallery::{Damage, Person, PersonId, Validity};
 use arcgate_firmware::link::message::{
     Answer, DeviceInfo, FrameHeader, MAX_PIECE, PROTOCOL, Restored, Unit, Who,
 };
@@ -328,6 +329,34 @@ impl Client {
                 return Ok(all);
             }
         }
+    }
+
+    /// Tells the device what time it is; `key` shows that it may.
+    ///
+    /// # Errors
+    /// As [`Client::info`]; another key than the device's is refused.
+    pub fn set_clock(&mut self, key: &BundleKey, time: UnixTime) -> Result<(), LinkError> {
+        let challenge = self.ask("a challenge", Request::Challenge, PATIENCE, |reply| match reply {
+            Reply::Challenge(drawn) => Some(drawn),
+            _ => None,
+        })?;
+        let proof = key.proof_of_time(&challenge, time.0);
+        self.ask("to set the clock", Request::SetClock { time, proof }, PATIENCE, |reply| match reply {
+            Reply::Clock(_) => Some(()),
+            _ => None,
+        })
+    }
+
+    /// Says when somebody is let in.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn set_validity(&mut self, person: PersonId, validity: Validity) -> Result<(), LinkError> {
+        let request = Request::SetValidity { person, validity };
+        self.ask("validity", request, LONG_PATIENCE, |reply| match reply {
+            Reply::Valid(_) => Some(()),
+            _ => None,
+        })
     }
 
     /// A backup of the gallery, sealed and signed by the device. `moved` hears how many records have come, and of how many.

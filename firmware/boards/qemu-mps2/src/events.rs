@@ -69,6 +69,7 @@ pub fn tell(event: &Event) {
         Event::Erased => hprintln!("the gallery is empty"),
         Event::BackedUp(people) => hprintln!("a backup of {} people was taken", people),
         Event::Restored(done) => hprintln!("took in {} people, {} templates", done.people, done.templates),
+        Event::ClockSet(time) => hprintln!("it is {} s after 1970", time.0),
         Event::Refused(fault) => hprintln!("refused: {}", fault),
         Event::Noise(noise) => hprintln!("noise on the link: {:?}", noise),
     }

@@ -9,7 +9,7 @@ use crate::gallery::Name;
 use crate::link::message::Signed;
 
 /// A device with a secret of its own that runs a model of its own.
-fn device_of(secret: u8, model: u8) -> TestDevice {
+pub(super) fn device_of(secret: u8, model: u8) -> TestDevice {
     let mut engine = engine();
     engine.info.embedding_id = [model; 32];
     with_flash(engine, MemoryNor::new(vec![0xff; 4 * 4096]), &SoftwareSecret([secret; 32]))
@@ -30,7 +30,7 @@ fn filled(device: &mut TestDevice) {
     gallery.remove(bob).unwrap();
 }
 
-fn asked<V>(
+pub(super) fn asked<V>(
     device: &mut TestDevice,
     request: Request<'_>,
     take: impl FnOnce(Reply<'_>) -> V,
