@@ -49,5 +49,7 @@ pub use error::BundleError;
 pub use layout::HEADER;
 pub use layout::{Header, Item, Kind, MAX_RECORD, Member, record_bytes};
 pub use read::Reader;
+#[cfg(feature = "sim")]
+pub(crate) use seal::Sealer;
 pub use seal::{BundleKey, Identity, PublicKey};
 pub use write::{Writer, salt};

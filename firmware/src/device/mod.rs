@@ -39,7 +39,7 @@ pub use camera::{Camera, Shot};
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 use picture::{Missing, Picture};
 pub use profile::Clock;
-use restore::Incoming;
+pub(crate) use restore::Incoming;
 
 /// Bytes taken from the port at a time.
 const INPUT: usize = 256;
@@ -283,14 +283,14 @@ struct Core<E, F, B, T, const RECORDS: usize, M> {
 
 /// What bundles are sealed and signed with.
 #[derive(Debug)]
-struct Keys {
+pub(crate) struct Keys {
     bundle: BundleKey,
     identity: Identity,
     random: [u8; 32],
 }
 
 impl Keys {
-    fn of<S: DeviceSecret>(secret: &S) -> Self {
+    pub(crate) fn of<S: DeviceSecret>(secret: &S) -> Self {
         let (bytes, random) = (secret.secret(), secret.random().unwrap_or_default());
         Keys { bundle: BundleKey::of_device(&bytes), identity: Identity::of_device(&bytes), random }
     }
@@ -376,7 +376,8 @@ where
             Request::BeginRestore { header, replace, people_only } => {
                 let Core { engine, gallery, keys, restore, .. } = self;
                 *restore = None;
-                let begun = Incoming::begin(gallery, keys, engine.info(), header, (replace, people_only))?;
+                let begun =
+                    Incoming::begin(gallery, keys, engine.info().into(), header, (replace, people_only))?;
                 quiet(Reply::Restored(restore.insert(begun).done()))
             }
             Request::RestoreRecord { number, bytes } => {

@@ -3,8 +3,7 @@
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::bundle::{Item, Kind, MAX_RECORD, Reader};
-use crate::engine::ModelInfo;
-use crate::gallery::{Gallery, GalleryError, Line, Monotonic, PersonId};
+use crate::gallery::{Binding, Gallery, GalleryError, Line, Monotonic, PersonId};
 use crate::link::Fault;
 use crate::link::message::{Restored, Signed};
 
@@ -24,7 +23,7 @@ enum How {
 /// A bundle that a host sends record by record. What was taken in before an error stays, each person whole with the templates
 /// that came; the same bundle sent again goes on from there.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     reader: Reader,
     how: How,
     /// Whether everybody enrolled is to make place.
@@ -38,10 +37,10 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// Looks at the header, and makes place for people whose templates cannot be taken over.
-    pub(super) fn begin<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
+    pub(crate) fn begin<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
         gallery: &mut Gallery<F, T, R, M>,
         keys: &Keys,
-        model: &ModelInfo,
+        model: Binding,
         header: &[u8],
         (replace, people_only): (bool, bool),
     ) -> Result<Self, Fault> {
@@ -78,17 +77,17 @@ impl Incoming {
     }
 
     /// What was done so far.
-    pub(super) fn done(&self) -> Restored {
+    pub(crate) fn done(&self) -> Restored {
         self.done
     }
 
     /// Whether the last record was taken in.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.reader.is_complete()
     }
 
     /// Takes record `number`, which is the next one.
-    pub(super) fn record<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
+    pub(crate) fn record<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
         &mut self,
         gallery: &mut Gallery<F, T, R, M>,
         keys: &Keys,

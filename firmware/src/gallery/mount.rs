@@ -10,60 +10,51 @@ use super::table::Entry;
 use super::transform::Transform;
 use super::{Gallery, GalleryError, Head, Line, Monotonic};
 
+/// What the headers say.
+pub(super) struct Survey {
+    /// The first sequence number that counts: that of the last format that was complete.
+    floor: u32,
+    /// The sector with the highest sequence number.
+    newest: Option<(u16, Header)>,
+}
+
 impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
     Gallery<F, T, RECORDS, M>
 {
-    /// Calls `take` with the index and header of every sector that has one.
-    fn each_header(&mut self, mut take: impl FnMut(u16, Header)) -> Result<(), GalleryError> {
+    /// Looks at every header: what counts, and the numbers of whatever gallery there is, so that none is given twice.
+    pub(super) fn survey(&mut self) -> Result<Survey, GalleryError> {
+        let mut found = Survey { floor: 0, newest: None };
         for sector in 0..self.sectors() {
-            if let Some(header) = self.header(sector)?.value() {
-                take(sector, header);
+            let Some(header) = self.header(sector)?.value() else { continue };
+            self.sequence = header.sequence.max(self.sequence);
+            self.operation = header.operation.max(self.operation);
+            self.next_person = header.next_person.max(self.next_person);
+            if found.newest.is_none_or(|(_, newest)| newest.sequence < header.sequence) {
+                found.newest = Some((sector, header));
             }
-        }
-        Ok(())
-    }
-
-    /// The first sequence number that counts: that of the last format that was complete.
-    fn floor(&mut self) -> Result<u32, GalleryError> {
-        let mut floor = 0;
-        for sector in 0..self.sectors() {
-            if let Some(header) = self.header(sector)?.value()
-                && header.replaces == Replaces::All
-                && header.sequence > floor
-            {
+            if header.replaces == Replaces::All && header.sequence > found.floor {
                 let marks = self.marks(sector, header.sequence)?;
                 if marks.complete || marks.erased {
-                    floor = header.sequence;
+                    found.floor = header.sequence;
                 }
             }
         }
-        Ok(floor)
+        Ok(found)
     }
 
     /// The newest header of whatever gallery there is.
     pub(super) fn newest_of_any(&mut self) -> Result<Option<Header>, GalleryError> {
-        let floor = self.floor()?;
+        let floor = self.survey()?.floor;
         let mut newest: Option<Header> = None;
-        self.each_header(|_, header| {
+        for sector in 0..self.sectors() {
+            let Some(header) = self.header(sector)?.value() else { continue };
             let counts =
                 header.sequence > floor && header.replaces != Replaces::All || header.sequence == floor;
             if counts && newest.is_none_or(|n| n.sequence < header.sequence) {
                 newest = Some(header);
             }
-        })?;
+        }
         Ok(newest)
-    }
-
-    /// Takes over the numbers of whatever gallery there is, so that none is given twice.
-    pub(super) fn survey(&mut self) -> Result<(), GalleryError> {
-        let (mut sequence, mut operation, mut next_person) = (0, 0, 1);
-        self.each_header(|_, header| {
-            sequence = header.sequence.max(sequence);
-            operation = header.operation.max(operation);
-            next_person = header.next_person.max(next_person);
-        })?;
-        (self.sequence, self.operation, self.next_person) = (sequence, operation, next_person);
-        Ok(())
     }
 
     /// Notes which sectors have a header, whoever wrote it, so that a format leaves them for last.
@@ -97,15 +88,16 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
 
     pub(super) fn mount(&mut self) -> Result<(), GalleryError> {
         self.check_size()?;
-        let floor = self.floor()?;
-        self.survey()?;
+        let mut found = self.survey()?;
+        let floor = found.floor;
         let (sector, header) = loop {
-            let (sector, header) = self.newest(floor)?;
+            let (sector, header) = self.newest(&found)?;
             if self.settle(sector, &header)? {
                 break (sector, header);
             }
             // It was opened when the power went, and holds nothing that counts.
             self.erase(sector)?;
+            found = Survey { floor, ..self.survey()? };
         };
         self.seed = self.sealer.open_header(&header, sector).ok_or(GalleryError::OtherDevice)?;
         self.transform = Some(Transform::new(&self.seed, self.dimension)?);
@@ -127,24 +119,18 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     }
 
     /// The newest sector of this gallery.
-    fn newest(&mut self, floor: u32) -> Result<(u16, Header), GalleryError> {
+    fn newest(&mut self, found: &Survey) -> Result<(u16, Header), GalleryError> {
+        let floor = found.floor;
         // A format for this model that a cut ended leaves the other model's gallery in force.
         let begun = |(_, h): &(u16, Header)| h.replaces == Replaces::All && h.sequence > floor;
-        let mut newest: Option<(u16, Header)> = None;
-        let mut other: Option<(u16, Header)> = None;
-        self.each_header(|sector, header| {
-            if header.sequence >= floor && newest.is_none_or(|(_, n)| n.sequence < header.sequence) {
-                newest = Some((sector, header));
-            }
-        })?;
+        let (mut newest, mut other): (Option<(u16, Header)>, Option<(u16, Header)>) = (None, None);
         // As it is nearly always: tags take most of the time.
-        if let Some(newest @ (sector, header)) = newest
+        if let Some(newest @ (sector, header)) = found.newest
             && self.is_own(&header, sector)
             && !begun(&newest)
         {
             return self.check_newest(newest);
         }
-        newest = None;
         for sector in 0..self.sectors() {
             let Some(header) = self.header(sector)?.value().filter(|h| h.sequence >= floor) else { continue };
             let place = if self.is_own(&header, sector) { &mut newest } else { &mut other };

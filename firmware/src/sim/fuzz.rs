@@ -1,7 +1,11 @@
 //! What fuzzers run: the same functions run on seeded bytes in the tests.
 
+use crate::bundle::{
+    BundleKey, HEADER, Header, Identity, Item, Kind, MAX_RECORD, Member, Writer, record_bytes,
+};
+use crate::device::{Incoming, Keys};
 use crate::gallery::nor::MemoryNor;
-use crate::gallery::{Binding, Gallery, GalleryError, Line, PersonId};
+use crate::gallery::{Binding, Gallery, GalleryError, Line, Name, PersonId, SoftwareSecret, Validity};
 
 /// Bytes of a sector of the flash that is mounted.
 const ERASE: usize = 1024;
@@ -54,6 +58,93 @@ pub fn mount(input: &[u8]) {
     assert!(formatted.is_ok() || matches!(formatted, Err(GalleryError::Small { .. })), "{formatted:?}");
 }
 
+/// The secret of the device that takes bundles in.
+const SECRET: SoftwareSecret = SoftwareSecret([3; 32]);
+
+/// Takes a bundle in. By the first byte, modulo 3: the rest is a bundle; it says what to change in a backup, as in [`mount`]; or
+/// it is the content of a backup's records, sealed by who has the key.
+///
+/// # Panics
+/// When a changed backup brings somebody who was not in it, or any bundle leaves a damaged gallery.
+pub fn bundle(input: &[u8]) {
+    let Some((&first, rest)) = input.split_first() else { return };
+    let key = BundleKey::of_device(&SECRET.0);
+    let shot = [5; DIMENSION as usize];
+    let (mut bytes, forged) = match first % 3 {
+        0 => (rest.to_vec(), true),
+        1 => (backup(&key, &shot), false),
+        _ => (sealed(&key, rest), true),
+    };
+    if !forged {
+        for change in rest.chunks_exact(3) {
+            let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % bytes.len();
+            bytes[at] ^= change[2];
+        }
+    }
+    let mut gallery = open(vec![0xff; SECTORS * ERASE]);
+    let made = gallery.format();
+    assert!(made.is_ok(), "{made:?}");
+    let (keys, model) = (Keys::of(&SECRET), gallery.binding());
+    let replace = first & 4 != 0;
+    let Ok(mut incoming) = Incoming::begin(&mut gallery, &keys, model, &bytes, (replace, first & 8 != 0))
+    else {
+        return;
+    };
+    let length = record_bytes(DIMENSION.into());
+    for (number, record) in (0..).zip(bytes[HEADER..].chunks(length)) {
+        if incoming.record(&mut gallery, &keys, number, record).is_err() {
+            break;
+        }
+    }
+    assert_eq!(gallery.verify(|_| ()), Ok(0), "a bundle left a damaged gallery");
+    if !forged {
+        let mut others = 0;
+        let read = gallery.each_template(|_, _, template| others += u32::from(template != shot));
+        assert!(read.is_ok() && others == 0, "{read:?}, {others} templates of nobody");
+        let ada = gallery.next_after(None).map(|found| found.is_none_or(|person| person.name == "Ada"));
+        assert_eq!(ada, Ok(true), "somebody who was not in the backup");
+    }
+}
+
+/// A backup of Ada with two templates.
+fn backup(key: &BundleKey, shot: &[i8]) -> Vec<u8> {
+    let (id, validity) = (PersonId(1), Validity::ALWAYS);
+    let name = Name::try_from("Ada").unwrap_or_default();
+    let (person, template) =
+        (Item::Person(Member { id, name, validity, templates: 2 }), Item::Template(shot));
+    let mut writer = Writer::new(key, header(5, 1));
+    let mut bytes = writer.header_bytes().to_vec();
+    for item in [Item::Seed([1; 32]), person, template.clone(), template] {
+        bytes.extend(writer.put(&item, &mut [0; MAX_RECORD]).unwrap_or_default());
+    }
+    let signature = writer.signature(&Identity::of_device(&SECRET.0));
+    bytes.extend(writer.put(&signature, &mut [0; MAX_RECORD]).unwrap_or_default());
+    bytes
+}
+
+/// Records with these contents, each as long as a record's; the header says so many, and as many people as there should be.
+fn sealed(key: &BundleKey, contents: &[u8]) -> Vec<u8> {
+    let length = record_bytes(DIMENSION.into()) - 16;
+    let people = contents.chunks(length).filter(|content| content[0] == 3).count() as u32;
+    let records = contents.len().div_ceil(length) as u32;
+    let header = header(records.max(people + 2), people);
+    let mut sealer = crate::bundle::Sealer::new(key, &header);
+    let mut bytes = sealer.header(&header).to_vec();
+    for (number, content) in (0..).zip(contents.chunks(length)) {
+        let mut record = vec![0; length + 16];
+        record[..content.len()].copy_from_slice(content);
+        let sealed = sealer.seal(number, &mut record);
+        assert!(sealed.is_ok(), "{sealed:?}");
+        bytes.extend(record);
+    }
+    bytes
+}
+
+fn header(records: u32, people: u32) -> Header {
+    let (kind, embedding_id) = (Kind::Backup, [7; 32]);
+    Header { kind, dimension: DIMENSION, records, people, operation: 3, salt: [2; 32], embedding_id }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +162,35 @@ mod tests {
             }
             mount(&input);
         }
+    }
+
+    #[test]
+    fn seeded_bundles_are_taken_in_or_refused() {
+        let mut random = Random::new(8);
+        let content = record_bytes(DIMENSION.into()) - 16;
+        let (mut length, mut kinds) = (0, [0; 3]);
+        for round in 0..4_000u32 {
+            length = (length + 7) % 12;
+            let mut input: Vec<u8> = vec![random.bits() as u8 / 3 * 3 + (round % 3) as u8];
+            match round % 3 {
+                2 => {
+                    // Contents that are nearly in order.
+                    for at in 0..length as usize {
+                        let mut record = vec![0; content];
+                        let kind = [1, 2, 3, 4, 4, 3, 5][random.below(7) as usize];
+                        record[0] = if at == 0 { 1 } else { kind };
+                        record[2] = random.below(3) as u8;
+                        record[8..].fill_with(|| random.bits() as u8 % 64);
+                        record[8] = random.below(40) as u8;
+                        record[12..16].copy_from_slice(b"abcd");
+                        input.extend(record);
+                    }
+                }
+                _ => (0..random.below(60)).for_each(|_| input.push(random.bits() as u8)),
+            }
+            kinds[usize::from(input[0] % 3)] += 1;
+            bundle(&input);
+        }
+        assert!(kinds.iter().all(|&count| count > 1_000), "{kinds:?}");
     }
 }

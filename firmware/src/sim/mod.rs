@@ -25,7 +25,7 @@ use crate::decide::{MatchRules, Rules};
 use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
-use crate::gallery::{Line, Monotonic, NoCounter, SoftwareSecret, index_lines_of_flash};
+use crate::gallery::{Line, Monotonic, NoCounter, index_lines_of_flash};
 use crate::link::message::Unit;
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
@@ -124,6 +124,23 @@ impl Camera for StoredCamera {
     }
 }
 
+/// What sets one simulated device apart from another.
+#[derive(Debug, Clone)]
+pub struct Nature<M = NoCounter> {
+    /// By what it knows people.
+    pub matching: MatchRules,
+    /// Its secret.
+    pub secret: SimSecret,
+    /// Its counter against flashes put back.
+    pub counter: M,
+}
+
+impl Default for Nature {
+    fn default() -> Self {
+        Nature { matching: MatchRules::default(), secret: SimSecret::software(), counter: NoCounter }
+    }
+}
+
 /// A simulated device in a thread of its own; stops when dropped.
 #[derive(Debug)]
 pub struct Running {
@@ -145,10 +162,10 @@ impl Running {
         camera: StoredCamera,
         log: impl FnMut(&Event) + Send + 'static,
     ) -> io::Result<Self> {
-        Self::start_with(engine, flash, address, camera, log, MatchRules::default(), NoCounter)
+        Self::start_with(engine, flash, address, camera, log, Nature::default())
     }
 
-    /// As [`Running::start`], with rules of its own and a counter against flashes put back.
+    /// As [`Running::start`], a device of this nature.
     ///
     /// # Errors
     /// When the address cannot be listened on.
@@ -158,8 +175,7 @@ impl Running {
         address: &str,
         mut camera: StoredCamera,
         mut log: impl FnMut(&Event) + Send + 'static,
-        matching: MatchRules,
-        counter: M,
+        nature: Nature<M>,
     ) -> io::Result<Self> {
         let port = TcpPort::listen(address)?;
         let address = port.address()?;
@@ -167,7 +183,7 @@ impl Running {
         let stopped = stop.clone();
         let body = move || {
             let memory = memory(&flash);
-            let secret = SoftwareSecret::default();
+            let Nature { matching, secret, counter } = nature;
             let mut device: SimDevice<F, TcpPort, M> =
                 Device::with_trust(engine, flash, port, memory, &secret, counter);
             device.set_clock(CLOCK);

@@ -17,7 +17,7 @@ use crate::eval::calibration::{self, Options};
 use crate::eval::embed::{Engine, NoFace, embed_set};
 use crate::eval::fpir::Impostors;
 use crate::eval::gallery::Vector;
-use crate::eval::transform::transformed;
+use crate::eval::transform::{self, transformed};
 use crate::onnx::file;
 use crate::onnx::metadata::Metadata;
 use crate::ui::{Ui, thousands};
@@ -104,7 +104,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         people.push(*numbers.entry(of_image[*image]).or_insert(next));
         vectors.push(Vector::Int8(embedding[0].iter().map(|&v| v as i8).collect()));
     }
-    let vectors = transformed(&vectors, args.seed)?;
+    let vectors = transformed(&vectors, &transform::seed(args.seed, 0))?;
     let bar = ui.progress("comparing", "images", vectors.len() as u64);
     let impostors = Impostors::new(&people, &vectors, args.templates.into(), || bar.inc(1));
     bar.finish_and_clear();
@@ -130,7 +130,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         "images": table.images,
         "identities": table.identities,
         "thresholds": table,
-        "transform": {"compared": "on", "seed": args.seed},
+        "transform": "on",
         "left_out": embedded.left_out.len(),
         "model": output,
     }));

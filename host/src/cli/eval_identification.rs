@@ -15,7 +15,7 @@ use crate::eval::bootstrap::{Draw, draws};
 use crate::eval::embed::{Engine, NoFace, embed_set};
 use crate::eval::errata;
 use crate::eval::gallery::Vector;
-use crate::eval::identification::{Searches, TrialError, Trials};
+use crate::eval::identification::{TrialError, Trials};
 use crate::eval::splits::{self, Asked};
 use crate::photo::Finder;
 use crate::ui::{Ui, thousands};
@@ -29,8 +29,8 @@ const DRAWS: usize = 300;
 /// non-mated searches that find anybody. In the JSON object `rows` has for each n (people enrolled), k (images of each) and
 /// fpir_target: fpir, fnir and the ends of their 95 % intervals, by drawing identities again; with --float also those of the float
 /// model; with a model that has thresholds also what its table gives; with --transform both what a gallery's transform changes, and the
-/// largest change among nine galleries. On LFW `rows_corrected` leaves out photographs whose labels are
-/// known to be wrong, which are listed.
+/// largest change among nine draws of transforms. On LFW `rows_corrected` and
+/// `splits_corrected` leave out photographs whose labels are known to be wrong, which are listed.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folder per identity: DIR/NAME/*.jpg; DIR/landmarks.csv is used when it is there [default: lfw in $ARCGATE_DATA].
@@ -52,7 +52,7 @@ pub struct Args {
     /// Images of each identity that search a gallery, at most.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     probes: u16,
-    /// Whether embeddings are compared under the transform of a gallery.
+    /// Whether int8 embeddings are compared behind a gallery's revocable transform.
     #[arg(long, value_enum, default_value_t = Transformed::On)]
     transform: Transformed,
     /// Splits the identities so many times in two halves by lot, makes thresholds from one and measures FPIR with them on the other.
@@ -93,17 +93,14 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
         let name = set.images[image].file_name()?.to_str()?;
         errata::lfw(name).map(|why| (name.to_owned(), why))
     };
-    let people = |used: &dyn Fn(usize) -> bool| {
-        People::new(&of_person, (&embedded, &engines), (args.transform, args.seed), used)
-    };
-    let all = people(&|_| true)?;
+    let all = People::new(&of_person, &embedded, &engines, |_| true);
     let errors: Vec<(String, &str)> = images.iter().filter_map(|&image| wrong(image)).collect();
     let (cases, refused) = measure(args, &engines, &all, ui);
     if let Some(why) = refused.filter(|_| cases.is_empty()) {
         return Err(why.into());
     }
     let failed = embedded.left_out.len() + all.zeros();
-    let bytes = all.vectors.own.first().map_or(0, Vector::bytes);
+    let bytes = all.own.first().map_or(0, Vector::bytes);
     ui.say(format!(
         "{}: {} identities, {} images, engine {}, model {}",
         dir.display(),
@@ -119,10 +116,11 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
     ));
     tell_cases(&cases, ui);
     tell_rows("", &cases, ui);
-    let mut corrected = Vec::new();
+    let (mut corrected, mut held_corrected) = (Vec::new(), Vec::new());
     if !errors.is_empty() {
-        let part = people(&|image| wrong(image).is_none())?;
+        let part = People::new(&of_person, &embedded, &engines, |image| wrong(image).is_none());
         corrected = measure(args, &engines, &part, ui).0;
+        held_corrected = hold(args, &part, ui)?;
         tell_rows(
             &format!(" without {} images whose labels are known to be wrong", errors.len()),
             &corrected,
@@ -131,9 +129,11 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
         errors.iter().for_each(|(name, why)| ui.say(format!("  {name}: {why}")));
     }
     let held = hold(args, &all, ui)?;
-    tell_splits(&held, args.splits, ui);
+    tell_splits("", &held, ui);
+    tell_splits(" without these images", &held_corrected, ui);
     if let Some(folder) = &args.output {
-        write(folder, &cases, &corrected, &held).with_context(|| folder.display().to_string())?;
+        write(folder, [&cases, &corrected], [&held, &held_corrected])
+            .with_context(|| folder.display().to_string())?;
         ui.say(format!("tables and curves: {}", folder.display()));
     }
     let rows =
@@ -141,7 +141,7 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
     ui.json(&json!({
         "model": args.measured.model,
         "engine": args.measured.engine_name(),
-        "transform": args.transform.json(&engines, args.seed),
+        "transform": args.transform.json(&engines),
         "identities": all.number,
         "images": images.len(),
         "left_out": embedded.left_out.len(),
@@ -152,6 +152,7 @@ pub fn run(args: &Args, ui: &Ui) -> anyhow::Result<()> {
         "label_errors": errors.iter().map(|(name, why)| json!({"image": name, "label": why})).collect::<Value>(),
         "galleries": cases.iter().map(Case::json).collect::<Value>(),
         "splits": held.iter().map(Held::json).collect::<Value>(),
+        "splits_corrected": held_corrected.iter().map(Held::json).collect::<Value>(),
     }));
     Ok(())
 }
@@ -165,9 +166,9 @@ fn measure(args: &Args, engines: &[Engine], people: &People, ui: &Ui) -> (Vec<Ca
         args.templates.iter().flat_map(|k| args.enrolled.iter().map(move |n| (k, n)))
     {
         let (galleries, probes) = (args.galleries.into(), args.probes.into());
-        let trials = Trials { enrolled, templates, galleries, probes, seed: args.seed };
-        let run = |vectors: &Vec<Vector>| Searches::run(vectors, &people.of_vector, &trials);
-        match people.vectors.try_map(run) {
+        let (seed, transform) = (args.seed, args.transform.seed(args.seed));
+        let trials = Trials { enrolled, templates, galleries, probes, seed, transform };
+        match Sides::run(people, &trials, args.transform) {
             Ok(searches) => cases.push(case(args, engines, &trials, &searches, (people.number, &drawn))),
             Err(why) => refused = Some(why),
         }
@@ -182,7 +183,7 @@ fn case(
     args: &Args,
     engines: &[Engine],
     trials: &Trials,
-    searches: &Sides<Searches>,
+    searches: &Sides,
     (people, drawn): (usize, &[Draw]),
 ) -> Case {
     let table = match &engines[0] {
@@ -206,9 +207,10 @@ fn hold(args: &Args, people: &People, ui: &Ui) -> anyhow::Result<Vec<Held>> {
     }
     let bar = ui.progress("splitting", "splits", args.splits as u64);
     let (galleries, probes) = (args.galleries.into(), args.probes.into());
-    let trials = Trials { enrolled: 0, templates: 1, galleries, probes, seed: args.seed };
+    let (seed, transform) = (args.seed, args.transform.seed(args.seed));
+    let trials = Trials { enrolled: 0, templates: 1, galleries, probes, seed, transform };
     let asked = Asked { sizes: &args.enrolled, templates: &args.templates, rates: &args.fpir };
-    let (vectors, splits) = ((&people.vectors.own[..], &people.of_vector[..]), (args.splits, &trials));
+    let (vectors, splits) = ((&people.own[..], &people.of_vector[..]), (args.splits, &trials));
     let rows = splits::splits(vectors, &asked, splits, || bar.inc(1))?;
     bar.finish_and_clear();
     Ok(rows.iter().map(Held::new).collect())

@@ -22,6 +22,9 @@ const POINTS: usize = 120;
 /// Ranks of a match characteristic.
 const RANKS: usize = 50;
 
+/// What tables of all images, and of those without known label errors, call their labels.
+const LABELS: [&str; 2] = ["published", "corrected"];
+
 /// A rate with its 95 % interval.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
@@ -78,7 +81,7 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(
         (n, k, target): (usize, usize, f64),
-        sides: &Sides<Searches>,
+        sides: &Sides,
         bar: Option<Bar>,
         (people, drawn): (usize, &[Draw]),
     ) -> Self {
@@ -262,12 +265,10 @@ pub(super) fn tell_rows(which: &str, cases: &[Case], ui: &Ui) {
 }
 
 /// Predicted against measured.
-pub(super) fn tell_splits(held: &[Held], splits: usize, ui: &Ui) {
-    if held.is_empty() {
-        return;
-    }
+pub(super) fn tell_splits(which: &str, held: &[Held], ui: &Ui) {
+    let Some(Held { splits, .. }) = held.first() else { return };
     ui.say(format!(
-        "thresholds from half of the identities, measured on the other half, mean of {splits} splits:"
+        "thresholds from half of the identities, measured on the other half{which}, mean of {splits} splits:"
     ));
     let head = [
         "people",
@@ -297,21 +298,19 @@ pub(super) fn tell_splits(held: &[Held], splits: usize, ui: &Ui) {
     ui.say(table(&rows).trim_end());
 }
 
-/// Writes tables and curves into a folder, which is made.
+/// Writes tables and curves into a folder, which is made: of all images and of those whose labels are not known to be wrong.
 ///
 /// # Errors
 /// When a file cannot be written or a curve not be drawn.
-pub(super) fn write(folder: &Path, cases: &[Case], corrected: &[Case], held: &[Held]) -> anyhow::Result<()> {
+pub(super) fn write(folder: &Path, cases: [&[Case]; 2], held: [&[Held]; 2]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut rows = String::from(
         "labels,n,k,fpir_target,fpir,fpir_low,fpir_high,fnir,fnir_low,fnir_high,threshold_degrees,untransformed_fnir,\
          fnir_by_transform,fnir_by_transform_low,fnir_by_transform_high,fnir_by_transform_most\n",
     );
-    for (labels, row) in
-        [("published", cases), ("corrected", corrected)].into_iter().flat_map(|(labels, cases)| {
-            cases.iter().flat_map(move |case| case.rows.iter().map(move |row| (labels, row)))
-        })
-    {
+    for (labels, row) in LABELS.into_iter().zip(cases).flat_map(|(labels, cases)| {
+        cases.iter().flat_map(move |case| case.rows.iter().map(move |row| (labels, row)))
+    }) {
         let Row { n, k, target, fpir, fnir, .. } = row;
         let angle = degrees(row.threshold);
         let plain = row.plain.map_or(",,,,".into(), |(Beside { fnir, less }, most)| {
@@ -324,16 +323,20 @@ pub(super) fn write(folder: &Path, cases: &[Case], corrected: &[Case], held: &[H
         )?;
     }
     std::fs::write(folder.join("identification.csv"), rows)?;
-    let mut splits =
-        String::from("n,k,table_k,fpir_target,splits,degrees,fpir,fpir_low,fpir_high,fnir,fnir_exact\n");
-    for Held { n, k, table_k, target, angle, fpir, fnir, fnir_exact, splits: number } in held {
+    let mut splits = String::from(
+        "labels,n,k,table_k,fpir_target,splits,degrees,fpir,fpir_low,fpir_high,fnir,fnir_exact\n",
+    );
+    for (labels, held) in
+        LABELS.into_iter().zip(held).flat_map(|(labels, held)| held.iter().map(move |held| (labels, held)))
+    {
+        let Held { n, k, table_k, target, angle, fpir, fnir, fnir_exact, splits: number } = held;
         let Rate { value, low, high } = fpir;
         writeln!(
             splits,
-            "{n},{k},{table_k},{target},{number},{angle:.3},{value},{low},{high},{fnir},{fnir_exact}"
+            "{labels},{n},{k},{table_k},{target},{number},{angle:.3},{value},{low},{high},{fnir},{fnir_exact}"
         )?;
     }
-    if !held.is_empty() {
+    if !held[0].is_empty() {
         std::fs::write(folder.join("splits.csv"), splits)?;
     }
     let det = |case: &Case| (case.name(), case.det.clone());
@@ -342,8 +345,8 @@ pub(super) fn write(folder: &Path, cases: &[Case], corrected: &[Case], held: &[H
         (case.name(), ranks.collect())
     };
     for (name, axes, curves) in [
-        ("det", Axes::Det, cases.iter().map(det).collect::<Vec<_>>()),
-        ("cmc", Axes::Cmc, cases.iter().map(cmc).collect::<Vec<_>>()),
+        ("det", Axes::Det, cases[0].iter().map(det).collect::<Vec<_>>()),
+        ("cmc", Axes::Cmc, cases[0].iter().map(cmc).collect::<Vec<_>>()),
     ] {
         let mut points =
             String::from(if axes == Axes::Det { "curve,fpir,fnir\n" } else { "curve,rank,share\n" });

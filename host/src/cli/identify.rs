@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use arcgate_firmware::link::message::Answer;
 use serde_json::json;
 
-use super::people::{ModelArg, answer_json, answer_text, degrees};
+use super::people::{KeyArg, ModelArg, answer_json, answer_text, degrees};
 use super::shared::FaceArgs;
 use super::{EXIT_REJECTED, EXIT_UNKNOWN, told};
 use crate::enroll::{self, Place};
@@ -27,6 +27,8 @@ pub struct Args {
     #[arg(long, value_name = "TARGET")]
     to: Target,
     #[command(flatten)]
+    key: KeyArg,
+    #[command(flatten)]
     model: ModelArg,
     #[command(flatten)]
     finder: FaceArgs,
@@ -46,7 +48,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     }
     let finder = args.finder.finder(None)?;
     let model = args.model.for_target(&args.to)?;
-    let mut place = enroll::open(&args.to, model.as_ref())?;
+    let mut place = enroll::open_with(&args.to, model.as_ref(), args.key.secret_for(&args.to)?)?;
     let threshold = place.info().threshold;
     let people = place.info().usage.people;
     let (mut results, mut worst, mut failed) = (Vec::new(), 0, false);

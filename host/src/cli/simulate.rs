@@ -9,10 +9,10 @@ use arcgate_firmware::decide::{MatchRules, TARGET_FPIR};
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::ModelInfo;
 use arcgate_firmware::frame::PixelFormat;
-use arcgate_firmware::sim::{FRAME, StoredCamera, StoredShot};
+use arcgate_firmware::sim::{FRAME, Nature, StoredCamera, StoredShot};
 use serde_json::json;
 
-use super::people::{ModelArg, answer_json, answer_text};
+use super::people::{KeyArg, ModelArg, answer_json, answer_text};
 use super::shared::{self, FaceArgs};
 use crate::data::ImageSet;
 use crate::enroll;
@@ -42,6 +42,8 @@ pub struct Args {
     #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = shared::rate::<f32>)]
     fpir: f32,
     #[command(flatten)]
+    key: KeyArg,
+    #[command(flatten)]
     finder: FaceArgs,
 }
 
@@ -67,8 +69,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let matching = MatchRules { target_fpir: args.fpir, ..MatchRules::default() };
     let talk = *ui;
     let log = move |event: &Event| tell(event, &talk);
-    let device =
-        enroll::simulate(&model, &args.flash, args.counter.as_deref(), address, camera, matching, log)?;
+    let nature = Nature { matching, secret: args.key.secret()?, counter: args.counter.as_deref() };
+    let device = enroll::simulate(&model, &args.flash, address, camera, nature, log)?;
     ui.note(format!(
         "a device with its flash in {} listens on tcp:{}",
         args.flash.display(),

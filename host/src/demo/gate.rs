@@ -5,7 +5,7 @@ use std::path::Path;
 use arcgate_firmware::decide::MatchRules;
 use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::link::message::{Answer, Named};
-use arcgate_firmware::sim::StoredCamera;
+use arcgate_firmware::sim::{Nature, SimSecret, StoredCamera};
 
 use super::DemoError;
 use super::people::Album;
@@ -82,10 +82,9 @@ impl Gate {
             let device = enroll::simulate(
                 model,
                 &flash,
-                None,
                 "127.0.0.1:0",
                 StoredCamera::new([]),
-                matching,
+                Nature { matching, secret: SimSecret::software(), counter: None },
                 |_| {},
             )?;
             let mut place = enroll::open(&Target::Tcp(device.address().to_string()), Some(model))?;

@@ -26,7 +26,7 @@ use crate::enroll::EnrollError;
 use crate::eval::calibration::{self, CalibrationError};
 use crate::eval::fpir::Impostors;
 use crate::eval::gallery::Vector;
-use crate::eval::transform::transformed;
+use crate::eval::transform::{self, transformed};
 use crate::lower::{self, LowerError};
 use crate::onnx::file::{self, FileError};
 use crate::onnx::metadata::MetadataError;
@@ -282,7 +282,7 @@ fn calibrate(
     let options = calibration::Options { frames: 1, templates: gate::TEMPLATES as u16, seed: 1 };
     let embeddings: Vec<Vector> =
         development.embed(&model, Kind::Plan, ui)?.into_iter().map(Vector::Int8).collect();
-    let embeddings = transformed(&embeddings, options.seed)?;
+    let embeddings = transformed(&embeddings, &transform::seed(options.seed, 0))?;
     let bar = ui.progress("calibrating", "images", embeddings.len() as u64);
     let impostors = Impostors::new(&development.owners, &embeddings, gate::TEMPLATES, || bar.inc(1));
     bar.finish_and_clear();

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use arcgate_firmware::decide::MatchRules;
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
 use arcgate_firmware::gallery::{Binding, Damage, NoCounter, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
-use arcgate_firmware::sim::{FileCounter, FileFlash, FlashError, Running, SimSecret, StoredCamera};
+use arcgate_firmware::sim::{FileCounter, FileFlash, FlashError, Nature, Running, SimSecret, StoredCamera};
 
 use super::EnrollError;
 use crate::engine::{Kind, Model};
@@ -188,29 +187,33 @@ impl Place {
 }
 
 /// Starts a simulated device that runs `model`, keeps its people in the file `flash` and its count of operations in the file
-/// `counter`, if one is named (both made if they are not there), and listens on `address` (`127.0.0.1:0`: any free port); it
-/// knows people by `matching`, and stops when the result is dropped.
+/// that `nature` names, if any (both made if they are not there), and listens on `address` (`127.0.0.1:0`: any free port); it
+/// stops when the result is dropped.
 ///
 /// # Errors
 /// When a file is no flash or no counter or is in use, the model cannot be run, or the address cannot be listened on.
 pub fn simulate(
     model: &Model,
     flash: &Path,
-    counter: Option<&Path>,
     address: &str,
     camera: StoredCamera,
-    matching: MatchRules,
+    nature: Nature<Option<&Path>>,
     log: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Running, EnrollError> {
     let engine = model.embedder(Kind::Plan)?;
     let file = |path: &Path, why| EnrollError::File { path: path.into(), why };
     let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(|why| file(flash, why))?;
+    let Nature { matching, secret, counter } = nature;
     let started = match counter {
         Some(path) => {
             let counter = FileCounter::open(path).map_err(|e| file(path, FlashError::Io(e)))?;
-            Running::start_with(engine, nor, address, camera, log, matching, counter)
+            let nature = Nature { matching, secret, counter };
+            Running::start_with(engine, nor, address, camera, log, nature)
         }
-        None => Running::start_with(engine, nor, address, camera, log, matching, NoCounter),
+        None => {
+            let nature = Nature { matching, secret, counter: NoCounter };
+            Running::start_with(engine, nor, address, camera, log, nature)
+        }
     };
     started.map_err(|e| file(flash, FlashError::Io(io::Error::new(e.kind(), format!("{address}: {e}")))))
 }

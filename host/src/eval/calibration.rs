@@ -24,8 +24,12 @@ use super::fpir::{Curve, Impostors};
 use super::pareto::Pareto;
 use crate::onnx::thresholds::{Measured, ThresholdCell, Thresholds};
 
-/// Numbers of people that a table has thresholds for.
-pub const PEOPLE: [u32; 15] = [1, 2, 5, 10, 20, 50, 100, 200, 420, 1000, 1600, 2000, 5000, 10_000, 50_000];
+/// Numbers of people that a table has thresholds for: from 3 to 5,000 each at most 5/3 times the one before it, for a gallery takes the
+/// threshold of the next one.
+pub const PEOPLE: [u32; 24] = [
+    1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 420, 700, 1000, 1600, 2000, 3000, 5000,
+    10_000, 50_000,
+];
 
 /// Target false-positive identification rates that it has thresholds for.
 pub const RATES: [f64; 4] = [0.001, 0.003, 0.01, 0.1];

@@ -4,11 +4,14 @@
 //! (non-mated searches). FPIR is the share of non-mated searches in which anybody lies above the threshold; FNIR is the share
 //! of mated searches in which the own identity is not the best one or does not lie above it. (NIST's FRVT 1:N, rank 1.)
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use arcgate_firmware::gallery::GalleryError;
 use rayon::prelude::*;
 
 use super::gallery::{Gallery, Vector};
+use super::transform::{self, transformed};
 use crate::synth::dice::Dice;
 
 /// How identities are enrolled and probed.
@@ -24,6 +27,8 @@ pub struct Trials {
     pub probes: usize,
     /// Draws them.
     pub seed: u64,
+    /// Draws each gallery's revocable transform, behind which int8 embeddings are compared; without it they are compared as they are.
+    pub transform: Option<u64>,
 }
 
 /// A mated search.
@@ -70,16 +75,26 @@ pub struct Rates {
 
 /// Why there are no trials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{enrolled} of {identities} identities with {templates} images or more are to be enrolled, {searched} of which have one more to \
-     search with\n  accepted: 1 to {}, so that somebody is left who is not enrolled, and somebody who has one more",
-    identities.saturating_sub(1)
-)]
-pub struct TrialError {
-    enrolled: usize,
-    templates: usize,
-    identities: usize,
-    searched: usize,
+pub enum TrialError {
+    /// So many cannot be enrolled.
+    #[error(
+        "{enrolled} of {identities} identities with {templates} images or more are to be enrolled, {searched} of which have one more to \
+         search with\n  accepted: 1 to {}, so that somebody is left who is not enrolled, and somebody who has one more",
+        identities.saturating_sub(1)
+    )]
+    People {
+        /// Identities that were to be enrolled.
+        enrolled: usize,
+        /// Images of each.
+        templates: usize,
+        /// Identities that have so many.
+        identities: usize,
+        /// Identities that have more.
+        searched: usize,
+    },
+    /// A gallery does not take such embeddings.
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
 }
 
 impl Searches {
@@ -87,12 +102,12 @@ impl Searches {
     /// People with an image left to search with are enrolled before others.
     ///
     /// # Errors
-    /// When so many cannot be enrolled.
+    /// When so many cannot be enrolled, or a gallery does not take the embeddings.
     pub fn run(vectors: &[Vector], identities: &[usize], trials: &Trials) -> Result<Self, TrialError> {
         let people = identities.iter().max().map_or(0, |&last| last + 1);
         let mut images = vec![Vec::new(); people];
         identities.iter().enumerate().for_each(|(image, &identity)| images[identity].push(image));
-        let &Trials { enrolled, templates, galleries, probes, seed } = trials;
+        let &Trials { enrolled, templates, galleries, probes, seed, transform } = trials;
         let with = |least: usize, most: usize| -> Vec<usize> {
             (0..people).filter(|&i| (least..=most).contains(&images[i].len())).collect()
         };
@@ -104,7 +119,7 @@ impl Searches {
             || templates == 0
             || searched == 0
         {
-            return Err(TrialError { enrolled, templates, identities, searched });
+            return Err(TrialError::People { enrolled, templates, identities, searched });
         }
         let (mut mated, mut non_mated, mut took) = (Vec::new(), Vec::new(), Duration::ZERO);
         for gallery in 0..galleries {
@@ -123,6 +138,10 @@ impl Searches {
                 choose(left, left.len().min(probes), &mut dice).into_iter().map(move |image| (person, image))
             });
             let searches: Vec<(usize, usize)> = searches.collect();
+            let vectors = match transform {
+                Some(seed) => Cow::Owned(transformed(vectors, &transform::seed(seed, gallery as u64))?),
+                None => Cow::Borrowed(vectors),
+            };
             let rows = Gallery::new(rows.iter().map(|&row| &vectors[row]));
             let search = |cosines: &mut Vec<f32>, &(identity, image): &(usize, usize)| {
                 let started = Instant::now();
@@ -270,7 +289,8 @@ const GALLERY: u64 = 16;
 mod tests {
     use super::*;
 
-    const TRIALS: Trials = Trials { enrolled: 2, templates: 1, galleries: 8, probes: usize::MAX, seed: 1 };
+    const TRIALS: Trials =
+        Trials { enrolled: 2, templates: 1, galleries: 8, probes: usize::MAX, seed: 1, transform: None };
 
     fn at(degrees: f32) -> Vector {
         Vector::Float(vec![degrees.to_radians().cos(), degrees.to_radians().sin()])
@@ -298,6 +318,39 @@ mod tests {
         assert_eq!(searches.cmc(2), [1.0, 1.0]);
         let one = Searches::run(&vectors, &identities, &Trials { probes: 1, ..TRIALS }).unwrap();
         assert_eq!(one.count(), [8 * 2, 8 * 2]);
+    }
+
+    #[test]
+    fn every_gallery_has_a_transform_of_its_own() {
+        let mut dice = Dice::new(3, 0, 0, 0);
+        let mut person = |_| -> Vec<i8> { (0..64).map(|_| (30.0 * dice.bell()) as i8).collect() };
+        let people: Vec<Vec<i8>> = (0..8).map(&mut person).collect();
+        let vectors: Vec<Vector> = (0..24).map(|i| Vector::Int8(people[i / 3].clone())).collect();
+        let identities: Vec<usize> = (0..24).map(|i| i / 3).collect();
+        let run = |transform| {
+            let trials = Trials { enrolled: 4, probes: 1, transform, ..TRIALS };
+            Searches::run(&vectors, &identities, &trials).unwrap()
+        };
+        let (plain, moved) = (run(None), run(Some(5)));
+        assert_eq!((moved.rates(0.05, &[1.0; 8]).fnir, moved.count()), (0.0, plain.count()));
+        // A pair that is compared in several galleries is equally alike in all without a transform, and in none with.
+        let different = |searches: &Searches| {
+            let mut of = std::collections::BTreeMap::<_, Vec<u32>>::new();
+            for search in &searches.non_mated {
+                of.entry((search.identity, search.nearest)).or_default().push(search.similarity.to_bits());
+            }
+            let same = |found: &Vec<u32>| found.iter().all(|&bits| bits == found[0]);
+            of.values().filter(|found| !same(found)).count()
+        };
+        assert_eq!(different(&plain), 0);
+        assert!(different(&moved) > 3);
+        for (a, b) in plain.non_mated.iter().zip(&moved.non_mated) {
+            assert!((a.similarity - b.similarity).abs() < 0.02, "{a:?} {b:?}");
+        }
+        let large = vec![Vector::Int8(vec![1; 600]); 24];
+        let refused =
+            Searches::run(&large, &identities, &Trials { enrolled: 4, transform: Some(1), ..TRIALS });
+        assert!(matches!(refused, Err(TrialError::Gallery(GalleryError::Dimension { found: 600, .. }))));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::calibration;
 use super::fpir::Impostors;
 use super::gallery::Vector;
 use super::identification::{Searches, TrialError, Trials};
+use super::transform::{self, transformed};
 use crate::synth::dice::Dice;
 
 /// Images of each person that a table is calibrated on, at most.
@@ -95,7 +96,11 @@ pub fn splits(
             order.swap(i, dice.below(i + 1));
         }
         let (calibrates, tested) = order.split_at(last / 2);
-        let (vectors_a, people_a) = part((vectors, people), calibrates, CALIBRATED_ON);
+        let (mut vectors_a, people_a) = part((vectors, people), calibrates, CALIBRATED_ON);
+        if let Some(seed) = trials.transform {
+            // No gallery that is searched has this one.
+            vectors_a = transformed(&vectors_a, &transform::seed(seed, u64::MAX))?;
+        }
         let (vectors_b, people_b) = part((vectors, people), tested, usize::MAX);
         let seed = trials.seed + split as u64;
         let plain = vec![1.0; tested.len()];
@@ -181,7 +186,7 @@ mod tests {
     fn templates_without_likeness_count_as_people() {
         // Every image is a point of its own, so three of a person are three people.
         let (people, vectors) = sphere(500, 4, 5);
-        let trials = Trials { enrolled: 0, templates: 1, galleries: 10, probes: 1, seed: 1 };
+        let trials = Trials { enrolled: 0, templates: 1, galleries: 10, probes: 1, seed: 1, transform: None };
         let asked = Asked { sizes: &[20, 600], templates: &[3], rates: &[0.1] };
         let rows = splits((&vectors, &people), &asked, (6, &trials), || ()).unwrap();
         assert_eq!(rows.iter().map(|row| row.calibrated).collect::<Vec<_>>(), [1, 3]);
@@ -194,7 +199,7 @@ mod tests {
     #[test]
     fn on_the_sphere_a_table_holds() {
         let (people, vectors) = sphere(600, 2, 4);
-        let trials = Trials { enrolled: 0, templates: 1, galleries: 10, probes: 1, seed: 1 };
+        let trials = Trials { enrolled: 0, templates: 1, galleries: 10, probes: 1, seed: 1, transform: None };
         let asked = Asked { sizes: &[10, 100, 400], templates: &[1], rates: &[0.1, 0.03] };
         let rows = splits((&vectors, &people), &asked, (6, &trials), || ()).unwrap();
         assert_eq!(

@@ -3,34 +3,34 @@
 
 use arcgate_firmware::gallery::GalleryError;
 use arcgate_firmware::gallery::transform::{Seed, Transform};
+use rayon::prelude::*;
 
 use super::gallery::Vector;
 
-/// The seed of an imagined gallery, by number.
-pub fn seed(number: u64) -> Seed {
-    let mut seed = [0; 32];
-    seed[..8].copy_from_slice(&number.to_le_bytes());
-    seed
+/// The seed of an imagined gallery's transform: of the `gallery`th that are drawn from `seed`.
+pub fn seed(seed: u64, gallery: u64) -> Seed {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&gallery.to_le_bytes());
+    bytes
 }
 
-/// `vectors` under the transform of the gallery with that number. Float vectors stay as they are: no gallery holds any.
+/// `vectors` in the gallery of that seed. Float vectors stay as they are: no gallery holds any.
 ///
 /// # Errors
 /// When an embedding has more values than a gallery takes, or another number of them than the first.
-pub fn transformed(vectors: &[Vector], number: u64) -> Result<Vec<Vector>, GalleryError> {
-    let dimension = vectors.iter().find_map(|vector| match vector {
-        Vector::Int8(values) => Some(values.len()),
-        Vector::Float(_) => None,
-    });
-    let Some(dimension) = dimension else { return Ok(vectors.to_vec()) };
-    let transform = Transform::new(&seed(number), dimension)?;
-    let mut vectors = vectors.to_vec();
-    for vector in &mut vectors {
-        if let Vector::Int8(values) = vector {
-            transform.apply(values)?;
+pub fn transformed(vectors: &[Vector], seed: &Seed) -> Result<Vec<Vector>, GalleryError> {
+    let Some(Vector::Int8(first)) = vectors.first() else { return Ok(vectors.to_vec()) };
+    let transform = Transform::new(seed, first.len())?;
+    let each = |vector: &Vector| match vector {
+        Vector::Int8(values) => {
+            let mut values = values.clone();
+            transform.apply(&mut values)?;
+            Ok(Vector::Int8(values))
         }
-    }
-    Ok(vectors)
+        float => Ok(float.clone()),
+    };
+    vectors.par_iter().map(each).collect()
 }
 
 #[cfg(test)]
@@ -57,11 +57,12 @@ mod tests {
     fn what_a_device_stores_is_compared() {
         let given = embeddings();
         let vectors: Vec<Vector> = given.iter().cloned().map(Vector::Int8).collect();
-        let [first, again, other] = [7, 7, 8].map(|number| int8(transformed(&vectors, number).unwrap()));
+        let [first, again, other] = [(7, 0), (7, 0), (7, 1)]
+            .map(|(number, gallery)| int8(transformed(&vectors, &seed(number, gallery)).unwrap()));
         assert_eq!(first, again);
         assert_ne!(first, other);
         let mut stored = given[3].clone();
-        Transform::new(&seed(7), 96).unwrap().apply(&mut stored).unwrap();
+        Transform::new(&seed(7, 0), 96).unwrap().apply(&mut stored).unwrap();
         assert_eq!(first[3], stored);
         for pair in 1..given.len() {
             let [before, after] = [&given, &first].map(|of| angle(&of[0], &of[pair]).degrees());
@@ -72,8 +73,8 @@ mod tests {
     #[test]
     fn floats_stay_and_what_no_gallery_takes_is_refused() {
         let floats = vec![Vector::Float(vec![0.5, -2.0]); 3];
-        assert_eq!(transformed(&floats, 1), Ok(floats));
-        let refused = |vectors: &[Vector]| transformed(vectors, 1).unwrap_err();
+        assert_eq!(transformed(&floats, &[1; 32]), Ok(floats));
+        let refused = |vectors: &[Vector]| transformed(vectors, &[1; 32]).unwrap_err();
         assert!(matches!(refused(&[Vector::Int8(vec![1; 513])]), GalleryError::Dimension { found: 513, .. }));
         let mixed = [Vector::Int8(vec![1; 8]), Vector::Int8(vec![1; 7])];
         assert_eq!(refused(&mixed), GalleryError::Dimension { expected: 8, found: 7 });

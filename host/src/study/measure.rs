@@ -105,7 +105,7 @@ impl Measured {
         }
         let unit: Vec<Vec<f32>> = vectors.into_iter().map(unit).collect();
         let &MeasureConfig { enrolled, templates, galleries, fpir, far } = config;
-        let trials = Trials { enrolled, templates, galleries, probes: usize::MAX, seed: 1 };
+        let trials = Trials { enrolled, templates, galleries, probes: usize::MAX, seed: 1, transform: None };
         let vectors: Vec<Vector> = unit.iter().cloned().map(Vector::Float).collect();
         let searches = Searches::run(&vectors, &identities.of_image, &trials)?;
         let of = |image: usize| identities.of_image[image];

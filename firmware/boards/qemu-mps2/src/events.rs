@@ -67,6 +67,8 @@ pub fn tell(event: &Event) {
         Event::Enrolled(person) => hprintln!("enrolled a template of person {}", person),
         Event::Removed(person) => hprintln!("removed person {}", person),
         Event::Erased => hprintln!("the gallery is empty"),
+        Event::BackedUp(people) => hprintln!("a backup of {} people was taken", people),
+        Event::Restored(done) => hprintln!("took in {} people, {} templates", done.people, done.templates),
         Event::Refused(fault) => hprintln!("refused: {}", fault),
         Event::Noise(noise) => hprintln!("noise on the link: {:?}", noise),
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use arcgate_firmware::bundle::Kind;
+use arcgate_firmware::bundle::{BundleError, Kind};
 use arcgate_firmware::gallery::GalleryError;
 use arcgate_firmware::link::Fault;
 use arcgate_firmware::link::message::{Restored, Signed};
@@ -25,7 +25,7 @@ pub(super) struct Args {
     bundle: PathBuf,
     #[command(flatten)]
     place: super::Place,
-    /// The key of the device that made the backup, when that is another one; the bundle is sealed anew.
+    /// The key of the device that the bundle was made by or for, when that is another one; the bundle is sealed anew.
     #[arg(long, value_name = "FILE")]
     from_key: Option<PathBuf>,
     /// Forget everybody enrolled there first.
@@ -50,11 +50,22 @@ pub(super) fn restore(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let named = || args.bundle.display().to_string();
     let bytes = std::fs::read(&args.bundle).with_context(|| format!("cannot read {}", named()))?;
     let target = key.read()?.bundle();
-    let from = match &args.from_key {
-        Some(path) => Key::read(Some(path))?.bundle(),
-        None => target,
+    let (from, checked) = match &args.from_key {
+        Some(path) => {
+            let from = Key::read(Some(path))?.bundle();
+            (from, bundle::check(&from, &bytes))
+        }
+        None => match bundle::check(&target, &bytes) {
+            // Of a device or a gallery file without a key of its own.
+            Err(BundleError::Key) => (Key::Software.bundle(), bundle::check(&Key::Software.bundle(), &bytes)),
+            checked => (target, checked),
+        },
     };
-    let checked = bundle::check(&from, &bytes).with_context(named)?;
+    if let Err(BundleError::Key) = checked {
+        let accepted = "--from-key FILE, the key of the device that it was made by or for";
+        anyhow::bail!("{}: {}\n  accepted: {accepted}", named(), BundleError::Key);
+    }
+    let checked = checked.with_context(named)?;
     let bytes =
         if from == target { bytes } else { bundle::seal_anew(&from, &target, &bytes).with_context(named)? };
 
