@@ -181,10 +181,19 @@ pub fn one_threshold(angle: Angle) -> Vec<u8> {
 /// # Errors
 /// When neither is there: why, in words.
 pub fn model() -> Result<Model, String> {
-    let named = std::env::var_os("ARCGATE_TEST_PLAN").map(PathBuf::from);
-    let shipped = ["synth-s.plan", "synth-s.onnx"].map(|f| data::workspace().join("models/synth-s").join(f));
-    let path = named.or_else(|| shipped.into_iter().find(|p| p.is_file()));
-    let path = path.ok_or("no model: ARCGATE_TEST_PLAN names none and models/synth-s is not there")?;
+    match std::env::var_os("ARCGATE_TEST_PLAN") {
+        Some(named) => Model::open(&PathBuf::from(named)).map_err(|e| e.to_string()),
+        None => shipped_model(),
+    }
+}
+
+/// The small model that the repository ships, which takes pictures whole.
+///
+/// # Errors
+/// When it is not there: why, in words.
+pub fn shipped_model() -> Result<Model, String> {
+    let files = ["synth-s.plan", "synth-s.onnx"].map(|f| data::workspace().join("models/synth-s").join(f));
+    let path = files.into_iter().find(|p| p.is_file()).ok_or("no model in models/synth-s")?;
     Model::open(&path).map_err(|e| e.to_string())
 }
 

@@ -78,6 +78,10 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
 
     /// Removes somebody and all that there is of them: when this returns, nothing of theirs is left in the flash.
     ///
+    /// Their sectors are replaced and erased on every flash, also on one whose units can be programmed again
+    /// (`MultiwriteNorFlash`). Zeros over the payload would be quicker there, but a cut before the removal counts would leave a
+    /// broken seal that nobody can tell from damage; one way for all flashes also has one set of cuts to prove.
+    ///
     /// # Errors
     /// When nobody has that number or the flash fails; a full gallery always takes a removal.
     pub fn remove(&mut self, person: PersonId) -> Result<(), GalleryError> {

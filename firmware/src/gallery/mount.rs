@@ -66,23 +66,24 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         Ok(())
     }
 
-    /// No header can be read: nothing was ever here (or a cut ended the first format), or something was.
+    /// No header can be read: nothing was ever here, or something was. A first format that a cut ended may have left anything
+    /// where headers are, and nothing where records are.
     pub(super) fn nothing_here(&mut self) -> Result<GalleryError, GalleryError> {
+        let (mut version, mut written) = (None, None);
         for sector in 0..self.sectors() {
             let begin = self.sector_offset(sector);
             let mut bytes = [0; HEADER];
             self.flash.read(begin, &mut bytes)?;
-            if let Some(found) = other_version(&bytes) {
-                return Ok(GalleryError::Version { found, readable: VERSION });
+            version = version.or(other_version(&bytes));
+            if written.is_none() && !self.is_blank(begin + SLOTS_AT as u32, begin + F::ERASE_SIZE as u32)? {
+                written = Some(begin);
             }
         }
-        for sector in 0..self.sectors() {
-            let begin = self.sector_offset(sector);
-            if !self.is_blank(begin + SLOTS_AT as u32, begin + F::ERASE_SIZE as u32)? {
-                return Ok(GalleryError::Damaged { offset: begin });
-            }
-        }
-        Ok(GalleryError::Blank)
+        Ok(match (written, version) {
+            (None, _) => GalleryError::Blank,
+            (Some(_), Some(found)) => GalleryError::Version { found, readable: VERSION },
+            (Some(offset), None) => GalleryError::Damaged { offset },
+        })
     }
 
     pub(super) fn mount(&mut self) -> Result<(), GalleryError> {

@@ -1,4 +1,8 @@
-//! The gallery against a plain map, cuts at every step, damage, exchange, wear.
+//! The gallery against a plain map, damage, exchange, wear; [`script`] cuts its power at every step, [`erasure`] looks for what
+//! was removed.
+
+mod erasure;
+mod script;
 
 use std::collections::BTreeMap;
 use std::vec::Vec;
@@ -196,81 +200,6 @@ fn power_cuts_lose_nothing() {
     assert!(4 * tally.nearly_full > 3 * tally.operations, "{tally:?}");
 }
 
-/// Every step of a script of operations is cut once; what the gallery holds then must be what it held before or after one of
-/// them.
-fn script_cut_at_every_step<const WRITE: usize, const SECTOR: usize>(sectors: usize) {
-    type Cutting<const W: usize, const S: usize> = Gallery<CutFlash<W, S>, Vec<Line>, RECORDS, Counter>;
-    type Seen = Vec<(std::string::String, u64, Vec<Vec<i8>>)>;
-    let d = 512;
-    let model = Binding { dimension: d, ..model() };
-    let open = |flash, counter| -> Cutting<WRITE, SECTOR> {
-        let mut gallery = Gallery::open_with(flash, model, Vec::new(), &SoftwareSecret::default(), counter);
-        if gallery.state() == Err(GalleryError::Blank) {
-            let _ = gallery.format();
-        }
-        gallery
-    };
-    fn see<const W: usize, const S: usize>(gallery: &mut Cutting<W, S>) -> Seen {
-        assert_eq!(gallery.verify(|_| ()), Ok(0));
-        let (mut seen, mut after) = (Seen::new(), None);
-        while let Some(person) = gallery.next_after(after).unwrap() {
-            after = Some(person.id);
-            let mut templates = Vec::new();
-            let of = person.id;
-            gallery
-                .each_template(|p, _, t| {
-                    if p == of {
-                        templates.push(t.to_vec())
-                    }
-                })
-                .unwrap();
-            seen.push((person.name.as_str().to_owned(), person.validity.from, templates));
-        }
-        seen
-    }
-    type Step<'a, G> = &'a dyn Fn(&mut G) -> Result<(), GalleryError>;
-    let steps: [Step<'_, Cutting<WRITE, SECTOR>>; 7] = [
-        &|g| g.enroll("Ada", &[&template(1, d), &template(2, d)]).map(drop),
-        &|g| g.enroll("Grace", &[&template(3, d)]).map(drop),
-        &|g| g.set_validity(PersonId(1), Validity { from: 5, until: 9 }),
-        &|g| g.remove(PersonId(2)),
-        &|g| g.add_template(PersonId(1), &template(4, d)).map(drop),
-        &|g| g.remove(PersonId(1)),
-        &|g| g.format(),
-    ];
-    let mut states = vec![Seen::new()];
-    let mut gallery = open(CutFlash::new(sectors, 3), Counter::default());
-    for step in steps {
-        step(&mut gallery).unwrap();
-        states.push(see(&mut gallery));
-    }
-    let whole = gallery.into_flash().steps();
-    for cut in 0..whole {
-        let mut flash = CutFlash::new(sectors, u64::from(cut) + 9);
-        flash.power_up(Some(Cut::Step(cut)));
-        let mut gallery = open(flash, Counter::default());
-        let done =
-            steps.iter().take_while(|step| gallery.state().is_ok() && step(&mut gallery).is_ok()).count();
-        let (mut flash, counter) = gallery.into_parts();
-        assert!(flash.gone().is_some(), "step {cut} of {whole} was not cut");
-        flash.power_up(None);
-        let mut gallery = open(flash, counter);
-        assert_eq!(gallery.state(), Ok(()), "step {cut}");
-        let seen = see(&mut gallery);
-        assert!(seen == states[done] || seen == states[done + 1], "step {cut}, in operation {done}");
-        let (flash, counter) = gallery.into_parts();
-        assert_eq!(see(&mut open(flash, counter)), seen, "step {cut}: another state at the next mount");
-    }
-}
-
-#[test]
-fn a_script_cut_at_every_step() {
-    script_cut_at_every_step::<8, 2048>(4);
-    script_cut_at_every_step::<4, 4096>(3);
-    script_cut_at_every_step::<32, { 128 << 10 }>(2);
-    script_cut_at_every_step::<32, { 256 << 10 }>(2);
-}
-
 #[test]
 fn the_nearest_two_are_different_people_however_few_templates_fit_in_ram() {
     for lines in [0, index_lines(1, DIMENSION.into()), index_lines(9, DIMENSION.into())] {
@@ -392,6 +321,9 @@ fn other_models_devices_versions_and_sizes_are_refused_and_left_alone() {
     assert_eq!(open(larger, counter.clone()).state(), Err(resized));
     let mut old = CutFlash::new(4, 1);
     old.bytes_mut()[..6].copy_from_slice(b"AGAL\x02\x00");
+    // Nobody is lost where nothing was written beside headers.
+    assert_eq!(open(old.clone(), counter.clone()).state(), Err(GalleryError::Blank));
+    old.bytes_mut()[ERASE - 32] = 0;
     let version = GalleryError::Version { found: 2, readable: 3 };
     assert_eq!(open(old, counter).state(), Err(version));
     let small: Gallery<MemoryNor<[u8; 1024], 4, ERASE>, [Line; 0], 8> =
@@ -481,6 +413,55 @@ fn records_that_were_moved_or_come_from_an_older_sector_are_no_records() {
             (None, Some(PersonId(1))),
             "sector {sector}"
         );
+    }
+}
+
+#[test]
+fn a_record_in_a_free_slot_or_from_another_device_or_model_is_nobody() {
+    let mut gallery = small();
+    let (length, ada) = (gallery.record_bytes(), gallery.table.of(PersonId(1))[1]);
+    let from = gallery.slot_offset(ada.slot) as usize;
+    let expected = [(1, Some(PersonId(1))), (2, Some(PersonId(1))), (3, Some(PersonId(3)))];
+    let image = gallery.flash.bytes_mut().to_vec();
+    let counter = gallery.counter.clone();
+    let mut free = 0;
+    for slot in 0..gallery.sectors() * gallery.slots() {
+        let to = gallery.slot_offset(slot) as usize;
+        let header = gallery.header(slot / gallery.slots()).unwrap().value();
+        if header.is_none() || !super::layout::is_erased(&image[to..to + length]) {
+            continue;
+        }
+        let mut flash = CutFlash::new(4, 1);
+        flash.bytes_mut().copy_from_slice(&image);
+        flash.bytes_mut().copy_within(from..from + length, to);
+        let mut copied = open(flash, counter.clone());
+        assert_eq!((copied.state(), copied.usage()), (Ok(()), gallery.usage()), "slot {slot}");
+        for (seed, person) in expected {
+            assert_eq!(knows(&mut copied, seed), person, "slot {slot}");
+        }
+        free += 1;
+    }
+    assert!(free > 0, "no slot is free");
+
+    // The same person on another device, and with another model: sealed by other keys.
+    let others = [
+        (SoftwareSecret([1; 32]), model()),
+        (SoftwareSecret::default(), Binding { embedding_id: [8; 32], ..model() }),
+    ];
+    for (secret, binding) in others {
+        let mut theirs: TestGallery =
+            Gallery::open_with(CutFlash::new(4, 1), binding, Vec::new(), &secret, Counter::default());
+        theirs.format().unwrap();
+        theirs.enroll("Ada", &[&shot(8), &shot(2)]).unwrap();
+        let at = theirs.slot_offset(theirs.table.of(PersonId(1))[1].slot) as usize;
+        let mut flash = CutFlash::new(4, 1);
+        flash.bytes_mut().copy_from_slice(&image);
+        flash.bytes_mut()[from..from + length].copy_from_slice(&theirs.flash.bytes_mut()[at..at + length]);
+        let mut mixed = open(flash, counter.clone());
+        assert_eq!(mixed.state(), Ok(()));
+        assert_eq!([1, 2, 3, 8].map(|s| knows(&mut mixed, s)), [None, expected[1].1, expected[2].1, None]);
+        let found = damages(&mut mixed);
+        assert!(matches!(found[..], [Damage { harm: Harm::Record, .. }]), "{found:?}");
     }
 }
 
