@@ -169,7 +169,7 @@ pub fn calibrated(model: Model, crowd: &Crowd) -> Model {
 /// Never: it is a table.
 pub fn one_threshold(angle: Angle) -> Vec<u8> {
     let bar = Bar { angle, low: angle, high: angle };
-    let origin = Origin { identities: 2, images: 2, frames: 1, templates: 1 };
+    let origin = Origin { identities: 2, images: 2, frames: 1, templates: 1, overlap: 0 };
     let mut bytes = vec![0; ThresholdTable::bytes_for(1, 1)];
     let cells = [Cell { frame: bar, presentation: bar }];
     ThresholdTable::write(origin, &[0.01], &[1_000_000], &cells, &mut bytes).expect("a table");

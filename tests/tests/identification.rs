@@ -47,7 +47,7 @@ fn int8_finds_whom_the_float_model_finds() {
         "--fpir",
         ".05,.1",
     ];
-    let json = eval(&[&more[..], &["-o", &out]].concat()).done().json();
+    let json = eval(&[&more[..], &["--transform", "both", "-o", &out]].concat()).done().json();
     println!("{json}");
     assert_eq!((json["identities"].as_u64(), json["images"].as_u64()), (Some(90), Some(810)));
     assert_eq!((json["template_bytes"].as_u64(), json["failure_to_enrol"].as_f64()), (Some(64), Some(0.0)));
@@ -72,6 +72,13 @@ fn int8_finds_whom_the_float_model_finds() {
     );
     // Both models saw the same people: how they differ is known far better than what each one is.
     assert!(high - low < 0.5 * (number(&rows[0]["fnir_high"]) - number(&rows[0]["fnir_low"])), "{json}");
+    // Under any transform the same people are found, but for some of 720 searches.
+    for row in rows {
+        let [fnir, plain, by, most] =
+            ["fnir", "untransformed_fnir", "fnir_by_transform", "fnir_by_transform_most"]
+                .map(|name| number(&row[name]));
+        assert!((fnir - plain - by).abs() < 1e-12 && by.abs() <= most && most <= 5.0 / 720.0, "{row}");
+    }
     // The shipped model's own table was measured on other people of the same kind.
     assert!((0.01..0.25).contains(&number(&rows[1]["table"]["fpir"])), "{json}");
     for name in ["identification.csv", "det.csv", "det.svg", "det.png", "cmc.csv", "cmc.svg", "cmc.png"] {
@@ -116,7 +123,7 @@ fn every_engine_searches() {
 
     for (model, more, wanted) in [
         (FLOAT, &["--engine", "float", "--transform", "both"][..], "accepted: --engine plan or tract"),
-        (PLAN, &["--engine", "tract"], "accepted"),
+        (PLAN, &["--engine", "tract"], "needs the int8 .onnx"),
         (FLOAT, &["--engine", "plan"], "accepted"),
         (INT8, &["--engine", "onnxruntime"], "[possible values: plan, tract, float]"),
         (INT8, &["--fpir", "1"], "accepted: more than 0 and less than 1"),
@@ -135,36 +142,41 @@ fn on_lfw_a_table_holds_for_people_whom_it_has_not_seen() {
     let model = folder.path().join("m.onnx").to_string_lossy().into_owned();
     let (float, lfw) = (float.to_string_lossy(), lfw.to_string_lossy());
     let normalisation = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225"];
-    let import = ["import", &float, "--calibrate", &lfw, "-o", &model, "-q"];
+    let import = ["import", &float, "--calibrate", &lfw, "--images", "48", "-o", &model, "-q"];
     arcgate(import.into_iter().chain(normalisation)).done();
-    let words = ["eval", "identification", &lfw, "--model", &model, "--splits", "20", "--json", "-q"];
-    let json = arcgate(words).done().json();
+    let words = ["eval", "identification", &lfw, "--model", &model, "--json", "-q"];
+    let trials = ["--templates", "1", "--fpir", ".003,.01", "--galleries", "8", "--splits", "4"];
+    let json = arcgate(words.into_iter().chain(trials).chain(["--transform", "both"])).done().json();
     println!("{json}");
     check_rows(&json["rows"]);
     check_rows(&json["rows_corrected"]);
-    // 50, 100 and 420 with one and three images, 1,600 with one; four rates each.
-    assert_eq!(json["rows"].as_array().map(Vec::len), Some(28));
+    // 50, 100, 420 and 1,600 people; two rates each.
+    assert_eq!(json["rows"].as_array().map(Vec::len), Some(8));
     assert_eq!(json["label_errors"].as_array().map(Vec::len), Some(20));
-    let row = |rows: &Value, n: u64, k: u64, target: f64| {
-        let mut rows = rows.as_array().unwrap().iter();
-        rows.find(|r| {
-            (r["n"].as_u64(), r["k"].as_u64()) == (Some(n), Some(k)) && number(&r["fpir_target"]) == target
-        })
-        .unwrap_or_else(|| panic!("no row {n} {k} {target}"))
-        .clone()
+    let row = |rows: &str, n: u64, target: f64| {
+        let mut of = json[rows].as_array().unwrap().iter();
+        let found = of.find(|r| r["n"].as_u64() == Some(n) && number(&r["fpir_target"]) == target);
+        found.unwrap_or_else(|| panic!("no row {n} {target} in {rows}")).clone()
     };
     // Wrong labels are strangers who look like somebody enrolled.
-    let fnir = |rows: &str| number(&row(&json[rows], 1600, 1, 0.003)["fnir"]);
+    let fnir = |rows: &str| number(&row(rows, 1600, 0.003)["fnir"]);
     assert!(fnir("rows_corrected") < fnir("rows"), "{json}");
-    assert!(
-        number(&row(&json["rows"], 420, 3, 0.01)["fnir"]) < number(&row(&json["rows"], 420, 1, 0.01)["fnir"])
-    );
     for n in [50, 100, 420, 1600] {
+        // A transform moves FNIR by at most a tenth of a point, or by the one search that is more than that of a few. Among nine
+        // draws one may move the threshold of so few galleries as far again.
+        let [moved, most] = ["fnir_by_transform", "fnir_by_transform_most"]
+            .map(|name| number(&row("rows", n, 0.01)[name]).abs());
+        let bound = f64::max(0.001, 1.001 / (8 * n) as f64);
+        assert!(moved <= bound && most <= 2.0 * bound, "{n} people: {moved}, {most}");
         for target in [0.003, 0.01] {
-            let held = row(&json["splits"], n, 1, target);
-            assert_eq!(held["splits"], 20);
-            assert!(number(&held["fpir_by_target"]) <= 1.5, "{held}");
-            assert!(number(&held["fpir_low"]) <= target, "{held}");
+            for rows in ["splits", "splits_corrected"] {
+                let held = row(rows, n, target);
+                assert_eq!(held["splits"], 4);
+                assert!(number(&held["fpir_by_target"]) <= 1.5, "{held}");
+                assert!(number(&held["fpir_low"]) <= target, "{held}");
+            }
+            // Where strangers are the same person by another name, a threshold says little about others.
+            let held = row("splits_corrected", n, target);
             assert!(number(&held["fnir"]) <= number(&held["fnir_exact"]) + 0.03, "{held}");
         }
     }

@@ -132,7 +132,7 @@ fn the_table_of_thresholds_is_measured_carried_and_shown() {
     // Thirty people say little of strangers beyond one in ten, and nothing of more than ten times as many people.
     let extrapolated = |people, fpir| cell(people, fpir).unwrap()["frame"]["extrapolated"].clone();
     assert_eq!((extrapolated(1, 0.001), extrapolated(10, 0.01)), (true.into(), true.into()));
-    assert!(cell(200, 0.1).is_some() && cell(420, 0.1).is_none());
+    assert!(cell(300, 0.1).is_some() && cell(420, 0.1).is_none());
     let (shown, lines) = inspected(&model);
     assert_eq!(&shown["metadata"]["thresholds"], table);
     assert_eq!(shown["metadata"]["licence"], "MIT OR Apache-2.0");
@@ -163,7 +163,7 @@ fn the_shipped_model_says_all_of_itself() {
     let carried = &shown["metadata"];
     assert_eq!(carried["licence"], "MIT OR Apache-2.0");
     assert_eq!(carried["embedding_id"], shown["embedding_id"]);
-    assert_eq!(carried["thresholds"]["cells"].as_array().map(Vec::len), Some(13 * 4));
+    assert_eq!(carried["thresholds"]["cells"].as_array().map(Vec::len), Some(22 * 4));
     let (float, _) = inspected(FLOAT);
     assert_eq!((&float["kind"], &float["licence"]), (&"float onnx".into(), &carried["licence"]));
     let (plan, _) = inspected("models/synth-s/synth-s.plan");

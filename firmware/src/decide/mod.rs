@@ -300,7 +300,7 @@ mod tests {
     fn with_thresholds<R>(people: u32, scope: Scope, run: impl FnOnce(&Thresholds<'_>) -> R) -> R {
         let bar = |d| Bar { angle: degrees(d), low: degrees(d), high: degrees(d) };
         let cells = [40, 50, 60].map(|d| Cell { frame: bar(d), presentation: bar(d - 5) });
-        let origin = Origin { identities: 9, images: 9, templates: 1, frames: 3 };
+        let origin = Origin { identities: 9, images: 9, templates: 1, overlap: 0, frames: 3 };
         let mut bytes = [0; ThresholdTable::bytes_for(3, 1)];
         let table = ThresholdTable::write(origin, &[0.001, 0.01, 0.1], &[10], &cells, &mut bytes).unwrap();
         run(&Thresholds { table: Some(table), people, scope })

@@ -12,7 +12,8 @@
 //!      4         4  identities that it was measured on
 //!      8         4  their images
 //!     12         2  frames of a presentation, for the second angle of a cell, at least 1
-//!     14         2  templates enrolled of each person, at least 1
+//!     14         1  templates enrolled of each person, at least 1
+//!     15         1  overlap: how much of the chance to be near that a person has with one template a further one does not add, in 256ths
 //!     16       4 R  target FPIR, f32, rising
 //!      :       4 S  people enrolled, rising
 //!      :    24 R S  cells, by people and then by rate: angle, low and high end of its 95 % interval in thousandths of a degree,
@@ -83,7 +84,21 @@ pub struct Origin {
     /// Frames that a presentation stands for, at least 1.
     pub frames: u16,
     /// Templates enrolled of each person, at least 1.
-    pub templates: u16,
+    pub templates: u8,
+    /// How much of the chance that strangers are near, which a person has with that many templates, as many more do not add, in
+    /// 256ths: 0 if they count as another person.
+    pub overlap: u8,
+}
+
+impl Origin {
+    /// How many people a gallery of `people` with so many `templates` in all counts as. Templates of one person have much of their
+    /// strangers in common: `n` times as many as were measured count as at most `1 + (n - 1)(1 - overlap)` people, for each adds at
+    /// most what the second did.
+    pub fn counted(&self, people: u32, templates: u32) -> u32 {
+        let further = templates.div_ceil(u32::from(self.templates.max(1))).saturating_sub(people);
+        let added = (u64::from(further) * (256 - u64::from(self.overlap))).div_ceil(256);
+        people + added as u32
+    }
 }
 
 /// Why bytes are no table.
@@ -133,13 +148,6 @@ pub struct ThresholdTable<'t> {
     sizes: usize,
 }
 
-/// How many people a gallery of `people` with so many `templates` in all counts as, for thresholds that were measured with
-/// `measured` templates a person.
-pub const fn counted(people: u32, templates: u32, measured: u32) -> u32 {
-    let full = templates.div_ceil(if measured == 0 { 1 } else { measured });
-    if full > people { full } else { people }
-}
-
 impl<'t> ThresholdTable<'t> {
     /// Bytes of a table of so many rates and sizes.
     pub const fn bytes_for(rates: usize, sizes: usize) -> usize {
@@ -165,7 +173,7 @@ impl<'t> ThresholdTable<'t> {
         let needed = Self::bytes_for(rates, sizes);
         let table = ThresholdTable { bytes: bytes.get(..needed).ok_or(short(needed))?, rates, sizes };
         let Origin { frames, templates, .. } = table.origin();
-        for (field, value) in [("frames", frames), ("templates", templates)] {
+        for (field, value) in [("frames", frames), ("templates", u16::from(templates))] {
             if value == 0 {
                 return wrong(field, 0, 0, "at least 1");
             }
@@ -219,8 +227,9 @@ impl<'t> ThresholdTable<'t> {
 
     /// What it was measured on.
     pub fn origin(&self) -> Origin {
-        let [frames, templates] = [0, 16].map(|shift| (self.word(12) >> shift) as u16);
-        Origin { identities: self.word(4), images: self.word(8), frames, templates }
+        let [a, b, templates, overlap] = self.word(12).to_le_bytes();
+        let frames = u16::from_le_bytes([a, b]);
+        Origin { identities: self.word(4), images: self.word(8), frames, templates, overlap }
     }
 
     /// The target rates, rising.
@@ -255,10 +264,9 @@ impl<'t> ThresholdTable<'t> {
         })
     }
 
-    /// How many people a gallery counts as for [`ThresholdTable::lookup`]: where somebody has more templates than those that the
-    /// table was measured with, as many as would have all of them.
+    /// How many people a gallery counts as for [`ThresholdTable::lookup`]: [`Origin::counted`].
     pub fn counted(&self, people: u32, templates: u32) -> u32 {
-        counted(people, templates, u32::from(self.origin().templates))
+        self.origin().counted(people, templates)
     }
 
     /// The table as it lies in the plan.
@@ -280,11 +288,13 @@ impl<'t> ThresholdTable<'t> {
         let (needed, found) = (Self::bytes_for(rates.len(), sizes.len()), out.len());
         let table = out.get_mut(..needed).ok_or(TableError::Short { needed, found })?;
         let counts = [rates.len(), sizes.len()].map(|n| u16::try_from(n).unwrap_or(u16::MAX));
+        let Origin { identities, images, frames, templates, overlap } = origin;
+        let [a, b] = frames.to_le_bytes();
         let head = [
             u32::from(counts[0]) | u32::from(counts[1]) << 16,
-            origin.identities,
-            origin.images,
-            u32::from(origin.frames) | u32::from(origin.templates) << 16,
+            identities,
+            images,
+            u32::from_le_bytes([a, b, templates, overlap]),
         ];
         let bars = |cell: &Cell| {
             let [a, b] = [cell.frame, cell.presentation];
@@ -317,7 +327,7 @@ mod tests {
 
     use super::*;
 
-    const ORIGIN: Origin = Origin { identities: 500, images: 3000, frames: 5, templates: 2 };
+    const ORIGIN: Origin = Origin { identities: 500, images: 3000, frames: 5, templates: 2, overlap: 192 };
     const RATES: [f32; 2] = [0.001, 0.01];
     const SIZES: [u32; 3] = [1, 10, 100];
 
@@ -361,7 +371,14 @@ mod tests {
         assert_eq!([at(1, 0.5), at(1, 0.009), at(1, 0.0009)], [Some(60), Some(50), None]);
         assert_eq!(at(1, f32::NAN), None);
         assert_eq!(table.lookup(5, 0.001, Scope::Presentation), Some(bar(35)));
-        assert_eq!([table.counted(10, 20), table.counted(10, 21), table.counted(10, 3)], [10, 11, 10]);
+        // Two templates are a person, and the next two a quarter of one.
+        assert_eq!(
+            [20, 21, 3, 22, 28, 30].map(|templates| table.counted(10, templates)),
+            [10, 11, 10, 11, 11, 12]
+        );
+        let apart = Origin { overlap: 0, ..ORIGIN };
+        assert_eq!([20, 28].map(|templates| apart.counted(10, templates)), [10, 14]);
+        assert_eq!((ORIGIN.counted(0, u32::MAX), apart.counted(3, u32::MAX)), (1 << 29, 1 << 31));
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn engine() -> Copier {
     let bar = Bar { angle, low: angle, high: angle };
     let mut thresholds = vec![0; ThresholdTable::bytes_for(1, 1)];
     let (origin, cells) = (
-        Origin { identities: 2, images: 2, frames: 1, templates: 1 },
+        Origin { identities: 2, images: 2, frames: 1, templates: 1, overlap: 0 },
         [Cell { frame: bar, presentation: bar }],
     );
     ThresholdTable::write(origin, &[0.01], &[1000], &cells, &mut thresholds).unwrap();

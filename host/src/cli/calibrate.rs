@@ -41,9 +41,9 @@ pub struct Args {
     /// Images used of one identity, at most, the first ones: more would only take time, for identities count alike.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     per_identity: u16,
-    /// Images that each person will be enrolled with.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    templates: u16,
+    /// Images that each person will be enrolled with. A table for one counts further ones by what they were measured to add.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    templates: u8,
     /// Frames of a presentation: all that are voted on, with all retries before lock-out (five frames, three times).
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
     frames: u16,

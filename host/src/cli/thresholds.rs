@@ -26,6 +26,7 @@ pub fn lines(thresholds: Option<ThresholdTable<'_>>) -> Vec<String> {
         rows.push(row);
     }
     let origin = thresholds.origin();
+    let further = 1.0 - f32::from(origin.overlap) / 256.0;
     vec![
         format!(
             "  thresholds in degrees with 95 % intervals, by people enrolled ({} each) and target FPIR of a frame | of {} frames, from {} images of {} identities:",
@@ -35,6 +36,10 @@ pub fn lines(thresholds: Option<ThresholdTable<'_>>) -> Vec<String> {
             thousands(origin.identities.into()),
         ),
         table(&rows).trim_end().to_owned(),
+        format!(
+            "  a further image of somebody counts as {:.2} people",
+            further / f32::from(origin.templates)
+        ),
     ]
 }
 
@@ -67,7 +72,7 @@ mod tests {
             Bar { angle: angle(degrees), low: angle(degrees - 1), high: angle(degrees + 2) }
         };
         let cell = |degrees| Cell { frame: bar(degrees), presentation: bar(degrees - 6) };
-        let origin = Origin { identities: 4000, images: 8000, frames: 15, templates: 1 };
+        let origin = Origin { identities: 4000, images: 8000, frames: 15, templates: 1, overlap: 0 };
         let mut bytes = vec![0; ThresholdTable::bytes_for(1, 2)];
         let made = ThresholdTable::write(origin, &[0.01], &[1, 1000], &[cell(60), cell(50)], &mut bytes);
         let shown = lines(Some(made.unwrap())).join("\n");

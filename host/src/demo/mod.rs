@@ -279,7 +279,7 @@ fn calibrate(
 ) -> Result<Calibrated, DemoError> {
     let Imported { model: mut int8, mut metadata, .. } = imported;
     let model = Model::from_onnx(path, int8.clone())?;
-    let options = calibration::Options { frames: 1, templates: gate::TEMPLATES as u16, seed: 1 };
+    let options = calibration::Options { frames: 1, templates: gate::TEMPLATES as u8, seed: 1 };
     let embeddings: Vec<Vector> =
         development.embed(&model, Kind::Plan, ui)?.into_iter().map(Vector::Int8).collect();
     let embeddings = transformed(&embeddings, &transform::seed(options.seed, 0))?;

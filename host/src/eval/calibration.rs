@@ -13,9 +13,14 @@
 //!   second frame adds the share `t` of the first one's chance, each later one adds at most as much, so a frame may have
 //!   `rate / (1 + (F - 1) t)`. `t` is measured on people with several images, which differ more than the frames of a camera do:
 //!   that errs on the strict side. Where too few people have two, frames are taken as having nothing in common, `t = 1`.
+//! - **Further templates** of a person (of a table that was measured with one) add at most the share that a second one adds to the chance
+//!   that a stranger is near it: measured on people with several images, where that is largest among the angles of the table
+//!   that the data reach. A device counts its people by it ([`Origin::counted`]).
 //!
 //! Intervals: the whole calculation again on identities drawn with replacement ([`bootstrap`](super::bootstrap)).
 
+#[cfg(doc)]
+use arcgate_firmware::decide::table::Origin;
 use arcgate_firmware::embedding::Angle;
 use rayon::prelude::*;
 
@@ -55,7 +60,7 @@ pub struct Options {
     /// Frames of a presentation, at least 1.
     pub frames: u16,
     /// Templates enrolled of each person, at least 1.
-    pub templates: u16,
+    pub templates: u8,
     /// Draws identities again.
     pub seed: u64,
 }
@@ -71,7 +76,7 @@ pub enum CalibrationError {
         /// How many can be enrolled.
         people: usize,
         /// Templates of each.
-        templates: u16,
+        templates: u8,
     },
     /// So many strangers look alike that no angle keeps to a rate.
     #[error(
@@ -151,7 +156,8 @@ pub fn thresholds(
     order(&mut cells);
     let (identities, images) = (people as u32, images as u32);
     let Options { frames, templates, seed } = *options;
-    Ok(Thresholds { identities, images, frames, templates, seed, cells })
+    let overlap = if templates == 1 { overlap_on(impostors, &sizes, &curves) } else { 0 };
+    Ok(Thresholds { identities, images, frames, templates, overlap, seed, cells })
 }
 
 /// The angle in degrees that keeps `rate` for a search with one frame among `people`, without its interval; `None` where none does.
@@ -185,6 +191,25 @@ fn repetition(impostors: &Impostors, curve: &Curve, size: u32) -> f64 {
         (people as f64 * rate >= 2.0 * LEAST_EVENTS).then_some(added)
     };
     RATES.iter().filter_map(at).reduce(f64::max).unwrap_or(1.0)
+}
+
+/// How much of a person's chance to have strangers near a second template does not add, in 256ths, at `sizes` people; 0 where too few
+/// people are near anybody who has two.
+pub fn overlap(impostors: &Impostors, sizes: &[u32]) -> u8 {
+    overlap_on(impostors, sizes, &impostors.curves(sizes, &vec![1.0; impostors.people()]))
+}
+
+fn overlap_on(impostors: &Impostors, sizes: &[u32], curves: &[Curve]) -> u8 {
+    let cells = sizes.iter().zip(curves).flat_map(|(&size, curve)| RATES.map(|rate| (size, curve, rate)));
+    let angles = cells.filter_map(|(size, curve, rate)| {
+        let found = threshold(curve, size, rate, impostors.people() as f64)?;
+        (!found.extrapolated).then_some(found.angle)
+    });
+    let added = angles.filter_map(|angle| {
+        let (added, people) = impostors.second_template(angle);
+        (people as f64 >= 2.0 * LEAST_EVENTS).then_some(added)
+    });
+    added.reduce(f64::max).map_or(0, |most| (256.0 * (1.0 - most)).clamp(0.0, 255.0) as u8)
 }
 
 fn measured(found: Found, interval: Option<(f64, f64)>) -> Measured {

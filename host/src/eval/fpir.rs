@@ -36,6 +36,12 @@ struct Near {
     chance: f32,
 }
 
+impl Near {
+    fn within(&self, angle: f64) -> bool {
+        f64::from(self.step) < angle * 1000.0 / f64::from(STEP)
+    }
+}
+
 /// A probe and the people near it, the nearest first.
 #[derive(Debug, Clone)]
 struct Stranger {
@@ -152,13 +158,37 @@ impl Impostors {
         rises.into_iter().zip(enrolled).map(rising).collect()
     }
 
+    /// Of people with two images or more, what a second template adds, one being enrolled: the chance that it lies within `angle` of a
+    /// stranger and the first does not, as a share of the chance that one does; and how many people search who have anybody that near.
+    pub fn second_template(&self, angle: f64) -> (f64, usize) {
+        let (mut one, mut added) = (0.0, 0.0);
+        let mut searched = std::collections::BTreeSet::new();
+        for probe in &self.probes {
+            let share = 1.0 / self.images[probe.person] as f64;
+            // Each image of a person that is near stands here once.
+            let mut met = std::collections::BTreeMap::<u32, f64>::new();
+            let near = probe.near.iter().take_while(|near| near.within(angle));
+            near.for_each(|near| *met.entry(near.person).or_default() += 1.0);
+            for (person, near) in met {
+                let images = self.images[person as usize] as f64;
+                if images > 1.0 {
+                    let missed = images - near;
+                    one += share * near / images;
+                    // The first of two is near and the second is not, or the other way round; of them half is what the second adds.
+                    added += share * near * missed / (images * (images - 1.0));
+                    searched.insert(probe.person);
+                }
+            }
+        }
+        (if one > 0.0 { added / one } else { 1.0 }, searched.len())
+    }
+
     /// Of people with two images or more, what a second frame adds: the chance that it is answered within `angle` where the first
     /// is not, as a share of the chance that one frame is, and how many people that is from. Both frames search one gallery of
     /// `enrolled` people.
     pub fn second_frame(&self, enrolled: f64, angle: f64) -> (f64, usize) {
         let among = self.enrollable() as f64 - 1.0;
         let absent = (1.0 - (enrolled / among.max(1.0)).min(REACH)).ln();
-        let within = |near: &&Near| f64::from(near.step) < angle * 1000.0 / f64::from(STEP);
         let answered = |met: f64| 1.0 - (absent * met).exp();
         let mut frames = std::collections::BTreeMap::<usize, Vec<&Stranger>>::new();
         self.probes.iter().for_each(|probe| frames.entry(probe.person).or_default().push(probe));
@@ -166,7 +196,7 @@ impl Impostors {
         for pair in frames.values().filter_map(|frames| frames.first_chunk::<2>()) {
             let mut chances = std::collections::BTreeMap::<u32, [f64; 2]>::new();
             for (which, frame) in pair.iter().enumerate() {
-                for near in frame.near.iter().take_while(within) {
+                for near in frame.near.iter().take_while(|near| near.within(angle)) {
                     chances.entry(near.person).or_default()[which] += f64::from(near.chance);
                 }
             }
@@ -318,6 +348,20 @@ pub(super) mod tests {
         // Without person 2 only 0 and 1 are left to meet.
         let weighted = Impostors::new(&[0, 1, 2, 3], &vectors, 1, || ()).curves(&[1], &[1.0, 1.0, 0.0, 1.0]);
         assert!((weighted[0].rate(25.0) - 2.0 / 3.0 / 2.0).abs() < 1e-6, "{}", weighted[0].rate(25.0));
+    }
+
+    #[test]
+    fn a_second_template_adds_what_is_new_in_it() {
+        let (people, vectors) = sphere(300, 2, 8);
+        let (added, searched) = Impostors::new(&people, &vectors, 1, || ()).second_template(20.0);
+        assert!(added > 0.97 && searched > 250, "templates that have nothing to do with each other: {added}");
+        let same: Vec<Vector> = people.iter().map(|&person| vectors[2 * person].clone()).collect();
+        assert_eq!(Impostors::new(&people, &same, 1, || ()).second_template(20.0).0, 0.0);
+        // Of three images of the only neighbour one is near: two drawn of them have it with 2/3, one with 1/3.
+        let at = |degrees: f32| Vector::Float(vec![degrees.to_radians().cos(), degrees.to_radians().sin()]);
+        let four = [at(0.0), at(10.0), at(60.0), at(90.0)];
+        let (added, searched) = Impostors::new(&[0, 1, 1, 1], &four, 1, || ()).second_template(15.0);
+        assert_eq!((added, searched), (1.0, 1));
     }
 
     #[test]

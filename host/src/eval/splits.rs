@@ -1,7 +1,7 @@
 //! Does a threshold table keep what it says? People are split in two halves by lot: the table comes from one, the searches that it
 //! is held against from the other.
 
-use arcgate_firmware::decide::table::counted;
+use arcgate_firmware::decide::table::Origin;
 use rayon::prelude::*;
 
 use super::bootstrap::{draws, interval95};
@@ -89,6 +89,7 @@ pub fn splits(
 ) -> Result<Vec<Row>, TrialError> {
     let last = people.iter().max().map_or(0, |&last| last + 1);
     let (mut rows, mut refused) = (asked.rows(), None);
+    let sizes: Vec<u32> = asked.sizes.iter().map(|&size| size as u32).collect();
     for split in 0..number {
         let mut dice = Dice::new(trials.seed, split as u64, SPLIT, 0);
         let mut order: Vec<usize> = (0..last).collect();
@@ -109,6 +110,8 @@ pub fn splits(
         for rows in rows.chunk_by_mut(same) {
             let (templates, calibrated) = (rows[0].templates, rows[0].calibrated);
             let impostors = Impostors::new(&people_a, &vectors_a, calibrated, || ());
+            let overlap = if calibrated < templates { calibration::overlap(&impostors, &sizes) } else { 0 };
+            let origin = Origin { identities: 0, images: 0, frames: 1, templates: calibrated as u8, overlap };
             for rows in rows.chunk_by_mut(|a, b| a.enrolled == b.enrolled) {
                 let enrolled = rows[0].enrolled;
                 // Most of a half would have to be enrolled.
@@ -123,7 +126,7 @@ pub fn splits(
                         continue;
                     }
                 };
-                let counted = counted(enrolled as u32, (enrolled * templates) as u32, calibrated as u32);
+                let counted = origin.counted(enrolled as u32, (enrolled * templates) as u32);
                 for row in rows {
                     let Some(angle) = calibration::angle(&impostors, counted, row.rate) else { continue };
                     let threshold = angle.to_radians().cos() as f32;

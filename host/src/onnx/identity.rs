@@ -201,6 +201,7 @@ mod tests {
                 images: 2,
                 frames: 1,
                 templates: 1,
+                overlap: 0,
                 seed: 1,
                 cells: vec![],
             }),

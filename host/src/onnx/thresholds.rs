@@ -18,7 +18,10 @@ pub struct Thresholds {
     /// Frames of a presentation.
     pub frames: u16,
     /// Templates enrolled of each person.
-    pub templates: u16,
+    pub templates: u8,
+    /// How much of a person's chance to have strangers near as many further templates do not add, in 256ths.
+    #[serde(default)]
+    pub overlap: u8,
     /// Drew what was drawn.
     pub seed: u64,
     /// By people and then by rate.
@@ -95,6 +98,7 @@ impl Thresholds {
             images: self.images,
             frames: self.frames,
             templates: self.templates,
+            overlap: self.overlap,
         };
         let mut bytes = vec![0; ThresholdTable::bytes_for(rates.len(), people.len())];
         ThresholdTable::write(origin, &rates, &people, &cells, &mut bytes)?;
@@ -150,7 +154,7 @@ mod tests {
         };
         let cells = [(1, 0.001, 50), (1, 0.01, 60), (10, 0.001, 40), (10, 0.01, 45)];
         let cells = cells.map(|(people, rate, degrees)| cell(people, rate, 1000 * degrees)).to_vec();
-        Thresholds { identities: 11, images: 22, frames: 5, templates: 1, seed: 1, cells }
+        Thresholds { identities: 11, images: 22, frames: 5, templates: 1, overlap: 0, seed: 1, cells }
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn info() -> ModelInfo {
 
 /// A threshold table of one cell: 58.3 degrees.
 fn threshold_table() -> Vec<u8> {
-    let origin = Origin { identities: 500, images: 3000, frames: 5, templates: 1 };
+    let origin = Origin { identities: 500, images: 3000, frames: 5, templates: 1, overlap: 0 };
     let angle = Angle::from_millidegrees(58_300);
     let bar = Bar { angle, low: angle, high: angle };
     let mut bytes = vec![0; ThresholdTable::bytes_for(1, 1)];
