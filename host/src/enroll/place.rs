@@ -7,9 +7,11 @@ use std::path::Path;
 use arcgate_firmware::decide::MatchRules;
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
+use arcgate_firmware::gallery::nor::MemoryNor;
 use arcgate_firmware::gallery::{Binding, NoCounter, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
-use arcgate_firmware::sim::{FileFlash, FlashError, Running, StoredCamera};
+use arcgate_firmware::sim::{ERASE, FileFlash, FlashError, Running, StoredCamera};
+use embedded_storage::nor_flash::ReadNorFlash;
 
 use super::EnrollError;
 use crate::engine::{Kind, Model};
@@ -48,13 +50,43 @@ impl Embedder for NoModel {
 /// # Errors
 /// When nothing is there, nothing answers, or the gallery is damaged or belongs to another model.
 pub fn open(target: &Target, model: Option<&Model>) -> Result<Place, EnrollError> {
-    let (client, info) = match target {
+    let connected = match target {
         Target::File(path) => {
             let (engine, flash) = open_file(path, model)?;
             Client::over(Box::new(LocalWire::new(engine, flash)))?
         }
         Target::Tcp(_) | Target::Serial { .. } => Client::connect(target)?,
     };
+    checked(target, model, connected)
+}
+
+/// As [`open`], but of a gallery file a copy in memory: the file is neither made nor changed.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_copy(target: &Target, model: Option<&Model>) -> Result<Place, EnrollError> {
+    let Target::File(path) = target else { return open(target, model) };
+    let model = model.ok_or_else(|| EnrollError::NeedsModel(path.clone()))?;
+    let file = |why| EnrollError::File { path: path.into(), why };
+    let bytes = if path.exists() {
+        let mut flash = FileFlash::open(path).map_err(file)?;
+        let mut bytes = vec![0; flash.capacity()];
+        flash.read(0, &mut bytes).map_err(file)?;
+        bytes
+    } else {
+        vec![0xff; FILE_SECTORS * ERASE]
+    };
+    let copy: MemoryNor<Vec<u8>, 4, ERASE> = MemoryNor::new(bytes);
+    let wire = LocalWire::new(model.embedder(Kind::Plan)?, copy);
+    checked(target, Some(model), Client::over(Box::new(wire))?)
+}
+
+/// A place, if it runs the model that was named and its gallery is sound.
+fn checked(
+    target: &Target,
+    model: Option<&Model>,
+    (client, info): (Client, DeviceInfo),
+) -> Result<Place, EnrollError> {
     if let Some(named) = model.map(|m| m.info().embedding_id)
         && named != info.model.embedding_id
     {
@@ -142,6 +174,15 @@ impl Place {
     pub fn identify_crop(&mut self, crop: &[u8]) -> Result<Answer, EnrollError> {
         self.client.send_crop(crop, self.model.width, self.model.height)?;
         Ok(self.client.identify()?)
+    }
+
+    /// Who a crop shows, and its embedding. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Place::identify_crop`].
+    pub fn view_crop(&mut self, crop: &[u8]) -> Result<(Answer, Vec<i8>), EnrollError> {
+        let answer = self.identify_crop(crop)?;
+        Ok((answer, self.client.read_embedding()?))
     }
 
     /// Everybody enrolled.
