@@ -81,7 +81,7 @@ fn drawn_salt() -> [u8; 32] {
 pub fn enrolment(
     key: &BundleKey,
     model: &ModelInfo,
-    people: &[(&str, &[Vec<i8>])],
+    people: &[(&str, Vec<Vec<i8>>)],
 ) -> Result<Vec<u8>, BundleError> {
     let header = Header {
         kind: Kind::Enrolment,
@@ -101,7 +101,7 @@ pub fn enrolment(
         let templates = embeddings.len() as u16;
         let member = Member { id: PersonId(0), name, validity: Validity::ALWAYS, templates };
         bytes.extend(writer.put(&Item::Person(member), &mut out)?);
-        for embedding in *embeddings {
+        for embedding in embeddings {
             bytes.extend(writer.put(&Item::Template(embedding), &mut out)?);
         }
     }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn what_is_enrolled_is_listed_and_other_keys_and_cuts_are_told() {
         let faces = [vec![vec![1, 2, 3], vec![4, 5, 6]], vec![vec![7, 8, 9]]];
-        let people = [("Ada", &faces[0][..]), ("Grace", &faces[1][..])];
+        let people = [("Ada", faces[0].clone()), ("Grace", faces[1].clone())];
         let bytes = enrolment(&KEY, &model(), &people).unwrap();
         let checked = check(&KEY, &bytes).unwrap();
         let names: Vec<_> = checked.people.iter().map(|p| (p.name.as_str(), p.templates)).collect();
@@ -156,7 +156,7 @@ mod tests {
         let longer = [&bytes[..], &[0]].concat();
         assert!(matches!(check(&KEY, &longer), Err(BundleError::Records { .. })));
         let long_name = "x".repeat(33);
-        assert!(enrolment(&KEY, &model(), &[(&long_name, &faces[1])]).is_err());
-        assert!(enrolment(&KEY, &model(), &[("Eve", &[vec![1, 2]])]).is_err());
+        assert!(enrolment(&KEY, &model(), &[(&long_name, faces[1].clone())]).is_err());
+        assert!(enrolment(&KEY, &model(), &[("Eve", vec![vec![1, 2]])]).is_err());
     }
 }

@@ -109,7 +109,11 @@ fn a_bundle_enrols_on_its_device_and_on_no_other() {
     let stranger = Simulator::start(["--flash", &folder.at("other.flash"), "--device-key", &other]);
     let refused = arcgate(["gallery", "restore", &bundle, "--to", stranger.target(), "--device-key", &other]);
     assert_eq!(refused.code, FAILED);
-    assert!(refused.stderr.contains("another key") && refused.stderr.contains("--from-key"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("another key") && refused.stderr.contains("--from-key"),
+        "{}",
+        refused.stderr
+    );
     // A host that is led to believe otherwise sends it all the same, and the device refuses.
     let misled = arcgate(["gallery", "restore", &bundle, "--to", stranger.target(), "--device-key", &admin]);
     assert_eq!(misled.code, FAILED);

@@ -270,8 +270,8 @@ pub fn decide(rules: &MatchRules, thresholds: &Thresholds<'_>, found: &Nearest) 
     Decision::Known(Known { best, second: found.second, confidence, may_adapt })
 }
 
-fn within(angle: Angle, threshold: Angle) -> bool {
-    // Opposite and zero vectors match nobody, whatever a model's threshold says.
+/// Whether an angle satisfies a threshold. Opposite and zero vectors match nobody, whatever a model's threshold says.
+pub fn within(angle: Angle, threshold: Angle) -> bool {
     angle <= threshold && angle < Angle::MAX
 }
 

@@ -12,6 +12,7 @@ mod eval;
 mod eval_detector;
 mod eval_identification;
 mod eval_omniglot;
+mod findings;
 mod gallery;
 mod identification_sides;
 mod identification_tables;

@@ -3,9 +3,14 @@
 //! A [`Place`] is where people are kept, whatever its target: a device over TCP or a serial port, or the same device
 //! state machine in this process on a gallery file. Photographs are cropped here, by the code and to the bytes that the
 //! device itself would crop, because a crop is shorter than a photograph.
+//!
+//! Enrolment has two passes: [`survey`] embeds every photograph where the people are to be kept and writes nothing, [`review`] says
+//! what looks wrong, and [`enroll`] writes.
 
 mod people;
 mod place;
+pub mod review;
+mod survey;
 
 use std::path::PathBuf;
 
@@ -19,7 +24,8 @@ use crate::onnx::metadata::hex;
 use crate::photo::PhotoError;
 
 pub use people::{PersonPhotos, Summary, enroll, in_folder};
-pub use place::{FILE_SECTORS, Place, open, open_with, reach, simulate};
+pub use place::{FILE_SECTORS, Place, nowhere, open, open_copy, open_with, reach, simulate};
+pub use survey::{Survey, survey};
 
 /// Why people could not be enrolled, looked up or listed.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +76,19 @@ pub enum EnrollError {
         "{0:?} cannot be a name\n  accepted: 1 to {NAME_BYTES} bytes of UTF-8 without control characters"
     )]
     Name(String),
+    /// The place could not say what it makes of a photograph, before anything was written.
+    #[error("{}, a photograph of {name}: {why}\n  nothing was enrolled", photo.display())]
+    Refused {
+        /// Which photograph.
+        photo: PathBuf,
+        /// Whose.
+        name: String,
+        /// What the place said.
+        why: Box<EnrollError>,
+    },
+    /// A photograph is not what was reviewed.
+    #[error("it has changed since it was looked at")]
+    Changed,
     /// The place refused a template.
     #[error("{}, a photograph of {name}: {why}\n  {templates} templates were enrolled before it, and stay", photo.display())]
     Stopped {

@@ -1,15 +1,11 @@
-//! Folders of photographs to people.
+//! Folders of photographs to people, and people to templates.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use arcgate_firmware::decide::Rejection;
-use arcgate_firmware::gallery::NAME_BYTES;
-use arcgate_firmware::link::Fault;
-
-use super::{EnrollError, Place};
+use super::{EnrollError, Place, Survey};
 use crate::data::ImageSet;
-use crate::link::LinkError;
-use crate::photo::{self, Finder, Found, Photo, PhotoError};
+use crate::photo::Finder;
 
 /// Somebody's photographs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +23,6 @@ pub struct Summary {
     pub people: usize,
     /// Templates added.
     pub templates: usize,
-    /// Photographs that gave none, and why.
-    pub left_out: Vec<(PathBuf, PhotoError)>,
-    /// Photographs with other faces besides the one taken, and how many.
-    pub others: Vec<(PathBuf, usize)>,
-    /// Names for which no photograph gave a template.
-    pub nobody: Vec<String>,
 }
 
 /// Folder per person: DIR/NAME/*.jpg; underscores in the folder's name become blanks.
@@ -48,70 +38,27 @@ pub fn in_folder(set: &ImageSet) -> Result<Vec<PersonPhotos>, EnrollError> {
     if people.is_empty() { Err(EnrollError::NoPeople(set.root.clone())) } else { Ok(people) }
 }
 
-/// Enrolls `people`, one template a photograph. Photographs that show nobody are left out and named in the summary;
-/// `done` hears of each photograph.
+/// Enrolls the people of a survey, one template a photograph: its second pass. `done` hears of each photograph.
 ///
 /// # Errors
-/// When a name is no name: then nobody is enrolled. When the place refuses (no room, a broken connection): the error says
-/// at which photograph, and how many templates were enrolled before it.
+/// When the place refuses (no room, a broken connection), or a photograph has changed since the survey: the error says at which
+/// photograph, and how many templates were enrolled before it.
 pub fn enroll(
     place: &mut Place,
-    people: &[PersonPhotos],
+    survey: &Survey,
     finder: &Finder,
     mut done: impl FnMut(&Path),
 ) -> Result<Summary, EnrollError> {
-    // Before anybody is enrolled: a name that the gallery would refuse half-way.
-    for person in people {
-        let bytes = person.name.len();
-        if bytes == 0 || bytes > NAME_BYTES || person.name.chars().any(char::is_control) {
-            return Err(EnrollError::Name(person.name.clone()));
+    let mut people = BTreeSet::new();
+    for (templates, shot) in survey.shots.iter().enumerate() {
+        let enrolled =
+            survey.crop(templates, place, finder).and_then(|crop| place.enroll_crop(&shot.name, &crop));
+        if let Err(why) = enrolled {
+            let (photo, name) = (shot.photo.clone(), shot.name.clone());
+            return Err(EnrollError::Stopped { photo, name, templates, why: Box::new(why) });
         }
+        people.insert(&shot.name);
+        done(&shot.photo);
     }
-    let mut summary = Summary::default();
-    for person in people {
-        let before = summary.templates;
-        for path in &person.photos {
-            match look(place, path, finder) {
-                Ok((crop, others)) => match place.enroll_crop(&person.name, &crop) {
-                    Ok(_) => {
-                        summary.templates += 1;
-                        if others > 0 {
-                            summary.others.push((path.clone(), others));
-                        }
-                    }
-                    Err(EnrollError::Link(LinkError::Fault(Fault::Rejected(Rejection::Quality(defect))))) => {
-                        let why = PhotoError::Quality { path: path.clone(), defect };
-                        summary.left_out.push((path.clone(), why));
-                    }
-                    Err(why) => {
-                        return Err(EnrollError::Stopped {
-                            photo: path.clone(),
-                            name: person.name.clone(),
-                            templates: summary.templates,
-                            why: Box::new(why),
-                        });
-                    }
-                },
-                Err(why) => summary.left_out.push((path.clone(), why)),
-            }
-            done(path);
-        }
-        if summary.templates > before {
-            summary.people += 1;
-        } else {
-            summary.nobody.push(person.name.clone());
-        }
-    }
-    Ok(summary)
-}
-
-fn look(place: &Place, path: &Path, finder: &Finder) -> Result<(Vec<u8>, usize), PhotoError> {
-    let photo = Photo::open(path)?;
-    let found = finder.find(&photo, place.model())?;
-    found.check_pose(&photo)?;
-    let others = match found {
-        Found::Face { others, .. } => others,
-        Found::Framed => 0,
-    };
-    Ok((photo::crop(&photo, &found, place.model())?, others))
+    Ok(Summary { people: people.len(), templates: survey.shots.len() })
 }

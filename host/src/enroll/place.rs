@@ -6,9 +6,13 @@ use std::path::Path;
 
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
+use arcgate_firmware::gallery::nor::MemoryNor;
 use arcgate_firmware::gallery::{Binding, Damage, NoCounter, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
-use arcgate_firmware::sim::{FileCounter, FileFlash, FlashError, Nature, Running, SimSecret, StoredCamera};
+use arcgate_firmware::sim::{
+    ERASE, FileCounter, FileFlash, FlashError, Nature, Running, SimSecret, StoredCamera,
+};
+use embedded_storage::nor_flash::ReadNorFlash;
 
 use super::EnrollError;
 use crate::engine::{Kind, Model};
@@ -55,11 +59,42 @@ pub fn open(target: &Target, model: Option<&Model>) -> Result<Place, EnrollError
 /// # Errors
 /// As [`open`].
 pub fn open_with(target: &Target, model: Option<&Model>, secret: SimSecret) -> Result<Place, EnrollError> {
-    let place = reach(target, model, secret)?;
-    match place.info.gallery {
-        Some(why) => Err(EnrollError::Gallery { place: target.to_string(), why }),
-        None => Ok(place),
-    }
+    mounted(target, reach(target, model, secret)?)
+}
+
+/// As [`open_with`], but of a gallery file a copy in memory: the file is neither made nor changed.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_copy(target: &Target, model: Option<&Model>, secret: SimSecret) -> Result<Place, EnrollError> {
+    let Target::File(path) = target else { return open_with(target, model, secret) };
+    let model = model.ok_or_else(|| EnrollError::NeedsModel(path.clone()))?;
+    let file = |why| EnrollError::File { path: path.into(), why };
+    let bytes = if path.exists() {
+        let mut flash = FileFlash::open(path).map_err(file)?;
+        let mut bytes = vec![0; flash.capacity()];
+        flash.read(0, &mut bytes).map_err(file)?;
+        bytes
+    } else {
+        vec![0xff; FILE_SECTORS * ERASE]
+    };
+    let place = in_memory(bytes, model, secret)?;
+    mounted(target, of_model(target, Some(model), place)?)
+}
+
+/// An empty gallery in memory alone, to embed with.
+///
+/// # Errors
+/// When the model cannot be run.
+pub fn nowhere(model: &Model) -> Result<Place, EnrollError> {
+    in_memory(vec![0xff; FILE_SECTORS * ERASE], model, SimSecret::software())
+}
+
+fn in_memory(bytes: Vec<u8>, model: &Model, secret: SimSecret) -> Result<Place, EnrollError> {
+    let flash: MemoryNor<Vec<u8>, 4, ERASE> = MemoryNor::new(bytes);
+    let wire = LocalWire::new(model.embedder(Kind::Plan)?, flash, &secret);
+    let (client, info) = Client::over(Box::new(wire))?;
+    Ok(Place::new(client, info))
 }
 
 /// As [`open_with`], also a gallery that is not mounted, which can be replaced.
@@ -74,13 +109,26 @@ pub fn reach(target: &Target, model: Option<&Model>, secret: SimSecret) -> Resul
         }
         Target::Tcp(_) | Target::Serial { .. } => Client::connect(target)?,
     };
-    if let Some(named) = model.map(|m| m.info().embedding_id)
-        && named != info.model.embedding_id
-    {
-        let device = info.model.embedding_id;
-        return Err(EnrollError::OtherModel { place: target.to_string(), device, named });
+    of_model(target, model, Place::new(client, info))
+}
+
+/// A place, if it runs the model that was named.
+fn of_model(target: &Target, model: Option<&Model>, place: Place) -> Result<Place, EnrollError> {
+    let device = place.info.model.embedding_id;
+    match model.map(|m| m.info().embedding_id) {
+        Some(named) if named != device => {
+            Err(EnrollError::OtherModel { place: target.to_string(), device, named })
+        }
+        _ => Ok(place),
     }
-    Ok(Place::new(client, info))
+}
+
+/// A place, if its gallery is mounted.
+fn mounted(target: &Target, place: Place) -> Result<Place, EnrollError> {
+    match place.info.gallery {
+        Some(why) => Err(EnrollError::Gallery { place: target.to_string(), why }),
+        None => Ok(place),
+    }
 }
 
 fn open_file(
@@ -158,6 +206,15 @@ impl Place {
     pub fn identify_crop(&mut self, crop: &[u8]) -> Result<Answer, EnrollError> {
         self.client.send_crop(crop, self.model.width, self.model.height)?;
         Ok(self.client.identify()?)
+    }
+
+    /// Who a crop shows, and its embedding. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Place::identify_crop`].
+    pub fn view_crop(&mut self, crop: &[u8]) -> Result<(Answer, Vec<i8>), EnrollError> {
+        let answer = self.identify_crop(crop)?;
+        Ok((answer, self.client.read_embedding()?))
     }
 
     /// Everybody enrolled.
