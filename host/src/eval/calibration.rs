@@ -15,12 +15,16 @@
 //!   that errs on the strict side. Where too few people have two, frames are taken as having nothing in common, `t = 1`.
 //! - **Further templates** of a person (of a table that was measured with one) add at most the share that a second one adds to the chance
 //!   that a stranger is near it: measured on people with several images, where that is largest among the angles of the table
-//!   that the data reach. A device counts its people by it ([`Origin::counted`]).
+//!   that the data reach. A device counts its people by it
+//!   ([`Origin::counted`](arcgate_firmware::decide::table::Origin::counted)).
+//!
+//! Held (`arcgate eval identification --splits 20`) on people whom the table has not seen, enrolled with one image, at .003 and .01:
+//! measured FPIR was .89 to 1.07 of the target for 50 to 1,600 people of LFW by MobileFaceNet, with each of three seeds of the splits,
+//! and .82 to .99 for 50 to 420 drawn ones by `synth-s`, with two. Half a step was chosen on the first of these seeds; the others
+//! came after it. With three images, by a table that was measured with one, it was .57 to .92 and .75 to .87.
 //!
 //! Intervals: the whole calculation again on identities drawn with replacement ([`bootstrap`](super::bootstrap)).
 
-#[cfg(doc)]
-use arcgate_firmware::decide::table::Origin;
 use arcgate_firmware::embedding::Angle;
 use rayon::prelude::*;
 
