@@ -123,7 +123,8 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         let floor = found.floor;
         // A format for this model that a cut ended leaves the other model's gallery in force.
         let begun = |(_, h): &(u16, Header)| h.replaces == Replaces::All && h.sequence > floor;
-        let (mut newest, mut other): (Option<(u16, Header)>, Option<(u16, Header)>) = (None, None);
+        let mut newest: Option<(u16, Header)> = None;
+        let mut other: Option<(u16, Header)> = None;
         // As it is nearly always: tags take most of the time.
         if let Some(newest @ (sector, header)) = found.newest
             && self.is_own(&header, sector)
