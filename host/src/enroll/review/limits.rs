@@ -74,7 +74,7 @@ mod tests {
         let bars = [[50, 60], [40, 50], [30, 40]].concat();
         let bars = bars.into_iter().filter_map(degrees).map(|angle| Bar { angle, low: angle, high: angle });
         let cells: Vec<Cell> = bars.map(|bar| Cell { frame: bar, presentation: bar }).collect();
-        let origin = Origin { identities: 9, images: 9, frames: 1, templates: 2 };
+        let origin = Origin { identities: 9, images: 9, frames: 1, templates: 2, overlap: 0 };
         let mut bytes = [0; ThresholdTable::bytes_for(2, 3)];
         let table = ThresholdTable::write(origin, &[0.001, 0.01], &[1, 10, 100], &cells, &mut bytes).unwrap();
         let count = |people, templates| Count { people, templates };
