@@ -88,8 +88,17 @@ fn a_bundle_enrols_on_its_device_and_on_no_other() {
     let (bundle, admin) = (folder.at("gallery.bundle"), folder.at("admin.key"));
     arcgate(["keys", "bundle", "--device-key", &key, "-o", &admin]).done();
     // The administrator's key is enough, and no device is at hand.
-    let made =
-        arcgate(["enroll", &folder.at("people"), "-o", &bundle, "--device-key", &admin, "--json"]).done();
+    let made = arcgate([
+        "enroll",
+        &folder.at("people"),
+        "--accept-findings",
+        "-o",
+        &bundle,
+        "--device-key",
+        &admin,
+        "--json",
+    ])
+    .done();
     assert_eq!((&made.json()["people"], &made.json()["templates"]), (&json!(3), &json!(9)));
     let bytes = std::fs::read(&bundle).expect("the bundle");
     assert!(!bytes.windows(7).any(|w| w == b"person-"), "names show");
@@ -135,7 +144,8 @@ fn a_flash_image_is_opened_by_its_devices_key_alone() {
     let (key, other) = (folder.key("gate.key"), folder.key("other.key"));
     let (image, admin) = (folder.at("gate.gallery"), folder.at("admin.key"));
     arcgate(["keys", "bundle", "--device-key", &key, "-o", &admin]).done();
-    arcgate(["enroll", &folder.at("people"), "--to", &image, "--device-key", &key]).done();
+    arcgate(["enroll", &folder.at("people"), "--accept-findings", "--to", &image, "--device-key", &key])
+        .done();
     assert_eq!(known(&folder, &image, &["--device-key", &key]), [true; 3]);
     for (words, why) in [
         (vec!["gallery", "list", "--to", &image], "sealed by another device"),
@@ -156,7 +166,7 @@ fn a_broken_device_is_replaced_from_its_backup() {
     let (key, new) = (folder.key("old.key"), folder.key("new.key"));
     let backup = folder.at("gate.backup");
     let device = Simulator::start(["--flash", &folder.at("flash"), "--device-key", &key]);
-    arcgate(["enroll", &folder.at("people"), "--to", device.target()]).done();
+    arcgate(["enroll", &folder.at("people"), "--accept-findings", "--to", device.target()]).done();
     let name = &folder.portraits()[0].0;
     arcgate(["gallery", "allow", name, "--until", "2999-01-01", "--to", device.target()]).done();
     let words = ["gallery", "backup", "--to", device.target(), "-o", &backup, "--device-key", &key, "--json"];
@@ -185,7 +195,7 @@ fn a_broken_device_is_replaced_from_its_backup() {
 fn people_outlive_a_model_and_templates_do_not() {
     let folder = Folder::new();
     let (flash, backup) = (folder.at("flash"), folder.at("gate.backup"));
-    arcgate(["enroll", &folder.at("people"), "--to", &flash]).done();
+    arcgate(["enroll", &folder.at("people"), "--accept-findings", "--to", &flash]).done();
     // Another model: the same network with another embedding id.
     let (onnx, plan) = (folder.at("next.onnx"), folder.at("next.plan"));
     write_next_model(Path::new(&onnx));
@@ -207,7 +217,7 @@ fn people_outlive_a_model_and_templates_do_not() {
     assert_eq!(known(&folder, to, &[]), [false; 3]);
     let numbers = arcgate(["gallery", "list", "--to", to, "--json"]).done();
     assert!(people(&numbers).iter().all(|(_, templates)| *templates == 0));
-    arcgate(["enroll", &folder.at("people"), "--to", to]).done();
+    arcgate(["enroll", &folder.at("people"), "--accept-findings", "--to", to]).done();
     let after = arcgate(["gallery", "list", "--to", to, "--json"]).done();
     assert!(people(&after).iter().all(|(_, templates)| *templates == 3), "{}", after.stdout);
     let ids = |run: &Run| {

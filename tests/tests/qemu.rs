@@ -11,10 +11,10 @@ use arcgate::link::Client;
 use arcgate_firmware::align;
 use arcgate_firmware::decide::TARGET_FPIR;
 use arcgate_firmware::decide::table::Scope;
-use arcgate_firmware::embedding::angle;
 use arcgate_firmware::engine::plan::Plan;
 use arcgate_firmware::frame::{Frame, PixelFormat};
-use arcgate_firmware::gallery::PersonId;
+use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::gallery::{Gallery, Line, PersonId};
 use arcgate_firmware::link::message::{Answer, Who};
 use arcgate_tests::or_skip;
 use arcgate_tests::people::{Crowd, Shot, calibrated, describe, embed, model};
@@ -66,13 +66,16 @@ fn embeddings_equal_the_desktops_and_people_are_named() {
     let desktops = |shot: &Shot| embed(&bench.model, &shot.crop(bench.model.info()));
     let bar = bench.model.thresholds().and_then(|table| table.lookup(3, TARGET_FPIR, Scope::Frame));
     let threshold = bar.expect("a calibrated model").angle;
-    let mut templates = Vec::new();
+    // A gallery on the desktop that begins as the board's does, so that it has the same transform.
+    let flash: MemoryNor<_> = MemoryNor::new(vec![0xff; 16 * 4096]);
+    let mut twin: Gallery<_, Vec<Line>, 64> = Gallery::open(flash, bench.model.info().into(), Vec::new());
+    twin.format().unwrap();
     for (person, name) in names.iter().enumerate() {
         let shot = bench.crowd.shot(person, 0);
         send(&mut client, &shot);
         check_bytes(&mut client, &shot);
         assert_eq!(client.enroll(Who::New(name)).unwrap(), (PersonId(person as u32 + 1), 1));
-        templates.push(desktops(&shot));
+        twin.enroll(name, &[&desktops(&shot)]).unwrap();
     }
     // Another photograph of each: the board decides what the desktop would, at the same angle.
     let mut known = 0;
@@ -82,7 +85,8 @@ fn embeddings_equal_the_desktops_and_people_are_named() {
         let answer = client.identify().unwrap();
         check_bytes(&mut client, &shot);
         let probe = desktops(&shot);
-        let nearest = (0..names.len()).map(|i| (angle(&probe, &templates[i]), names[i])).min().unwrap();
+        let found = twin.nearest(&probe).unwrap().best.unwrap();
+        let nearest = (found.angle, names[found.person.0 as usize - 1]);
         println!("{}: {answer:?}", names[person]);
         match &answer {
             Answer::Known { best, .. } => {

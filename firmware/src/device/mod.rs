@@ -129,15 +129,11 @@ where
         counter: M,
     ) -> Self {
         let binding = engine.info().into();
-        let mut gallery = Gallery::open_with(flash, binding, memory.templates, secret, counter);
-        if gallery.state() == Err(GalleryError::Blank) {
-            // If this fails the gallery keeps the reason and gives it to whoever asks.
-            let _ = gallery.format();
-        }
-        Device {
+        // Mounted where it will stay: a gallery is large, and every move of it is a copy on a small device's stack.
+        let mut device = Device {
             core: Core {
                 engine,
-                gallery,
+                gallery: Gallery::unmounted(flash, binding, memory.templates, secret, counter),
                 picture: Picture::new(memory.frame, memory.crop),
                 rules: Rules::default(),
                 watch: Watch::default(),
@@ -155,7 +151,14 @@ where
             output: [0; MAX_PACKET],
             unsent: 0..0,
             answered: None,
+        };
+        let gallery = &mut device.core.gallery;
+        gallery.reopen();
+        if gallery.state() == Err(GalleryError::Blank) {
+            // If this fails the gallery keeps the reason and gives it to whoever asks.
+            let _ = gallery.format();
         }
+        device
     }
 
     /// Gives the device a clock, so that it can say how long operations take.

@@ -312,7 +312,14 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         self.index.clear();
     }
 
-    fn unmounted<S: DeviceSecret>(flash: F, model: Binding, memory: T, secret: &S, counter: M) -> Self {
+    /// As [`Gallery::open_with`], but for the mount.
+    pub(crate) fn unmounted<S: DeviceSecret>(
+        flash: F,
+        model: Binding,
+        memory: T,
+        secret: &S,
+        counter: M,
+    ) -> Self {
         const {
             assert!(UNIT.is_multiple_of(F::WRITE_SIZE), "the flash's write unit must divide 32 bytes");
             assert!(UNIT.is_multiple_of(F::READ_SIZE), "the flash's read unit must divide 32 bytes");

@@ -114,7 +114,7 @@ fn short(id: &[u8; 32]) -> String {
 fn advice(error: &GalleryError) -> &'static str {
     match error {
         GalleryError::WrongModel { .. } => {
-            "\n  accepted: the model that it was enrolled with; embeddings of two models cannot be compared"
+            "\n  accepted: the model that it was enrolled with; embeddings of two models cannot be compared\n  its people can be taken along: arcgate gallery backup, then arcgate gallery restore --replace"
         }
         GalleryError::OtherDevice => "\n  accepted: --device-key FILE, the key of the device that sealed it",
         GalleryError::Rollback { .. } => {

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use arcgate_firmware::bundle::Header;
+use arcgate_firmware::gallery::GalleryError;
 use serde_json::json;
 
 use crate::bundle;
 use crate::disk;
-use crate::enroll;
+use crate::enroll::{self, EnrollError};
 use crate::keys::Key;
 use crate::link::Target;
 use crate::onnx::metadata::hex;
@@ -32,8 +34,13 @@ pub(super) fn backup(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     if let Target::File(from) = to {
         super::super::shared::keep(output, [from])?;
     }
-    let mut place = enroll::open_with(to, None, key.secret_for(to)?)?;
-    let (people, damaged) = (place.info().usage.people, place.info().damaged);
+    let mut place = enroll::reach(to, None, key.secret_for(to)?)?;
+    match place.info().gallery {
+        // After an update the people of the model before can still be taken along.
+        None | Some(GalleryError::WrongModel { .. }) => {}
+        Some(why) => return Err(EnrollError::Gallery { place: to.to_string(), why }.into()),
+    }
+    let damaged = place.info().damaged;
     let bar = ui.progress("taking out", "records", 0);
     let bytes = place.client().backup(&mut |done, of| {
         bar.set_length(of);
@@ -51,6 +58,7 @@ pub(super) fn backup(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     if damaged > 0 {
         ui.note(format!("{to} has {damaged} damages; what they lost is not in the backup (arcgate gallery verify --to {to})"));
     }
+    let people = Header::read(&bytes)?.people;
     report(output, people, checked.as_ref(), bytes.len(), ui);
     match (&checked, key.is_given()) {
         (None, _) => ui.note("not checked here: it was sealed with the device's own key (--device-key FILE)"),
@@ -64,11 +72,10 @@ pub(super) fn backup(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 
 fn report(output: &Path, people: u32, checked: Option<&bundle::Checked>, bytes: usize, ui: &Ui) {
     let templates = checked.map(bundle::Checked::templates);
-    let people = checked.map_or(people as usize, |checked| checked.people.len());
     let signer = checked.and_then(|checked| checked.signer).map(|key| hex(&key));
     if !ui.json {
         let with = templates.map_or(String::new(), |t| format!(" with {} templates", thousands(t as u64)));
-        let people = thousands(people as u64);
+        let people = thousands(people.into());
         ui.say(format!("{}: {people} people{with}, {} bytes", output.display(), thousands(bytes as u64)));
         if let Some(signer) = &signer {
             ui.say(format!("  signed by the device {}", &signer[..16]));
