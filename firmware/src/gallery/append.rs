@@ -2,7 +2,7 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use super::layout::{Clear, Found, Kind, Mark, Replaces, encode_person};
+use super::layout::{CLEAR, Clear, Found, HEADER, Kind, Mark, Replaces, encode_person};
 use super::table::{Entry, Table};
 use super::transform::{Seed, Transform};
 use super::{Gallery, GalleryError, Head, Line, Monotonic, PersonId, Validity};
@@ -94,8 +94,9 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     fn try_remove(&mut self, person: PersonId, entry: Entry) -> Result<(), GalleryError> {
         // Their older records go first: none of them may count once the newest is gone.
         let last = self.slots();
-        while let Some(sector) = self.find_sector(|_, slot, clear| {
-            clear.person == person && clear.number == 0 && slot / last != entry.slot / last
+        while let Some(sector) = self.find_sector(|_, slot, found| {
+            let theirs = |clear: Clear| clear.person == person && clear.number == 0;
+            found.value().is_some_and(theirs) && slot / last != entry.slot / last
         })? {
             self.replace(sector, None)?;
         }
@@ -104,27 +105,56 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         self.index.remove(person);
         self.replace(entry.slot / last, None)?;
         self.erase_orphans()?;
+        self.erase_nobodys()?;
         self.end_operation()
     }
 
     /// Replaces every sector with a record of somebody who is not enrolled.
     pub(super) fn erase_orphans(&mut self) -> Result<(), GalleryError> {
-        while let Some(sector) = self.find_sector(|table, _, clear| table.of(clear.person).is_empty())? {
+        let orphan = |table: &Table<RECORDS>, _: u16, found: Found<Clear>| {
+            found.value().is_some_and(|clear| table.of(clear.person).is_empty())
+        };
+        while let Some(sector) = self.find_sector(orphan)? {
             self.replace(sector, None)?;
         }
         Ok(())
     }
 
+    /// Replaces every sector with a record that does not say whose it is any more, and erases what lies in sectors that do not
+    /// count: both may be of who was removed.
+    fn erase_nobodys(&mut self) -> Result<(), GalleryError> {
+        while let Some(sector) = self.find_sector(|_, _, found| found == Found::Unreadable)? {
+            self.replace(sector, None)?;
+        }
+        for sector in 0..self.sectors() {
+            if !self.counts.has(sector) && self.has_traces(sector)? {
+                self.erase(sector)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a header or the beginning of a record lies in a sector, readable or not.
+    fn has_traces(&mut self, sector: u16) -> Result<bool, GalleryError> {
+        let begin = self.sector_offset(sector);
+        let mut traces = !self.is_blank(begin, begin + HEADER as u32)?;
+        for slot in sector * self.slots()..(sector + 1) * self.slots() {
+            let offset = self.slot_offset(slot);
+            traces |= !self.is_blank(offset, offset + CLEAR as u32)?;
+        }
+        Ok(traces)
+    }
+
     /// The first sector with a record for which `wanted`.
     fn find_sector(
         &mut self,
-        wanted: impl Fn(&Table<RECORDS>, u16, Clear) -> bool,
+        wanted: impl Fn(&Table<RECORDS>, u16, Found<Clear>) -> bool,
     ) -> Result<Option<u16>, GalleryError> {
         for sector in 0..self.sectors() {
             let Some(header) = self.counting(sector)? else { continue };
             for slot in sector * self.slots()..(sector + 1) * self.slots() {
-                let found = self.clear_part(&header, slot)?.and_then(Found::value);
-                if found.is_some_and(|clear| wanted(&self.table, slot, clear)) {
+                let found = self.clear_part(&header, slot)?;
+                if found.is_some_and(|found| wanted(&self.table, slot, found)) {
                     return Ok(Some(sector));
                 }
             }

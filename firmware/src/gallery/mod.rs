@@ -47,7 +47,8 @@
 //!
 //! A person's templates are written before the person, and templates without a person count for nothing. Removing somebody
 //! replaces the sector with the person's record, leaving out all that is theirs, which makes the removal count, and then
-//! every other sector that has a record of theirs: when it reports done, no byte of them is left.
+//! every other sector that has a record of theirs, or one that no longer says whose it is; what lies in sectors that do not
+//! count is erased. When it reports done, no byte of them is left.
 //!
 //! # What a power cut leaves
 //!

@@ -108,3 +108,36 @@ fn sectors_of_128_kb_in_units_of_32() {
 fn sectors_of_256_kb_in_units_of_1() {
     nothing_is_left_after_any_cut::<1, { 256 << 10 }>(2, 16);
 }
+
+/// Damage that hides whose a record is, or the whole sector, hides nobody from a removal.
+#[test]
+fn records_that_say_no_more_whose_they_are_go_too() {
+    // With a counter, a sector that is missing is a flash put back.
+    type Plain = Gallery<Flash, Vec<Line>, RECORDS>;
+    let open = |flash| -> Plain { Gallery::open(flash, model(), Vec::new()) };
+    for header_too in [false, true] {
+        let mut gallery = open(CutFlash::new(4, 1));
+        gallery.format().unwrap();
+        let ada = gallery.enroll("Ada", &[&shot(1), &shot(2)]).unwrap();
+        // Into the sectors after hers.
+        for number in 0..6 {
+            gallery.enroll(&format!("n{number}"), &[&shot(20 + number)]).unwrap();
+        }
+        let at = gallery.slot_offset(gallery.table.of(ada)[2].slot) as usize;
+        let mut flash = gallery.into_flash();
+        let bytes = flash.bytes_mut();
+        let theirs = vec![bytes[at..at + 96].to_vec()];
+        // Two bits: beyond what a checksum turns back.
+        bytes[at + 5] ^= 0x18;
+        if header_too {
+            bytes[at / ERASE * ERASE + 9] ^= 0x18;
+        }
+        let mut gallery = open(flash);
+        assert!(gallery.verify(|_| ()).unwrap() > 0);
+        assert!(is_left(gallery.flash.bytes_mut(), &theirs));
+        let last = gallery.find("n5").unwrap().unwrap();
+        gallery.remove(if header_too { last } else { ada }).unwrap();
+        assert!(!is_left(gallery.flash.bytes_mut(), &theirs), "header too: {header_too}");
+        assert!(gallery.find("n4").unwrap().is_some());
+    }
+}
