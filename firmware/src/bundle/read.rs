@@ -73,6 +73,14 @@ impl Reader {
     /// # Errors
     /// When the record was changed, is not the next one, or says what cannot stand there.
     pub fn next<'r>(&mut self, record: &'r mut [u8]) -> Result<Item<'r>, BundleError> {
+        let item = self.read_next(record);
+        if item.is_err() {
+            self.turn = Turn::End;
+        }
+        item
+    }
+
+    fn read_next<'r>(&mut self, record: &'r mut [u8]) -> Result<Item<'r>, BundleError> {
         let (expected, found) = (self.header.record_bytes() as u32, record.len() as u32);
         if found != expected {
             return Err(BundleError::Length { expected, found });

@@ -23,6 +23,7 @@ enum Stage {
 /// A backup that a host reads record by record.
 #[derive(Debug)]
 pub(super) struct Outgoing {
+    damaged: u32,
     writer: Writer,
     stage: Stage,
     header: [u8; HEADER],
@@ -36,7 +37,7 @@ impl Outgoing {
         keys: &Keys,
         host: &[u8; 32],
     ) -> Result<Self, Fault> {
-        gallery.state()?;
+        let damaged = gallery.verify(|_| ())?;
         // A seed and a signature.
         let (mut records, mut people, mut after) = (2, 0, None);
         records += u32::from(gallery.settings()?.is_some());
@@ -56,7 +57,13 @@ impl Outgoing {
             embedding_id: bound.embedding_id,
         };
         let writer = Writer::new(&keys.bundle, header);
-        Ok(Outgoing { header: writer.header_bytes(), writer, stage: Stage::Seed, record: [0; MAX_RECORD] })
+        Ok(Outgoing {
+            damaged,
+            header: writer.header_bytes(),
+            writer,
+            stage: Stage::Seed,
+            record: [0; MAX_RECORD],
+        })
     }
 
     /// The header's bytes.
@@ -67,6 +74,11 @@ impl Outgoing {
     /// People in it.
     pub(super) fn people(&self) -> u32 {
         self.writer.header().people
+    }
+
+    /// Damages in the gallery: what they lost is not in it.
+    pub(super) fn damaged(&self) -> u32 {
+        self.damaged
     }
 
     /// Records in it.
@@ -94,7 +106,7 @@ impl Outgoing {
             match self.stage {
                 Stage::Seed => {
                     self.stage = Stage::Settings;
-                    break Item::Seed(*gallery.seed());
+                    break Item::Seed(*gallery.seed().ok_or(Fault::Changed)?);
                 }
                 Stage::Settings => {
                     self.stage = Stage::People(None);

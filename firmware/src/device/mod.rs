@@ -3,8 +3,9 @@
 //! A board builds one [`Device`] from its engine, its gallery flash and its serial port and calls [`Device::poll`]
 //! for ever; a board with a camera also calls [`Device::watch`]. Each call does a bounded piece of work: it takes at
 //! most one buffer of bytes from the port, answers at most one request, and never waits for the port. The longest pieces
-//! are one run of the model, an enrolment or removal that replaces sectors of the gallery, and [`Request::Info`] and
-//! [`Request::Verify`], which open every record of it: time grows with the records, 2 microseconds each on a desktop.
+//! are one run of the model, an enrolment or removal that replaces sectors of the gallery, and [`Request::Info`],
+//! [`Request::Verify`] and [`Request::BeginBackup`], which open every record of it, the last one twice: time grows with the
+//! records, 2 microseconds each on a desktop. A template that is put back is held against the person's others.
 
 mod backup;
 mod camera;
@@ -29,7 +30,8 @@ use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
 use crate::engine::Embedder;
 use crate::gallery::{
-    Candidate, DeviceSecret, Gallery, GalleryError, Line, Monotonic, NoCounter, PersonId, SoftwareSecret,
+    Binding, Candidate, DeviceSecret, Gallery, GalleryError, Line, Monotonic, NoCounter, PersonId,
+    SoftwareSecret,
 };
 use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Restored, Who};
 use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
@@ -59,8 +61,10 @@ pub struct Memory<B, T> {
 /// Something that happened on the device, for its log, its LED, its door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Somebody was looked for in the gallery, for the camera or for a host.
+    /// Who is before the camera: what a door may open for.
     Answered(Answer),
+    /// Who is in a picture that a host sent: nobody stands there.
+    Asked(Answer),
     /// Somebody has a template more.
     Enrolled(PersonId),
     /// Somebody was forgotten.
@@ -169,6 +173,12 @@ where
     /// Tells the device its uptime, which [`Device::watch`] does too: without it no host can set the time of day.
     pub fn tick(&mut self, now: Uptime) {
         self.core.now = Some(now);
+    }
+
+    /// Tells the device what time it is: for boards whose own clock goes on while they are off.
+    pub fn set_time(&mut self, time: UnixTime, now: Uptime) {
+        self.tick(now);
+        self.core.wall.set(time, now);
     }
 
     /// Changes how answers are come to. The camera's presentation begins anew, and failures are forgotten.
@@ -337,7 +347,7 @@ where
             Request::Identify => {
                 let decision = self.decide(Ok(()), Scope::Frame)?;
                 let answer = self.named(decision)?;
-                Ok((Reply::Decided(answer.clone()), Some(Event::Answered(answer))))
+                Ok((Reply::Decided(answer.clone()), Some(Event::Asked(answer))))
             }
             Request::List { after } => quiet(self.list(after)?),
             Request::Remove(person) => {
@@ -364,7 +374,8 @@ where
                     gallery.rebind(bound);
                 }
                 let backup = backup.insert(Outgoing::begin(gallery, keys, &salt)?);
-                quiet(Reply::Bundle { records: backup.records(), header: backup.header() })
+                let (records, damaged) = (backup.records(), backup.damaged());
+                quiet(Reply::Bundle { records, damaged, header: backup.header() })
             }
             Request::BackupRecord { number } => {
                 let Core { gallery, keys, backup: Some(backup), .. } = self else {
@@ -391,10 +402,13 @@ where
                 *restore = (!complete).then_some(incoming);
                 Ok((Reply::Restored(done), complete.then_some(Event::Restored(done))))
             }
-            Request::Challenge => quiet(Reply::Challenge(self.keys.challenge())),
+            Request::Challenge => {
+                let now = self.now.ok_or(Fault::NoUptime)?;
+                quiet(Reply::Challenge(self.keys.challenge(now)))
+            }
             Request::SetClock { time, proof } => {
-                let now = self.now.ok_or(Fault::NoClock)?;
-                if !self.keys.is_proven(time, &proof) {
+                let now = self.now.ok_or(Fault::NoUptime)?;
+                if !self.keys.is_proven(time, &proof, now) {
                     return Err(Fault::Proof);
                 }
                 self.wall.set(time, now);
@@ -463,7 +477,12 @@ where
             Admission::Ignore => Ok(None),
             Admission::Answer(answer) => Ok(Some(answer)),
             Admission::Look => {
-                self.rebind();
+                let (bound, model) = (self.gallery.binding(), Binding::from(self.engine.info()));
+                if bound != model {
+                    // A backup of the people of the model before is under way.
+                    let (gallery, model) = (bound.embedding_id, model.embedding_id);
+                    return Err(GalleryError::WrongModel { gallery, model }.into());
+                }
                 let cropped = self.picture.shoot(shot, self.engine.info());
                 let votes = self.rules.vote.frames > 1;
                 let frame = self.decide(cropped, if votes { Scope::Presentation } else { Scope::Frame });

@@ -2,7 +2,7 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::bundle::{Item, Kind, MAX_RECORD, Reader};
+use crate::bundle::{BundleError, Item, Kind, MAX_RECORD, Reader};
 use crate::gallery::{Binding, Gallery, GalleryError, Line, Monotonic, PersonId};
 use crate::link::Fault;
 use crate::link::message::{Restored, Signed};
@@ -59,6 +59,16 @@ impl Incoming {
             person: PersonId(0),
             done: Restored { total: header.records, ..Restored::default() },
         };
+        // Before anybody is forgotten: whether all of it fits.
+        let (usage, others) = (gallery.usage(), if header.kind == Kind::Backup { 2 } else { 0 });
+        let needed = match incoming.how {
+            How::People => header.people,
+            How::Stored | How::Embeddings => header.records - others,
+        };
+        let is_empty = gallery.state().is_err() || usage.people == 0;
+        if (replace || is_empty) && needed > usage.record_capacity {
+            return Err(GalleryError::Full { needed, free: usage.record_capacity }.into());
+        }
         match incoming.how {
             How::Stored => {}
             How::Embeddings if !same => {
@@ -68,9 +78,9 @@ impl Incoming {
             How::Embeddings | How::People => {
                 if replace || gallery.state() == Err(GalleryError::Blank) {
                     gallery.format()?;
-                    incoming.numbers = incoming.how == How::People;
                 }
                 gallery.state()?;
+                incoming.numbers = incoming.how == How::People && gallery.usage().people == 0;
             }
         }
         Ok(incoming)
@@ -98,14 +108,15 @@ impl Incoming {
         if number != expected || number >= total {
             return Err(Fault::Piece { expected, found: number, total });
         }
+        let (expected, found) = (self.reader.header().record_bytes() as u32, bytes.len() as u32);
         let mut record = [0; MAX_RECORD];
-        // A longer one is refused by its length.
-        let record = &mut record[..bytes.len().min(MAX_RECORD)];
-        record.copy_from_slice(&bytes[..record.len()]);
+        let record = record.get_mut(..bytes.len()).filter(|_| found == expected);
+        let record = record.ok_or(BundleError::Length { expected, found })?;
+        record.copy_from_slice(bytes);
         match self.reader.next(record)? {
             Item::Seed(seed) if self.how == How::Stored => {
                 let mounted = gallery.state();
-                let is_same = mounted.is_ok() && *gallery.seed() == seed;
+                let is_same = mounted.is_ok() && gallery.seed() == Some(&seed);
                 let people = gallery.usage().people;
                 if !is_same || self.replace {
                     match mounted {

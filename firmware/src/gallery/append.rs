@@ -2,7 +2,7 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use super::layout::{CLEAR, Clear, Found, HEADER, Kind, Mark, Replaces, encode_person};
+use super::layout::{Clear, Found, Kind, Mark, Replaces, encode_person};
 use super::table::{Entry, Table};
 use super::transform::{Seed, Transform};
 use super::{Gallery, GalleryError, Head, Line, Monotonic, PersonId, Validity};
@@ -27,6 +27,13 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     pub(super) fn end_operation(&mut self) -> Result<(), GalleryError> {
         let advanced = if self.counter.advance(self.operation) { Ok(()) } else { Err(GalleryError::Counter) };
         self.or_stop(advanced)
+    }
+
+    /// Ends an operation after which an older record counts no more.
+    pub(super) fn end_change(&mut self) -> Result<(), GalleryError> {
+        let erased = self.erase_stale().and_then(|()| self.level_wear());
+        self.or_stop(erased)?;
+        self.end_operation()
     }
 
     /// Appends a template as it is stored: transformed.
@@ -92,18 +99,10 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     }
 
     fn try_remove(&mut self, person: PersonId, entry: Entry) -> Result<(), GalleryError> {
-        // Their older records go first: none of them may count once the newest is gone.
-        let last = self.slots();
-        while let Some(sector) = self.find_sector(|_, slot, found| {
-            let theirs = |clear: Clear| clear.person == person && clear.number == 0;
-            found.value().is_some_and(theirs) && slot / last != entry.slot / last
-        })? {
-            self.replace(sector, None)?;
-        }
         self.begin_operation()?;
         self.table.remove(person);
         self.index.remove(person);
-        self.replace(entry.slot / last, None)?;
+        self.replace(entry.slot / self.slots(), None)?;
         self.erase_orphans()?;
         self.erase_nobodys()?;
         self.end_operation()
@@ -127,22 +126,26 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             self.replace(sector, None)?;
         }
         for sector in 0..self.sectors() {
-            if !self.counts.has(sector) && self.has_traces(sector)? {
+            let begin = self.sector_offset(sector);
+            if !self.counts.has(sector) && !self.is_blank(begin, begin + F::ERASE_SIZE as u32)? {
                 self.erase(sector)?;
             }
         }
         Ok(())
     }
 
-    /// Whether a header or the beginning of a record lies in a sector, readable or not.
-    fn has_traces(&mut self, sector: u16) -> Result<bool, GalleryError> {
-        let begin = self.sector_offset(sector);
-        let mut traces = !self.is_blank(begin, begin + HEADER as u32)?;
-        for slot in sector * self.slots()..(sector + 1) * self.slots() {
-            let offset = self.slot_offset(slot);
-            traces |= !self.is_blank(offset, offset + CLEAR as u32)?;
+    /// Replaces every sector with a record in the place of which another one counts: were that one damaged, the old one would
+    /// count again.
+    pub(super) fn erase_stale(&mut self) -> Result<(), GalleryError> {
+        let stale = |table: &Table<RECORDS>, slot: u16, found: Found<Clear>| {
+            let counts =
+                |clear: Clear| table.find(clear.person, clear.number).map(|at| table.list()[at].slot);
+            found.value().is_some_and(|clear| counts(clear).is_ok_and(|counting| counting != slot))
+        };
+        while let Some(sector) = self.find_sector(stale)? {
+            self.replace(sector, None)?;
         }
-        Ok(traces)
+        Ok(())
     }
 
     /// The first sector with a record for which `wanted`.
@@ -195,11 +198,8 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         (self.foreign, self.missing) = (0, 0);
         self.table.clear();
         self.index.clear();
-        self.seed = match seed {
-            Some(seed) => *seed,
-            None => self.sealer.draw_seed(&self.random, self.sequence),
-        };
-        self.transform = Some(Transform::new(&self.seed, self.dimension)?);
+        let drawn = self.sealer.draw_seed(self.sequence);
+        self.transform = Some(Transform::new(seed.unwrap_or(&drawn), self.dimension)?);
         let header = self.open_sector(sector, Replaces::All, 0, 0)?;
         let next = self.mark(sector, header.sequence, Mark::Complete, 0)?;
         self.erase_others(sector)?;

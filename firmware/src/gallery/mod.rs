@@ -43,7 +43,8 @@
 //! count are copied into the free sector, whose header says which one it replaces; a mark says that the copies are complete;
 //! then the old sector is erased, and a second mark says so. The one with the least records that count is replaced, and now
 //! and then the one that was longest not erased, so that all wear alike. One replacement is the longest that a write takes
-//! at a time: it moves one sector's records and erases two sectors at most; a record appended makes two of them at most.
+//! at a time: it moves one sector's records and erases two sectors at most; a record appended makes two of them at
+//! most, and one that takes the place of another two more: the old one does not stay, and wear is levelled.
 //!
 //! A person's templates are written before the person, and templates without a person count for nothing. Removing somebody
 //! replaces the sector with the person's record, leaving out all that is theirs, which makes the removal count, and then
@@ -66,7 +67,8 @@
 //! lists it with the person it belongs to; everybody else is found as before. When its sector is replaced, a record of kind
 //! lost takes its place, so that the damage stays on the list until the person is removed. A header that cannot be read
 //! loses its sector, which is noticed by the number of sectors filled; an older sector put back by their sum. The one
-//! exception is the last record of all: damaged before the next mount it looks like one that was cut.
+//! exception is the last record of all: damaged before the next mount it looks like one that was cut. No older record stays where
+//! another one counts, so that damage brings nothing back.
 //!
 //! A flash that was put back as a whole is noticed with a [`Monotonic`] counter outside of it: every operation counts one up,
 //! in the gallery and then in the counter, and a gallery that is behind is refused. Without a counter it is not noticed, and
@@ -106,7 +108,7 @@ pub use seal::{DeviceSecret, SoftwareSecret};
 pub use search::{Candidate, Nearest};
 use sectors::Filled;
 use table::{Entry, MAX_NUMBER, Table};
-use transform::{Seed, Transform};
+use transform::Transform;
 pub use verify::{Damage, Harm};
 
 /// The longest name, in bytes of UTF-8.
@@ -217,13 +219,9 @@ struct Head {
 pub struct Gallery<F, T, const RECORDS: usize, M = NoCounter> {
     flash: F,
     counter: M,
-    secret: [u8; 32],
     sealer: Sealer,
     software_key: bool,
-    /// What the next seed is drawn from, besides the key.
-    random: [u8; 32],
-    seed: Seed,
-    /// Of `seed`, while the gallery is mounted.
+    /// While the gallery is mounted.
     transform: Option<Transform>,
     embedding_id: [u8; 32],
     dimension: usize,
@@ -241,6 +239,8 @@ pub struct Gallery<F, T, const RECORDS: usize, M = NoCounter> {
     /// Sectors that were put there by somebody else or from an older state, and sectors that are missing.
     foreign: u16,
     missing: u16,
+    /// Whether records were found in the place of which others count.
+    stale: bool,
     /// A sector that is known to be erased to the end.
     erased: Option<u16>,
     /// The header read last, and of which sector.
@@ -278,7 +278,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     pub fn rebind(&mut self, model: Binding) {
         self.dimension = (model.dimension as usize).min(MAX_DIMENSION);
         self.embedding_id = model.embedding_id;
-        self.sealer = Sealer::new(&self.secret, &model.embedding_id);
+        self.sealer.rebind(&model.embedding_id);
         self.index.set_dimension(self.dimension);
         self.reopen();
     }
@@ -308,7 +308,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         (self.head, self.sequence, self.operation, self.next_person) = (None, 0, 0, 1);
         (self.filled, self.sum, self.foreign, self.missing) = (0, 0, 0, 0);
         (self.erased, self.recent, self.counts) = (None, None, Filled::default());
-        self.transform = None;
+        (self.transform, self.stale) = (None, false);
         self.table.clear();
         self.index.clear();
     }
@@ -327,15 +327,11 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             assert!(F::ERASE_SIZE.is_multiple_of(UNIT), "the flash's sectors must be multiples of 32 bytes");
         }
         let dimension = (model.dimension as usize).min(MAX_DIMENSION);
-        let bytes = secret.secret();
         Gallery {
             flash,
             counter,
-            sealer: Sealer::new(&bytes, &model.embedding_id),
-            secret: bytes,
+            sealer: Sealer::new(secret, &model.embedding_id),
             software_key: secret.is_software(),
-            random: secret.random().unwrap_or_default(),
-            seed: [0; 32],
             transform: None,
             embedding_id: model.embedding_id,
             dimension,
@@ -349,6 +345,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             counts: Filled::default(),
             foreign: 0,
             missing: 0,
+            stale: false,
             erased: None,
             recent: None,
             table: Table::default(),
@@ -461,7 +458,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         }
         self.begin_operation()?;
         self.append_person(person, &name, validity)?;
-        self.end_operation()
+        self.end_change()
     }
 
     /// Whatever a host or a board wants kept beside the people; `None` when nothing was, or it is damaged.
@@ -489,7 +486,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         let (kind, person) = (Kind::Settings, PersonId(0));
         let clear = Clear { kind, mark: 0, number: 0, person, operation: self.operation };
         self.append(clear, |payload| payload[..SETTINGS_BYTES].copy_from_slice(settings))?;
-        self.end_operation()
+        self.end_change()
     }
 
     /// The person with the lowest number above `after` (`None`: the first).

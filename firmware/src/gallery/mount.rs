@@ -99,8 +99,8 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             self.erase(sector)?;
             found = Survey { floor, ..self.survey()? };
         };
-        self.seed = self.sealer.open_header(&header, sector).ok_or(GalleryError::OtherDevice)?;
-        self.transform = Some(Transform::new(&self.seed, self.dimension)?);
+        let seed = self.sealer.open_header(&header, sector).ok_or(GalleryError::OtherDevice)?;
+        self.transform = Some(Transform::new(&seed, self.dimension)?);
         (self.operation, self.next_person) = (header.operation, header.next_person);
         (self.filled, self.sum) = (header.filled, header.sum);
         self.head = Some(Head { sector, header, next: header.copies.saturating_add(1) });
@@ -113,6 +113,9 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         }
         if orphans && self.table.find(NOBODY.0, NOBODY.1).is_err() {
             self.erase_orphans()?;
+        }
+        if self.stale {
+            self.erase_stale()?;
         }
         // Not before what was cut is settled: it may have read as an operation more than there was.
         if self.counter.advance(self.operation) { Ok(()) } else { Err(GalleryError::Counter) }
@@ -308,10 +311,12 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     /// Puts the table in order; of two records of the same the later one stays.
     fn in_order(&mut self) -> Result<(), GalleryError> {
         let mut table = core::mem::take(&mut self.table);
+        let before = table.list().len();
         let settled = table.settle(|a, b| {
             let [first, second] = [self.operation_of(a)?, self.operation_of(b)?];
             Ok(if second > first { b } else { a })
         });
+        self.stale |= table.list().len() < before;
         self.table = table;
         settled
     }

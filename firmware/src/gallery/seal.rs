@@ -57,6 +57,9 @@ impl DeviceSecret for SoftwareSecret {
 
 /// What seals and opens.
 pub struct Sealer {
+    secret: [u8; 32],
+    /// What the next seed is drawn from, besides the key.
+    random: [u8; 32],
     cipher: ChaCha20Poly1305,
     /// What seeds are drawn from.
     seeds: Sha256,
@@ -72,7 +75,16 @@ impl core::fmt::Debug for Sealer {
 
 impl Sealer {
     /// For galleries of the model `embedding_id` on the device with `secret`.
-    pub fn new(secret: &[u8; 32], embedding_id: &[u8; 32]) -> Self {
+    pub fn new<S: DeviceSecret>(secret: &S, embedding_id: &[u8; 32]) -> Self {
+        Self::with(secret.secret(), secret.random().unwrap_or_default(), embedding_id)
+    }
+
+    /// Goes on for galleries of another model.
+    pub fn rebind(&mut self, embedding_id: &[u8; 32]) {
+        *self = Self::with(self.secret, self.random, embedding_id);
+    }
+
+    fn with(secret: [u8; 32], random: [u8; 32], embedding_id: &[u8; 32]) -> Self {
         let mut digest = Sha256::new();
         digest.update(b"arcgate gallery 3");
         digest.update(secret);
@@ -80,12 +92,12 @@ impl Sealer {
         let key = digest.finalize();
         let names = Sha256::new_with_prefix(b"arcgate names 3").chain_update(key);
         let seeds = Sha256::new_with_prefix(b"arcgate transform 3").chain_update(key);
-        Sealer { cipher: ChaCha20Poly1305::new(&key), seeds, names }
+        Sealer { secret, random, cipher: ChaCha20Poly1305::new(&key), seeds, names }
     }
 
     /// The seed of a gallery that begins with the sector `sequence`.
-    pub fn draw_seed(&self, random: &[u8; 32], sequence: u32) -> Seed {
-        self.seeds.clone().chain_update(random).chain_update(sequence.to_le_bytes()).finalize().into()
+    pub fn draw_seed(&self, sequence: u32) -> Seed {
+        self.seeds.clone().chain_update(self.random).chain_update(sequence.to_le_bytes()).finalize().into()
     }
 
     /// Eight bits that follow from a name, and say nothing of it to who lacks the key.
@@ -160,7 +172,7 @@ mod tests {
     const PLACE: Place = Place { sequence: 3, salt: 9, slot: 17 };
 
     fn sealer() -> Sealer {
-        Sealer::new(&[1; 32], &[2; 32])
+        Sealer::new(&SoftwareSecret([1; 32]), &[2; 32])
     }
 
     #[test]
@@ -183,7 +195,7 @@ mod tests {
         {
             assert!(!opens(&sealer(), sealed, place), "{place:?}");
         }
-        assert!(!opens(&Sealer::new(&[0; 32], &[2; 32]), sealed, PLACE), "another device");
-        assert!(!opens(&Sealer::new(&[1; 32], &[0; 32]), sealed, PLACE), "another model");
+        assert!(!opens(&Sealer::new(&SoftwareSecret([0; 32]), &[2; 32]), sealed, PLACE), "another device");
+        assert!(!opens(&Sealer::new(&SoftwareSecret([1; 32]), &[0; 32]), sealed, PLACE), "another model");
     }
 }

@@ -314,7 +314,8 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             seed: [0; 32],
             tag: [0; TAG],
         };
-        if !self.sealer.seal_header(&mut header, sector, &self.seed) {
+        let seed = self.transform.as_ref().ok_or(GalleryError::Blank)?.seed();
+        if !self.sealer.seal_header(&mut header, sector, seed) {
             return Err(GalleryError::Damaged { offset: self.sector_offset(sector) });
         }
         if self.erased != Some(sector) {
@@ -345,26 +346,43 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
                 self.head = Some(Head { sector, header, next: 0 });
                 continue;
             }
-            let (mut best, mut oldest) = (None, None);
+            let mut best = None;
             for sector in 0..self.sectors() {
-                let Some(header) = self.counting(sector)? else { continue };
                 let live = self.live(sector);
-                if live < self.slots() && best.is_none_or(|(_, least)| live < least) {
+                if self.counting(sector)?.is_some()
+                    && live < self.slots()
+                    && best.is_none_or(|(_, least)| live < least)
+                {
                     best = Some((sector, live));
                 }
-                if oldest.is_none_or(|(_, least)| header.sequence < least) {
-                    oldest = Some((sector, header.sequence));
-                }
             }
-            let aged =
-                |(_, sequence): &(u16, u32)| self.sequence - sequence > WEAR * u32::from(self.sectors());
-            match (oldest.filter(aged), best) {
-                (Some((sector, _)), Some(_)) => self.replace(sector, None)?,
-                (None, Some((sector, _))) => self.replace(sector, None)?,
-                (_, None) => return Err(GalleryError::NO_ROOM),
-            }
+            let (sector, _) = best.ok_or(GalleryError::NO_ROOM)?;
+            let aged = self.aged()?;
+            self.replace(aged.unwrap_or(sector), None)?;
         }
         Ok(())
+    }
+
+    /// The sector that was longest not erased, if that is too long.
+    fn aged(&mut self) -> Result<Option<u16>, GalleryError> {
+        let mut oldest: Option<(u16, u32)> = None;
+        for sector in 0..self.sectors() {
+            if let Some(header) = self.counting(sector)?
+                && oldest.is_none_or(|(_, least)| header.sequence < least)
+            {
+                oldest = Some((sector, header.sequence));
+            }
+        }
+        let most = WEAR * u32::from(self.sectors());
+        Ok(oldest.filter(|(_, sequence)| self.sequence - sequence > most).map(|(sector, _)| sector))
+    }
+
+    /// Replaces the sector that was longest not erased, if that is too long, so that what never changes does not spare it.
+    pub(super) fn level_wear(&mut self) -> Result<(), GalleryError> {
+        match self.aged()? {
+            Some(sector) => self.replace(sector, None),
+            None => Ok(()),
+        }
     }
 
     /// Whether this device wrote `header` for this model.

@@ -5,7 +5,7 @@ use heapless::Vec;
 
 use super::layout::MAX_RECORD;
 use super::table::MAX_NUMBER;
-use super::transform::Seed;
+use super::transform::{Seed, Transform};
 use super::{Gallery, GalleryError, Line, Monotonic, PersonId, Validity, check_name};
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::kernels::as_i8;
@@ -13,9 +13,9 @@ use crate::engine::kernels::as_i8;
 impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
     Gallery<F, T, RECORDS, M>
 {
-    /// What the gallery's transform is drawn from.
-    pub(crate) fn seed(&self) -> &Seed {
-        &self.seed
+    /// What the gallery's transform is drawn from, while it is mounted.
+    pub(crate) fn seed(&self) -> Option<&Seed> {
+        self.transform.as_ref().map(Transform::seed)
     }
 
     /// Operations that it has seen: as long as it stays the same, so do the people.

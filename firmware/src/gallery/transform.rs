@@ -56,6 +56,7 @@ const NEGATIVE: u16 = 1 << 15;
 /// The transform of one seed for embeddings of one dimension.
 #[derive(Clone)]
 pub struct Transform {
+    seed: Seed,
     dimension: usize,
     rounds: [Round; ROUNDS],
 }
@@ -85,7 +86,12 @@ impl Transform {
         }
         let mut words = Words(ChaCha20::new(seed.into(), &NONCE.into()));
         let rounds = core::array::from_fn(|_| Round::draw(&mut words, dimension));
-        Ok(Transform { dimension, rounds })
+        Ok(Transform { seed: *seed, dimension, rounds })
+    }
+
+    /// What it was drawn from.
+    pub fn seed(&self) -> &Seed {
+        &self.seed
     }
 
     /// Transforms `embedding` in place. Zeros stay zeros.

@@ -213,6 +213,8 @@ pub enum Reply<'a> {
     Bundle {
         /// Records that follow.
         records: u32,
+        /// Damages in the gallery: what they lost is not in the backup.
+        damaged: u32,
         /// The bundle's header.
         #[serde(borrow)]
         header: &'a [u8],
@@ -490,6 +492,8 @@ pub enum Fault {
     Engine,
     /// The board has no clock to measure with.
     NoClock,
+    /// The board does not tell its uptime, without which it cannot keep the time of day.
+    NoUptime,
     /// Who says what time it is does not have the bundle key, or answers no challenge.
     Proof,
     /// A bundle is refused.
@@ -569,7 +573,10 @@ impl core::fmt::Display for Fault {
             Fault::NotEmpty { people } => {
                 write!(f, "{people} people are enrolled there, under another transform than the backup's")
             }
-            Fault::Proof => write!(f, "the time was not told by who has the device's key"),
+            Fault::NoUptime => {
+                write!(f, "the board does not tell how long it has been up, so it cannot keep the time")
+            }
+            Fault::Proof => write!(f, "the time was not told by who has the device's key, or too late"),
             Fault::NoClock => write!(f, "the device has no clock to measure with"),
             Fault::Engine => write!(f, "the device's engine failed to run the model"),
         }

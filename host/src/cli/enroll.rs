@@ -107,6 +107,12 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
             if let Target::File(_) = to {
                 place = enroll::open_with(to, model.as_ref(), args.key.secret()?)?;
             }
+            let (usage, needed) = (place.info().usage, survey.records() as u32);
+            let free = usage.record_capacity.saturating_sub(usage.records);
+            anyhow::ensure!(
+                needed <= free,
+                "{to} has room for {free} records more, these photographs take {needed}; nobody was enrolled\n  accepted: fewer photographs of each, or people removed (arcgate gallery remove)"
+            );
             write(to, &mut place, &survey, &finder, ui)?
         }
         (None, Some(output)) => {

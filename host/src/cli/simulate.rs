@@ -86,8 +86,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
 
 fn tell(event: &Event, ui: &Ui) {
     match event {
-        Event::Answered(answer) if ui.json => ui.say(answer_json(answer).to_string()),
-        Event::Answered(answer) => ui.say(answer_text(answer, None)),
+        Event::Answered(answer) | Event::Asked(answer) if ui.json => ui.say(answer_json(answer).to_string()),
+        Event::Answered(answer) | Event::Asked(answer) => ui.say(answer_text(answer, None)),
         Event::Enrolled(person) if ui.json => ui.say(json!({"enrolled": person.0}).to_string()),
         Event::Enrolled(person) => ui.say(format!("enrolled a template of person {person}")),
         Event::Removed(person) if ui.json => ui.say(json!({"removed": person.0}).to_string()),

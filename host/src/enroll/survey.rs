@@ -114,6 +114,11 @@ impl Survey {
         self.shots.len()
     }
 
+    /// Records that an enrolment adds: a template each, and the people who are new.
+    pub fn records(&self) -> usize {
+        self.templates() + self.new_people()
+    }
+
     /// Everybody who gets templates, in the order of their names, with the embeddings of their photographs.
     pub fn embeddings(&self) -> Vec<(&str, Vec<Vec<i8>>)> {
         let mut people: BTreeMap<&str, Vec<Vec<i8>>> = BTreeMap::new();

@@ -359,14 +359,14 @@ impl Client {
         })
     }
 
-    /// A backup of the gallery, sealed and signed by the device. `moved` hears how many records have come, and of how many.
+    /// A backup of the gallery, sealed and signed by the device, and how many damages the gallery has. `moved` hears how many records have come, and of how many.
     ///
     /// # Errors
     /// As [`Client::info`].
-    pub fn backup(&mut self, moved: &mut dyn FnMut(u64, u64)) -> Result<Vec<u8>, LinkError> {
+    pub fn backup(&mut self, moved: &mut dyn FnMut(u64, u64)) -> Result<(Vec<u8>, u32), LinkError> {
         let begin = Request::BeginBackup { salt: rand::random() };
-        let (records, mut bytes) = self.ask("a backup", begin, LONG_PATIENCE, |reply| match reply {
-            Reply::Bundle { records, header } => Some((records, header.to_vec())),
+        let (records, damaged, mut bytes) = self.ask("a backup", begin, LONG_PATIENCE, |reply| match reply {
+            Reply::Bundle { records, damaged, header } => Some((records, damaged, header.to_vec())),
             _ => None,
         })?;
         for number in 0..records {
@@ -378,7 +378,7 @@ impl Client {
             bytes.extend(record);
             moved(u64::from(number) + 1, records.into());
         }
-        Ok(bytes)
+        Ok((bytes, damaged))
     }
 
     /// Sends a bundle for the device to take in: `replace` forgets everybody first, `people_only` leaves templates out. `moved`

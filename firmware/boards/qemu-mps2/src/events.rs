@@ -61,9 +61,15 @@ pub fn tell(event: &Event) {
     use arcgate_firmware::link::message::Answer;
     use cortex_m_semihosting::hprintln;
     match event {
-        Event::Answered(Answer::Known { best, .. }) => hprintln!("known: {} at {}", best.name, best.angle),
-        Event::Answered(Answer::Unknown { why, .. }) => hprintln!("unknown: {}", why),
-        Event::Answered(Answer::Rejected(why)) => hprintln!("rejected: {}", why),
+        Event::Answered(Answer::Known { best, .. }) | Event::Asked(Answer::Known { best, .. }) => {
+            hprintln!("known: {} at {}", best.name, best.angle)
+        }
+        Event::Answered(Answer::Unknown { why, .. }) | Event::Asked(Answer::Unknown { why, .. }) => {
+            hprintln!("unknown: {}", why)
+        }
+        Event::Answered(Answer::Rejected(why)) | Event::Asked(Answer::Rejected(why)) => {
+            hprintln!("rejected: {}", why)
+        }
         Event::Enrolled(person) => hprintln!("enrolled a template of person {}", person),
         Event::Removed(person) => hprintln!("removed person {}", person),
         Event::Erased => hprintln!("the gallery is empty"),

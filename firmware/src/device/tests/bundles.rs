@@ -43,7 +43,7 @@ pub(super) fn asked<V>(
 
 fn backup(device: &mut TestDevice) -> Result<Vec<u8>, Fault> {
     let (records, mut bytes) = asked(device, Request::BeginBackup { salt: [5; 32] }, |reply| match reply {
-        Reply::Bundle { records, header } => (records, header.to_vec()),
+        Reply::Bundle { records, header, .. } => (records, header.to_vec()),
         other => panic!("{other:?}"),
     })?;
     for number in 0..records {
@@ -131,7 +131,7 @@ fn another_model_keeps_people_and_names_and_says_who_must_be_enrolled_again() {
     let mut updated = device_of(1, 2);
     let done = restore(&mut updated, &bytes, (false, false)).unwrap();
     assert_eq!((done.people, done.templates, done.left_out), (2, 0, 3));
-    let expected = [(1, "Ada".to_string(), u64::MAX, vec![]), (2, "Grace".to_string(), 99, vec![])];
+    let expected = [(1, "Ada".to_string(), u64::MAX, vec![]), (3, "Grace".to_string(), 99, vec![])];
     assert_eq!(people(&mut updated), expected);
     assert!(updated.gallery().nearest(&face(1)).unwrap().best.is_none());
     // Enrolled again under the same name they are the same person.
@@ -285,6 +285,55 @@ fn records_come_in_turn_and_a_gallery_that_changes_is_not_taken_out() {
     asked(&mut device, begin, |_| ()).unwrap();
     let far = asked(&mut device, Request::RestoreRecord { number: 3, bytes: header }, |_| ());
     assert_eq!(far, Err(Fault::Piece { expected: 0, found: 3, total: 10 }));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_anybody_is_forgotten() {
+    let mut device = device_of(1, 1);
+    device.gallery().enroll("Linus", &[&face(9)]).unwrap();
+    let before = people(&mut device);
+    let shots: Vec<_> = (0..20).map(face).collect();
+    let key = device.core.keys.bundle;
+    let large = enrolment(&key, 1, &[("Ada", &shots)]);
+    let full = Fault::Gallery(GalleryError::Full { needed: 21, free: 16 });
+    assert_eq!(restore(&mut device, &large, (true, false)), Err(full));
+    assert_eq!(people(&mut device), before);
+    // A record longer than any is refused by its length.
+    let small = enrolment(&key, 1, &[("Ada", &shots[..1])]);
+    let begin = Request::BeginRestore { header: &small[..HEADER], replace: false, people_only: false };
+    asked(&mut device, begin, |_| ()).unwrap();
+    let longer = [0; MAX_RECORD + 1];
+    let refused = asked(&mut device, Request::RestoreRecord { number: 0, bytes: &longer }, |_| ());
+    let length = Fault::Bundle(BundleError::Length { expected: 120, found: MAX_RECORD as u32 + 1 });
+    assert_eq!(refused, Err(length));
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let mut device = device_of(0xa7, 1);
+    filled(&mut device);
+    let printed = format!("{device:?} {:?}", device.core.keys);
+    // A secret would be printed as numbers.
+    assert!(!printed.contains("167, 167"), "the secret");
+    let seed = device.gallery().seed().unwrap().map(|byte| byte.to_string()).join(", ");
+    assert!(!printed.contains(&seed[..20]), "the seed");
+}
+
+#[test]
+fn a_face_before_the_camera_does_not_end_a_backup_after_an_update() {
+    let mut device = device_of(1, 1);
+    filled(&mut device);
+    let mut engine = engine();
+    engine.info.embedding_id = [2; 32];
+    let mut updated = with_flash(engine, device.core.gallery.into_flash(), &SoftwareSecret([1; 32]));
+    asked(&mut updated, Request::BeginBackup { salt: [5; 32] }, |_| ()).unwrap();
+    let frame = [1; 64];
+    let shot = Shot { frame: Frame::new(PixelFormat::Grey8, 8, 8, &frame).unwrap(), landmarks: None };
+    let looked = updated.core.look(&shot, Uptime(5));
+    assert!(matches!(looked, Err(Fault::Gallery(GalleryError::WrongModel { .. }))), "{looked:?}");
+    for number in 0..8 {
+        asked(&mut updated, Request::BackupRecord { number }, |_| ()).unwrap();
+    }
 }
 
 #[test]

@@ -19,10 +19,15 @@ fn told(device: &mut TestDevice, seconds: u64, proof: [u8; 32]) -> Result<(), Fa
 #[test]
 fn only_who_has_the_key_tells_the_time_and_each_proof_is_good_once() {
     let (mut device, other) = (device_of(1, 1), device_of(2, 1));
+    assert_eq!(asked(&mut device, Request::Challenge, |_| ()), Err(Fault::NoUptime));
+    assert_eq!(told(&mut device, 1000, [0; 32]), Err(Fault::NoUptime));
+    device.tick(Uptime(5_000));
     let drawn = challenge(&mut device);
     let proof = device.core.keys.bundle.proof_of_time(&drawn, 1000);
-    assert_eq!(told(&mut device, 1000, proof), Err(Fault::NoClock), "it has no uptime yet");
-    device.tick(Uptime(5_000));
+    device.tick(Uptime(35_001));
+    assert_eq!(told(&mut device, 1000, proof), Err(Fault::Proof), "held back for too long");
+    let drawn = challenge(&mut device);
+    let proof = device.core.keys.bundle.proof_of_time(&drawn, 1000);
     assert_eq!(told(&mut device, 1001, proof), Err(Fault::Proof), "another time");
     assert_eq!(told(&mut device, 1000, proof), Err(Fault::Proof), "the challenge was used up");
     let drawn = challenge(&mut device);
@@ -35,7 +40,7 @@ fn only_who_has_the_key_tells_the_time_and_each_proof_is_good_once() {
     assert_eq!(told(&mut device, 1000, proof), Err(Fault::Proof), "the same again");
     challenge(&mut device);
     assert_eq!(told(&mut device, 1000, proof), Err(Fault::Proof), "of another challenge");
-    device.tick(Uptime(65_000));
+    device.tick(Uptime(95_001));
     assert_eq!(device.core.info().time, Some(UnixTime(1060)));
 }
 
@@ -51,6 +56,7 @@ fn who_is_enrolled_for_a_time_only_is_known_within_it_and_by_a_clock() {
     let answer =
         |device: &mut TestDevice| asked(device, Request::Identify, |reply| format!("{reply:?}")).unwrap();
     assert!(answer(&mut device).contains("ClockUnset"));
+    device.tick(Uptime(0));
     for (seconds, expected) in [(999, "Before"), (1000, "Known"), (1999, "Known"), (2000, "Over")] {
         device.tick(Uptime(seconds));
         let drawn = challenge(&mut device);

@@ -394,8 +394,8 @@ impl<const WRITE: usize, const ERASE: usize> Run<WRITE, ERASE> {
             _ => &[],
         };
         let (transform, dimension) = (gallery.transform()?.clone(), self.dimension);
-        if self.stored.0 != *gallery.seed() || self.stored.1.len() > 4096 {
-            self.stored = (*gallery.seed(), BTreeMap::new());
+        if self.stored.0 != *transform.seed() || self.stored.1.len() > 4096 {
+            self.stored = (*transform.seed(), BTreeMap::new());
         }
         let (before, stored) = (&self.plain, &mut self.stored.1);
         let mut sound = true;

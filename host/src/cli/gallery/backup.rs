@@ -12,7 +12,6 @@ use crate::bundle;
 use crate::disk;
 use crate::enroll::{self, EnrollError};
 use crate::keys::Key;
-use crate::link::Target;
 use crate::onnx::metadata::hex;
 use crate::ui::{Ui, thousands};
 
@@ -20,7 +19,7 @@ use crate::ui::{Ui, thousands};
 pub(super) struct Args {
     #[command(flatten)]
     place: super::Place,
-    /// Where the backup goes.
+    /// Where the backup goes; nothing is written over.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 }
@@ -31,18 +30,19 @@ pub(super) struct Args {
 /// When there is no way to the gallery, it is not mounted, or the file cannot be written.
 pub(super) fn backup(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let Args { place: super::Place { to, key }, output } = args;
-    if let Target::File(from) = to {
-        super::super::shared::keep(output, [from])?;
-    }
+    anyhow::ensure!(
+        !output.exists(),
+        "{} exists, and may be the only backup\n  accepted: another place (-o)",
+        output.display()
+    );
     let mut place = enroll::reach(to, None, key.secret_for(to)?)?;
     match place.info().gallery {
         // After an update the people of the model before can still be taken along.
         None | Some(GalleryError::WrongModel { .. }) => {}
         Some(why) => return Err(EnrollError::Gallery { place: to.to_string(), why }.into()),
     }
-    let damaged = place.info().damaged;
     let bar = ui.progress("taking out", "records", 0);
-    let bytes = place.client().backup(&mut |done, of| {
+    let (bytes, damaged) = place.client().backup(&mut |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     })?;
