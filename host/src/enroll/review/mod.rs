@@ -14,7 +14,7 @@
 //! | finding | rule |
 //! |---|---|
 //! | duplicate | more than half of the pairs of photographs of two people lie within `all` |
-//! | outlier | links of at most `one` part a person's photographs into groups, and this is not in the largest; or it alone lies within `all` of somebody else (no duplicate of theirs), and beyond `all` from the person's others |
+//! | outlier | links of at most `one` part a person's photographs into groups, and this is not in the largest, or, of somebody enrolled already, in none that reaches what is enrolled; or it alone lies within `all` of somebody else (no duplicate of theirs), and beyond `all` from the person's others |
 //! | divided | there are two largest groups, and not all but one of them are taken for somebody else: nobody can be blamed |
 //! | too alike | a photograph that is no outlier, held against all others, lies within `all` of another person and not nearer to its own by the device's margin: the device would give the other's name, or none |
 //! | repeated | photographs, of one person or of several, have the same crop, byte by byte |
