@@ -46,6 +46,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Frames that a stranger can show before the first lock-out: all that are voted on, with all retries. Thresholds for a
+    /// presentation are for so many.
+    pub fn frames_before_lockout(&self) -> u16 {
+        u16::from(self.vote.frames) * u16::from(self.lockout.failures.max(1))
+    }
+
     /// For photographs shown one after the other instead of a camera's frames: each is a presentation of its own, and nobody waits.
     pub fn photographs() -> Self {
         Rules { vote: VoteRules::SINGLE, lockout: LockoutRules::NONE, ..Rules::default() }

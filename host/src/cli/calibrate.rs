@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use arcgate_firmware::decide::Rules;
 use arcgate_firmware::decide::table::ThresholdTable;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -44,8 +45,8 @@ pub struct Args {
     /// Images that each person will be enrolled with. A table for one counts further ones by what they were measured to add.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     templates: u8,
-    /// Frames of a presentation: all that are voted on, with all retries before lock-out (five frames, three times).
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Frames of a presentation: all that are voted on, with all retries before lock-out; by default those of a device's rules.
+    #[arg(long, value_name = "N", default_value_t = Rules::default().frames_before_lockout(), value_parser = clap::value_parser!(u16).range(1..))]
     frames: u16,
     /// Seed of the choice of images, of the gallery's transform and of the identities drawn for the intervals.
     #[arg(long, default_value_t = 1)]

@@ -365,10 +365,11 @@ impl Client {
     /// As [`Client::info`].
     pub fn backup(&mut self, moved: &mut dyn FnMut(u64, u64)) -> Result<(Vec<u8>, u32), LinkError> {
         let begin = Request::BeginBackup { salt: rand::random() };
-        let (records, damaged, mut bytes) = self.ask("a backup", begin, LONG_PATIENCE, |reply| match reply {
-            Reply::Bundle { records, damaged, header } => Some((records, damaged, header.to_vec())),
-            _ => None,
-        })?;
+        let (records, damaged, mut bytes) =
+            self.ask("a backup", begin, LONG_PATIENCE, |reply| match reply {
+                Reply::Bundle { records, damaged, header } => Some((records, damaged, header.to_vec())),
+                _ => None,
+            })?;
         for number in 0..records {
             let request = Request::BackupRecord { number };
             let record = self.ask("a record of the backup", request, LONG_PATIENCE, |reply| match reply {
