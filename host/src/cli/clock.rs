@@ -3,7 +3,7 @@
 use arcgate_firmware::decide::time::UnixTime;
 use arcgate_firmware::gallery::Validity;
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 /// A date or a time: `2026-12-31`, `2026-12-31T18:00`, `2026-12-31T18:00Z` or with another offset.
@@ -12,9 +12,7 @@ use jiff::tz::TimeZone;
 /// When it is neither, or before 1970.
 pub fn moment(text: &str) -> Result<UnixTime, String> {
     let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
-    let parsed = (text.parse::<Timestamp>())
-        .or_else(|_| text.parse::<Date>().and_then(|date| utc(date.at(0, 0, 0, 0))))
-        .or_else(|_| text.parse::<DateTime>().and_then(utc));
+    let parsed = (text.parse::<Timestamp>()).or_else(|_| text.parse::<DateTime>().and_then(utc));
     let seconds = parsed.ok().and_then(|time| u64::try_from(time.as_second()).ok());
     seconds
         .map(UnixTime)
