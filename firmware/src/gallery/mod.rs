@@ -567,7 +567,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     }
 
     /// The transform, while the gallery is mounted.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(feature = "sim")]
     pub(crate) fn transform(&self) -> Option<&Transform> {
         self.transform.as_ref()
     }
