@@ -110,8 +110,8 @@ impl Incoming {
         }
         let (expected, found) = (self.reader.header().record_bytes() as u32, bytes.len() as u32);
         let mut record = [0; MAX_RECORD];
-        let record = record.get_mut(..bytes.len()).filter(|_| found == expected);
-        let record = record.ok_or(BundleError::Length { expected, found })?;
+        // The reader refuses shorter ones.
+        let record = record.get_mut(..bytes.len()).ok_or(BundleError::Length { expected, found })?;
         record.copy_from_slice(bytes);
         match self.reader.next(record)? {
             Item::Seed(seed) if self.how == How::Stored => {
@@ -127,8 +127,9 @@ impl Incoming {
                 }
                 self.numbers = true;
             }
-            Item::Seed(_) => {}
-            Item::Settings(settings) => gallery.set_settings(&settings)?,
+            // Of the gallery that the backup is of, and of an empty one; another keeps its own.
+            Item::Settings(settings) if self.numbers => gallery.set_settings(&settings)?,
+            Item::Seed(_) | Item::Settings(_) => {}
             Item::Person(member) => {
                 let had = if self.numbers { member.id } else { PersonId(0) };
                 let (person, new) = gallery.restore_person(had, &member.name, member.validity)?;

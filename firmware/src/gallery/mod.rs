@@ -433,16 +433,21 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         self.state?;
         self.entry(person)?;
         self.check_template(template)?;
+        let stored = self.transformed(template)?;
+        self.append_further(person, &stored)?;
+        Ok(self.templates_of(person))
+    }
+
+    /// An operation of its own: one more template as it is stored, of somebody enrolled.
+    fn append_further(&mut self, person: PersonId, stored: &[i8]) -> Result<(), GalleryError> {
         let last = self.table.of(person).last().map_or(0, |e| e.number());
         if last == MAX_NUMBER {
             return Err(GalleryError::NO_ROOM);
         }
         self.check_room(1)?;
-        let stored = self.transformed(template)?;
         self.begin_operation()?;
-        self.append_template(person, last + 1, &stored)?;
-        self.end_operation()?;
-        Ok(self.templates_of(person))
+        self.append_template(person, last + 1, stored)?;
+        self.end_operation()
     }
 
     /// Says when somebody is let in.

@@ -4,7 +4,6 @@ use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 
 use super::layout::MAX_RECORD;
-use super::table::MAX_NUMBER;
 use super::transform::{Seed, Transform};
 use super::{Gallery, GalleryError, Line, Monotonic, PersonId, Validity, check_name};
 use crate::embedding::MAX_DIMENSION;
@@ -102,14 +101,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             }
             last = number;
         }
-        let last = self.table.of(person).last().map_or(0, |e| e.number());
-        if last == MAX_NUMBER {
-            return Err(GalleryError::NO_ROOM);
-        }
-        self.check_room(1)?;
-        self.begin_operation()?;
-        self.append_template(person, last + 1, stored)?;
-        self.end_operation()?;
+        self.append_further(person, stored)?;
         Ok(true)
     }
 }

@@ -288,6 +288,20 @@ fn records_come_in_turn_and_a_gallery_that_changes_is_not_taken_out() {
 }
 
 #[test]
+fn people_who_are_added_bring_no_settings_along() {
+    let (mut device, mut other) = (device_of(1, 1), device_of(1, 1));
+    filled(&mut device);
+    let bytes = backup(&mut device).unwrap();
+    other.gallery().enroll("Linus", &[&face(9)]).unwrap();
+    other.gallery().set_settings(&[8; 32]).unwrap();
+    let done = restore(&mut other, &bytes, (false, true)).unwrap();
+    assert_eq!((done.people, done.templates), (2, 0));
+    assert_eq!(other.gallery().settings(), Ok(Some([8; 32])));
+    restore(&mut other, &bytes, (true, true)).unwrap();
+    assert_eq!(other.gallery().settings(), Ok(Some([6; 32])));
+}
+
+#[test]
 fn what_does_not_fit_is_refused_before_anybody_is_forgotten() {
     let mut device = device_of(1, 1);
     device.gallery().enroll("Linus", &[&face(9)]).unwrap();
