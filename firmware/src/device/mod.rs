@@ -12,6 +12,7 @@ mod camera;
 mod keys;
 mod manifest;
 mod picture;
+mod port;
 mod profile;
 mod restore;
 pub mod stack;
@@ -33,19 +34,22 @@ use crate::gallery::{
     Binding, Candidate, DeviceSecret, Gallery, GalleryError, Line, Monotonic, NoCounter, PersonId,
     SoftwareSecret,
 };
-use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Restored, Who};
-use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
-use crate::link::{Fault, Reply, Request};
+use crate::link::handshake::Refusal;
+use crate::link::message::{Answer, DeviceInfo, FIRMWARE, Named, PROTOCOL, Restored, Who};
+use crate::link::packet::Noise;
+use crate::link::pairing::Shown;
+use crate::link::pairings::{PairedHost, Pairings, RamPairings};
+use crate::link::{Fault, LinkTrust, Reply, Request, Role};
+use crate::random::Random;
 use backup::Outgoing;
 pub use camera::{Camera, Shot};
 pub(crate) use keys::Keys;
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 use picture::{Missing, Picture};
+pub use port::Forgery;
+use port::{Endpoint, Service};
 pub use profile::Clock;
 pub(crate) use restore::Incoming;
-
-/// Bytes taken from the port at a time.
-const INPUT: usize = 256;
 
 /// What a device works in, on a board `static` arrays: buffers `B` for pictures and lines `T` for the gallery's templates.
 #[derive(Debug)]
@@ -56,6 +60,15 @@ pub struct Memory<B, T> {
     pub crop: B,
     /// For the templates of everybody enrolled ([`index_lines`](crate::gallery::index_lines)).
     pub templates: T,
+}
+
+/// What a board decides about its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    /// Whom it trusts on its link.
+    pub link: LinkTrust,
+    /// How often it has booted: what a board without random bytes has to count, so that no session's keys come again.
+    pub boots: u32,
 }
 
 /// Something that happened on the device, for its log, its LED, its door.
@@ -81,6 +94,31 @@ pub enum Event {
     Refused(Fault),
     /// Bytes on the wire that were no packet.
     Noise(Noise),
+    /// A packet that was forged, changed or out of order.
+    Forged(Forgery),
+    /// Somebody without a session asked for what they were not given.
+    TurnedAway(Refusal),
+    /// A paired host has opened a session; the one before is over.
+    Session {
+        /// Its number.
+        host: u16,
+        /// What it may ask.
+        role: Role,
+    },
+    /// A code to be shown to the people before the device, who type it at the host.
+    Pairing(Shown),
+    /// A host was paired.
+    Paired {
+        /// Its number.
+        host: u16,
+        /// What it may ask.
+        role: Role,
+    },
+    /// A host is paired no more.
+    Unpaired {
+        /// Its number.
+        host: u16,
+    },
 }
 
 /// The device: an engine `E`, a gallery of at most `RECORDS` people and templates on the flash `F`, a serial port `P`,
@@ -88,16 +126,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Device<E, F, P, B, T, const RECORDS: usize, M = NoCounter> {
     core: Core<E, F, B, T, RECORDS, M>,
-    port: P,
-    input: [u8; INPUT],
-    /// What of `input` is still to be looked at.
-    unread: core::ops::Range<usize>,
-    decoder: Decoder,
-    output: [u8; MAX_PACKET],
-    /// What of `output` is still to be sent.
-    unsent: core::ops::Range<usize>,
-    /// The request answered last, whose reply `output` still holds.
-    answered: Option<PacketHeader>,
+    endpoint: Endpoint<P>,
 }
 
 impl<E, F, P, B, T, const RECORDS: usize> Device<E, F, P, B, T, RECORDS>
@@ -108,10 +137,19 @@ where
     T: AsRef<[Line]> + AsMut<[Line]>,
     P: Read + ReadReady + Write + WriteReady,
 {
-    /// Puts a device together that has neither a secret nor a counter of its own. A flash that holds nothing gets an empty
+    /// Puts a device together that has neither a secret nor a counter of its own, and an open link. A flash that holds nothing gets an empty
     /// gallery; one that holds another model's gallery or a damaged one is left alone, and [`Request::Info`] says so.
     pub fn new(engine: E, flash: F, port: P, memory: Memory<B, T>) -> Self {
-        Self::with_trust(engine, flash, port, memory, &SoftwareSecret::default(), NoCounter)
+        let secret = SoftwareSecret::default();
+        Self::with_trust(
+            engine,
+            flash,
+            port,
+            memory,
+            &secret,
+            NoCounter,
+            Setup { link: LinkTrust::Open, boots: 0 },
+        )
     }
 }
 
@@ -123,7 +161,7 @@ where
     T: AsRef<[Line]> + AsMut<[Line]>,
     P: Read + ReadReady + Write + WriteReady,
 {
-    /// As [`Device::new`], with the device's secret and its counter.
+    /// As [`Device::new`], with the device's secret and its counter, set up as this says.
     pub fn with_trust<S: DeviceSecret>(
         engine: E,
         flash: F,
@@ -131,8 +169,12 @@ where
         memory: Memory<B, T>,
         secret: &S,
         counter: M,
+        setup: Setup,
     ) -> Self {
         let binding = engine.info().into();
+        let mut random = Random::new(secret, setup.boots);
+        let (keys, split) = (Keys::of(secret), random.split());
+        let identity = keys.identity.public();
         // Mounted where it will stay: a gallery is large, and every move of it is a copy on a small device's stack.
         let mut device = Device {
             core: Core {
@@ -144,17 +186,14 @@ where
                 clock: None,
                 now: None,
                 wall: WallClock::Unset,
-                keys: Keys::of(secret),
+                keys,
+                open_link: setup.link == LinkTrust::Open,
+                pairings: RamPairings::default(),
+                random,
                 backup: None,
                 restore: None,
             },
-            port,
-            input: [0; INPUT],
-            unread: 0..0,
-            decoder: Decoder::new(),
-            output: [0; MAX_PACKET],
-            unsent: 0..0,
-            answered: None,
+            endpoint: Endpoint::new(port, setup.link, identity, split),
         };
         let gallery = &mut device.core.gallery;
         gallery.reopen();
@@ -209,12 +248,19 @@ where
 
     /// The port.
     pub fn port(&mut self) -> &mut P {
-        &mut self.port
+        &mut self.endpoint.port
+    }
+
+    /// Somebody has pressed the button: for [`PAIRING_MODE_MS`](crate::link::pairing::PAIRING_MODE_MS) a host may be paired, for at
+    /// most this role. A board that offers it tells its uptime in each round ([`Device::tick`]).
+    pub fn allow_pairing(&mut self, at_most: Role, now: Uptime) {
+        self.tick(now);
+        self.endpoint.allow_pairing(at_most, now);
     }
 
     /// Whether there is nothing to send and nothing received to look at: the board may sleep until its port has something.
     pub fn is_idle(&self) -> bool {
-        self.unsent.is_empty() && self.unread.is_empty()
+        self.endpoint.is_idle()
     }
 
     /// Sends what the port takes of the last reply; when all is sent, takes bytes from the port and answers the next
@@ -223,49 +269,7 @@ where
     /// # Errors
     /// When the port fails. The device goes on with the next call.
     pub fn poll(&mut self) -> Result<Option<Event>, P::Error> {
-        while !self.unsent.is_empty() {
-            if !self.port.write_ready()? {
-                return Ok(None);
-            }
-            self.unsent.start += self.port.write(&self.output[self.unsent.clone()])?;
-        }
-        if self.unread.is_empty() {
-            if !self.port.read_ready()? {
-                return Ok(None);
-            }
-            self.unread = 0..self.port.read(&mut self.input)?;
-        }
-        for at in self.unread.clone() {
-            self.unread.start = at + 1;
-            match self.decoder.push(self.input[at]) {
-                None => {}
-                Some(Err(noise)) => return Ok(Some(Event::Noise(noise))),
-                Some(Ok(payload)) => {
-                    let Some((header, bytes)) = split(payload) else {
-                        return Ok(Some(Event::Noise(Noise::Header)));
-                    };
-                    if let Some(last) = self.answered.filter(|a| a.session == header.session)
-                        && header.sequence <= last.sequence
-                    {
-                        if header == last {
-                            // Asked again: the reply was lost.
-                            self.unsent.start = 0;
-                        }
-                        return Ok(None);
-                    }
-                    let (reply, event) = match message::<Request>(bytes) {
-                        Some(request) => self.core.answer(request),
-                        None => refuse(Fault::Message { protocol: PROTOCOL }),
-                    };
-                    // Every reply fits (a test in `packet` holds that); a reply of no bytes would be asked for again.
-                    let length = encode(header, &reply, &mut self.output).unwrap_or(0);
-                    self.unsent = 0..length;
-                    self.answered = Some(header);
-                    return Ok(event);
-                }
-            }
-        }
-        Ok(None)
+        self.endpoint.poll(&mut self.core)
     }
 
     /// Looks whether the camera has a picture, and if so, who is in it; answers once for the frames of a presentation, by the
@@ -284,10 +288,6 @@ where
     }
 }
 
-fn refuse<'r>(fault: Fault) -> (Reply<'r>, Option<Event>) {
-    (Reply::Fault(fault), Some(Event::Refused(fault)))
-}
-
 /// Everything behind the port.
 #[derive(Debug)]
 struct Core<E, F, B, T, const RECORDS: usize, M> {
@@ -302,10 +302,35 @@ struct Core<E, F, B, T, const RECORDS: usize, M> {
     now: Option<Uptime>,
     wall: WallClock,
     keys: Keys,
+    random: Random,
+    pairings: RamPairings,
+    open_link: bool,
     /// A backup that a host reads.
     backup: Option<Outgoing>,
     /// A bundle that a host sends.
     restore: Option<Incoming>,
+}
+
+impl<E, F, B, T, const RECORDS: usize, M: Monotonic> Service for Core<E, F, B, T, RECORDS, M>
+where
+    E: Embedder,
+    F: NorFlash,
+    B: AsRef<[u8]> + AsMut<[u8]>,
+    T: AsRef<[Line]> + AsMut<[Line]>,
+{
+    type Pairings = RamPairings;
+
+    fn answer(&mut self, request: Request<'_>) -> (Reply<'_>, Option<Event>) {
+        self.try_answer(request).unwrap_or_else(|fault| (Reply::Fault(fault), Some(Event::Refused(fault))))
+    }
+
+    fn pairings(&mut self) -> &mut RamPairings {
+        &mut self.pairings
+    }
+
+    fn now(&self) -> Uptime {
+        self.now.unwrap_or_default()
+    }
 }
 
 impl<E, F, B, T, const RECORDS: usize, M: Monotonic> Core<E, F, B, T, RECORDS, M>
@@ -315,13 +340,6 @@ where
     B: AsRef<[u8]> + AsMut<[u8]>,
     T: AsRef<[Line]> + AsMut<[Line]>,
 {
-    fn answer(&mut self, request: Request<'_>) -> (Reply<'_>, Option<Event>) {
-        match self.try_answer(request) {
-            Ok(done) => done,
-            Err(fault) => refuse(fault),
-        }
-    }
-
     fn try_answer(&mut self, request: Request<'_>) -> Result<(Reply<'_>, Option<Event>), Fault> {
         let quiet = |reply| Ok((reply, None));
         if !matches!(request, Request::BackupRecord { .. }) {
@@ -404,7 +422,7 @@ where
             }
             Request::Challenge => {
                 let now = self.now.ok_or(Fault::NoUptime)?;
-                quiet(Reply::Challenge(self.keys.challenge(now)))
+                quiet(Reply::Challenge(self.keys.challenge(self.random.draw(), now)))
             }
             Request::SetClock { time, proof } => {
                 let now = self.now.ok_or(Fault::NoUptime)?;
@@ -424,6 +442,14 @@ where
                 quiet(profile::profile(engine, *clock, crop, first)?)
             }
             Request::Verify { first } => quiet(self.verify(first)?),
+            Request::ListPairings => {
+                // There are no more than have room.
+                quiet(Reply::Pairings(self.pairings.list().iter().map(PairedHost::from).collect()))
+            }
+            Request::RemovePairing { host } => {
+                self.pairings.remove(host)?;
+                Ok((Reply::Unpaired { host }, Some(Event::Unpaired { host })))
+            }
         }
     }
 
@@ -441,15 +467,10 @@ where
     }
 
     fn info(&mut self) -> DeviceInfo {
-        let number = |text: &str| text.parse().unwrap_or(0);
         let verified = self.gallery.verify(|_| ());
         DeviceInfo {
             protocol: PROTOCOL,
-            firmware: [
-                number(env!("CARGO_PKG_VERSION_MAJOR")),
-                number(env!("CARGO_PKG_VERSION_MINOR")),
-                number(env!("CARGO_PKG_VERSION_PATCH")),
-            ],
+            firmware: FIRMWARE,
             model: self.engine.info().into(),
             usage: self.gallery.usage(),
             threshold: self.thresholds(Scope::Frame).at(self.rules.matching.target_fpir),
@@ -459,6 +480,7 @@ where
             software_key: self.gallery.has_software_key(),
             time: self.time(),
             frame_capacity: self.picture.capacity(),
+            open_link: self.open_link,
         }
     }
 

@@ -22,11 +22,12 @@ use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use crate::decide::table::ThresholdTable;
 use crate::decide::time::Uptime;
 use crate::decide::{MatchRules, Rules};
-use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
+use crate::device::{Camera, Clock, Device, Event, Memory, Setup, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
 use crate::gallery::{Line, Monotonic, NoCounter, index_lines_of_flash};
 use crate::link::message::Unit;
+use crate::link::{LinkTrust, Role};
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::TcpPort;
@@ -133,11 +134,21 @@ pub struct Nature<M = NoCounter> {
     pub secret: SimSecret,
     /// Its counter against flashes put back.
     pub counter: M,
+    /// Whom it trusts on its link. What is paired is forgotten when it stops.
+    pub link: LinkTrust,
+    /// Somebody presses its button as it starts: a host may be paired, for this at most.
+    pub press: Option<Role>,
 }
 
 impl Default for Nature {
     fn default() -> Self {
-        Nature { matching: MatchRules::default(), secret: SimSecret::software(), counter: NoCounter }
+        Nature {
+            matching: MatchRules::default(),
+            secret: SimSecret::software(),
+            counter: NoCounter,
+            link: LinkTrust::Open,
+            press: None,
+        }
     }
 }
 
@@ -183,13 +194,16 @@ impl Running {
         let stopped = stop.clone();
         let body = move || {
             let memory = memory(&flash);
-            let Nature { matching, secret, counter } = nature;
+            let Nature { matching, secret, counter, link, press } = nature;
             let mut device: SimDevice<F, TcpPort, M> =
-                Device::with_trust(engine, flash, port, memory, &secret, counter);
+                Device::with_trust(engine, flash, port, memory, &secret, counter, Setup { link, boots: 0 });
             device.set_clock(CLOCK);
             // Rules by which a vote can be held.
             let _ = device.set_rules(Rules { matching, ..Rules::photographs() });
             let boot = Instant::now();
+            if let Some(at_most) = press {
+                device.allow_pairing(at_most, Uptime(0));
+            }
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.
                 let event = device.poll().unwrap_or_default();

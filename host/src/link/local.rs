@@ -6,12 +6,14 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arcgate_firmware::decide::time::{UnixTime, Uptime};
+use arcgate_firmware::device::Setup;
 use arcgate_firmware::engine::Embedder;
 use arcgate_firmware::gallery::NoCounter;
+use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::sim::{SimDevice, SimSecret, memory};
 use embedded_storage::nor_flash::NorFlash;
 
-use super::client::Wire;
+use super::transport::Wire;
 
 /// The device's end.
 #[derive(Debug, Default)]
@@ -53,6 +55,9 @@ impl embedded_io::Write for Ends {
     }
 }
 
+/// Nobody else reaches this wire.
+const SETUP: Setup = Setup { link: LinkTrust::Open, boots: 0 };
+
 /// A device on a flash `F` that runs whenever the host reads.
 pub struct LocalWire<F: NorFlash> {
     device: SimDevice<F, Ends>,
@@ -62,7 +67,8 @@ impl<F: NorFlash> LocalWire<F> {
     /// Starts the device with this secret.
     pub fn new(engine: Box<dyn Embedder + Send>, flash: F, secret: &SimSecret) -> Self {
         let memory = memory(&flash);
-        let mut device = SimDevice::with_trust(engine, flash, Ends::default(), memory, secret, NoCounter);
+        let mut device =
+            SimDevice::with_trust(engine, flash, Ends::default(), memory, secret, NoCounter, SETUP);
         // This computer knows it.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         device.set_time(UnixTime(now.as_secs()), Uptime(0));

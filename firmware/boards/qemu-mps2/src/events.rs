@@ -78,6 +78,12 @@ pub fn tell(event: &Event) {
         Event::ClockSet(time) => hprintln!("it is {} s after 1970", time.0),
         Event::Refused(fault) => hprintln!("refused: {}", fault),
         Event::Noise(noise) => hprintln!("noise on the link: {:?}", noise),
+        Event::Forged(how) => hprintln!("forged: {:?}", how),
+        Event::TurnedAway(why) => hprintln!("turned away: {}", why),
+        Event::Session { host, role } => hprintln!("a session with host {}, {}", host, role),
+        Event::Pairing(shown) => hprintln!("code {}: type it at {}", shown.code, shown.label),
+        Event::Paired { host, role } => hprintln!("paired with host {}, {}", host, role),
+        Event::Unpaired { host } => hprintln!("host {} is paired no more", host),
     }
 }
 
