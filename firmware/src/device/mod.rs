@@ -9,6 +9,7 @@
 
 mod backup;
 mod camera;
+mod hardware;
 mod keys;
 mod manifest;
 mod picture;
@@ -19,8 +20,7 @@ pub mod stack;
 #[cfg(test)]
 mod tests;
 
-use embedded_io::{Read, ReadReady, Write, WriteReady};
-use embedded_storage::nor_flash::NorFlash;
+use embedded_io::ErrorType;
 use heapless::Vec;
 
 use crate::decide::table::Scope;
@@ -30,19 +30,17 @@ use crate::decide::watch::{Admission, Watch};
 use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
 use crate::engine::Embedder;
-use crate::gallery::{
-    Binding, Candidate, DeviceSecret, Gallery, GalleryError, Line, Monotonic, NoCounter, PersonId,
-    SoftwareSecret,
-};
+use crate::gallery::{Binding, Candidate, DeviceSecret, Gallery, GalleryError, PersonId};
 use crate::link::handshake::Refusal;
 use crate::link::message::{Answer, DeviceInfo, FIRMWARE, Named, PROTOCOL, Restored, Who};
 use crate::link::packet::Noise;
 use crate::link::pairing::Shown;
-use crate::link::pairings::{PairedHost, Pairings, RamPairings};
+use crate::link::pairings::{PairedHost, Pairings};
 use crate::link::{Fault, LinkTrust, Reply, Request, Role};
 use crate::random::Random;
 use backup::Outgoing;
 pub use camera::{Camera, Shot};
+pub use hardware::{Hardware, Memory, Parts, Setup};
 pub(crate) use keys::Keys;
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 use picture::{Missing, Picture};
@@ -50,26 +48,6 @@ pub use port::Forgery;
 use port::{Endpoint, Service};
 pub use profile::Clock;
 pub(crate) use restore::Incoming;
-
-/// What a device works in, on a board `static` arrays: buffers `B` for pictures and lines `T` for the gallery's templates.
-#[derive(Debug)]
-pub struct Memory<B, T> {
-    /// For a picture as it is sent; the largest that the device takes.
-    pub frame: B,
-    /// For the model's input; the largest that the device takes.
-    pub crop: B,
-    /// For the templates of everybody enrolled ([`index_lines`](crate::gallery::index_lines)).
-    pub templates: T,
-}
-
-/// What a board decides about its device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setup {
-    /// Whom it trusts on its link.
-    pub link: LinkTrust,
-    /// How often it has booted: what a board without random bytes has to count, so that no session's keys come again.
-    pub boots: u32,
-}
 
 /// Something that happened on the device, for its log, its LED, its door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,65 +99,32 @@ pub enum Event {
     },
 }
 
-/// The device: an engine `E`, a gallery of at most `RECORDS` people and templates on the flash `F`, a serial port `P`,
-/// [`Memory`] in buffers `B` and lines `T`, and a counter `M` against galleries put back.
-#[derive(Debug)]
-pub struct Device<E, F, P, B, T, const RECORDS: usize, M = NoCounter> {
-    core: Core<E, F, B, T, RECORDS, M>,
-    endpoint: Endpoint<P>,
+/// The device on hardware `H`.
+pub struct Device<H: Hardware> {
+    core: Core<H>,
+    endpoint: Endpoint<H::Port>,
 }
 
-impl<E, F, P, B, T, const RECORDS: usize> Device<E, F, P, B, T, RECORDS>
-where
-    E: Embedder,
-    F: NorFlash,
-    B: AsRef<[u8]> + AsMut<[u8]>,
-    T: AsRef<[Line]> + AsMut<[Line]>,
-    P: Read + ReadReady + Write + WriteReady,
-{
-    /// Puts a device together that has neither a secret nor a counter of its own, and an open link. A flash that holds nothing gets an empty
-    /// gallery; one that holds another model's gallery or a damaged one is left alone, and [`Request::Info`] says so.
-    pub fn new(engine: E, flash: F, port: P, memory: Memory<B, T>) -> Self {
-        let secret = SoftwareSecret::default();
-        Self::with_trust(
-            engine,
-            flash,
-            port,
-            memory,
-            &secret,
-            NoCounter,
-            Setup { link: LinkTrust::Open, boots: 0 },
-        )
+impl<H: Hardware> core::fmt::Debug for Device<H> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Device").finish_non_exhaustive()
     }
 }
 
-impl<E, F, P, B, T, const RECORDS: usize, M: Monotonic> Device<E, F, P, B, T, RECORDS, M>
-where
-    E: Embedder,
-    F: NorFlash,
-    B: AsRef<[u8]> + AsMut<[u8]>,
-    T: AsRef<[Line]> + AsMut<[Line]>,
-    P: Read + ReadReady + Write + WriteReady,
-{
-    /// As [`Device::new`], with the device's secret and its counter, set up as this says.
-    pub fn with_trust<S: DeviceSecret>(
-        engine: E,
-        flash: F,
-        port: P,
-        memory: Memory<B, T>,
-        secret: &S,
-        counter: M,
-        setup: Setup,
-    ) -> Self {
-        let binding = engine.info().into();
-        let mut random = Random::new(secret, setup.boots);
-        let (keys, split) = (Keys::of(secret), random.split());
-        let identity = keys.identity.public();
-        // Mounted where it will stay: a gallery is large, and every move of it is a copy on a small device's stack.
+impl<H: Hardware> Device<H> {
+    /// Puts a device together with its secret ([`SoftwareSecret`](crate::gallery::SoftwareSecret) where it has none). A flash that
+    /// holds nothing gets an empty gallery; one that holds another model's gallery or a damaged one is left alone, and
+    /// [`Request::Info`] says so.
+    pub fn new<S: DeviceSecret>(parts: Parts<H>, secret: &S) -> Self {
+        let Parts { models, flash, port, pairings, counter, memory, setup } = parts;
+        let binding = models.info().into();
+        let (keys, mut random) = (Keys::of(secret), Random::new(secret, setup.boots));
+        let (identity, split) = (keys.identity.public(), random.split());
+        // Mounted where it will stay: every move is a copy on a small device's stack.
         let mut device = Device {
             core: Core {
-                engine,
-                gallery: Gallery::unmounted(flash, binding, memory.templates, secret, counter),
+                gallery: Gallery::unmounted(flash, binding, memory.gallery, secret, counter),
+                engine: models,
                 picture: Picture::new(memory.frame, memory.crop),
                 rules: Rules::default(),
                 watch: Watch::default(),
@@ -187,9 +132,9 @@ where
                 now: None,
                 wall: WallClock::Unset,
                 keys,
-                open_link: setup.link == LinkTrust::Open,
-                pairings: RamPairings::default(),
                 random,
+                pairings,
+                link: setup.link,
                 backup: None,
                 restore: None,
             },
@@ -242,12 +187,12 @@ where
     }
 
     /// The gallery, for boards that look after it themselves.
-    pub fn gallery(&mut self) -> &mut Gallery<F, T, RECORDS, M> {
+    pub fn gallery(&mut self) -> &mut Gallery<H::Flash, H::Room, H::Counter> {
         &mut self.core.gallery
     }
 
     /// The port.
-    pub fn port(&mut self) -> &mut P {
+    pub fn port(&mut self) -> &mut H::Port {
         &mut self.endpoint.port
     }
 
@@ -268,7 +213,7 @@ where
     ///
     /// # Errors
     /// When the port fails. The device goes on with the next call.
-    pub fn poll(&mut self) -> Result<Option<Event>, P::Error> {
+    pub fn poll(&mut self) -> Result<Option<Event>, <H::Port as ErrorType>::Error> {
         self.endpoint.poll(&mut self.core)
     }
 
@@ -289,11 +234,10 @@ where
 }
 
 /// Everything behind the port.
-#[derive(Debug)]
-struct Core<E, F, B, T, const RECORDS: usize, M> {
-    engine: E,
-    gallery: Gallery<F, T, RECORDS, M>,
-    picture: Picture<B>,
+struct Core<H: Hardware> {
+    engine: H::Models,
+    gallery: Gallery<H::Flash, H::Room, H::Counter>,
+    picture: Picture<H::Bytes>,
     rules: Rules,
     /// The presentations before the camera.
     watch: Watch,
@@ -303,28 +247,22 @@ struct Core<E, F, B, T, const RECORDS: usize, M> {
     wall: WallClock,
     keys: Keys,
     random: Random,
-    pairings: RamPairings,
-    open_link: bool,
+    pairings: H::Pairings,
+    link: LinkTrust,
     /// A backup that a host reads.
     backup: Option<Outgoing>,
     /// A bundle that a host sends.
     restore: Option<Incoming>,
 }
 
-impl<E, F, B, T, const RECORDS: usize, M: Monotonic> Service for Core<E, F, B, T, RECORDS, M>
-where
-    E: Embedder,
-    F: NorFlash,
-    B: AsRef<[u8]> + AsMut<[u8]>,
-    T: AsRef<[Line]> + AsMut<[Line]>,
-{
-    type Pairings = RamPairings;
+impl<H: Hardware> Service for Core<H> {
+    type Pairings = H::Pairings;
 
     fn answer(&mut self, request: Request<'_>) -> (Reply<'_>, Option<Event>) {
         self.try_answer(request).unwrap_or_else(|fault| (Reply::Fault(fault), Some(Event::Refused(fault))))
     }
 
-    fn pairings(&mut self) -> &mut RamPairings {
+    fn pairings(&mut self) -> &mut H::Pairings {
         &mut self.pairings
     }
 
@@ -333,13 +271,7 @@ where
     }
 }
 
-impl<E, F, B, T, const RECORDS: usize, M: Monotonic> Core<E, F, B, T, RECORDS, M>
-where
-    E: Embedder,
-    F: NorFlash,
-    B: AsRef<[u8]> + AsMut<[u8]>,
-    T: AsRef<[Line]> + AsMut<[Line]>,
-{
+impl<H: Hardware> Core<H> {
     fn try_answer(&mut self, request: Request<'_>) -> Result<(Reply<'_>, Option<Event>), Fault> {
         let quiet = |reply| Ok((reply, None));
         if !matches!(request, Request::BackupRecord { .. }) {
@@ -480,7 +412,7 @@ where
             software_key: self.gallery.has_software_key(),
             time: self.time(),
             frame_capacity: self.picture.capacity(),
-            open_link: self.open_link,
+            open_link: self.link == LinkTrust::Open,
         }
     }
 

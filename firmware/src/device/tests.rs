@@ -7,7 +7,7 @@ mod paired;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use embedded_io::ErrorType;
+use embedded_io::{Read, ReadReady, Write, WriteReady};
 use proptest::prelude::*;
 use serde::Serialize;
 
@@ -20,9 +20,10 @@ use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
 use crate::frame::{Frame, PixelFormat};
 use crate::gallery::nor::MemoryNor;
-use crate::gallery::{Validity, index_lines};
+use crate::gallery::{NoCounter, Owned, SoftwareSecret, Validity, index_lines};
 use crate::link::message::{FrameHeader, Unit};
 use crate::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
+use crate::link::pairings::RamPairings;
 
 /// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
 #[derive(Debug, Default)]
@@ -112,8 +113,20 @@ impl Embedder for Copier {
     }
 }
 
-type TestDevice =
-    Device<Copier, MemoryNor<std::vec::Vec<u8>>, Port, std::vec::Vec<u8>, std::vec::Vec<Line>, 16>;
+#[derive(Debug)]
+struct Bench;
+
+impl Hardware for Bench {
+    type Models = Copier;
+    type Flash = MemoryNor<std::vec::Vec<u8>>;
+    type Port = Port;
+    type Pairings = RamPairings;
+    type Counter = NoCounter;
+    type Bytes = std::vec::Vec<u8>;
+    type Room = Owned;
+}
+
+type TestDevice = Device<Bench>;
 
 fn engine() -> Copier {
     let angle = Angle::from_millidegrees(30_000);
@@ -144,18 +157,13 @@ fn device_on(flash: std::vec::Vec<u8>) -> TestDevice {
 }
 
 fn with_flash(engine: Copier, flash: MemoryNor<std::vec::Vec<u8>>, secret: &SoftwareSecret) -> TestDevice {
-    let templates = vec![Line::ZERO; index_lines(64, 64)];
-    let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], templates };
+    let gallery = Owned::new(16, index_lines(64, 64));
+    let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], gallery };
     let port = Port { takes: usize::MAX, ..Port::default() };
-    let mut device = Device::with_trust(
-        engine,
-        flash,
-        port,
-        memory,
-        secret,
-        NoCounter,
-        Setup { link: LinkTrust::Open, boots: 0 },
-    );
+    let setup = Setup { link: LinkTrust::Open, boots: 0 };
+    let pairings = RamPairings::default();
+    let parts = Parts { models: engine, flash, port, pairings, counter: NoCounter, memory, setup };
+    let mut device = Device::new(parts, secret);
     // The pictures are embeddings, which need not look like faces.
     device.set_rules(Rules { quality: QualityRules::NONE, ..Rules::default() }).unwrap();
     device

@@ -14,7 +14,7 @@ use crate::sim::cuts::Random as Dice;
 fn paired_device() -> TestDevice {
     let mut device = device();
     let Device { core, endpoint } = &mut device;
-    core.open_link = false;
+    core.link = LinkTrust::Paired;
     let (identity, random) = (core.keys.identity.public(), core.random.split());
     *endpoint = Endpoint::new(core::mem::take(&mut endpoint.port), LinkTrust::Paired, identity, random);
     device

@@ -164,7 +164,7 @@ fn a_full_list_is_said_and_costs_nobody_their_place() {
 #[test]
 fn a_man_in_the_middle_is_seen() {
     let mut equal = 0;
-    for round in 0..100 {
+    for round in 0..30 {
         let mut device = Pressed::new(Role::Administrator);
         let host = proposal(4 * round, Role::Operator);
         // Toward the device it commits to a share of its own, with whatever label; toward the host it plays the device.
@@ -194,13 +194,13 @@ fn a_man_in_the_middle_is_seen() {
 #[test]
 fn codes_take_all_values() {
     let mut tenths = [0; 10];
-    for round in 0..500 {
+    for round in 0..200 {
         let [reveal, share] = [round, round + 10_000].map(ephemeral);
         let host =
             Proposal::new(reveal, Role::Operator, Label::new()).compare(&DEVICE, &share.share()).unwrap();
         assert!(host.agreed.code.0 < 1_000_000);
         tenths[(host.agreed.code.0 / 100_000) as usize] += 1;
     }
-    assert!(tenths.iter().all(|&count: &i32| (25..75).contains(&count)), "{tenths:?}");
+    assert!(tenths.iter().all(|&count: &i32| (5..40).contains(&count)), "{tenths:?}");
     assert_eq!(Code(42).to_string(), "000042");
 }
