@@ -3,7 +3,7 @@
 //! The library is `no_std` and never allocates. Capacities are in types, every fallible call returns a `Result` whose
 //! error carries the numbers, and the same code runs on a microcontroller, on the desktop and in the simulator.
 //!
-//! A frame's way down: [`frame`] -> [`detect`] -> [`align`] -> [`engine`] (int8 [`embedding`]) -> [`gallery`] search by
+//! A frame's way down: [`camera`] -> [`frame`] -> [`detect`] -> [`align`] -> [`engine`] (int8 [`embedding`]) -> [`gallery`] search by
 //! angle -> [`decide`]. [`link`] carries the requests of a host, [`bundle`] people in a file, [`device`] ties the rooms together.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 // Nothing panics on a device; the simulated hardware and the tests may.
@@ -11,6 +11,7 @@
 
 pub mod align;
 pub mod bundle;
+pub mod camera;
 pub mod decide;
 pub mod detect;
 pub mod device;
