@@ -2,7 +2,7 @@
 
 use arcgate_firmware::device::Event;
 use arcgate_firmware::gallery::nor::MemoryNor;
-use arcgate_firmware::gallery::{Gallery, Line};
+use arcgate_firmware::gallery::{Gallery, Lent};
 
 #[cfg(feature = "defmt")]
 use defmt_semihosting as _;
@@ -30,7 +30,7 @@ fn above(lowest: usize) -> usize {
     &raw const _stack_start as usize - lowest
 }
 
-type BoardGallery = Gallery<MemoryNor<&'static mut [u8]>, &'static mut [Line], { super::RECORDS }>;
+type BoardGallery = Gallery<MemoryNor<&'static mut [u8]>, Lent>;
 
 /// The device is up.
 #[cfg(not(feature = "defmt"))]

@@ -11,10 +11,12 @@ mod uart;
 
 use core::panic::PanicInfo;
 
-use arcgate_firmware::device::{Clock, Device, MANIFEST_BYTES, Manifest, Memory, stack};
+use arcgate_firmware::device::{Clock, Device, Hardware, MANIFEST_BYTES, Manifest, Memory, Parts, stack};
 use arcgate_firmware::engine::plan::{PlanEngine, Target};
 use arcgate_firmware::gallery::nor::MemoryNor;
-use arcgate_firmware::gallery::{Line, index_lines_of_flash, records_of_flash};
+use arcgate_firmware::gallery::{
+    Entry, Lent, Line, NoCounter, Rooms, SoftwareSecret, index_lines_of_flash, records_of_flash,
+};
 use arcgate_firmware::link::message::Unit;
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
@@ -78,15 +80,17 @@ fn cycles() -> u32 {
     unsafe { COUNTER.read_volatile() }
 }
 
-/// The device as this board builds it.
-type Board = Device<
-    PlanEngine<&'static [u8], &'static mut [u8]>,
-    MemoryNor<&'static mut [u8]>,
-    uart::Uart,
-    &'static mut [u8],
-    &'static mut [Line],
-    RECORDS,
->;
+/// What the board is made of.
+struct Mps2;
+
+impl Hardware for Mps2 {
+    type Models = PlanEngine<&'static [u8], &'static mut [u8]>;
+    type Flash = MemoryNor<&'static mut [u8]>;
+    type Port = uart::Uart;
+    type Counter = NoCounter;
+    type Bytes = &'static mut [u8];
+    type Room = Lent;
+}
 
 /// An arena that begins where plans for the core want it.
 #[repr(align(4))]
@@ -132,16 +136,18 @@ fn main() -> ! {
     static PICTURE: ConstStaticCell<[u8; FRAME]> = ConstStaticCell::new([0; FRAME]);
     static INPUT: ConstStaticCell<[u8; CROP]> = ConstStaticCell::new([0; CROP]);
     static LINES: ConstStaticCell<[Line; TEMPLATES]> = ConstStaticCell::new([Line::ZERO; TEMPLATES]);
-    static DEVICE: StaticCell<Board> = StaticCell::new();
-    let (arena, frame, crop, templates) =
-        (&mut ROOM.take().0[..], PICTURE.take(), INPUT.take(), LINES.take());
-    let engine = match PlanEngine::new(plan(), arena) {
-        Ok(engine) => engine,
+    static ENTRIES: ConstStaticCell<[Entry; RECORDS]> = ConstStaticCell::new([Entry::NONE; RECORDS]);
+    static DEVICE: StaticCell<Device<Mps2>> = StaticCell::new();
+    let arena = &mut ROOM.take().0[..];
+    let models = match PlanEngine::new(plan(), arena) {
+        Ok(models) => models,
         Err(error) => fail(format_args!("no model at {:#x}: {error}", MODEL.0)),
     };
     let port = uart::Uart::start();
-    let memory: Memory<&mut [u8], &mut [Line]> = Memory { frame, crop, templates };
-    let device = DEVICE.init_with(|| Device::new(engine, flash(), port, memory));
+    let gallery = Rooms { records: &mut ENTRIES.take()[..], lines: &mut LINES.take()[..] };
+    let memory = Memory { frame: &mut PICTURE.take()[..], crop: &mut INPUT.take()[..], gallery };
+    let parts = Parts { models, flash: flash(), port, counter: NoCounter, memory };
+    let device = DEVICE.init_with(|| Device::new(parts, &SoftwareSecret::default()));
     device.set_clock(CLOCK);
     events::boot(device.gallery());
     events::footprint();
