@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arcgate::enroll::FILE_SECTORS;
-use arcgate_firmware::gallery::{Binding, Gallery, Line, PersonId};
+use arcgate_firmware::gallery::{Binding, Gallery, Owned, PersonId};
 use arcgate_firmware::sim::FileFlash;
 use arcgate_tests::program::{Run, arcgate};
 use arcgate_tests::simulator::Simulator;
@@ -19,10 +19,10 @@ fn template(seed: u32) -> Vec<i8> {
     values.map(|v| v | 1).collect()
 }
 
-fn open(path: &Path) -> Gallery<FileFlash, Vec<Line>, 1024> {
+fn open(path: &Path) -> Gallery<FileFlash, Owned> {
     let model = Binding { embedding_id: [7; 32], dimension: DIMENSION };
     let flash = FileFlash::open_or_create(path, FILE_SECTORS).expect("a flash");
-    let mut gallery = Gallery::open(flash, model, Vec::new());
+    let mut gallery = Gallery::open(flash, model, Owned::new(1024, 0));
     if gallery.state().is_err() {
         gallery.format().expect("an empty gallery");
     }

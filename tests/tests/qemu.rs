@@ -14,7 +14,7 @@ use arcgate_firmware::decide::table::Scope;
 use arcgate_firmware::engine::plan::Plan;
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::gallery::nor::MemoryNor;
-use arcgate_firmware::gallery::{Gallery, Line, PersonId};
+use arcgate_firmware::gallery::{Gallery, Owned, PersonId};
 use arcgate_firmware::link::message::{Answer, Who};
 use arcgate_tests::or_skip;
 use arcgate_tests::people::{Crowd, Shot, calibrated, describe, embed, model};
@@ -68,7 +68,7 @@ fn embeddings_equal_the_desktops_and_people_are_named() {
     let threshold = bar.expect("a calibrated model").angle;
     // A gallery on the desktop that begins as the board's does, so that it has the same transform.
     let flash: MemoryNor<_> = MemoryNor::new(vec![0xff; 16 * 4096]);
-    let mut twin: Gallery<_, Vec<Line>, 64> = Gallery::open(flash, bench.model.info().into(), Vec::new());
+    let mut twin = Gallery::open(flash, bench.model.info().into(), Owned::new(64, 0));
     twin.format().unwrap();
     for (person, name) in names.iter().enumerate() {
         let shot = bench.crowd.shot(person, 0);

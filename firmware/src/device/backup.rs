@@ -4,7 +4,7 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::bundle::{HEADER, Header, Item, Kind, MAX_RECORD, Member, Writer, salt};
 use crate::embedding::MAX_DIMENSION;
-use crate::gallery::{Gallery, GalleryError, Line, Monotonic, Person, PersonId};
+use crate::gallery::{Gallery, GalleryError, Monotonic, Person, PersonId, Room};
 use crate::link::Fault;
 
 use super::Keys;
@@ -32,8 +32,8 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// Counts what there is. People whose own record is damaged are left out, and so are damaged templates.
-    pub(super) fn begin<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
-        gallery: &mut Gallery<F, T, R, M>,
+    pub(super) fn begin<F: NorFlash, Y: Room, M: Monotonic>(
+        gallery: &mut Gallery<F, Y, M>,
         keys: &Keys,
         host: &[u8; 32],
     ) -> Result<Self, Fault> {
@@ -87,9 +87,9 @@ impl Outgoing {
     }
 
     /// Record `number`, which is the next one.
-    pub(super) fn record<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
+    pub(super) fn record<F: NorFlash, Y: Room, M: Monotonic>(
         &mut self,
-        gallery: &mut Gallery<F, T, R, M>,
+        gallery: &mut Gallery<F, Y, M>,
         keys: &Keys,
         number: u32,
     ) -> Result<&[u8], Fault> {
@@ -136,8 +136,8 @@ impl Outgoing {
 }
 
 /// The next person whose record can be read.
-fn next_named<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
-    gallery: &mut Gallery<F, T, R, M>,
+fn next_named<F: NorFlash, Y: Room, M: Monotonic>(
+    gallery: &mut Gallery<F, Y, M>,
     mut after: Option<PersonId>,
 ) -> Result<Option<Person>, GalleryError> {
     loop {
@@ -149,8 +149,8 @@ fn next_named<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: 
 }
 
 /// Templates of somebody that can be read.
-fn count<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
-    gallery: &mut Gallery<F, T, R, M>,
+fn count<F: NorFlash, Y: Room, M: Monotonic>(
+    gallery: &mut Gallery<F, Y, M>,
     person: PersonId,
 ) -> Result<u16, GalleryError> {
     let (mut count, mut last, mut values) = (0, 0, [0; MAX_DIMENSION]);

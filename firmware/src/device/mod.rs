@@ -9,6 +9,7 @@
 
 mod backup;
 mod camera;
+mod hardware;
 mod keys;
 mod manifest;
 mod picture;
@@ -18,8 +19,7 @@ pub mod stack;
 #[cfg(test)]
 mod tests;
 
-use embedded_io::{Read, ReadReady, Write, WriteReady};
-use embedded_storage::nor_flash::NorFlash;
+use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use heapless::Vec;
 
 use crate::decide::table::Scope;
@@ -29,15 +29,13 @@ use crate::decide::watch::{Admission, Watch};
 use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
 use crate::engine::Embedder;
-use crate::gallery::{
-    Binding, Candidate, DeviceSecret, Gallery, GalleryError, Line, Monotonic, NoCounter, PersonId,
-    SoftwareSecret,
-};
+use crate::gallery::{Binding, Candidate, DeviceSecret, Gallery, GalleryError, PersonId};
 use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Restored, Who};
 use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
 use crate::link::{Fault, Reply, Request};
 use backup::Outgoing;
 pub use camera::{Camera, Shot};
+pub use hardware::{Hardware, Memory, Parts};
 pub(crate) use keys::Keys;
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 use picture::{Missing, Picture};
@@ -46,17 +44,6 @@ pub(crate) use restore::Incoming;
 
 /// Bytes taken from the port at a time.
 const INPUT: usize = 256;
-
-/// What a device works in, on a board `static` arrays: buffers `B` for pictures and lines `T` for the gallery's templates.
-#[derive(Debug)]
-pub struct Memory<B, T> {
-    /// For a picture as it is sent; the largest that the device takes.
-    pub frame: B,
-    /// For the model's input; the largest that the device takes.
-    pub crop: B,
-    /// For the templates of everybody enrolled ([`index_lines`](crate::gallery::index_lines)).
-    pub templates: T,
-}
 
 /// Something that happened on the device, for its log, its LED, its door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,12 +70,10 @@ pub enum Event {
     Noise(Noise),
 }
 
-/// The device: an engine `E`, a gallery of at most `RECORDS` people and templates on the flash `F`, a serial port `P`,
-/// [`Memory`] in buffers `B` and lines `T`, and a counter `M` against galleries put back.
-#[derive(Debug)]
-pub struct Device<E, F, P, B, T, const RECORDS: usize, M = NoCounter> {
-    core: Core<E, F, B, T, RECORDS, M>,
-    port: P,
+/// The device on hardware `H`.
+pub struct Device<H: Hardware> {
+    core: Core<H>,
+    port: H::Port,
     input: [u8; INPUT],
     /// What of `input` is still to be looked at.
     unread: core::ops::Range<usize>,
@@ -100,44 +85,24 @@ pub struct Device<E, F, P, B, T, const RECORDS: usize, M = NoCounter> {
     answered: Option<PacketHeader>,
 }
 
-impl<E, F, P, B, T, const RECORDS: usize> Device<E, F, P, B, T, RECORDS>
-where
-    E: Embedder,
-    F: NorFlash,
-    B: AsRef<[u8]> + AsMut<[u8]>,
-    T: AsRef<[Line]> + AsMut<[Line]>,
-    P: Read + ReadReady + Write + WriteReady,
-{
-    /// Puts a device together that has neither a secret nor a counter of its own. A flash that holds nothing gets an empty
-    /// gallery; one that holds another model's gallery or a damaged one is left alone, and [`Request::Info`] says so.
-    pub fn new(engine: E, flash: F, port: P, memory: Memory<B, T>) -> Self {
-        Self::with_trust(engine, flash, port, memory, &SoftwareSecret::default(), NoCounter)
+impl<H: Hardware> core::fmt::Debug for Device<H> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Device").finish_non_exhaustive()
     }
 }
 
-impl<E, F, P, B, T, const RECORDS: usize, M: Monotonic> Device<E, F, P, B, T, RECORDS, M>
-where
-    E: Embedder,
-    F: NorFlash,
-    B: AsRef<[u8]> + AsMut<[u8]>,
-    T: AsRef<[Line]> + AsMut<[Line]>,
-    P: Read + ReadReady + Write + WriteReady,
-{
-    /// As [`Device::new`], with the device's secret and its counter.
-    pub fn with_trust<S: DeviceSecret>(
-        engine: E,
-        flash: F,
-        port: P,
-        memory: Memory<B, T>,
-        secret: &S,
-        counter: M,
-    ) -> Self {
-        let binding = engine.info().into();
-        // Mounted where it will stay: a gallery is large, and every move of it is a copy on a small device's stack.
+impl<H: Hardware> Device<H> {
+    /// Puts a device together with its secret ([`SoftwareSecret`](crate::gallery::SoftwareSecret) where it has none). A flash that
+    /// holds nothing gets an empty gallery; one that holds another model's gallery or a damaged one is left alone, and
+    /// [`Request::Info`] says so.
+    pub fn new<S: DeviceSecret>(parts: Parts<H>, secret: &S) -> Self {
+        let Parts { models, flash, port, counter, memory } = parts;
+        let binding = models.info().into();
+        // Mounted where it will stay: every move is a copy on a small device's stack.
         let mut device = Device {
             core: Core {
-                engine,
-                gallery: Gallery::unmounted(flash, binding, memory.templates, secret, counter),
+                gallery: Gallery::unmounted(flash, binding, memory.gallery, secret, counter),
+                engine: models,
                 picture: Picture::new(memory.frame, memory.crop),
                 rules: Rules::default(),
                 watch: Watch::default(),
@@ -203,12 +168,12 @@ where
     }
 
     /// The gallery, for boards that look after it themselves.
-    pub fn gallery(&mut self) -> &mut Gallery<F, T, RECORDS, M> {
+    pub fn gallery(&mut self) -> &mut Gallery<H::Flash, H::Room, H::Counter> {
         &mut self.core.gallery
     }
 
     /// The port.
-    pub fn port(&mut self) -> &mut P {
+    pub fn port(&mut self) -> &mut H::Port {
         &mut self.port
     }
 
@@ -222,7 +187,7 @@ where
     ///
     /// # Errors
     /// When the port fails. The device goes on with the next call.
-    pub fn poll(&mut self) -> Result<Option<Event>, P::Error> {
+    pub fn poll(&mut self) -> Result<Option<Event>, <H::Port as ErrorType>::Error> {
         while !self.unsent.is_empty() {
             if !self.port.write_ready()? {
                 return Ok(None);
@@ -289,11 +254,10 @@ fn refuse<'r>(fault: Fault) -> (Reply<'r>, Option<Event>) {
 }
 
 /// Everything behind the port.
-#[derive(Debug)]
-struct Core<E, F, B, T, const RECORDS: usize, M> {
-    engine: E,
-    gallery: Gallery<F, T, RECORDS, M>,
-    picture: Picture<B>,
+struct Core<H: Hardware> {
+    engine: H::Models,
+    gallery: Gallery<H::Flash, H::Room, H::Counter>,
+    picture: Picture<H::Bytes>,
     rules: Rules,
     /// The presentations before the camera.
     watch: Watch,
@@ -308,13 +272,7 @@ struct Core<E, F, B, T, const RECORDS: usize, M> {
     restore: Option<Incoming>,
 }
 
-impl<E, F, B, T, const RECORDS: usize, M: Monotonic> Core<E, F, B, T, RECORDS, M>
-where
-    E: Embedder,
-    F: NorFlash,
-    B: AsRef<[u8]> + AsMut<[u8]>,
-    T: AsRef<[Line]> + AsMut<[Line]>,
-{
+impl<H: Hardware> Core<H> {
     fn answer(&mut self, request: Request<'_>) -> (Reply<'_>, Option<Event>) {
         match self.try_answer(request) {
             Ok(done) => done,

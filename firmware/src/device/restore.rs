@@ -3,7 +3,7 @@
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::bundle::{BundleError, Item, Kind, MAX_RECORD, Reader};
-use crate::gallery::{Binding, Gallery, GalleryError, Line, Monotonic, PersonId};
+use crate::gallery::{Binding, Gallery, GalleryError, Monotonic, PersonId, Room};
 use crate::link::Fault;
 use crate::link::message::{Restored, Signed};
 
@@ -37,8 +37,8 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Looks at the header, and makes place for people whose templates cannot be taken over.
-    pub(crate) fn begin<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
-        gallery: &mut Gallery<F, T, R, M>,
+    pub(crate) fn begin<F: NorFlash, Y: Room, M: Monotonic>(
+        gallery: &mut Gallery<F, Y, M>,
         keys: &Keys,
         model: Binding,
         header: &[u8],
@@ -97,9 +97,9 @@ impl Incoming {
     }
 
     /// Takes record `number`, which is the next one.
-    pub(crate) fn record<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const R: usize, M: Monotonic>(
+    pub(crate) fn record<F: NorFlash, Y: Room, M: Monotonic>(
         &mut self,
-        gallery: &mut Gallery<F, T, R, M>,
+        gallery: &mut Gallery<F, Y, M>,
         keys: &Keys,
         number: u32,
         bytes: &[u8],

@@ -18,7 +18,7 @@ use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
 use crate::frame::{Frame, PixelFormat};
 use crate::gallery::nor::MemoryNor;
-use crate::gallery::{Validity, index_lines};
+use crate::gallery::{NoCounter, Owned, SoftwareSecret, Validity, index_lines};
 use crate::link::message::{FrameHeader, Unit};
 
 /// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
@@ -109,8 +109,19 @@ impl Embedder for Copier {
     }
 }
 
-type TestDevice =
-    Device<Copier, MemoryNor<std::vec::Vec<u8>>, Port, std::vec::Vec<u8>, std::vec::Vec<Line>, 16>;
+#[derive(Debug)]
+struct Bench;
+
+impl Hardware for Bench {
+    type Models = Copier;
+    type Flash = MemoryNor<std::vec::Vec<u8>>;
+    type Port = Port;
+    type Counter = NoCounter;
+    type Bytes = std::vec::Vec<u8>;
+    type Room = Owned;
+}
+
+type TestDevice = Device<Bench>;
 
 fn engine() -> Copier {
     let angle = Angle::from_millidegrees(30_000);
@@ -141,10 +152,10 @@ fn device_on(flash: std::vec::Vec<u8>) -> TestDevice {
 }
 
 fn with_flash(engine: Copier, flash: MemoryNor<std::vec::Vec<u8>>, secret: &SoftwareSecret) -> TestDevice {
-    let templates = vec![Line::ZERO; index_lines(64, 64)];
-    let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], templates };
+    let gallery = Owned::new(16, index_lines(64, 64));
+    let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], gallery };
     let port = Port { takes: usize::MAX, ..Port::default() };
-    let mut device = Device::with_trust(engine, flash, port, memory, secret, NoCounter);
+    let mut device = Device::new(Parts { models: engine, flash, port, counter: NoCounter, memory }, secret);
     // The pictures are embeddings, which need not look like faces.
     device.set_rules(Rules { quality: QualityRules::NONE, ..Rules::default() }).unwrap();
     device

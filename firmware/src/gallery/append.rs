@@ -5,11 +5,9 @@ use embedded_storage::nor_flash::NorFlash;
 use super::layout::{Clear, Found, Kind, Mark, Replaces, encode_person};
 use super::table::{Entry, Table};
 use super::transform::{Seed, Transform};
-use super::{Gallery, GalleryError, Head, Line, Monotonic, PersonId, Validity};
+use super::{Gallery, GalleryError, Head, Monotonic, PersonId, Room, Validity};
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
-    Gallery<F, T, RECORDS, M>
-{
+impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// After a write that failed, RAM and flash may differ: nothing more until the gallery is mounted again.
     fn or_stop<V>(&mut self, result: Result<V, GalleryError>) -> Result<V, GalleryError> {
         if let Err(error) = &result {
@@ -80,7 +78,11 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         self.head = Some(Head { next: head.next + 1, ..head });
         self.write_record(&head.header, slot, clear, fill)?;
         let entry = Entry::new(clear.person, clear.number, slot);
-        if self.table.put(entry) { Ok(()) } else { Err(GalleryError::Records { capacity: RECORDS as u32 }) }
+        if self.table.put(entry) {
+            Ok(())
+        } else {
+            Err(GalleryError::Records { capacity: self.table.capacity() as u32 })
+        }
     }
 
     /// Removes somebody and all that there is of them: when this returns, nothing of theirs is left in the flash.
@@ -110,7 +112,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
 
     /// Replaces every sector with a record of somebody who is not enrolled.
     pub(super) fn erase_orphans(&mut self) -> Result<(), GalleryError> {
-        let orphan = |table: &Table<RECORDS>, _: u16, found: Found<Clear>| {
+        let orphan = |table: &Table<Y::Records>, _: u16, found: Found<Clear>| {
             found.value().is_some_and(|clear| table.of(clear.person).is_empty())
         };
         while let Some(sector) = self.find_sector(orphan)? {
@@ -137,7 +139,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     /// Replaces every sector with a record in the place of which another one counts: were that one damaged, the old one would
     /// count again.
     pub(super) fn erase_stale(&mut self) -> Result<(), GalleryError> {
-        let stale = |table: &Table<RECORDS>, slot: u16, found: Found<Clear>| {
+        let stale = |table: &Table<Y::Records>, slot: u16, found: Found<Clear>| {
             let counts =
                 |clear: Clear| table.find(clear.person, clear.number).map(|at| table.list()[at].slot);
             found.value().is_some_and(|clear| counts(clear).is_ok_and(|counting| counting != slot))
@@ -151,7 +153,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     /// The first sector with a record for which `wanted`.
     fn find_sector(
         &mut self,
-        wanted: impl Fn(&Table<RECORDS>, u16, Found<Clear>) -> bool,
+        wanted: impl Fn(&Table<Y::Records>, u16, Found<Clear>) -> bool,
     ) -> Result<Option<u16>, GalleryError> {
         for sector in 0..self.sectors() {
             let Some(header) = self.counting(sector)? else { continue };

@@ -81,6 +81,7 @@ pub(crate) mod layout;
 mod monotonic;
 mod mount;
 pub mod nor;
+mod room;
 mod seal;
 mod search;
 mod sectors;
@@ -103,11 +104,16 @@ pub use index::{Index, Owner, index_lines, index_lines_of_flash, records_of_flas
 pub use layout::SETTINGS_BYTES;
 use layout::{Clear, Found, Header, Kind, MAX_RECORD, UNIT};
 pub use monotonic::{Monotonic, NoCounter};
+use room::NO_ROOM;
+#[cfg(any(feature = "std", test))]
+pub use room::Owned;
+pub use room::{Lent, Room, Rooms};
 use seal::Sealer;
 pub use seal::{DeviceSecret, SoftwareSecret};
 pub use search::{Candidate, Nearest};
 use sectors::Filled;
-use table::{Entry, MAX_NUMBER, Table};
+pub use table::Entry;
+use table::{MAX_NUMBER, Table};
 use transform::Transform;
 pub use verify::{Damage, Harm};
 
@@ -118,7 +124,7 @@ pub const NAME_BYTES: usize = 32;
 pub type Name = String<NAME_BYTES>;
 
 /// Bytes of RAM that a record takes, without the index of opened templates: a template and its person take 16.
-pub const RAM_PER_RECORD: usize = Table::<1>::RECORD_BYTES;
+pub const RAM_PER_RECORD: usize = size_of::<Entry>();
 
 /// A person's number: given once and never again until the gallery is erased, stable over compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -198,8 +204,7 @@ impl Binding {
     /// When there is no gallery, or one of another version, or the flash fails.
     pub fn read<F: NorFlash>(flash: &mut F) -> Result<Self, GalleryError> {
         let nobody = Binding { embedding_id: [0; 32], dimension: 1 };
-        let mut gallery: Gallery<&mut F, [Line; 0], 0> =
-            Gallery::unmounted(flash, nobody, [], &SoftwareSecret::default(), NoCounter);
+        let mut gallery = Gallery::unmounted(flash, nobody, NO_ROOM, &SoftwareSecret::default(), NoCounter);
         gallery.binding_in_flash()
     }
 }
@@ -213,10 +218,9 @@ struct Head {
     next: u16,
 }
 
-/// The people enrolled, on a flash `F`: at most `RECORDS` records, people and templates together, with as many templates
-/// opened as an [`Index`] in `T` holds ([`index_lines`]; none is enough), and a counter `M` against flashes put back.
+/// The people enrolled, on a flash `F`, as many as find [`Room`] in `Y`, with a counter `M` against flashes put back.
 #[derive(Debug)]
-pub struct Gallery<F, T, const RECORDS: usize, M = NoCounter> {
+pub struct Gallery<F, Y: Room, M = NoCounter> {
     flash: F,
     counter: M,
     sealer: Sealer,
@@ -245,26 +249,24 @@ pub struct Gallery<F, T, const RECORDS: usize, M = NoCounter> {
     erased: Option<u16>,
     /// The header read last, and of which sector.
     recent: Option<(u16, Found<Header>)>,
-    table: Table<RECORDS>,
+    table: Table<Y::Records>,
     /// Opened templates.
-    index: Index<T>,
+    index: Index<Y::Lines>,
 }
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize> Gallery<F, T, RECORDS> {
-    /// Takes the flash and memory for the templates, and mounts what lies in the flash. Whether that went well says
+impl<F: NorFlash, Y: Room> Gallery<F, Y> {
+    /// Takes the flash and room to work in, and mounts what lies in the flash. Whether that went well says
     /// [`Gallery::state`]; until it did, every other operation gives the same error. The key is one in software, the same on
     /// every device, and there is no counter.
-    pub fn open(flash: F, model: Binding, memory: T) -> Self {
-        Self::open_with(flash, model, memory, &SoftwareSecret::default(), NoCounter)
+    pub fn open(flash: F, model: Binding, room: Y) -> Self {
+        Self::open_with(flash, model, room, &SoftwareSecret::default(), NoCounter)
     }
 }
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
-    Gallery<F, T, RECORDS, M>
-{
+impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// As [`Gallery::open`], with the device's own secret and a counter.
-    pub fn open_with<S: DeviceSecret>(flash: F, model: Binding, memory: T, secret: &S, counter: M) -> Self {
-        let mut gallery = Self::unmounted(flash, model, memory, secret, counter);
+    pub fn open_with<S: DeviceSecret>(flash: F, model: Binding, room: Y, secret: &S, counter: M) -> Self {
+        let mut gallery = Self::unmounted(flash, model, room, secret, counter);
         gallery.reopen();
         gallery
     }
@@ -317,7 +319,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     pub(crate) fn unmounted<S: DeviceSecret>(
         flash: F,
         model: Binding,
-        memory: T,
+        room: Y,
         secret: &S,
         counter: M,
     ) -> Self {
@@ -327,6 +329,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             assert!(F::ERASE_SIZE.is_multiple_of(UNIT), "the flash's sectors must be multiples of 32 bytes");
         }
         let dimension = (model.dimension as usize).min(MAX_DIMENSION);
+        let (records, lines) = room.into_parts();
         Gallery {
             flash,
             counter,
@@ -348,8 +351,8 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
             stale: false,
             erased: None,
             recent: None,
-            table: Table::default(),
-            index: Index::new(memory, dimension),
+            table: Table::new(records),
+            index: Index::new(lines, dimension),
         }
     }
 

@@ -8,7 +8,7 @@ use super::layout::{
 use super::sectors::{NOBODY, Suspect, nobodys};
 use super::table::Entry;
 use super::transform::Transform;
-use super::{Gallery, GalleryError, Head, Line, Monotonic};
+use super::{Gallery, GalleryError, Head, Monotonic, Room};
 
 /// What the headers say.
 pub(super) struct Survey {
@@ -18,9 +18,7 @@ pub(super) struct Survey {
     newest: Option<(u16, Header)>,
 }
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
-    Gallery<F, T, RECORDS, M>
-{
+impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// Looks at every header: what counts, and the numbers of whatever gallery there is, so that none is given twice.
     pub(super) fn survey(&mut self) -> Result<Survey, GalleryError> {
         let mut found = Survey { floor: 0, newest: None };
@@ -302,7 +300,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
         if !self.table.push(entry) {
             self.in_order()?;
             if !self.table.push(entry) {
-                return Err(GalleryError::Records { capacity: RECORDS as u32 });
+                return Err(GalleryError::Records { capacity: self.table.capacity() as u32 });
             }
         }
         Ok(())
@@ -310,15 +308,17 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
 
     /// Puts the table in order; of two records of the same the later one stays.
     fn in_order(&mut self) -> Result<(), GalleryError> {
-        let mut table = core::mem::take(&mut self.table);
-        let before = table.list().len();
-        let settled = table.settle(|a, b| {
+        self.table.sort();
+        let mut from = 0;
+        while let Some((at, [a, b])) = self.table.double(from) {
             let [first, second] = [self.operation_of(a)?, self.operation_of(b)?];
-            Ok(if second > first { b } else { a })
-        });
-        self.stale |= table.list().len() < before;
-        self.table = table;
-        settled
+            if second <= first {
+                self.table.prefer_first(at);
+            }
+            from = at + 1;
+        }
+        self.stale |= self.table.drop_doubles();
+        Ok(())
     }
 
     fn operation_of(&mut self, slot: u16) -> Result<Option<u32>, GalleryError> {

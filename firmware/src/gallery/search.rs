@@ -3,7 +3,7 @@
 use embedded_storage::nor_flash::NorFlash;
 
 use super::layout::MAX_RECORD;
-use super::{Gallery, GalleryError, Index, Monotonic, PersonId};
+use super::{Gallery, GalleryError, Index, Monotonic, PersonId, Room};
 use crate::embedding::{Angle, Likeness, angle_from_products, dot, norm_squared};
 use crate::engine::kernels::as_i8;
 use crate::engine::kernels::dot::{Line, Probe};
@@ -28,9 +28,7 @@ pub struct Nearest {
     pub second: Option<Candidate>,
 }
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
-    Gallery<F, T, RECORDS, M>
-{
+impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// Looks through all templates: those in RAM, then the others, which are opened from flash one after the other and stay in
     /// RAM as far as there is room. Of two equally alike the one opened first wins. A probe of zeros is [`Angle::MAX`] from
     /// everybody. A template whose seal is broken takes no part; [`Gallery::verify`] lists it.

@@ -7,7 +7,7 @@ use super::layout::{
     UNIT, checksum, is_erased, record_bytes,
 };
 use super::table::Entry;
-use super::{FlashFault, Gallery, GalleryError, Head, Line, Monotonic, PersonId};
+use super::{FlashFault, Gallery, GalleryError, Head, Monotonic, PersonId, Room};
 
 /// A sector that was not erased while this many times all sectors were opened is replaced, however much of it counts.
 const WEAR: u32 = 2;
@@ -51,9 +51,7 @@ pub(super) struct Suspect {
     pub bytes: [u8; MAX_RECORD],
 }
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
-    Gallery<F, T, RECORDS, M>
-{
+impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     // Geometry.
 
     pub(super) fn record_bytes(&self) -> usize {
@@ -74,7 +72,7 @@ impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Mon
     /// Records that fit: a sector stays free, and a slot, so that a record can be written anew before the old one goes.
     pub(super) fn capacity(&self) -> u32 {
         let usable = u32::from(self.sectors().saturating_sub(1)) * u32::from(self.slots());
-        usable.saturating_sub(1).min(RECORDS as u32)
+        usable.saturating_sub(1).min(self.table.capacity() as u32)
     }
 
     pub(super) fn sector_offset(&self, sector: u16) -> u32 {

@@ -1,6 +1,6 @@
 //! Where the records of a gallery lie: all that it must keep in RAM, eight bytes a record.
 
-use heapless::Vec;
+use core::cell::Cell;
 
 use super::PersonId;
 
@@ -25,6 +25,9 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Of nothing: what places hold before they are used.
+    pub const NONE: Entry = Entry { person: PersonId(0), number: 0, slot: 0 };
+
     /// Of a record that is whole as far as is known.
     pub fn new(person: PersonId, number: u16, slot: u16) -> Self {
         Entry { person, number: number & MAX_NUMBER, slot }
@@ -70,100 +73,147 @@ impl Entry {
     }
 }
 
-/// The records of a gallery, at most `RECORDS`, in the order of their people and numbers.
-#[derive(Debug, Default)]
-pub struct Table<const RECORDS: usize> {
-    list: Vec<Entry, RECORDS>,
+/// The records of a gallery in the order of their people and numbers, in places `K`: an array on a device.
+#[derive(Debug)]
+pub struct Table<K> {
+    places: K,
+    length: usize,
 }
 
-impl<const RECORDS: usize> Table<RECORDS> {
-    /// Bytes of RAM that a record takes.
-    pub const RECORD_BYTES: usize = size_of::<Entry>();
+impl<K: AsRef<[Entry]> + AsMut<[Entry]>> Table<K> {
+    /// An empty one.
+    pub fn new(places: K) -> Self {
+        Table { places, length: 0 }
+    }
+
+    /// How many fit.
+    pub fn capacity(&self) -> usize {
+        self.places.as_ref().len()
+    }
 
     /// All of them.
     pub fn list(&self) -> &[Entry] {
-        &self.list
+        self.places.as_ref().get(..self.length).unwrap_or_default()
     }
 
     /// All of them; neither people nor numbers may be changed.
     pub fn list_mut(&mut self) -> &mut [Entry] {
-        &mut self.list
+        self.places.as_mut().get_mut(..self.length).unwrap_or_default()
     }
 
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.list.clear();
+        self.length = 0;
     }
 
     /// Where the record of `person` with `number` stands, or where it would.
     pub fn find(&self, person: PersonId, number: u16) -> Result<usize, usize> {
-        self.list.binary_search_by_key(&(person, number), |e| e.key())
+        self.list().binary_search_by_key(&(person, number), |e| e.key())
     }
 
     /// The records of `person`.
     pub fn of(&self, person: PersonId) -> &[Entry] {
-        let begin = self.list.partition_point(|e| e.person < person);
-        let length = self.list[begin..].partition_point(|e| e.person == person);
-        &self.list[begin..begin + length]
+        let list = self.list();
+        let rest = list.get(list.partition_point(|e| e.person < person)..).unwrap_or_default();
+        rest.get(..rest.partition_point(|e| e.person == person)).unwrap_or_default()
     }
 
     /// Puts a record in its place, or in the place of the one that has its person and number; `false` if there is no room.
     #[must_use]
     pub fn put(&mut self, entry: Entry) -> bool {
         match self.find(entry.person, entry.number()) {
-            Ok(at) => {
-                self.list[at] = entry;
+            Ok(at) => match self.list_mut().get_mut(at) {
+                Some(place) => {
+                    *place = entry;
+                    true
+                }
+                None => false,
+            },
+            Err(at) => {
+                if !self.push(entry) {
+                    return false;
+                }
+                if let Some(behind) = self.list_mut().get_mut(at..) {
+                    behind.rotate_right(1);
+                }
                 true
             }
-            Err(at) => self.list.insert(at, entry).is_ok(),
         }
     }
 
     /// Removes the records of `person`.
     pub fn remove(&mut self, person: PersonId) {
-        self.list.retain(|e| e.person != person);
+        self.retain(|e, _| e.person != person);
     }
 
-    /// Adds a record out of order, for many at once: [`Table::settle`] must follow. `false` if there is no room.
+    /// Adds a record out of order, for many at once: [`Table::sort`] must follow. `false` if there is no room.
     #[must_use]
     pub fn push(&mut self, entry: Entry) -> bool {
-        self.list.push(entry).is_ok()
+        match self.places.as_mut().get_mut(self.length) {
+            Some(place) => {
+                *place = entry;
+                self.length += 1;
+                true
+            }
+            None => false,
+        }
     }
 
-    /// Puts all in order. Of two with the same person and number the one stays that `later` names, given their slots.
-    ///
-    /// # Errors
-    /// What `later` gives.
-    pub fn settle<E>(&mut self, mut later: impl FnMut(u16, u16) -> Result<u16, E>) -> Result<(), E> {
-        self.list.sort_unstable_by_key(|e| e.key());
+    /// Keeps those that `keep` says, given each and the one behind it, in their order.
+    fn retain(&mut self, mut keep: impl FnMut(Entry, Option<Entry>) -> bool) {
+        let list = Cell::from_mut(self.list_mut()).as_slice_of_cells();
+        let mut places = list.iter();
         let mut kept = 0;
-        for at in 0..self.list.len() {
-            let entry = self.list[at];
-            if kept > 0 && self.list[kept - 1].key() == entry.key() {
-                let before = self.list[kept - 1];
-                if later(before.slot, entry.slot)? == entry.slot {
-                    self.list[kept - 1] = entry;
-                }
-            } else {
-                self.list[kept] = entry;
+        let mut behind = list.iter().skip(1).map(Cell::get);
+        for entry in list.iter().map(Cell::get) {
+            if keep(entry, behind.next())
+                && let Some(place) = places.next()
+            {
+                place.set(entry);
                 kept += 1;
             }
         }
-        self.list.truncate(kept);
-        Ok(())
+        self.length = kept;
+    }
+
+    /// Puts all in order; of several with the same person and number, all stay.
+    pub fn sort(&mut self) {
+        self.list_mut().sort_unstable_by_key(|e| e.key());
+    }
+
+    /// The first place from `from` on whose record has the same person and number as the next one, and the slots of both.
+    pub fn double(&self, from: usize) -> Option<(usize, [u16; 2])> {
+        let behind = self.list().get(from..)?;
+        let mut pairs = (from..).zip(behind.iter().zip(behind.iter().skip(1)));
+        let (at, (a, b)) = pairs.find(|(_, (a, b))| a.key() == b.key())?;
+        Some((at, [a.slot, b.slot]))
+    }
+
+    /// Of the records at `at` and behind it, the first one counts: it takes the place of the second, too.
+    pub fn prefer_first(&mut self, at: usize) {
+        if let Some([first, second]) = self.list_mut().get_mut(at..).and_then(|l| l.first_chunk_mut()) {
+            *second = *first;
+        }
+    }
+
+    /// Of those with the same person and number the last one stays; says whether there were any such.
+    pub fn drop_doubles(&mut self) -> bool {
+        let before = self.length;
+        self.retain(|e, next| next.is_none_or(|next| next.key() != e.key()));
+        self.length < before
     }
 
     /// Removes what belongs to people of whom there is no record; says whether there was any such thing.
     pub fn drop_orphans(&mut self) -> bool {
-        let before = self.list.len();
+        let before = self.length;
         let mut known = PersonId(0);
-        self.list.retain(|e| {
+        self.retain(|e, _| {
             if e.number() == 0 {
                 known = e.person;
             }
             e.person == known || e.person.0 == 0
         });
-        self.list.len() < before
+        self.length < before
     }
 }
 
@@ -173,20 +223,25 @@ mod tests {
 
     #[test]
     fn a_template_and_its_person_take_sixteen_bytes() {
-        assert_eq!(Table::<1>::RECORD_BYTES, 8);
-        let [small, large] = [size_of::<Table<100>>(), size_of::<Table<200>>()];
-        assert_eq!(large - small, 800);
+        assert_eq!(2 * size_of::<Entry>(), 16);
     }
 
     #[test]
     fn orphans_go_and_doubles_are_judged() {
-        let mut table = Table::<9>::default();
+        let mut table = Table::new([Entry::NONE; 9]);
         for (person, number, slot) in
             [(3, 1, 0), (2, 0, 1), (2, 1, 2), (5, 1, 3), (5, 2, 4), (2, 0, 5), (0, 1, 6), (3, 0, 7)]
         {
             assert!(table.push(Entry::new(PersonId(person), number, slot)));
         }
-        table.settle(|a, b| Ok::<u16, ()>(a.max(b))).unwrap();
+        table.sort();
+        let (at, [first, second]) = table.double(0).unwrap();
+        assert_eq!([first, second].map(|slot| slot.min(5)), [first, second], "the record of person 2");
+        if first > second {
+            table.prefer_first(at);
+        }
+        assert_eq!(table.double(at + 1), None);
+        assert!(table.drop_doubles() && !table.drop_doubles());
         assert!(table.drop_orphans() && !table.drop_orphans());
         let left: std::vec::Vec<_> = table.list().iter().map(|e| (e.person.0, e.number(), e.slot)).collect();
         assert_eq!(left, [(0, 1, 6), (2, 0, 5), (2, 1, 2), (3, 0, 7), (3, 1, 0)]);

@@ -21,7 +21,7 @@ const DIMENSION: u16 = 40;
 const RECORDS: usize = 64;
 
 type Flash = CutFlash<4, ERASE>;
-type TestGallery = Gallery<Flash, Vec<Line>, RECORDS, Counter>;
+type TestGallery = Gallery<Flash, Owned, Counter>;
 
 fn model() -> Binding {
     Binding { embedding_id: [7; 32], dimension: DIMENSION }
@@ -32,7 +32,7 @@ fn shot(seed: u32) -> Vec<i8> {
 }
 
 fn open_as(flash: Flash, counter: Counter, model: Binding, lines: usize) -> TestGallery {
-    Gallery::open_with(flash, model, vec![Line::ZERO; lines], &SoftwareSecret::default(), counter)
+    Gallery::open_with(flash, model, Owned::new(RECORDS, lines), &SoftwareSecret::default(), counter)
 }
 
 fn open(flash: Flash, counter: Counter) -> TestGallery {
@@ -243,7 +243,7 @@ fn a_transform_is_kept_until_the_next_format_and_differs_between_devices() {
     }
     let (flash, counter) = (CutFlash::new(4, 1), Counter::default());
     let open = |flash: Flash, counter: Counter, random: u8| -> TestGallery {
-        Gallery::open_with(flash, model(), Vec::new(), &Random([random; 32]), counter)
+        Gallery::open_with(flash, model(), Owned::new(RECORDS, 0), &Random([random; 32]), counter)
     };
     let stored = |gallery: &TestGallery| gallery.transformed(&shot(1)).unwrap();
     let mut seen = Vec::new();
@@ -295,10 +295,10 @@ fn refusals_carry_the_numbers() {
     let mut flash = gallery.into_flash();
     assert_eq!(Binding::read(&mut flash), Ok(model()));
     // As many records as RAM keeps track of, and one less.
-    let fits: Gallery<Flash, [Line; 0], 22> = Gallery::open(flash.clone(), model(), []);
+    let fits = Gallery::open(flash.clone(), model(), Owned::new(22, 0));
     let records = free;
     assert_eq!((fits.state(), fits.usage().records), (Ok(()), records));
-    let less: Gallery<Flash, [Line; 0], 4> = Gallery::open(flash, model(), []);
+    let less = Gallery::open(flash, model(), Owned::new(4, 0));
     assert_eq!(less.state(), Err(GalleryError::Records { capacity: 4 }));
 }
 
@@ -352,7 +352,7 @@ fn a_gallery_goes_on_when_its_flash_works_again() {
 fn every_cut_of_a_format_over_another_models_gallery() {
     let image = small().into_flash();
     let other = Binding { embedding_id: [8; 32], ..model() };
-    let lenient = |flash, model| Gallery::<Flash, Vec<Line>, RECORDS>::open(flash, model, Vec::new());
+    let lenient = |flash, model| Gallery::open(flash, model, Owned::new(RECORDS, 0));
     for cut in 0.. {
         let mut flash = image.clone();
         flash.power_up(Some(Cut::Step(cut)));
@@ -424,7 +424,7 @@ impl NorFlash for Worn {
 #[test]
 fn wear_is_spread_although_most_people_stay() {
     let flash = Worn(MemoryNor::new(vec![0xff; 8 * ERASE]), vec![0; 8]);
-    let mut gallery: Gallery<Worn, Vec<Line>, RECORDS> = Gallery::open(flash, model(), Vec::new());
+    let mut gallery = Gallery::open(flash, model(), Owned::new(RECORDS, 0));
     gallery.format().unwrap();
     for i in 0..14 {
         gallery.enroll(&format!("n{i}"), &[&shot(i)]).unwrap();

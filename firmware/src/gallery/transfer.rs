@@ -5,13 +5,11 @@ use heapless::Vec;
 
 use super::layout::MAX_RECORD;
 use super::transform::{Seed, Transform};
-use super::{Gallery, GalleryError, Line, Monotonic, PersonId, Validity, check_name};
+use super::{Gallery, GalleryError, Monotonic, PersonId, Room, Validity, check_name};
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::kernels::as_i8;
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
-    Gallery<F, T, RECORDS, M>
-{
+impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// What the gallery's transform is drawn from, while it is mounted.
     pub(crate) fn seed(&self) -> Option<&Seed> {
         self.transform.as_ref().map(Transform::seed)

@@ -4,7 +4,7 @@ use embedded_storage::nor_flash::NorFlash;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Found, MAX_RECORD};
-use super::{Gallery, GalleryError, Line, Monotonic, PersonId};
+use super::{Gallery, GalleryError, Monotonic, PersonId, Room};
 use crate::engine::kernels::as_i8;
 
 /// How bad a damage is.
@@ -41,9 +41,7 @@ pub struct Damage {
     pub person: Option<PersonId>,
 }
 
-impl<F: NorFlash, T: AsRef<[Line]> + AsMut<[Line]>, const RECORDS: usize, M: Monotonic>
-    Gallery<F, T, RECORDS, M>
-{
+impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// Checks every seal and every template in RAM, and hands each damage to `report`; returns how many there are. What is
     /// damaged takes no part in searches, and everything else does.
     ///

@@ -58,7 +58,7 @@ impl Monotonic for FileCounter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gallery::{Binding, Gallery, GalleryError, Line, SoftwareSecret};
+    use crate::gallery::{Binding, Gallery, GalleryError, Owned, SoftwareSecret};
     use crate::sim::FileFlash;
 
     #[test]
@@ -66,11 +66,11 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("arcgate-counter-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (flash, counter, old) = (folder.join("flash"), folder.join("counter"), folder.join("old"));
-        let open = || -> Gallery<FileFlash, Vec<Line>, 64, FileCounter> {
+        let open = || -> Gallery<FileFlash, Owned, FileCounter> {
             let model = Binding { embedding_id: [7; 32], dimension: 4 };
             let secret = SoftwareSecret::default();
             let nor = FileFlash::open_or_create(&flash, 4).unwrap();
-            Gallery::open_with(nor, model, Vec::new(), &secret, FileCounter::open(&counter).unwrap())
+            Gallery::open_with(nor, model, Owned::new(64, 0), &secret, FileCounter::open(&counter).unwrap())
         };
         let mut gallery = open();
         gallery.format().unwrap();

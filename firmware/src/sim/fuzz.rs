@@ -5,7 +5,7 @@ use crate::bundle::{
 };
 use crate::device::{Incoming, Keys};
 use crate::gallery::nor::MemoryNor;
-use crate::gallery::{Binding, Gallery, GalleryError, Line, Name, PersonId, SoftwareSecret, Validity};
+use crate::gallery::{Binding, Gallery, GalleryError, Name, Owned, PersonId, SoftwareSecret, Validity};
 
 /// Bytes of a sector of the flash that is mounted.
 const ERASE: usize = 1024;
@@ -16,11 +16,11 @@ const SECTORS: usize = 4;
 /// Values of a template.
 const DIMENSION: u16 = 40;
 
-type Fuzzed = Gallery<MemoryNor<Vec<u8>, 4, ERASE>, Vec<Line>, 64>;
+type Fuzzed = Gallery<MemoryNor<Vec<u8>, 4, ERASE>, Owned>;
 
 fn open(bytes: Vec<u8>) -> Fuzzed {
     let model = Binding { embedding_id: [7; 32], dimension: DIMENSION };
-    Gallery::open(MemoryNor::new(bytes), model, Vec::new())
+    Gallery::open(MemoryNor::new(bytes), model, Owned::new(64, 0))
 }
 
 /// Mounts a flash and uses what is there. An even first byte: the flash is the rest. An odd one: it is a gallery in which the

@@ -11,21 +11,23 @@ mod secret;
 
 use std::collections::VecDeque;
 use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
 use crate::decide::table::ThresholdTable;
 use crate::decide::time::Uptime;
 use crate::decide::{MatchRules, Rules};
-use crate::device::{Camera, Clock, Device, Event, Memory, Shot};
+use crate::device::{Camera, Clock, Device, Event, Hardware, Memory, Parts, Shot};
 use crate::engine::{EmbedError, Embedder, ModelInfo};
 use crate::frame::{Frame, Landmarks, PixelFormat};
-use crate::gallery::{Line, Monotonic, NoCounter, index_lines_of_flash};
+use crate::gallery::{Monotonic, NoCounter, Owned, index_lines_of_flash};
 use crate::link::message::Unit;
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
@@ -41,9 +43,21 @@ pub const CROP: usize = 256 * 256 * 3;
 /// People and templates that a simulated device keeps track of.
 pub const RECORDS: usize = 12_288;
 
+/// A computer's parts: a flash `F`, a port `P` and a counter `M`.
+#[derive(Debug)]
+pub struct Desktop<F, P, M = NoCounter>(PhantomData<(F, P, M)>);
+
+impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Hardware for Desktop<F, P, M> {
+    type Models = Box<dyn Embedder + Send>;
+    type Flash = F;
+    type Port = P;
+    type Counter = M;
+    type Bytes = Vec<u8>;
+    type Room = Owned;
+}
+
 /// A simulated device on a flash `F` with a port `P` and a counter `M`.
-pub type SimDevice<F, P, M = NoCounter> =
-    Device<Box<dyn Embedder + Send>, F, P, Vec<u8>, Vec<Line>, RECORDS, M>;
+pub type SimDevice<F, P, M = NoCounter> = Device<Desktop<F, P, M>>;
 
 /// This computer's own clock.
 pub const CLOCK: Clock = Clock { now: nanoseconds, unit: Unit::Nanoseconds, per_tick: 1 };
@@ -55,9 +69,9 @@ fn nanoseconds() -> u32 {
 }
 
 /// Memory for a simulated device: for its pictures, and for all templates that fit into `flash`.
-pub fn memory<F: ReadNorFlash>(flash: &F) -> Memory<Vec<u8>, Vec<Line>> {
-    let templates = vec![Line::ZERO; index_lines_of_flash(flash.capacity())];
-    Memory { frame: vec![0; FRAME], crop: vec![0; CROP], templates }
+pub fn memory<F: ReadNorFlash>(flash: &F) -> Memory<Vec<u8>, Owned> {
+    let gallery = Owned::new(RECORDS, index_lines_of_flash(flash.capacity()));
+    Memory { frame: vec![0; FRAME], crop: vec![0; CROP], gallery }
 }
 
 /// How long the device sleeps when nothing came.
@@ -182,10 +196,10 @@ impl Running {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let body = move || {
-            let memory = memory(&flash);
             let Nature { matching, secret, counter } = nature;
-            let mut device: SimDevice<F, TcpPort, M> =
-                Device::with_trust(engine, flash, port, memory, &secret, counter);
+            let memory = memory(&flash);
+            let parts = Parts { models: engine, flash, port, counter, memory };
+            let mut device: SimDevice<F, TcpPort, M> = Device::new(parts, &secret);
             device.set_clock(CLOCK);
             // Rules by which a vote can be held.
             let _ = device.set_rules(Rules { matching, ..Rules::photographs() });

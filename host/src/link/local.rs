@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arcgate_firmware::decide::time::{UnixTime, Uptime};
+use arcgate_firmware::device::Parts;
 use arcgate_firmware::engine::Embedder;
 use arcgate_firmware::gallery::NoCounter;
 use arcgate_firmware::sim::{SimDevice, SimSecret, memory};
@@ -62,7 +63,8 @@ impl<F: NorFlash> LocalWire<F> {
     /// Starts the device with this secret.
     pub fn new(engine: Box<dyn Embedder + Send>, flash: F, secret: &SimSecret) -> Self {
         let memory = memory(&flash);
-        let mut device = SimDevice::with_trust(engine, flash, Ends::default(), memory, secret, NoCounter);
+        let parts = Parts { models: engine, flash, port: Ends::default(), counter: NoCounter, memory };
+        let mut device = SimDevice::new(parts, secret);
         // This computer knows it.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         device.set_time(UnixTime(now.as_secs()), Uptime(0));

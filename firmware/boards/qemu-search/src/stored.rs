@@ -1,7 +1,7 @@
 //! Counts what it takes to mount a gallery, and to search one whose templates lie sealed in flash.
 
 use arcgate_firmware::gallery::nor::MemoryNor;
-use arcgate_firmware::gallery::{Binding, Gallery, GalleryError, Line, PersonId};
+use arcgate_firmware::gallery::{Binding, Entry, Gallery, GalleryError, Line, PersonId, Rooms};
 use semihosting::println;
 
 use crate::core_clock::Clock;
@@ -20,16 +20,16 @@ const FLASH: usize = 90 * 4096;
 /// Records that the gallery keeps track of.
 const RECORDS: usize = 2 * MOUNTED;
 
-type Stored<'f> = Gallery<MemoryNor<&'f mut [u8]>, [Line; 0], RECORDS>;
+type Stored<'f> = Gallery<MemoryNor<&'f mut [u8]>, Rooms<&'f mut [Entry], [Line; 0]>>;
 
 /// Counts both.
 pub fn count(numbers: &mut Numbers, clock: &mut Clock) {
-    let mut bytes = [0xff; FLASH];
+    let (mut bytes, mut records) = ([0xff; FLASH], [Entry::NONE; RECORDS]);
     let mut face = [0; DIMENSION];
     let mut number = MOUNTED;
     let mut enrolled = 0;
     for people in [SEARCHED, MOUNTED] {
-        let mut gallery = open(&mut bytes);
+        let mut gallery = open(&mut bytes, &mut records);
         if gallery.state() == Err(GalleryError::Blank) {
             or_fail(gallery.format());
         }
@@ -40,9 +40,9 @@ pub fn count(numbers: &mut Numbers, clock: &mut Clock) {
             enrolled += 1;
         }
         // The mount after a write settles what may have been cut; the next one is that of every other day.
-        drop(open(&mut bytes));
+        drop(open(&mut bytes, &mut records));
         clock.lap();
-        let mut gallery = open(&mut bytes);
+        let mut gallery = open(&mut bytes, &mut records);
         let instructions = clock.lap();
         or_fail(gallery.state());
         println!("mount {people} {instructions}");
@@ -58,9 +58,9 @@ pub fn count(numbers: &mut Numbers, clock: &mut Clock) {
     }
 }
 
-fn open(bytes: &mut [u8]) -> Stored<'_> {
+fn open<'f>(bytes: &'f mut [u8], records: &'f mut [Entry]) -> Stored<'f> {
     let model = Binding { embedding_id: [7; 32], dimension: DIMENSION as u16 };
-    Gallery::open(MemoryNor::new(bytes), model, [])
+    Gallery::open(MemoryNor::new(bytes), model, Rooms { records, lines: [] })
 }
 
 fn or_fail<V>(result: Result<V, GalleryError>) -> V {

@@ -3,9 +3,11 @@
 use core::panic::PanicInfo;
 
 use arcgate_firmware::decide::time::Uptime;
-use arcgate_firmware::device::{Device, MANIFEST_BYTES, Manifest, Memory, stack};
+use arcgate_firmware::device::{Device, Hardware, MANIFEST_BYTES, Manifest, Memory, Parts, stack};
 use arcgate_firmware::engine::plan::{PlanEngine, PlanError};
-use arcgate_firmware::gallery::{Line, index_lines_of_flash, records_of_flash};
+use arcgate_firmware::gallery::{
+    Entry, Lent, Line, NoCounter, Rooms, SoftwareSecret, index_lines_of_flash, records_of_flash,
+};
 use semihosting::process;
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -52,15 +54,17 @@ static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
 }
 .to_bytes();
 
-/// The device as these boards build it.
-type Board = Device<
-    PlanEngine<&'static [u8], &'static mut [u8]>,
-    machine::Chip,
-    Uart,
-    &'static mut [u8],
-    &'static mut [Line],
-    RECORDS,
->;
+/// What a board is made of.
+struct Machine;
+
+impl Hardware for Machine {
+    type Models = PlanEngine<&'static [u8], &'static mut [u8]>;
+    type Flash = machine::Chip;
+    type Port = Uart;
+    type Counter = NoCounter;
+    type Bytes = &'static mut [u8];
+    type Room = Lent;
+}
 
 /// An arena that begins where plans for any core want it.
 #[repr(align(4))]
@@ -104,17 +108,18 @@ pub fn run() -> ! {
     static PICTURE: ConstStaticCell<[u8; FRAME]> = ConstStaticCell::new([0; FRAME]);
     static INPUT: ConstStaticCell<[u8; CROP]> = ConstStaticCell::new([0; CROP]);
     static LINES: ConstStaticCell<[Line; TEMPLATES]> = ConstStaticCell::new([Line::ZERO; TEMPLATES]);
-    static DEVICE: StaticCell<Board> = StaticCell::new();
-    let (arena, frame, crop, templates) =
-        (&mut ROOM.take().0[..], PICTURE.take(), INPUT.take(), LINES.take());
-    let engine = match PlanEngine::new(plan(MODELS[0]), arena) {
-        Ok(engine) => engine,
+    static ENTRIES: ConstStaticCell<[Entry; RECORDS]> = ConstStaticCell::new([Entry::NONE; RECORDS]);
+    static DEVICE: StaticCell<Device<Machine>> = StaticCell::new();
+    let models = match PlanEngine::new(plan(MODELS[0]), &mut ROOM.take().0[..]) {
+        Ok(models) => models,
         Err(error) => no_model(MODELS[0], error),
     };
-    let memory: Memory<&mut [u8], &mut [Line]> = Memory { frame, crop, templates };
+    let gallery = Rooms { records: &mut ENTRIES.take()[..], lines: &mut LINES.take()[..] };
+    let memory = Memory { frame: &mut PICTURE.take()[..], crop: &mut INPUT.take()[..], gallery };
     // SAFETY: it is taken here and nowhere else.
-    let chip = unsafe { machine::chip() };
-    let device = DEVICE.init_with(|| Device::new(engine, chip, Uart::start(), memory));
+    let flash = unsafe { machine::chip() };
+    let parts = Parts { models, flash, port: Uart::start(), counter: NoCounter, memory };
+    let device = DEVICE.init_with(|| Device::new(parts, &SoftwareSecret::default()));
     device.set_clock(CLOCK);
     let gallery = device.gallery();
     events::boot(gallery.state().is_ok().then(|| gallery.usage().people));

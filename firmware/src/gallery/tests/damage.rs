@@ -13,7 +13,7 @@ fn other_models_devices_versions_and_sizes_are_refused_and_left_alone() {
     assert!(wrong.to_string().contains("0707 0707 0707 0707"), "{wrong}");
     let secret = SoftwareSecret([1; 32]);
     let mut theirs: TestGallery =
-        Gallery::open_with(flash.clone(), model(), Vec::new(), &secret, counter.clone());
+        Gallery::open_with(flash.clone(), model(), Owned::new(RECORDS, 0), &secret, counter.clone());
     assert_eq!(theirs.state(), Err(GalleryError::OtherDevice));
     assert!(theirs.flash.bytes_mut() == before);
     let mut larger = CutFlash::new(5, 1);
@@ -27,8 +27,8 @@ fn other_models_devices_versions_and_sizes_are_refused_and_left_alone() {
     old.bytes_mut()[ERASE - 32] = 0;
     let version = GalleryError::Version { found: 2, readable: 3 };
     assert_eq!(open(old, counter).state(), Err(version));
-    let small: Gallery<MemoryNor<[u8; 1024], 4, ERASE>, [Line; 0], 8> =
-        Gallery::open(MemoryNor::new([0xff; 1024]), model(), []);
+    let small: Gallery<MemoryNor<[u8; 1024], 4, ERASE>, Owned> =
+        Gallery::open(MemoryNor::new([0xff; 1024]), model(), Owned::new(8, 0));
     assert!(matches!(small.state(), Err(GalleryError::Small { found: 1024, .. })));
     assert!(gallery.find("Ada").unwrap().is_some());
 }
@@ -168,8 +168,13 @@ fn a_record_in_a_free_slot_or_from_another_device_or_model_is_nobody() {
         (SoftwareSecret::default(), Binding { embedding_id: [8; 32], ..model() }),
     ];
     for (secret, binding) in others {
-        let mut theirs: TestGallery =
-            Gallery::open_with(CutFlash::new(4, 1), binding, Vec::new(), &secret, Counter::default());
+        let mut theirs: TestGallery = Gallery::open_with(
+            CutFlash::new(4, 1),
+            binding,
+            Owned::new(RECORDS, 0),
+            &secret,
+            Counter::default(),
+        );
         theirs.format().unwrap();
         theirs.enroll("Ada", &[&shot(8), &shot(2)]).unwrap();
         let at = theirs.slot_offset(theirs.table.of(PersonId(1))[1].slot) as usize;
@@ -200,7 +205,7 @@ fn a_flash_that_was_put_back_is_noticed_by_the_counter() {
     let reset = open(gallery.flash, Counter::default());
     assert_eq!(reset.state(), Err(GalleryError::Rollback { gallery: count, counter: 0 }));
     // Without a counter it goes unnoticed, and the gallery says so.
-    let lenient: Gallery<Flash, Vec<Line>, RECORDS> = Gallery::open(old.clone(), model(), Vec::new());
+    let lenient: Gallery<Flash, Owned> = Gallery::open(old.clone(), model(), Owned::new(RECORDS, 0));
     assert!(lenient.state().is_ok() && !lenient.detects_rollback() && lenient.has_software_key());
     // A new beginning goes on where the counter is.
     let mut behind = open(old, counter);

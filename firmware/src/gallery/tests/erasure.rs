@@ -3,8 +3,7 @@
 
 use super::*;
 
-type Erasing<const WRITE: usize, const SECTOR: usize> =
-    Gallery<CutFlash<WRITE, SECTOR>, Vec<Line>, RECORDS, Counter>;
+type Erasing<const WRITE: usize, const SECTOR: usize> = Gallery<CutFlash<WRITE, SECTOR>, Owned, Counter>;
 
 const ADA: PersonId = PersonId(1);
 
@@ -34,7 +33,7 @@ fn is_left(bytes: &[u8], records: &[Vec<u8>]) -> bool {
 /// Cuts the removal at every `stride`-th step, and in every erase.
 fn nothing_is_left_after_any_cut<const WRITE: usize, const SECTOR: usize>(sectors: usize, stride: usize) {
     let open = |flash, counter| -> Erasing<WRITE, SECTOR> {
-        Gallery::open_with(flash, model(), Vec::new(), &SoftwareSecret::default(), counter)
+        Gallery::open_with(flash, model(), Owned::new(RECORDS, 0), &SoftwareSecret::default(), counter)
     };
     let mut gallery = open(CutFlash::new(sectors, 5), Counter::default());
     gallery.format().unwrap();
@@ -113,8 +112,8 @@ fn sectors_of_256_kb_in_units_of_1() {
 #[test]
 fn records_that_say_no_more_whose_they_are_go_too() {
     // With a counter, a sector that is missing is a flash put back.
-    type Plain = Gallery<Flash, Vec<Line>, RECORDS>;
-    let open = |flash| -> Plain { Gallery::open(flash, model(), Vec::new()) };
+    type Plain = Gallery<Flash, Owned>;
+    let open = |flash| -> Plain { Gallery::open(flash, model(), Owned::new(RECORDS, 0)) };
     for header_too in [false, true] {
         let mut gallery = open(CutFlash::new(4, 1));
         gallery.format().unwrap();

@@ -6,8 +6,7 @@ use std::string::String;
 
 use super::*;
 
-type Cutting<const WRITE: usize, const SECTOR: usize> =
-    Gallery<CutFlash<WRITE, SECTOR>, Vec<Line>, RECORDS, Counter>;
+type Cutting<const WRITE: usize, const SECTOR: usize> = Gallery<CutFlash<WRITE, SECTOR>, Owned, Counter>;
 
 /// Names, validities and templates, and the settings.
 type Seen = (Vec<(String, Validity, Vec<Vec<i8>>)>, Option<[u8; SETTINGS_BYTES]>);
@@ -57,7 +56,8 @@ fn open_part<const WRITE: usize, const SECTOR: usize>(
     dimension: u16,
 ) -> Cutting<WRITE, SECTOR> {
     let model = Binding { dimension, ..model() };
-    let mut gallery = Gallery::open_with(flash, model, Vec::new(), &SoftwareSecret::default(), counter);
+    let mut gallery =
+        Gallery::open_with(flash, model, Owned::new(RECORDS, 0), &SoftwareSecret::default(), counter);
     if gallery.state() == Err(GalleryError::Blank) {
         // What came of it says the state.
         let _ = gallery.format();

@@ -12,7 +12,7 @@ pub use flash::{Cut, CutFlash, PowerCut, Where};
 
 use crate::gallery::transform::Seed;
 use crate::gallery::{
-    Binding, FlashFault, Gallery, GalleryError, Line, Monotonic, Person, PersonId, SoftwareSecret, Validity,
+    Binding, FlashFault, Gallery, GalleryError, Monotonic, Owned, Person, PersonId, SoftwareSecret, Validity,
 };
 
 /// Numbers that look random and are the same every time (xorshift).
@@ -110,8 +110,7 @@ pub const RECORDS: usize = 512;
 /// A gallery as it should be: name, templates by number, validity.
 type Plain = BTreeMap<PersonId, (String, BTreeMap<u16, u32>, Validity)>;
 
-type TestGallery<const WRITE: usize, const ERASE: usize> =
-    Gallery<CutFlash<WRITE, ERASE>, Vec<Line>, RECORDS, Counter>;
+type TestGallery<const WRITE: usize, const ERASE: usize> = Gallery<CutFlash<WRITE, ERASE>, Owned, Counter>;
 
 /// A template that is different for every seed and has it in its first four values.
 pub fn template(seed: u32, dimension: u16) -> Vec<i8> {
@@ -199,7 +198,8 @@ impl<const WRITE: usize, const ERASE: usize> Run<WRITE, ERASE> {
 
     fn open(&self, flash: CutFlash<WRITE, ERASE>, counter: Counter) -> TestGallery<WRITE, ERASE> {
         let model = Binding { embedding_id: [7; 32], dimension: self.dimension };
-        let mut gallery = Gallery::open_with(flash, model, Vec::new(), &SoftwareSecret::default(), counter);
+        let mut gallery =
+            Gallery::open_with(flash, model, Owned::new(RECORDS, 0), &SoftwareSecret::default(), counter);
         if gallery.state() == Err(GalleryError::Blank) {
             // What came of it says the state.
             let _ = gallery.format();
@@ -319,7 +319,7 @@ impl<const WRITE: usize, const ERASE: usize> Run<WRITE, ERASE> {
         let empty = Gallery::open_with(
             CutFlash::new(0, 0),
             nothing,
-            Vec::new(),
+            Owned::new(RECORDS, 0),
             &SoftwareSecret::default(),
             Counter::default(),
         );

@@ -1,0 +1,49 @@
+//! What a board is made of, as types and as parts.
+
+use embedded_io::{Read, ReadReady, Write, WriteReady};
+use embedded_storage::nor_flash::NorFlash;
+
+use crate::engine::Embedder;
+use crate::gallery::{Monotonic, Room};
+
+/// The parts of one board, named once; everything else of a device is the same on all of them.
+pub trait Hardware {
+    /// The models, on the board's arena.
+    type Models: Embedder;
+    /// Flash that the device writes to.
+    type Flash: NorFlash;
+    /// The serial port of the link.
+    type Port: Read + ReadReady + Write + WriteReady;
+    /// A counter against galleries put back, or [`NoCounter`](crate::gallery::NoCounter).
+    type Counter: Monotonic;
+    /// Memory for pictures.
+    type Bytes: AsRef<[u8]> + AsMut<[u8]>;
+    /// Memory for the gallery.
+    type Room: Room;
+}
+
+/// What a device works in, on a board `static` arrays.
+#[derive(Debug)]
+pub struct Memory<B, Y> {
+    /// For a picture as it is sent; the largest that the device takes.
+    pub frame: B,
+    /// For the model's input; the largest that the device takes.
+    pub crop: B,
+    /// For the gallery.
+    pub gallery: Y,
+}
+
+/// Everything that a board hands over to its device.
+#[derive(Debug)]
+pub struct Parts<H: Hardware> {
+    /// As [`Hardware::Models`].
+    pub models: H::Models,
+    /// For the gallery.
+    pub flash: H::Flash,
+    /// As [`Hardware::Port`].
+    pub port: H::Port,
+    /// As [`Hardware::Counter`].
+    pub counter: H::Counter,
+    /// Lent to it.
+    pub memory: Memory<H::Bytes, H::Room>,
+}
