@@ -5,10 +5,12 @@ pub mod data;
 pub mod mcu;
 pub mod nets;
 pub mod noise;
+pub mod options;
 pub mod people;
 pub mod program;
 pub mod qemu;
 pub mod simulator;
+pub mod storm;
 
 /// Says on standard output that a test is skipped and why; `tests/run` counts these lines.
 ///

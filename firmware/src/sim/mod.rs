@@ -7,6 +7,7 @@ pub mod cuts;
 mod flash;
 pub mod fuzz;
 mod port;
+mod raw;
 mod secret;
 
 use std::collections::VecDeque;
@@ -34,6 +35,7 @@ use crate::link::{LinkTrust, Role};
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::{MemoryPort, TcpPort};
+pub use raw::Raw;
 pub use secret::SimSecret;
 
 /// Bytes of the largest picture that a simulated device takes: 1280 x 1024 in three colours.
