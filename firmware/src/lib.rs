@@ -4,7 +4,8 @@
 //! error carries the numbers, and the same code runs on a microcontroller, on the desktop and in the simulator.
 //!
 //! A frame's way down: [`camera`] -> [`frame`] -> [`detect`] -> [`align`] -> [`engine`] (int8 [`embedding`]) -> [`gallery`] search by
-//! angle -> [`decide`]. [`link`] carries the requests of a host, [`bundle`] people in a file, [`device`] ties the rooms together.
+//! angle -> [`decide`]. [`link`] carries the requests of a host, [`bundle`] people in a file, [`device`] ties
+//! the rooms together, [`panel`] is its lock, lights and button.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 // Nothing panics on a device; the simulated hardware and the tests may.
 #![cfg_attr(not(any(feature = "sim", test)), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -20,5 +21,6 @@ pub mod engine;
 pub mod frame;
 pub mod gallery;
 pub mod link;
+pub mod panel;
 #[cfg(feature = "sim")]
 pub mod sim;
