@@ -8,6 +8,7 @@ mod flash;
 pub mod fuzz;
 mod port;
 mod raw;
+mod rows;
 mod secret;
 
 use std::collections::VecDeque;
@@ -125,12 +126,14 @@ pub struct StoredShot {
 pub struct StoredCamera {
     shots: VecDeque<StoredShot>,
     shown: Option<StoredShot>,
+    /// The next row to be fetched.
+    row: u16,
 }
 
 impl StoredCamera {
     /// A camera that will show `shots` in order.
     pub fn new(shots: impl IntoIterator<Item = StoredShot>) -> Self {
-        StoredCamera { shots: shots.into_iter().collect(), shown: None }
+        StoredCamera { shots: shots.into_iter().collect(), ..StoredCamera::default() }
     }
 }
 
