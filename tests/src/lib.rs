@@ -9,6 +9,7 @@ pub mod people;
 pub mod program;
 pub mod qemu;
 pub mod simulator;
+pub mod whole;
 
 /// Says on standard output that a test is skipped and why; `tests/run` counts these lines.
 ///

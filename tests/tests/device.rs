@@ -44,6 +44,8 @@ impl Fields {
     }
 }
 
+impl Models for Fields {}
+
 impl Embedder for Fields {
     fn info(&self) -> &ModelInfo {
         &self.info

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arcgate_firmware::decide::time::{UnixTime, Uptime};
 use arcgate_firmware::device::Parts;
-use arcgate_firmware::engine::Embedder;
+use arcgate_firmware::engine::Models;
 use arcgate_firmware::gallery::NoCounter;
 use arcgate_firmware::sim::{SimDevice, SimSecret, memory};
 use embedded_storage::nor_flash::NorFlash;
@@ -61,7 +61,7 @@ pub struct LocalWire<F: NorFlash> {
 
 impl<F: NorFlash> LocalWire<F> {
     /// Starts the device with this secret.
-    pub fn new(engine: Box<dyn Embedder + Send>, flash: F, secret: &SimSecret) -> Self {
+    pub fn new(engine: Box<dyn Models + Send>, flash: F, secret: &SimSecret) -> Self {
         let memory = memory(&flash);
         let parts = Parts { models: engine, flash, port: Ends::default(), counter: NoCounter, memory };
         let mut device = SimDevice::new(parts, secret);

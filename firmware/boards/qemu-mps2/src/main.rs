@@ -1,6 +1,16 @@
 //! arcgate's firmware on QEMU's mps2-an386, a Cortex-M4F with 4 MB of code memory, 4 MB of SRAM and 16 MB of PSRAM.
 //!
-//! The model is a plan that QEMU loads into code memory (`-device loader,file=MODEL.plan,addr=0x100000,force-raw=on`).
+//! The models are plans that QEMU loads into code memory: the embedder (`-device loader,file=MODEL.plan,addr=0x100000,force-raw=on`)
+//! and, if the board is to find faces itself, a detector (the same with `addr=0x380000`).
+//!
+//! ```text
+//! code memory   0x0000_0000  1.0 MB  firmware
+//!               0x0010_0000  2.5 MB  embedder's plan
+//!               0x0038_0000  0.5 MB  detector's plan, or zeros
+//! SRAM          0x2000_0000  4.0 MB  arena of both plans, pictures, templates, stack
+//! PSRAM         0x2100_0000  1.0 MB  gallery
+//! ```
+//!
 //! The gallery lies in the first megabyte of the PSRAM, which QEMU can keep in a file; killing QEMU is a power cut. The
 //! link is UART0. What happens is said through semihosting; a panic or a boot that fails ends QEMU with a non-zero status.
 #![no_std]
@@ -12,7 +22,7 @@ mod uart;
 use core::panic::PanicInfo;
 
 use arcgate_firmware::device::{Clock, Device, Hardware, MANIFEST_BYTES, Manifest, Memory, Parts, stack};
-use arcgate_firmware::engine::plan::{PlanEngine, Target};
+use arcgate_firmware::engine::plan::{MAGIC, PlanModels, Target};
 use arcgate_firmware::gallery::nor::MemoryNor;
 use arcgate_firmware::gallery::{
     Entry, Lent, Line, NoCounter, Rooms, SoftwareSecret, index_lines_of_flash, records_of_flash,
@@ -26,8 +36,11 @@ use static_cell::{ConstStaticCell, StaticCell};
 const FLASH: usize = 4 << 20;
 const RAM: usize = 4 << 20;
 
-/// Where a model lies in code memory, and how much room it has.
-const MODEL: (usize, usize) = (0x0010_0000, 0x0030_0000);
+/// Where the embedder's plan lies in code memory, and how much room it has.
+const MODEL: (usize, usize) = (0x0010_0000, 0x0028_0000);
+
+/// The same of the detector's.
+const DETECTOR: (usize, usize) = (0x0038_0000, 0x0008_0000);
 
 /// Where a plan states its length.
 const PLAN_LENGTH: usize = 12;
@@ -38,11 +51,11 @@ const GALLERY: (usize, usize) = (0x2100_0000, 0x0010_0000);
 /// Room for running a model.
 const ARENA: usize = 2 << 20;
 
-/// Bytes of the largest picture: 320 x 240 in three colours.
+/// Bytes in which a picture is kept: 320 x 240 in three colours.
 const FRAME: usize = 320 * 240 * 3;
 
-/// Bytes of the largest crop: 128 x 128 in three colours.
-const CROP: usize = 128 * 128 * 3;
+/// Bytes of the largest input of a model: a detector's, 256 x 256 in three colours.
+const CROP: usize = 256 * 256 * 3;
 
 /// People and templates that the gallery keeps track of: all that its flash holds.
 const RECORDS: usize = records_of_flash(GALLERY.1);
@@ -84,7 +97,7 @@ fn cycles() -> u32 {
 struct Mps2;
 
 impl Hardware for Mps2 {
-    type Models = PlanEngine<&'static [u8], &'static mut [u8]>;
+    type Models = PlanModels<&'static [u8], &'static mut [u8]>;
     type Flash = MemoryNor<&'static mut [u8]>;
     type Port = uart::Uart;
     type Counter = NoCounter;
@@ -96,10 +109,9 @@ impl Hardware for Mps2 {
 #[repr(align(4))]
 struct Aligned([u8; ARENA]);
 
-/// The plan in the model slot; the whole slot if the plan does not say how long it is, for the error that follows.
-fn plan() -> &'static [u8] {
-    let (address, room) = MODEL;
-    // SAFETY: code memory ends where the slot does, nothing writes to it while the firmware runs, and any bytes are bytes.
+/// The plan in a slot; the whole slot if the plan does not say how long it is, for the error that follows.
+fn plan((address, room): (usize, usize)) -> &'static [u8] {
+    // SAFETY: code memory goes on to the end of each slot, nothing writes to it while the firmware runs, and any bytes are bytes.
     let slot = unsafe { core::slice::from_raw_parts(address as *const u8, room) };
     let stated = slot[PLAN_LENGTH..].first_chunk().map_or(room, |&b| u32::from_le_bytes(b) as usize);
     // An empty slot states nothing: the whole of it is no plan either.
@@ -139,9 +151,10 @@ fn main() -> ! {
     static ENTRIES: ConstStaticCell<[Entry; RECORDS]> = ConstStaticCell::new([Entry::NONE; RECORDS]);
     static DEVICE: StaticCell<Device<Mps2>> = StaticCell::new();
     let arena = &mut ROOM.take().0[..];
-    let models = match PlanEngine::new(plan(), arena) {
+    let detector = Some(plan(DETECTOR)).filter(|plan| plan.starts_with(&MAGIC));
+    let models = match PlanModels::new(plan(MODEL), detector, arena) {
         Ok(models) => models,
-        Err(error) => fail(format_args!("no model at {:#x}: {error}", MODEL.0)),
+        Err(error) => fail(format_args!("no models at {:#x} and {:#x}: {error}", MODEL.0, DETECTOR.0)),
     };
     let port = uart::Uart::start();
     let gallery = Rooms { records: &mut ENTRIES.take()[..], lines: &mut LINES.take()[..] };
