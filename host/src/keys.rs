@@ -14,6 +14,7 @@ use arcgate_firmware::bundle::BundleKey;
 use arcgate_firmware::gallery::SoftwareSecret;
 use arcgate_firmware::sim::SimSecret;
 
+use crate::disk;
 use crate::onnx::metadata::hex;
 
 /// Why there is no key.
@@ -95,11 +96,7 @@ impl Key {
             Key::Bundle(key) => (BUNDLE, key.0),
             Key::Software => (DEVICE, SoftwareSecret::default().0),
         };
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = match options.open(path) {
+        let mut file = match disk::private().write(true).create_new(true).open(path) {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
                 return Err(KeyError::Exists(path.into()));
             }
@@ -142,7 +139,8 @@ impl std::fmt::Debug for Key {
     }
 }
 
-fn digits(text: &str) -> Option<[u8; 32]> {
+/// The bytes that 64 hexadecimal digits say.
+pub(crate) fn digits(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if text.len() != 64 || !text.is_ascii() {
         return None;

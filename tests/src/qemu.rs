@@ -14,11 +14,11 @@ use crate::data::workspace;
 /// Bytes of the PSRAM, whose first megabyte is the gallery's flash.
 const PSRAM: u64 = 16 << 20;
 
-/// Where the board keeps its model; `MODEL` in its `main.rs`.
+/// Where the board keeps its model; the first of `MODELS` in `qemu-support`.
 const MODEL_ADDRESS: u32 = 0x10_0000;
 
-/// Where it keeps its detector; `DETECTOR` there.
-const DETECTOR_ADDRESS: u32 = 0x38_0000;
+/// Where it keeps its detector; `DETECTOR` in `qemu-support`.
+const DETECTOR_ADDRESS: u32 = 0xc_0000;
 
 /// How long QEMU may take until it listens and the firmware answers.
 const BOOT: Duration = Duration::from_secs(60);

@@ -10,9 +10,25 @@ use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, LookError, ModelInfo};
 use crate::frame::{FrameError, Landmarks, PixelFormat};
 use crate::gallery::{Candidate, Damage, GalleryError, Name, Person, PersonId, Usage, Validity};
+use crate::link::pairings::{PAIRINGS, PairedHost, PairingsError};
+use crate::link::role::Role;
 
-/// The version of these messages; a device with another one answers [`Request::Info`] all the same.
+/// The version of these messages; a device with another one greets all the same.
 pub const PROTOCOL: u16 = 5;
+
+/// Major, minor, patch of this firmware.
+pub const FIRMWARE: [u16; 3] = [
+    number(env!("CARGO_PKG_VERSION_MAJOR")),
+    number(env!("CARGO_PKG_VERSION_MINOR")),
+    number(env!("CARGO_PKG_VERSION_PATCH")),
+];
+
+const fn number(text: &str) -> u16 {
+    match u16::from_str_radix(text, 10) {
+        Ok(number) => number,
+        Err(_) => 0,
+    }
+}
 
 /// The longest piece of a frame, crop or embedding in one message.
 pub const MAX_PIECE: usize = 1024;
@@ -119,6 +135,13 @@ pub enum Request<'a> {
     Verify {
         /// The first damage that is asked for.
         first: u32,
+    },
+    /// The hosts that are paired. -> [`Reply::Pairings`]
+    ListPairings,
+    /// Forget a host: it needs to be paired again. -> [`Reply::Unpaired`]
+    RemovePairing {
+        /// Its number.
+        host: u16,
     },
 }
 
@@ -249,6 +272,13 @@ pub enum Reply<'a> {
         /// In the order in which the check finds them.
         damages: Vec<Damage, DAMAGES>,
     },
+    /// The hosts that are paired.
+    Pairings(Vec<PairedHost, PAIRINGS>),
+    /// The host is forgotten.
+    Unpaired {
+        /// Its number.
+        host: u16,
+    },
     /// It could not be done. Nothing has changed, unless the flash failed: then a restart shows whether it was done.
     Fault(Fault),
 }
@@ -312,6 +342,8 @@ pub struct DeviceInfo {
     pub frame_capacity: u32,
     /// Columns and rows of the pictures in which the device looks for faces itself; `None` without a detector.
     pub detector: Option<[u16; 2]>,
+    /// Whether everybody on the wire is an administrator.
+    pub open_link: bool,
 }
 
 /// [`ModelInfo`] on the wire.
@@ -509,6 +541,19 @@ pub enum Fault {
         /// People enrolled.
         people: u32,
     },
+    /// The host was paired for less.
+    NotAllowed {
+        /// What it takes.
+        role: Role,
+    },
+    /// The pairings stay as they are.
+    Pairings(PairingsError),
+}
+
+impl From<PairingsError> for Fault {
+    fn from(error: PairingsError) -> Self {
+        Fault::Pairings(error)
+    }
 }
 
 impl From<BundleError> for Fault {
@@ -582,6 +627,8 @@ impl core::fmt::Display for Fault {
             Fault::NotEmpty { people } => {
                 write!(f, "{people} people are enrolled there, under another transform than the backup's")
             }
+            Fault::NotAllowed { role } => write!(f, "only a host that is paired as {role} may ask this"),
+            Fault::Pairings(error) => write!(f, "{error}"),
             Fault::NoUptime => {
                 write!(f, "the board does not tell how long it has been up, so it cannot keep the time")
             }

@@ -25,14 +25,16 @@ use crate::decide::table::ThresholdTable;
 use crate::decide::time::Uptime;
 use crate::decide::{MatchRules, Rules};
 use crate::detect::{Face, MOST_FACES, Settings};
-use crate::device::{Camera, Clock, Device, Event, Hardware, Memory, Parts, Shot};
+use crate::device::{Camera, Clock, Device, Event, Hardware, Memory, Parts, Setup, Shot};
 use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
 use crate::frame::{Frame, Intake, Landmarks, PixelFormat};
 use crate::gallery::{Monotonic, NoCounter, Owned, index_lines_of_flash};
 use crate::link::message::Unit;
+use crate::link::pairings::RamPairings;
+use crate::link::{LinkTrust, Role};
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
-pub use port::TcpPort;
+pub use port::{MemoryPort, TcpPort};
 pub use secret::SimSecret;
 
 /// Bytes in which a simulated device keeps a picture: 1280 x 1024 in three colours. A larger one is halved as it arrives.
@@ -52,6 +54,7 @@ impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Hardwa
     type Models = Box<dyn Models + Send>;
     type Flash = F;
     type Port = P;
+    type Pairings = RamPairings;
     type Counter = M;
     type Bytes = Vec<u8>;
     type Room = Owned;
@@ -181,11 +184,21 @@ pub struct Nature<M = NoCounter> {
     pub secret: SimSecret,
     /// Its counter against flashes put back.
     pub counter: M,
+    /// Whom it trusts on its link. What is paired is forgotten when it stops.
+    pub link: LinkTrust,
+    /// Somebody presses its button as it starts: a host may be paired, for this at most.
+    pub press: Option<Role>,
 }
 
 impl Default for Nature {
     fn default() -> Self {
-        Nature { matching: MatchRules::default(), secret: SimSecret::software(), counter: NoCounter }
+        Nature {
+            matching: MatchRules::default(),
+            secret: SimSecret::software(),
+            counter: NoCounter,
+            link: LinkTrust::Open,
+            press: None,
+        }
     }
 }
 
@@ -230,14 +243,18 @@ impl Running {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let body = move || {
-            let Nature { matching, secret, counter } = nature;
+            let Nature { matching, secret, counter, link, press } = nature;
             let memory = memory(&flash);
-            let parts = Parts { models: engine, flash, port, counter, memory };
+            let (pairings, setup) = (RamPairings::default(), Setup { link, boots: 0 });
+            let parts = Parts { models: engine, flash, port, pairings, counter, memory, setup };
             let mut device: SimDevice<F, TcpPort, M> = Device::new(parts, &secret);
             device.set_clock(CLOCK);
             // Rules by which a vote can be held.
             let _ = device.set_rules(Rules { matching, ..Rules::photographs() });
             let boot = Instant::now();
+            if let Some(at_most) = press {
+                device.allow_pairing(at_most, Uptime(0));
+            }
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.
                 let event = device.poll().unwrap_or_default();

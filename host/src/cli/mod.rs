@@ -30,10 +30,12 @@ mod synth;
 mod thresholds;
 mod train;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::link::Devices;
 use crate::ui::Ui;
 
 /// Recognise who is in front of a small device, offline, and say "unknown" when it is nobody enrolled.
@@ -49,6 +51,10 @@ struct Cli {
     /// More detail.
     #[arg(long, short, global = true)]
     verbose: bool,
+    /// The keys of the devices that this computer is paired with [default: $ARCGATE_KEYS, else arcgate/devices.toml in the
+    /// configuration folder].
+    #[arg(long, global = true, value_name = "FILE")]
+    keys: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -104,6 +110,9 @@ pub const EXIT_REJECTED: u8 = 11;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ui = Ui { json: cli.json, quiet: cli.quiet, verbose: cli.verbose };
+    if let Some(path) = cli.keys {
+        Devices::choose(path);
+    }
     let done = match cli.command {
         Command::Demo(args) => demo::run(args, &ui),
         Command::Train(args) => train::run(args, &ui),

@@ -96,7 +96,7 @@ pub fn nowhere(model: &Model) -> Result<Place, EnrollError> {
 fn in_memory(bytes: Vec<u8>, model: &Model, secret: SimSecret) -> Result<Place, EnrollError> {
     let flash: MemoryNor<Vec<u8>, 4, ERASE> = MemoryNor::new(bytes);
     let wire = LocalWire::new(model.embedder(Kind::Plan)?, flash, &secret);
-    let (client, info) = Client::over(Box::new(wire))?;
+    let (client, info) = Client::over(Box::new(wire), None)?;
     Ok(Place::new(client, info))
 }
 
@@ -108,7 +108,7 @@ pub fn reach(target: &Target, model: Option<&Model>, secret: SimSecret) -> Resul
     let (client, info) = match target {
         Target::File(path) => {
             let (engine, flash) = open_file(path, model)?;
-            Client::over(Box::new(LocalWire::new(engine, flash, &secret)))?
+            Client::over(Box::new(LocalWire::new(engine, flash, &secret)), None)?
         }
         Target::Tcp(_) | Target::Serial { .. } => Client::connect(target)?,
     };
@@ -299,15 +299,15 @@ pub fn simulate(
     };
     let file = |path: &Path, why| EnrollError::File { path: path.into(), why };
     let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(|why| file(flash, why))?;
-    let Nature { matching, secret, counter } = nature;
+    let Nature { matching, secret, counter, link, press } = nature;
     let started = match counter {
         Some(path) => {
             let counter = FileCounter::open(path).map_err(|e| file(path, FlashError::Io(e)))?;
-            let nature = Nature { matching, secret, counter };
+            let nature = Nature { matching, secret, counter, link, press };
             Running::start_with(engine, nor, address, camera, log, nature)
         }
         None => {
-            let nature = Nature { matching, secret, counter: NoCounter };
+            let nature = Nature { matching, secret, counter: NoCounter, link, press };
             Running::start_with(engine, nor, address, camera, log, nature)
         }
     };
