@@ -43,7 +43,7 @@ mod record;
 mod step;
 mod target;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use detector::{LookError, PlanDetector};
 pub use engine::PlanEngine;
