@@ -6,6 +6,7 @@ mod counter;
 pub mod cuts;
 mod flash;
 pub mod fuzz;
+pub mod images;
 mod port;
 mod raw;
 mod rows;

@@ -45,7 +45,7 @@ mod record;
 mod step;
 mod target;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use detector::PlanDetector;
 pub use engine::PlanEngine;

@@ -45,7 +45,7 @@ fn pool(input: (u32, Shape), output: (u32, Shape)) -> Record {
 }
 
 /// cls is the brightest pixel of each block of 8x8, obj that times the brightest of all, bbox and kps are these two by turns.
-fn plan() -> Vec<u8> {
+pub(crate) fn plan() -> Vec<u8> {
     let mut b = Builder::new(STEPS);
     let [cls, obj, bbox, kps] = [0, 1, 2, 3].map(|map| (PLACES[map], map_shape(map, 32, 32)));
     let brightest = (1000, shape(1, 1, 1));
