@@ -89,6 +89,8 @@ pub struct Grabber<C, B> {
     patience: Patience,
     lapse: Lapse,
     stage: Stage,
+    /// The picture that lies whole in the memory.
+    whole: Option<Geometry>,
     /// Milliseconds that the camera is left alone after the next failure.
     retry_ms: u32,
 }
@@ -97,7 +99,15 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
     /// Nothing is asked of the camera before the first poll.
     pub fn new(camera: C, memory: B, patience: Patience) -> Self {
         let retry_ms = patience.retry_ms;
-        Grabber { camera, memory, patience, lapse: Lapse::default(), stage: Stage::Idle, retry_ms }
+        Grabber {
+            camera,
+            memory,
+            patience,
+            lapse: Lapse::default(),
+            stage: Stage::Idle,
+            whole: None,
+            retry_ms,
+        }
     }
 
     /// The camera, for boards that change its settings. The picture at hand is thrown away.
@@ -106,12 +116,14 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
         &mut self.camera
     }
 
-    /// Lets the camera rest until the next poll.
+    /// Lets the camera rest until the next poll. One that failed is left alone for as long as it would be.
     ///
     /// # Errors
     /// When it cannot be told.
     pub fn rest(&mut self) -> Result<(), Failure<C::Error>> {
-        self.stage = Stage::Idle;
+        if !matches!(self.stage, Stage::Failed(_)) {
+            self.stage = Stage::Idle;
+        }
         self.camera.rest().map_err(Failure::Camera)
     }
 
@@ -121,15 +133,13 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
     /// Why there is none. The camera is then left alone for a while, in which this returns `None`.
     pub fn poll(&mut self, now: Uptime) -> Result<Option<Frame<'_>>, Failure<C::Error>> {
         let passed = self.lapse.until(now);
+        self.whole = None;
         match self.step(passed) {
             Ok(None) => Ok(None),
-            Ok(Some(geometry)) => {
-                self.stage = Stage::Idle;
+            Ok(geometry) => {
+                (self.stage, self.whole) = (Stage::Idle, geometry);
                 self.retry_ms = self.patience.retry_ms;
-                let Geometry { format, width, height } = geometry;
-                let memory = self.memory.as_ref();
-                let data = memory.get(..geometry.bytes()).unwrap_or(memory);
-                Frame::new(format, width, height, data).map(Some).map_err(Failure::Geometry)
+                Ok(self.frame())
             }
             Err(failure) => {
                 self.stage = Stage::Failed(self.retry_ms);
@@ -137,6 +147,13 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
                 Err(failure)
             }
         }
+    }
+
+    /// The picture that the last poll made whole.
+    pub fn frame(&self) -> Option<Frame<'_>> {
+        let geometry = self.whole?;
+        let data = self.memory.as_ref().get(..geometry.bytes())?;
+        Frame::new(geometry.format, geometry.width, geometry.height, data).ok()
     }
 
     /// One piece of work; the geometry of a picture that it made whole.

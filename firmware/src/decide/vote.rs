@@ -156,6 +156,11 @@ impl Vote {
         self.state == State::Idle
     }
 
+    /// Whether frames are being counted.
+    pub fn is_voting(&self) -> bool {
+        matches!(self.state, State::Voting(_))
+    }
+
     /// Counts a frame with a face that was taken at `now`. Returns the presentation's answer when that decides it; a frame that comes too
     /// late to be counted ends it.
     pub fn frame(&mut self, frame: Decision, now: Uptime) -> Option<Decision> {

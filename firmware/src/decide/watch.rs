@@ -3,7 +3,7 @@
 //! In: for every look of the camera whether there is a face, the decision over its frame, and the time. Out: one answer for each
 //! presentation. It owns no picture and runs no model, so that its caller need not embed a frame that nobody wants.
 
-use super::lockout::Lockout;
+use super::lockout::{Lockout, Wait};
 use super::time::Uptime;
 use super::vote::{Vote, VoteError};
 use super::{Decision, Rejection, Rules};
@@ -60,6 +60,11 @@ impl Watch {
         Some(self.settle(answer, now))
     }
 
+    /// The lock-out that is to be waited for, if there is one and no presentation is under way.
+    pub fn lockout(&mut self, now: Uptime) -> Option<Wait> {
+        self.lockout.check(now).err().filter(|wait| wait.locked && !self.vote.is_voting())
+    }
+
     /// As [`Lockout::failures`].
     pub fn failures(&self) -> u8 {
         self.lockout.failures()
@@ -82,7 +87,7 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lockout::{LockoutRules, Wait};
+    use super::super::lockout::LockoutRules;
     use super::super::vote::VoteRules;
     use super::super::{Unknown, tests::known};
     use super::*;

@@ -4,20 +4,26 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::engine::Models;
+use crate::flash::SlotFlash;
+use crate::gallery::nor::MemoryNor;
 use crate::gallery::{Monotonic, Room};
 use crate::link::LinkTrust;
-use crate::link::pairings::Pairings;
+use crate::update::Slots;
+
+use super::{Kept, Updates};
 
 /// The parts of one board, named once; everything else of a device is the same on all of them.
 pub trait Hardware {
     /// The models, on the board's arena.
     type Models: Models;
-    /// Flash that the device writes to.
+    /// Flash for people.
     type Flash: NorFlash;
+    /// Flash for events and state.
+    type Store: NorFlash;
+    /// Flash for two models, or [`NoSlots`].
+    type Slots: SlotFlash;
     /// The serial port of the link.
     type Port: Read + ReadReady + Write + WriteReady;
-    /// Where the hosts are kept that it is paired with.
-    type Pairings: Pairings;
     /// A counter against galleries put back, or [`NoCounter`](crate::gallery::NoCounter).
     type Counter: Monotonic;
     /// Memory for pictures.
@@ -37,30 +43,47 @@ pub struct Memory<B, Y> {
     pub gallery: Y,
 }
 
+/// Of a board whose model is in its firmware.
+pub type NoSlots = MemoryNor<[u8; 0]>;
+
 /// Everything that a board hands over to its device.
 #[derive(Debug)]
 pub struct Parts<H: Hardware> {
     /// As [`Hardware::Models`].
     pub models: H::Models,
-    /// For the gallery.
-    pub flash: H::Flash,
+    /// For people.
+    pub gallery: H::Flash,
+    /// For the event log, where there is one.
+    pub events: Option<H::Store>,
+    /// What it remembers besides.
+    pub kept: Kept<H::Store>,
+    /// Where models come in, and the version of the one that runs.
+    pub updates: Option<Updates<H::Slots>>,
     /// As [`Hardware::Port`].
     pub port: H::Port,
-    /// As [`Hardware::Pairings`].
-    pub pairings: H::Pairings,
+    /// Whom it trusts on that.
+    pub link: LinkTrust,
     /// As [`Hardware::Counter`].
     pub counter: H::Counter,
     /// Lent to it.
     pub memory: Memory<H::Bytes, H::Room>,
-    /// What the board decides.
-    pub setup: Setup,
 }
 
-/// What a board decides about its device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setup {
-    /// Whom it trusts on its link.
-    pub link: LinkTrust,
-    /// How often it has booted: what a board without random bytes has to count, so that no session's keys come again.
-    pub boots: u32,
+/// What is left of a device that was taken apart.
+#[derive(Debug)]
+pub struct Remains<H: Hardware> {
+    /// As [`Parts::models`].
+    pub models: H::Models,
+    /// As [`Parts::gallery`].
+    pub gallery: H::Flash,
+    /// As [`Parts::events`].
+    pub events: Option<H::Store>,
+    /// Of [`Parts::kept`], where that was on flash.
+    pub state: Option<H::Store>,
+    /// Of [`Parts::updates`].
+    pub slots: Option<Slots<H::Slots>>,
+    /// As [`Parts::port`].
+    pub port: H::Port,
+    /// As [`Parts::counter`].
+    pub counter: H::Counter,
 }

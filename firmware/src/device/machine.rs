@@ -103,6 +103,8 @@ pub(super) struct Machine {
     /// A guided enrolment.
     pub(super) guide: Option<Guide>,
     found: Option<Nearest>,
+    /// Whether the camera was told to rest.
+    resting: bool,
 }
 
 impl Machine {
@@ -114,6 +116,26 @@ impl Machine {
     /// Presentations are judged by another watch from now on; what was under way begins anew.
     pub(super) fn set_watch(&mut self, watch: Watch) {
         (self.watch, self.phase) = (watch, Phase::Idle);
+    }
+
+    /// Begins a guided enrolment: as [`Machine::interrupt`].
+    pub(super) fn begin(&mut self, guide: Guide) -> bool {
+        self.guide = Some(guide);
+        self.interrupt()
+    }
+
+    /// Whether a picture of the camera is being looked at.
+    pub(super) fn has_picture(&self) -> bool {
+        matches!(self.phase, Phase::Align | Phase::Embed | Phase::Match | Phase::Decide)
+    }
+
+    /// What was made of the camera's picture is lost, and the next one is looked at; whether there was any such thing.
+    pub(super) fn interrupt(&mut self) -> bool {
+        let interrupted = self.has_picture();
+        if interrupted {
+            (self.phase, self.found) = (Phase::Idle, None);
+        }
+        interrupted
     }
 
     /// The model is being replaced, or is no longer. An enrolment is given up: its shots were of the model before.
@@ -151,21 +173,25 @@ impl Machine {
             Phase::Updating => quiet(Phase::Updating),
             Phase::Idle | Phase::Act | Phase::Fault => {
                 if let Some(wait) = self.watch.lockout(now) {
-                    stages.rest();
+                    self.rest(stages);
                     let answer = Decision::Rejected(Rejection::Wait(wait));
                     return Ok((Phase::LockedOut, Some(Outcome::Answered(answer))));
                 }
-                if self.guide.is_some() || stages.is_somebody_there() {
+                if self.guide.is_none() && !stages.is_somebody_there() {
+                    self.rest(stages);
+                    return Ok(self.nobody(now));
+                }
+                if self.phase != Phase::Fault {
                     return quiet(Phase::Presence);
                 }
-                stages.rest();
-                Ok(self.nobody(now))
+                // Still one, until there is a picture.
+                quiet(if self.capture(stages, now)? { Phase::Detect } else { Phase::Fault })
             }
             Phase::LockedOut => match self.watch.lockout(now) {
                 Some(_) => quiet(Phase::LockedOut),
                 None => quiet(Phase::Idle),
             },
-            Phase::Presence | Phase::Capture => match stages.capture(now)? {
+            Phase::Presence | Phase::Capture => match self.capture(stages, now)? {
                 true => quiet(Phase::Detect),
                 false => quiet(Phase::Capture),
             },
@@ -206,6 +232,18 @@ impl Machine {
                 let decision = stages.decide(&found)?;
                 Ok(self.frame(decision, now))
             }
+        }
+    }
+
+    fn capture(&mut self, stages: &mut impl Stages, now: Uptime) -> Result<bool, Fault> {
+        self.resting = false;
+        stages.capture(now)
+    }
+
+    /// Lets the camera rest, once.
+    fn rest(&mut self, stages: &mut impl Stages) {
+        if !core::mem::replace(&mut self.resting, true) {
+            stages.rest();
         }
     }
 
@@ -364,7 +402,7 @@ mod tests {
         assert_eq!(bench.until(Scene::Nobody, 50), None);
         assert_eq!(
             (bench.fake.pictures, bench.fake.rests),
-            (0, 50),
+            (0, 1),
             "nobody is photographed who is not there"
         );
         assert_eq!(bench.until(Scene::Known, 100), Some(Outcome::Answered(KNOWN)));

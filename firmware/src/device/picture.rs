@@ -76,6 +76,8 @@ pub(super) struct Picture<B> {
     crop_bytes: usize,
     /// Where the crop's face lies in the picture, if somebody found it.
     landmarks: Option<Landmarks>,
+    /// Faces in the picture.
+    faces: u8,
     embedding: [i8; MAX_DIMENSION],
     dimension: usize,
     /// The embedding as bytes, for the link.
@@ -91,6 +93,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
             stage: Stage::Raw,
             crop_bytes: 0,
             landmarks: None,
+            faces: 0,
             embedding: [0; MAX_DIMENSION],
             dimension: 0,
             wire: [0; MAX_DIMENSION],
@@ -161,20 +164,35 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
             self.sent.filter(|(intake, _)| intake.is_complete()).ok_or(Fault::NoFrame { received, total })?;
         let frame = intake.frame(self.frame.as_ref()).map_err(Fault::from)?;
         let crop = self.crop.as_mut();
-        self.landmarks = face(&frame, told, models, crop)?;
+        (self.landmarks, self.faces) = face(&frame, told, models, crop)?;
         self.crop_bytes = cut(&frame, self.landmarks.as_ref(), models.info(), crop)?;
         self.stage = Stage::Cropped;
         Ok(())
     }
 
-    /// Makes the crop of a camera's picture; `restart` goes back to the host's.
-    pub(super) fn shoot<M: Models>(&mut self, shot: &Shot<'_>, models: &mut M) -> Result<(), Missing> {
+    /// Finds the face in a camera's picture: how many there are, one where nobody looks for them. `restart` goes back to the host's.
+    pub(super) fn detect<M: Models>(&mut self, shot: &Shot<'_>, models: &mut M) -> Result<u8, Fault> {
         self.restart();
-        let crop = self.crop.as_mut();
-        self.landmarks = face(&shot.frame, shot.landmarks, models, crop)?;
-        self.crop_bytes = cut(&shot.frame, self.landmarks.as_ref(), models.info(), crop)?;
+        let found = face(&shot.frame, shot.landmarks, models, self.crop.as_mut());
+        (self.landmarks, self.faces) = match found {
+            Ok(found) => found,
+            Err(Missing::Rejected(Rejection::NoFace)) => (None, 0),
+            Err(missing) => return Err(missing.into()),
+        };
+        Ok(self.faces)
+    }
+
+    /// Makes the crop of a camera's picture, of the face that was found in it.
+    pub(super) fn align(&mut self, shot: &Shot<'_>, info: &ModelInfo) -> Result<(), Missing> {
+        self.crop_bytes = cut(&shot.frame, self.landmarks.as_ref(), info, self.crop.as_mut())?;
         self.stage = Stage::Cropped;
         Ok(())
+    }
+
+    /// The memory for a crop, to be written to: what was made of the picture at hand is lost.
+    pub(super) fn lend(&mut self) -> &mut [u8] {
+        self.restart();
+        self.crop.as_mut()
     }
 
     /// Whether the crop is worth embedding.
@@ -224,22 +242,22 @@ fn piece(whole: &[u8], offset: u32) -> Result<Reply<'_>, Fault> {
 }
 
 /// Where the face is in a picture: as somebody told, else the one that the picture is about by the device's detector; in `room` it
-/// is shown the picture. Nowhere without a detector, or where the model takes pictures whole.
+/// is shown the picture. Also how many there are. Nowhere without a detector, or where the model takes pictures whole.
 fn face<M: Models>(
     frame: &Frame<'_>,
     told: Option<Landmarks>,
     models: &mut M,
     room: &mut [u8],
-) -> Result<Option<Landmarks>, Missing> {
+) -> Result<(Option<Landmarks>, u8), Missing> {
     let aligns = models.info().template.is_some();
     let Some(detector) = models.detector().filter(|_| told.is_none() && aligns).cloned() else {
-        return Ok(told);
+        return Ok((told, 1));
     };
     let picture = input(&detector, room)?;
     let faces = detect::look(frame, &detector, picture, |seen| models.find(seen, &Settings::default()))
         .map_err(Fault::from)?;
     let main = Face::main(&faces, frame.width(), frame.height()).and_then(|at| faces.get(at));
-    Ok(Some(main.ok_or(Rejection::NoFace)?.landmarks))
+    Ok((Some(main.ok_or(Rejection::NoFace)?.landmarks), faces.len() as u8))
 }
 
 /// The memory for a model's input.

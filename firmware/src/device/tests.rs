@@ -2,6 +2,7 @@
 
 mod bundles;
 mod clock;
+mod door;
 mod frames;
 mod paired;
 
@@ -13,19 +14,23 @@ use proptest::prelude::*;
 use serde::Serialize;
 
 use super::port::INPUT;
+use super::port::Service;
 use super::*;
 use crate::decide::quality::QualityRules;
 use crate::decide::table::{Bar, Cell, Origin, ThresholdTable};
 use crate::decide::vote::VoteRules;
+use crate::decide::{Rejection, Rules};
 use crate::detect::{Face, MOST_FACES, Settings};
 use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, EmbedError, Embedder, LookError, ModelInfo};
+use crate::engine::{ChannelOrder, EmbedError, Embedder, LookError, ModelInfo, Models};
 use crate::frame::{Frame, PixelFormat};
 use crate::gallery::nor::MemoryNor;
+use crate::gallery::{Candidate, PersonId};
 use crate::gallery::{NoCounter, Owned, SoftwareSecret, Validity, index_lines};
+use crate::link::message::{Answer, PROTOCOL, Restored, Who};
 use crate::link::message::{FrameHeader, Unit};
 use crate::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
-use crate::link::pairings::RamPairings;
+use crate::link::{Fault, LinkTrust, Reply, Request};
 
 /// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
 #[derive(Debug, Default)]
@@ -122,8 +127,9 @@ struct Bench;
 impl Hardware for Bench {
     type Models = Copier;
     type Flash = MemoryNor<std::vec::Vec<u8>>;
+    type Store = MemoryNor<std::vec::Vec<u8>>;
+    type Slots = NoSlots;
     type Port = Port;
-    type Pairings = RamPairings;
     type Counter = NoCounter;
     type Bytes = std::vec::Vec<u8>;
     type Room = Owned;
@@ -175,9 +181,21 @@ fn with_flash(engine: Copier, flash: MemoryNor<std::vec::Vec<u8>>, secret: &Soft
     let gallery = Owned::new(16, index_lines(64, 64));
     let memory = Memory { frame: vec![0; 256], crop: vec![0; 256], gallery };
     let port = Port { takes: usize::MAX, ..Port::default() };
-    let setup = Setup { link: LinkTrust::Open, boots: 0 };
-    let pairings = RamPairings::default();
-    let parts = Parts { models: engine, flash, port, pairings, counter: NoCounter, memory, setup };
+    let parts = Parts {
+        models: engine,
+        gallery: flash,
+        events: None,
+        kept: Kept::nothing(),
+        updates: None,
+        port,
+        link: LinkTrust::Open,
+        counter: NoCounter,
+        memory,
+    };
+    begun(parts, secret)
+}
+
+fn begun(parts: Parts<Bench>, secret: &SoftwareSecret) -> TestDevice {
     let mut device = Device::new(parts, secret);
     // The pictures are embeddings, which need not look like faces.
     device.set_rules(Rules { quality: QualityRules::NONE, ..Rules::default() }).unwrap();
@@ -196,6 +214,32 @@ fn run(device: &mut TestDevice) {
         device.poll().unwrap();
     }
     assert!(device.endpoint.port.input.is_empty());
+}
+
+/// A camera that shows one picture for ever.
+struct Held<'s>(Shot<'s>);
+
+impl Camera for Held<'_> {
+    fn poll(&mut self, _: Uptime) -> Result<bool, CameraFault> {
+        Ok(true)
+    }
+
+    fn shot(&self) -> Option<Shot<'_>> {
+        Some(self.0)
+    }
+
+    fn rest(&mut self) {}
+}
+
+/// All phases of one picture.
+fn look<C: Camera>(device: &mut TestDevice, camera: &mut C, now: u64) -> Option<Event> {
+    for _ in 0..12 {
+        let event = device.watch(camera, true, Uptime(now));
+        if event.is_some() || matches!(device.phase(), Phase::Idle | Phase::LockedOut) {
+            return event;
+        }
+    }
+    panic!("a picture takes fewer steps, and still it is in {:?}", device.phase());
 }
 
 /// The replies sent so far, with their numbers, in words.
@@ -361,88 +405,6 @@ fn operations_are_measured_by_the_boards_clock_and_only_with_one() {
     // Between two looks lies one more odd number; each operation is looked at twice.
     assert!(whole.windows(2).all(|pair| pair[1] == pair[0] + 4), "{whole:?}");
     assert_eq!((ticks(1).len(), ticks(2).len()), (4, 0));
-}
-
-/// Shows the same picture for ever.
-struct Still([u8; 64]);
-
-impl Camera for Still {
-    fn capture(&mut self) -> Option<Shot<'_>> {
-        let frame = Frame::new(PixelFormat::Grey8, 8, 8, &self.0).ok()?;
-        Some(Shot { frame, landmarks: None })
-    }
-}
-
-/// Shows nobody.
-struct Dark;
-
-impl Camera for Dark {
-    fn capture(&mut self) -> Option<Shot<'_>> {
-        None
-    }
-}
-
-/// The picture that [`frame`] sends, somebody else's, and one that is no evidence.
-fn stills() -> [Still; 3] {
-    let same = core::array::from_fn(|i| i as u8 + 1);
-    let other = core::array::from_fn(|i| if i % 2 == 0 { 1 } else { 129 });
-    [same, other, [0; 64]].map(Still)
-}
-
-#[test]
-fn the_cameras_frames_are_voted_on_and_the_hosts_picture_stays() {
-    let mut device = device();
-    frame(&mut device, 1);
-    device.endpoint.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
-    run(&mut device);
-    let [mut same, mut other, mut nothing] = stills();
-    assert_eq!(device.watch(&mut same, Uptime(0)), None);
-    assert_eq!(device.watch(&mut other, Uptime(10)), None);
-    assert!(matches!(device.watch(&mut same, Uptime(20)), Some(Event::Answered(Answer::Known { .. }))));
-    // While the answer is held, the model has a rest.
-    let runs = device.core.engine.runs;
-    assert_eq!(device.watch(&mut same, Uptime(30)), None);
-    assert_eq!(device.core.engine.runs, runs);
-    for now in [40, 2000] {
-        assert_eq!(device.watch(&mut Dark, Uptime(now)), None);
-    }
-    assert_eq!(device.watch(&mut nothing, Uptime(2010)), None);
-    assert_eq!(device.watch(&mut Dark, Uptime(2020)), None);
-    let rejected = Event::Answered(Answer::Rejected(Rejection::ZeroEmbedding));
-    assert_eq!(device.watch(&mut Dark, Uptime(4000)), Some(rejected));
-    replies(&mut device);
-    device.endpoint.port.input.extend(packet(4, &Request::Identify));
-    run(&mut device);
-    assert!(replies(&mut device)[0].1.contains("Known"));
-}
-
-#[test]
-fn a_stranger_is_locked_out_over_a_restart_and_a_host_is_not() {
-    let mut locked = device();
-    frame(&mut locked, 1);
-    locked.endpoint.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
-    run(&mut locked);
-    let [_, mut other, _] = stills();
-    let mut answers = |device: &mut TestDevice, span: u64| {
-        let looks = (0..span / 100).filter_map(|i| device.watch(&mut other, Uptime(100 * i)));
-        looks.collect::<std::vec::Vec<_>>()
-    };
-    let wait = |event: &Event| match event {
-        Event::Answered(Answer::Rejected(Rejection::Wait(wait))) => Some(*wait),
-        _ => None,
-    };
-    let heard = answers(&mut locked, 40_000);
-    let failures = heard.iter().filter(|e| matches!(e, Event::Answered(Answer::Unknown { .. }))).count();
-    assert_eq!((failures, locked.failures()), (5, 5));
-    assert!(wait(heard.last().unwrap()).is_some_and(|w| w.locked && w.ms <= 30_000), "{heard:?}");
-    let mut restarted = device();
-    restarted.resume(locked.failures(), Uptime(0));
-    let mut first = answers(&mut restarted, 4000);
-    assert!(wait(&first.remove(0)).is_some_and(|w| w.locked && w.ms > 29_000));
-    frame(&mut restarted, 1);
-    restarted.endpoint.port.input.extend(packet(3, &Request::Identify));
-    run(&mut restarted);
-    assert!(replies(&mut restarted)[0].1.contains("NobodyEnrolled"));
 }
 
 #[test]

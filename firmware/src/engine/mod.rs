@@ -66,6 +66,21 @@ pub struct ModelInfo {
 }
 
 impl ModelInfo {
+    /// Of no model: no dimension, no input.
+    pub const NONE: ModelInfo = ModelInfo {
+        width: 0,
+        height: 0,
+        order: ChannelOrder::Grey,
+        template: None,
+        dimension: 0,
+        embedding_id: [0; 32],
+    };
+
+    /// Whether it is of no model.
+    pub fn is_none(&self) -> bool {
+        self.dimension == 0 && self.width == 0
+    }
+
     /// Bytes of a crop: `height * width * channels`.
     pub fn crop_bytes(&self) -> usize {
         self.width as usize * self.height as usize * self.order.channels()
@@ -90,6 +105,8 @@ pub enum EmbedError {
         /// Places given.
         found: usize,
     },
+    /// There is no model yet.
+    NoModel,
     /// The runtime below the engine failed (tract only; a plan that was validated cannot fail).
     Runtime,
 }
@@ -103,6 +120,7 @@ impl core::fmt::Display for EmbedError {
             EmbedError::OutputLength { expected, found } => {
                 write!(f, "the model's embedding has {expected} bytes, there is room for {found}")
             }
+            EmbedError::NoModel => write!(f, "there is no model yet"),
             EmbedError::Runtime => write!(f, "the runtime failed to run the model"),
         }
     }
@@ -197,5 +215,10 @@ pub trait Models: Embedder {
     ) -> Result<heapless::Vec<Face, MOST_FACES>, LookError> {
         let _ = (picture, settings);
         Err(LookError::NoDetector)
+    }
+
+    /// The memory that the models run in, between two runs: what lies in it is of no use to the next. Empty where they have their own.
+    fn arena(&mut self) -> &mut [u8] {
+        &mut []
     }
 }

@@ -396,21 +396,30 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         }
     }
 
+    /// Whether somebody new may have this name.
+    ///
+    /// # Errors
+    /// When it is no name, or is taken.
+    pub fn check_new(&mut self, name: &str) -> Result<(), GalleryError> {
+        self.state?;
+        check_name(name)?;
+        match self.find(name)? {
+            Some(person) => Err(GalleryError::NameTaken { person }),
+            None => Ok(()),
+        }
+    }
+
     /// Enrols somebody new with one or more templates: all of it or nothing. They are let in always.
     ///
     /// # Errors
     /// When the name is no name or is taken, a template does not fit the model, or there is no room.
     pub fn enroll(&mut self, name: &str, templates: &[&[i8]]) -> Result<PersonId, GalleryError> {
-        self.state?;
-        check_name(name)?;
+        self.check_new(name)?;
         if templates.is_empty() {
             return Err(GalleryError::NoTemplate);
         }
         for template in templates {
             self.check_template(template)?;
-        }
-        if let Some(person) = self.find(name)? {
-            return Err(GalleryError::NameTaken { person });
         }
         let needed = templates.len() as u32 + 1;
         if self.next_person == u32::MAX || needed > u32::from(MAX_NUMBER) {

@@ -4,17 +4,21 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::BundleError;
-use crate::decide::time::UnixTime;
+use crate::decide::time::{UnixTime, Uptime};
 use crate::decide::{Confidence, Decision, Rejection, Unknown};
+use crate::device::guide::{Progress, ShotFault};
+use crate::device::{CameraFault, Phase};
 use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, LookError, ModelInfo};
+use crate::events::{LogError, Page};
 use crate::frame::{FrameError, Landmarks, PixelFormat};
 use crate::gallery::{Candidate, Damage, GalleryError, Name, Person, PersonId, Usage, Validity};
 use crate::link::pairings::{PAIRINGS, PairedHost, PairingsError};
 use crate::link::role::Role;
+use crate::update::UpdateError;
 
 /// The version of these messages; a device with another one greets all the same.
-pub const PROTOCOL: u16 = 5;
+pub const PROTOCOL: u16 = 6;
 
 /// Major, minor, patch of this firmware.
 pub const FIRMWARE: [u16; 3] = [
@@ -38,6 +42,9 @@ pub const PAGE: usize = 16;
 
 /// Damages in one [`Reply::Damages`].
 pub const DAMAGES: usize = 64;
+
+/// Lines in one [`Reply::Log`].
+pub const LINES: usize = 16;
 
 /// Operations in one [`Reply::Laps`].
 pub const MAX_LAPS: usize = 64;
@@ -130,6 +137,43 @@ pub enum Request<'a> {
         /// The first operation that is asked for.
         first: u16,
     },
+    /// Enroll who stands before the device's camera, shot by shot. -> [`Reply::Enrolling`]
+    EnrollHere {
+        /// Whom.
+        #[serde(borrow)]
+        who: Who<'a>,
+        /// Shots, at most [`MAX_SHOTS`](crate::device::guide::MAX_SHOTS).
+        shots: u8,
+    },
+    /// How does the enrolment before the camera go? -> [`Reply::Enrolling`]
+    Enrolling,
+    /// Give that enrolment up. -> [`Reply::Enrolling`]
+    StopEnrolling,
+    /// How does the device do? -> [`Reply::Stats`]
+    Stats,
+    /// Lines of the event log from a number on. -> [`Reply::Log`]
+    ReadLog {
+        /// The first that is asked for, or the next one there is.
+        from: u32,
+    },
+    /// A model image follows. -> [`Reply::Updating`]
+    BeginUpdate {
+        /// Its header.
+        #[serde(borrow)]
+        header: &'a [u8],
+    },
+    /// The next bytes of the image behind its header. -> [`Reply::Updating`]
+    UpdatePiece {
+        /// Where they begin, counted from behind the header.
+        offset: u32,
+        /// At most [`MAX_PIECE`].
+        #[serde(borrow)]
+        bytes: &'a [u8],
+    },
+    /// Check the image, try it, and run it from the next start on. -> [`Reply::Updated`]
+    FinishUpdate,
+    /// Begin anew, as if the power had been off. -> [`Reply::Restarting`]
+    Restart,
     /// Check every seal in the gallery and say what is damaged, from number `first` on. Each page is a whole check. ->
     /// [`Reply::Damages`]
     Verify {
@@ -263,6 +307,26 @@ pub enum Reply<'a> {
         /// Ticks of each operation.
         ticks: Vec<u32, MAX_LAPS>,
     },
+    /// How the enrolment before the camera goes.
+    Enrolling(Enrolment),
+    /// How the device does.
+    Stats(Stats),
+    /// Lines of the event log.
+    Log(Page<LINES>),
+    /// How much of a model image has come.
+    Updating {
+        /// Bytes behind its header.
+        received: u32,
+        /// Bytes that there will be.
+        total: u32,
+    },
+    /// The image is accepted and runs from the next start on.
+    Updated {
+        /// Its version.
+        version: u32,
+    },
+    /// The device starts anew when this is sent.
+    Restarting,
     /// What is damaged in the gallery.
     Damages {
         /// Damages that the check found. One in RAM is mended by the check that finds it, and the next has one less.
@@ -281,6 +345,52 @@ pub enum Reply<'a> {
     },
     /// It could not be done. Nothing has changed, unless the flash failed: then a restart shows whether it was done.
     Fault(Fault),
+}
+
+/// How the enrolment before the camera goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Enrolment {
+    /// None was begun.
+    #[default]
+    None,
+    /// Shots are being taken.
+    UnderWay {
+        /// How many, of how many.
+        progress: Progress,
+        /// Why the last one was not kept, if it was not.
+        last: Option<ShotFault>,
+    },
+    /// All shots are there and somebody is enrolled.
+    Done(PersonId),
+    /// Nobody stood still for it, or it was given up.
+    GaveUp,
+    /// The gallery did not take the shots.
+    Failed(GalleryError),
+}
+
+/// How a device does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Starts so far, this one included; 0 where it does not remember.
+    pub boots: u32,
+    /// Since the last of them, as far as the board tells.
+    pub uptime: Uptime,
+    /// What it is doing before its camera.
+    pub phase: Phase,
+    /// Failed presentations in a row.
+    pub failures: u8,
+    /// Answers before the camera since the start: known, unknown, rejected.
+    pub answers: [u32; 3],
+    /// Pictures that the camera did not give since the start.
+    pub camera_faults: u32,
+    /// Packets that were noise since the start, and packets that were forged.
+    pub noise: [u32; 2],
+    /// Hosts that it is paired with.
+    pub pairings: u8,
+    /// Lines of the event log that could not be written since the start.
+    pub lines_lost: u32,
+    /// The version of the model; `None` for one that did not come as an update.
+    pub model_version: Option<u32>,
 }
 
 /// What came of a bundle so far.
@@ -344,6 +454,8 @@ pub struct DeviceInfo {
     pub detector: Option<[u16; 2]>,
     /// Whether everybody on the wire is an administrator.
     pub open_link: bool,
+    /// Whether it takes models over its link.
+    pub takes_models: bool,
 }
 
 /// [`ModelInfo`] on the wire.
@@ -404,6 +516,11 @@ impl Named {
     /// Gives a candidate the name.
     pub fn new(candidate: Candidate, name: Name) -> Self {
         Named { person: candidate.person, name, angle: candidate.angle }
+    }
+
+    /// Without the name.
+    pub fn candidate(&self) -> Candidate {
+        Candidate { person: self.person, angle: self.angle }
     }
 }
 
@@ -524,6 +641,18 @@ pub enum Fault {
     Gallery(GalleryError),
     /// The engine failed.
     Engine,
+    /// The device has no model yet.
+    NoModel,
+    /// The device takes no models.
+    NoSlots,
+    /// A model image is refused; the model before runs on.
+    Update(UpdateError),
+    /// The event log cannot be read.
+    Log(LogError),
+    /// There is no picture from the camera.
+    Camera(CameraFault),
+    /// The device has no camera that looks.
+    NoCamera,
     /// The board has no clock to measure with.
     NoClock,
     /// The board does not tell its uptime, without which it cannot keep the time of day.
@@ -553,6 +682,24 @@ pub enum Fault {
 impl From<PairingsError> for Fault {
     fn from(error: PairingsError) -> Self {
         Fault::Pairings(error)
+    }
+}
+
+impl From<UpdateError> for Fault {
+    fn from(error: UpdateError) -> Self {
+        Fault::Update(error)
+    }
+}
+
+impl From<LogError> for Fault {
+    fn from(error: LogError) -> Self {
+        Fault::Log(error)
+    }
+}
+
+impl From<CameraFault> for Fault {
+    fn from(fault: CameraFault) -> Self {
+        Fault::Camera(fault)
     }
 }
 
@@ -633,6 +780,14 @@ impl core::fmt::Display for Fault {
                 write!(f, "the board does not tell how long it has been up, so it cannot keep the time")
             }
             Fault::Proof => write!(f, "the time was not told by who has the device's key, or too late"),
+            Fault::NoModel => {
+                f.write_str("the device has no model yet; `arcgate device update` gives it one")
+            }
+            Fault::NoSlots => f.write_str("the device takes no models over its link"),
+            Fault::Update(error) => write!(f, "{error}"),
+            Fault::Log(error) => write!(f, "{error}"),
+            Fault::Camera(fault) => write!(f, "{fault}"),
+            Fault::NoCamera => f.write_str("the device has no camera that looks"),
             Fault::NoClock => write!(f, "the device has no clock to measure with"),
             Fault::Engine => write!(f, "the device's engine failed to run the model"),
         }

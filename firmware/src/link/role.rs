@@ -26,6 +26,7 @@ impl Role {
             | Request::BeginFrame(_)
             | Request::FramePiece { .. }
             | Request::Identify
+            | Request::Stats
             | Request::Profile { .. } => Role::Operator,
             Request::Enroll(_)
             | Request::List { .. }
@@ -41,13 +42,21 @@ impl Role {
             | Request::SetClock { .. }
             | Request::SetValidity { .. }
             | Request::Verify { .. }
+            | Request::EnrollHere { .. }
+            | Request::Enrolling
+            | Request::StopEnrolling
+            | Request::ReadLog { .. }
+            | Request::BeginUpdate { .. }
+            | Request::UpdatePiece { .. }
+            | Request::FinishUpdate
+            | Request::Restart
             | Request::ListPairings
             | Request::RemovePairing { .. } => Role::Administrator,
         }
     }
 
     /// For keys and transcripts.
-    pub(super) const fn byte(self) -> u8 {
+    pub(crate) const fn byte(self) -> u8 {
         match self {
             Role::Operator => 1,
             Role::Administrator => 2,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
+use crate::flash::SlotFlash;
 use crate::gallery::nor::{MemoryNor, NorFault};
 
 /// Bytes of a sector.
@@ -152,5 +153,11 @@ impl NorFlash for FileFlash {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
         self.nor.write(offset, bytes)?;
         self.write_through(offset, offset + bytes.len() as u32)
+    }
+}
+
+impl SlotFlash for FileFlash {
+    fn bytes(&self) -> &[u8] {
+        self.nor.bytes()
     }
 }

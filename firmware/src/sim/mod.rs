@@ -2,6 +2,7 @@
 //!
 //! Only the drivers differ from a board: [`Device`] is the firmware.
 
+mod chip;
 mod counter;
 pub mod cuts;
 mod flash;
@@ -28,13 +29,13 @@ use crate::decide::table::ThresholdTable;
 use crate::decide::time::Uptime;
 use crate::decide::{MatchRules, Rules};
 use crate::detect::{Face, MOST_FACES, Settings};
-use crate::device::{Camera, Clock, Device, Event, Hardware, Memory, Parts, Setup, Shot};
+use crate::device::{Camera, CameraFault, Clock, Device, Event, Hardware, Memory, Phase, Shot};
 use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
 use crate::frame::{Frame, Intake, Landmarks, PixelFormat};
 use crate::gallery::{Monotonic, NoCounter, Owned, index_lines_of_flash};
 use crate::link::message::Unit;
-use crate::link::pairings::RamPairings;
 use crate::link::{LinkTrust, Role};
+pub use chip::Chip;
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::{MemoryPort, TcpPort};
@@ -57,8 +58,9 @@ pub struct Desktop<F, P, M = NoCounter>(PhantomData<(F, P, M)>);
 impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Hardware for Desktop<F, P, M> {
     type Models = Box<dyn Models + Send>;
     type Flash = F;
+    type Store = FileFlash;
+    type Slots = FileFlash;
     type Port = P;
-    type Pairings = RamPairings;
     type Counter = M;
     type Bytes = Vec<u8>;
     type Room = Owned;
@@ -170,19 +172,30 @@ impl StoredCamera {
     pub fn new(shots: impl IntoIterator<Item = StoredShot>) -> Self {
         StoredCamera { shots: shots.into_iter().collect(), ..StoredCamera::default() }
     }
+
+    /// Whether there are pictures that it has not shown.
+    pub fn has_more(&self) -> bool {
+        !self.shots.is_empty()
+    }
 }
 
 impl Camera for StoredCamera {
-    fn capture(&mut self) -> Option<Shot<'_>> {
+    fn poll(&mut self, _: Uptime) -> Result<bool, CameraFault> {
         self.shown = self.shots.pop_front();
+        Ok(self.shown.is_some())
+    }
+
+    fn shot(&self) -> Option<Shot<'_>> {
         let shown = self.shown.as_ref()?;
         let frame = Frame::new(shown.format, shown.width, shown.height, &shown.data).ok()?;
         Some(Shot { frame, landmarks: shown.landmarks })
     }
+
+    fn rest(&mut self) {}
 }
 
 /// What sets one simulated device apart from another.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Nature<M = NoCounter> {
     /// By what it knows people.
     pub matching: MatchRules,
@@ -190,7 +203,9 @@ pub struct Nature<M = NoCounter> {
     pub secret: SimSecret,
     /// Its counter against flashes put back.
     pub counter: M,
-    /// Whom it trusts on its link. What is paired is forgotten when it stops.
+    /// What it has beside its gallery; without it, it forgets when it stops what was paired, and takes no models.
+    pub chip: Option<Chip>,
+    /// Whom it trusts on its link.
     pub link: LinkTrust,
     /// Somebody presses its button as it starts: a host may be paired, for this at most.
     pub press: Option<Role>,
@@ -202,6 +217,7 @@ impl Default for Nature {
             matching: MatchRules::default(),
             secret: SimSecret::software(),
             counter: NoCounter,
+            chip: None,
             link: LinkTrust::Open,
             press: None,
         }
@@ -249,27 +265,32 @@ impl Running {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let body = move || {
-            let Nature { matching, secret, counter, link, press } = nature;
-            let memory = memory(&flash);
-            let (pairings, setup) = (RamPairings::default(), Setup { link, boots: 0 });
-            let parts = Parts { models: engine, flash, port, pairings, counter, memory, setup };
-            let mut device: SimDevice<F, TcpPort, M> = Device::new(parts, &secret);
-            device.set_clock(CLOCK);
+            let Nature { matching, secret, counter, chip, link, press } = nature;
             // Rules by which a vote can be held.
-            let _ = device.set_rules(Rules { matching, ..Rules::photographs() });
-            let boot = Instant::now();
-            if let Some(at_most) = press {
-                device.allow_pairing(at_most, Uptime(0));
-            }
+            let rules = Rules { matching, ..Rules::photographs() };
+            let mut bench = chip::Bench { model: engine, chip, gallery: flash, port, counter };
+            let mut pressed = press;
             while !stopped.load(Ordering::Relaxed) {
-                // A connection that broke is the wire pulled out: the port waits for the next one.
-                let event = device.poll().unwrap_or_default();
-                let seen = device.watch(&mut camera, Uptime(boot.elapsed().as_millis() as u64));
-                let quiet = event.is_none() && seen.is_none();
-                event.iter().chain(&seen).for_each(&mut log);
-                if quiet && device.port().is_quiet() {
-                    std::thread::sleep(PAUSE);
+                let mut device: SimDevice<F, TcpPort, M> = bench.start(link, &secret);
+                device.set_clock(CLOCK);
+                let _ = device.set_rules(rules);
+                let boot = Instant::now();
+                if let Some(at_most) = pressed.take() {
+                    device.allow_pairing(at_most, Uptime(0));
                 }
+                while !stopped.load(Ordering::Relaxed) && !(device.wants_restart() && device.is_idle()) {
+                    // A connection that broke is the wire pulled out: the port waits for the next one.
+                    let event = device.poll().unwrap_or_default();
+                    let somebody = camera.has_more() || device.phase() != Phase::Idle;
+                    let now = Uptime(boot.elapsed().as_millis() as u64);
+                    let seen = device.watch(&mut camera, somebody, now);
+                    let quiet = event.is_none() && seen.is_none() && !somebody;
+                    event.iter().chain(&seen).for_each(&mut log);
+                    if quiet && device.port().is_quiet() {
+                        std::thread::sleep(PAUSE);
+                    }
+                }
+                bench = chip::Bench::after(device.take_apart());
             }
         };
         let thread = std::thread::Builder::new().name("device".into()).spawn(body)?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::vectors;
 use crate::engine::plan::PlanError;
 use crate::flash::FlashFault;
+use crate::state::StateError;
 
 /// Which of the plans in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +124,14 @@ pub enum UpdateError {
     },
     /// The flash driver failed.
     Flash(FlashFault),
+    /// Which model is to run could not be kept.
+    State(StateError),
+}
+
+impl From<StateError> for UpdateError {
+    fn from(error: StateError) -> Self {
+        UpdateError::State(error)
+    }
 }
 
 impl UpdateError {
@@ -198,6 +207,7 @@ impl core::fmt::Display for UpdateError {
             UpdateError::SelfTest { vectors } => {
                 write!(f, "{vectors} test crops give other embeddings here than on the host")
             }
+            UpdateError::State(error) => error.fmt(f),
             UpdateError::Flash(fault) => fault.fmt(f),
         }
     }

@@ -343,8 +343,9 @@ fn a_face_before_the_camera_does_not_end_a_backup_after_an_update() {
     asked(&mut updated, Request::BeginBackup { salt: [5; 32] }, |_| ()).unwrap();
     let frame = [1; 64];
     let shot = Shot { frame: Frame::new(PixelFormat::Grey8, 8, 8, &frame).unwrap(), landmarks: None };
-    let looked = updated.core.look(&shot, Uptime(5));
-    assert!(matches!(looked, Err(Fault::Gallery(GalleryError::WrongModel { .. }))), "{looked:?}");
+    let looked = look(&mut updated, &mut Held(shot), 5);
+    let wrong = matches!(looked, Some(Event::Refused(Fault::Gallery(GalleryError::WrongModel { .. }))));
+    assert!(wrong, "{looked:?}");
     for number in 0..8 {
         asked(&mut updated, Request::BackupRecord { number }, |_| ()).unwrap();
     }

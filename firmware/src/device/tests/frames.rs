@@ -137,8 +137,7 @@ fn where_nobody_is_there_is_no_face_to_reject() {
     // Before the camera: somebody comes, whom nobody knows, and the vote ends when they are gone.
     let somebody = Scene::new([16, 12], &[[8, 6]]);
     let mut show = |scene: &Scene, now: u64| {
-        let shot = Shot { frame: scene.frame(), landmarks: None };
-        device.core.look(&shot, Uptime(now)).unwrap()
+        look(&mut device, &mut Held(Shot { frame: scene.frame(), landmarks: None }), now)
     };
     for now in 0..20 {
         assert_eq!(show(&nobody, 500 * now), None);
@@ -146,7 +145,7 @@ fn where_nobody_is_there_is_no_face_to_reject() {
     assert_eq!(show(&somebody, 10_100), None);
     assert_eq!(show(&nobody, 10_200), None);
     let ended = show(&nobody, 11_300);
-    assert!(matches!(ended, Some(Decision::Unknown { .. })), "{ended:?}");
+    assert!(matches!(ended, Some(Event::Answered(Answer::Unknown { .. }))), "{ended:?}");
     assert_eq!(device.core.engine.runs, 1);
 }
 

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::link::agreement::{Ephemeral, NONCE};
-use crate::link::handshake::{FromDevice, FromHost, Greeting};
+use crate::link::handshake::{FromDevice, FromHost, Greeting, Refusal};
 use crate::link::packet::{NO_SESSION, encode_sealed};
 use crate::link::pairing::{Code, Proposal};
 use crate::link::pairings::{Label, Pairing};

@@ -51,11 +51,6 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
     pub fn steps(&self) -> usize {
         self.ready.header().steps
     }
-
-    /// The arena, between two runs: what lies in it is of no use to the next.
-    pub(super) fn arena(&mut self) -> &mut [u8] {
-        self.arena.as_mut()
-    }
 }
 
 impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
@@ -81,7 +76,11 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
     }
 }
 
-impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Models for PlanEngine<B, A> {}
+impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Models for PlanEngine<B, A> {
+    fn arena(&mut self) -> &mut [u8] {
+        self.arena.as_mut()
+    }
+}
 
 /// The header of a plan for `task` that can run in `arena`.
 pub(super) fn admit(bytes: &[u8], arena: &[u8], task: Task) -> Result<Header, PlanError> {

@@ -1,7 +1,7 @@
 //! An embedder and a detector in one arena.
 
+use super::PlanError;
 use super::ready::Ready;
-use super::{PlanEngine, PlanError};
 use crate::decide::table::ThresholdTable;
 use crate::detect::{Face, MOST_FACES, Settings};
 use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models, Task};
@@ -10,8 +10,8 @@ use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models, Task};
 /// in the same arena, which is as large as the larger of the two wants it. Clones share what was prepared for the processor.
 #[derive(Debug, Clone)]
 pub struct PlanModels<B, A> {
-    /// Owns the arena.
-    embedder: PlanEngine<B, A>,
+    arena: A,
+    embedder: Option<Ready<B>>,
     detector: Option<Ready<B>>,
 }
 
@@ -19,11 +19,29 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanModels<B, A> {
     /// Validates the plans and takes the arena that they will run in.
     ///
     /// # Errors
-    /// As [`PlanEngine::new`], for each of the two.
+    /// As [`PlanEngine::new`](super::PlanEngine::new), for each of the two.
     pub fn new(embedder: B, detector: Option<B>, arena: A) -> Result<Self, PairError> {
-        let mut embedder = PlanEngine::new(embedder, arena).map_err(PairError::Embedder)?;
-        let detector = detector.map(|plan| Ready::new(plan, embedder.arena(), Task::Detection)).transpose();
-        Ok(PlanModels { embedder, detector: detector.map_err(PairError::Detector)? })
+        let mut models = Self::none(arena);
+        models.load(embedder, detector)?;
+        Ok(models)
+    }
+
+    /// Of a device that has no model yet: an arena.
+    pub fn none(arena: A) -> Self {
+        PlanModels { arena, embedder: None, detector: None }
+    }
+
+    /// Validates plans and runs these from now on; none if one is refused.
+    ///
+    /// # Errors
+    /// As [`PlanModels::new`].
+    pub fn load(&mut self, embedder: B, detector: Option<B>) -> Result<(), PairError> {
+        (self.embedder, self.detector) = (None, None);
+        let arena = self.arena.as_mut();
+        let embedder = Ready::new(embedder, arena, Task::Embedding).map_err(PairError::Embedder)?;
+        let detector = detector.map(|plan| Ready::new(plan, arena, Task::Detection)).transpose();
+        (self.detector, self.embedder) = (detector.map_err(PairError::Detector)?, Some(embedder));
+        Ok(())
     }
 }
 
@@ -50,15 +68,15 @@ impl core::error::Error for PairError {}
 
 impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanModels<B, A> {
     fn info(&self) -> &ModelInfo {
-        self.embedder.info()
+        self.embedder.as_ref().map_or(&ModelInfo::NONE, Ready::info)
     }
 
     fn thresholds(&self) -> Option<ThresholdTable<'_>> {
-        self.embedder.thresholds()
+        self.embedder.as_ref()?.plan().thresholds()
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
-        self.embedder.embed(crop, out)
+        self.embed_watched(crop, out, &mut |_| ())
     }
 
     fn embed_watched(
@@ -67,7 +85,8 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanModels<B, A> {
         out: &mut [i8],
         after: &mut dyn FnMut(usize),
     ) -> Result<(), EmbedError> {
-        self.embedder.embed_watched(crop, out, after)
+        let embedder = self.embedder.as_mut().ok_or(EmbedError::NoModel)?;
+        embedder.embed(self.arena.as_mut(), crop, out, after)
     }
 }
 
@@ -82,6 +101,10 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Models for PlanModels<B, A> {
         settings: &Settings,
     ) -> Result<heapless::Vec<Face, MOST_FACES>, LookError> {
         let detector = self.detector.as_mut().ok_or(LookError::NoDetector)?;
-        detector.faces(self.embedder.arena(), picture, settings)
+        detector.faces(self.arena.as_mut(), picture, settings)
+    }
+
+    fn arena(&mut self) -> &mut [u8] {
+        self.arena.as_mut()
     }
 }

@@ -5,14 +5,14 @@ use serde::Serialize;
 use super::{ERASE, SECRET, SECTORS};
 use crate::bundle::Identity;
 use crate::decide::time::Uptime;
-use crate::device::{Device, Memory, Parts, Setup};
+use crate::device::{Device, Kept, Memory, Parts};
 use crate::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models};
 use crate::gallery::nor::MemoryNor;
 use crate::gallery::{NoCounter, Owned};
 use crate::link::agreement::{Ephemeral, NONCE};
 use crate::link::handshake::{FromDevice, FromHost};
 use crate::link::packet::{self, Decoder, MAX_PACKET, NO_SESSION, PacketHeader, encode, encode_sealed};
-use crate::link::pairings::{Label, Pairing, Pairings, RamPairings};
+use crate::link::pairings::{Label, Pairing, Pairings};
 use crate::link::session::{Opening, Session};
 use crate::link::sessions::FIRST;
 use crate::link::{LinkTrust, Reply, Request, Role};
@@ -54,19 +54,21 @@ fn device(link: LinkTrust) -> Fuzzed {
         dimension: DIMENSION as u16,
         embedding_id: [1; 32],
     };
-    let mut pairings = RamPairings::default();
-    let paired = pairings.add(pairing());
+    let mut kept = Kept::nothing();
+    let paired = kept.add(pairing());
     assert_eq!(paired, Ok(()));
     let memory = Memory { frame: vec![0; 256], crop: vec![0; DIMENSION], gallery: Owned::new(64, 64) };
     let mut device: Fuzzed = Device::new(
         Parts {
             models: Box::new(Copier(info)),
-            flash: MemoryNor::new(vec![0xff; SECTORS * ERASE]),
+            gallery: MemoryNor::new(vec![0xff; SECTORS * ERASE]),
+            events: None,
+            kept,
+            updates: None,
             port: MemoryPort::default(),
-            pairings,
+            link,
             counter: NoCounter,
             memory,
-            setup: Setup { link, boots: 0 },
         },
         &SECRET,
     );

@@ -1,0 +1,130 @@
+//! What a device remembers besides people, and the story that it keeps: on flash where there are regions for them; without one
+//! the state lasts until the power goes, and nobody tells the story.
+
+use embedded_storage::nor_flash::NorFlash;
+
+use crate::decide::time::{Uptime, WallClock};
+use crate::events::{Log, LogError, Page, Trouble, What};
+use crate::gallery::DeviceSecret;
+use crate::link::pairings::{PAIRINGS, Pairing, Pairings, PairingsError};
+use crate::state::{FAILURES_UNKNOWN, Found, State, StateError, Store};
+
+/// The [`State`] of a device.
+#[derive(Debug)]
+pub enum Kept<F> {
+    /// On flash.
+    Flash(Store<F>),
+    /// In RAM alone: the board has no region for it, or that failed.
+    Ram(State),
+}
+
+impl<F: NorFlash> Kept<F> {
+    /// Of a device that remembers nothing and has no place for it.
+    pub fn nothing() -> Self {
+        Kept::Ram(State { failures: 0, ..State::unknown() })
+    }
+
+    /// Reads the state in a region, and counts a boot. Where that fails, nothing is known of the time before.
+    pub fn open<S: DeviceSecret>(region: F, secret: &S) -> Self {
+        Store::open(region, secret).map_or_else(|_| Kept::Ram(State::unknown()), Kept::Flash)
+    }
+
+    /// Gives the flash back, if there is one.
+    pub(super) fn into_flash(self) -> Option<F> {
+        match self {
+            Kept::Flash(store) => Some(store.into_flash()),
+            Kept::Ram(_) => None,
+        }
+    }
+
+    /// What is wrong with it, for the log.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Kept::Flash(store) => (store.found() == Found::Damaged).then_some(Trouble::StateLost),
+            // A device that never remembers has not failed.
+            Kept::Ram(state) => (state.failures == FAILURES_UNKNOWN).then_some(Trouble::State),
+        }
+    }
+
+    /// As it is.
+    pub fn state(&self) -> &State {
+        match self {
+            Kept::Flash(store) => store.state(),
+            Kept::Ram(state) => state,
+        }
+    }
+
+    /// Changes it, for good once this returns where it is on flash.
+    ///
+    /// # Errors
+    /// As [`Store::update`].
+    pub fn update(&mut self, change: impl FnOnce(&mut State)) -> Result<(), StateError> {
+        match self {
+            Kept::Flash(store) => store.update(change),
+            Kept::Ram(state) => {
+                change(state);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<F: NorFlash> Pairings for Kept<F> {
+    fn list(&self) -> &[Pairing] {
+        &self.state().pairings
+    }
+
+    fn add(&mut self, pairing: Pairing) -> Result<(), PairingsError> {
+        if self.state().pairings.is_full() {
+            return Err(PairingsError::Full { capacity: PAIRINGS as u8 });
+        }
+        // There is room, as was seen just now.
+        let added = self.update(|state| drop(state.pairings.push(pairing)));
+        added.map_err(|_| PairingsError::Storage)
+    }
+
+    fn remove(&mut self, host: u16) -> Result<(), PairingsError> {
+        self.get(host).ok_or(PairingsError::Unknown { host })?;
+        let removed = self.update(|state| state.pairings.retain(|pairing| pairing.host != host));
+        removed.map_err(|_| PairingsError::Storage)
+    }
+}
+
+/// The event log, where there is one.
+#[derive(Debug)]
+pub(super) struct Journal<F> {
+    log: Option<Log<F>>,
+    boots: u32,
+}
+
+impl<F: NorFlash> Journal<F> {
+    /// Goes on with the log behind what it has.
+    pub(super) fn open<S: DeviceSecret>(region: Option<F>, secret: &S, boots: u32) -> Self {
+        Journal { log: region.map(|region| Log::open(region, secret)), boots }
+    }
+
+    /// Notes something. What cannot be noted is counted, and the device goes on.
+    pub(super) fn note(&mut self, what: What, wall: &WallClock, now: Uptime) {
+        if let Some(log) = &mut self.log {
+            log.record(wall.stamp(self.boots, now), what);
+        }
+    }
+
+    /// Lines from a number on.
+    pub(super) fn page<const N: usize>(&mut self, from: u32) -> Result<Page<N>, LogError> {
+        match &mut self.log {
+            Some(log) => log.page(from),
+            None => Ok(Page { entries: heapless::Vec::new(), next: None }),
+        }
+    }
+
+    /// Gives the flash back, if there is one.
+    pub(super) fn into_flash(self) -> Option<F> {
+        self.log.map(Log::into_flash)
+    }
+
+    /// Lines that could not be written since the start.
+    pub(super) fn lost(&self) -> u32 {
+        self.log.as_ref().map_or(0, Log::lost)
+    }
+}

@@ -1,0 +1,223 @@
+//! Before the camera: votes, lock-out, guided enrolment, and what the log says afterwards.
+
+use std::vec::Vec;
+
+use super::*;
+use crate::decide::lockout::Wait;
+use crate::device::guide::ShotFault;
+use crate::events::{Trouble, What};
+use crate::gallery::Name;
+use crate::link::message::Enrolment;
+
+/// Shows one picture after the other, the last for ever; `None` is a camera that fails.
+struct Shows(Vec<Option<[u8; 64]>>, usize);
+
+impl Camera for Shows {
+    fn poll(&mut self, _: Uptime) -> Result<bool, CameraFault> {
+        self.1 = (self.1 + 1).min(self.0.len());
+        self.0[self.1 - 1].map(|_| true).ok_or(CameraFault::Driver)
+    }
+
+    fn shot(&self) -> Option<Shot<'_>> {
+        let frame = Frame::new(PixelFormat::Grey8, 8, 8, self.0[self.1 - 1].as_ref()?).ok()?;
+        Some(Shot { frame, landmarks: None })
+    }
+
+    fn rest(&mut self) {}
+}
+
+fn shows(picture: [u8; 64]) -> Shows {
+    Shows(vec![Some(picture)], 0)
+}
+
+/// The picture that [`frame`] sends, somebody else's, and one that is no evidence.
+fn pictures() -> [[u8; 64]; 3] {
+    let same = core::array::from_fn(|i| i as u8 + 1);
+    let other = core::array::from_fn(|i| if i % 2 == 0 { 1 } else { 129 });
+    [same, other, [0; 64]]
+}
+
+/// With flash for its state and its events.
+fn lasting(gallery: Vec<u8>, state: Vec<u8>, events: Vec<u8>) -> TestDevice {
+    let secret = SoftwareSecret::default();
+    let [gallery, state, events] = [gallery, state, events].map(MemoryNor::new);
+    let memory =
+        Memory { frame: vec![0; 256], crop: vec![0; 256], gallery: Owned::new(16, index_lines(64, 64)) };
+    let parts = Parts {
+        models: engine(),
+        gallery,
+        events: Some(events),
+        kept: Kept::open(state, &secret),
+        updates: None,
+        port: Port { takes: usize::MAX, ..Port::default() },
+        link: LinkTrust::Open,
+        counter: NoCounter,
+        memory,
+    };
+    begun(parts, &secret)
+}
+
+fn new_lasting() -> TestDevice {
+    lasting(vec![0xff; 4 * 4096], vec![0xff; 2 * 4096], vec![0xff; 2 * 4096])
+}
+
+fn after_a_cut(device: TestDevice) -> TestDevice {
+    let remains = device.take_apart();
+    lasting(
+        remains.gallery.into_inner(),
+        remains.state.unwrap().into_inner(),
+        remains.events.unwrap().into_inner(),
+    )
+}
+
+fn enroll_ada(device: &mut TestDevice) {
+    frame(device, 1);
+    device.endpoint.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
+    run(device);
+    replies(device);
+}
+
+fn asked(device: &mut TestDevice, sequence: u32, request: &Request<'_>) -> std::string::String {
+    device.endpoint.port.input.extend(packet(sequence, request));
+    run(device);
+    replies(device).pop().expect("a reply").1
+}
+
+#[test]
+fn the_cameras_frames_are_voted_on_and_the_hosts_picture_stays() {
+    let mut device = device();
+    enroll_ada(&mut device);
+    let [same, other, nothing] = pictures();
+    let known = |event| matches!(event, Some(Event::Answered(Answer::Known { .. })));
+    let mut camera = Shows([same, other, same].map(Some).to_vec(), 0);
+    assert_eq!(look(&mut device, &mut camera, 0), None);
+    assert_eq!(look(&mut device, &mut camera, 10), None);
+    assert!(known(look(&mut device, &mut camera, 20)));
+    // While the answer is held, the model has a rest.
+    let runs = device.core.engine.runs;
+    assert_eq!(look(&mut device, &mut camera, 30), None);
+    assert_eq!(device.core.engine.runs, runs);
+    for now in [40, 2000] {
+        assert_eq!(device.watch(&mut camera, false, Uptime(now)), None);
+    }
+    let mut camera = shows(nothing);
+    assert_eq!(look(&mut device, &mut camera, 2010), None);
+    assert_eq!(device.watch(&mut camera, false, Uptime(2020)), None);
+    let rejected = Event::Answered(Answer::Rejected(Rejection::ZeroEmbedding));
+    assert_eq!(device.watch(&mut camera, false, Uptime(4000)), Some(rejected));
+    assert!(asked(&mut device, 4, &Request::Identify).contains("Known"));
+}
+
+#[test]
+fn a_hosts_picture_never_answers_for_who_stands_there() {
+    let [_, other, _] = pictures();
+    // A request comes after each number of steps, and Ada's picture is looked at in the middle of the stranger's.
+    for steps in 0..9 {
+        let mut device = device();
+        enroll_ada(&mut device);
+        let mut camera = shows(other);
+        for _ in 0..steps {
+            device.watch(&mut camera, true, Uptime(0));
+        }
+        assert!(asked(&mut device, 4, &Request::Identify).contains("Known"), "{steps}");
+        let answers: Vec<Event> =
+            (0..60).filter_map(|_| device.watch(&mut camera, true, Uptime(0))).collect();
+        assert!(matches!(answers[0], Event::Answered(Answer::Unknown { .. })), "{steps}: {answers:?}");
+    }
+}
+
+#[test]
+fn a_stranger_is_locked_out_over_a_restart_and_a_host_is_not() {
+    let mut locked = new_lasting();
+    enroll_ada(&mut locked);
+    let mut stranger = shows(pictures()[1]);
+    let mut answers = |device: &mut TestDevice, span: u64| {
+        let looks = (0..span / 100).filter_map(|i| look(device, &mut stranger, 100 * i));
+        looks.collect::<Vec<_>>()
+    };
+    let wait = |event: &Event| match event {
+        Event::Answered(Answer::Rejected(Rejection::Wait(wait))) => Some(*wait),
+        _ => None,
+    };
+    let heard = answers(&mut locked, 40_000);
+    let failures = heard.iter().filter(|e| matches!(e, Event::Answered(Answer::Unknown { .. }))).count();
+    assert_eq!((failures, locked.phase()), (5, Phase::LockedOut));
+    assert!(wait(heard.last().unwrap()).is_some_and(|w| w.locked && w.ms <= 30_000), "{heard:?}");
+    let mut restarted = after_a_cut(locked);
+    let first = answers(&mut restarted, 4000);
+    assert!(matches!(wait(&first[0]), Some(Wait { locked: true, ms }) if ms > 29_000), "{first:?}");
+    assert_eq!(first.len(), 1, "it is told once");
+    frame(&mut restarted, 1);
+    assert!(asked(&mut restarted, 3, &Request::Identify).contains("Known"));
+}
+
+#[test]
+fn whoever_is_enrolled_before_the_camera_is_told_about_every_shot() {
+    let mut device = new_lasting();
+    let here = Request::EnrollHere { who: Who::New("Ada"), shots: 2 };
+    assert_eq!(asked(&mut device, 1, &here), "Fault(NoCamera)");
+    let [same, other, nothing] = pictures();
+    let nearly = core::array::from_fn(|i| i as u8 + 1 + 20 * (i as u8 % 2));
+    let mut camera = Shows(vec![Some(same), Some(nothing), Some(same), None, Some(other), Some(nearly)], 0);
+    device.watch(&mut camera, false, Uptime(0));
+    assert!(asked(&mut device, 2, &here).contains("UnderWay { progress: Progress { taken: 0, wanted: 2 }"));
+    let told: Vec<Event> = (1..9).filter_map(|now| look(&mut device, &mut camera, now)).take(6).collect();
+    let name = Name::try_from("Ada").unwrap();
+    assert!(
+        matches!(
+            &told[..],
+            [
+                Event::Shot(Ok(_)),
+                Event::Shot(Err(ShotFault::Rejected(Rejection::ZeroEmbedding))),
+                Event::Shot(Err(ShotFault::Unchanged)),
+                Event::Refused(Fault::Camera(CameraFault::Driver)),
+                Event::Shot(Err(ShotFault::Differs { .. })),
+                Event::Enrolled(PersonId(1)),
+            ]
+        ),
+        "{told:?}"
+    );
+    assert_eq!(
+        asked(&mut device, 3, &Request::Enrolling),
+        format!("Enrolling({:?})", Enrolment::Done(PersonId(1)))
+    );
+    let person = device.gallery().person(PersonId(1)).unwrap();
+    assert_eq!((person.name, person.templates), (name, 2));
+    assert!(asked(&mut device, 4, &here).contains("NameTaken"));
+}
+
+#[test]
+fn a_cut_in_the_middle_of_an_enrolment_enrols_nobody() {
+    let mut device = new_lasting();
+    let mut camera = shows(pictures()[0]);
+    device.watch(&mut camera, false, Uptime(0));
+    asked(&mut device, 1, &Request::EnrollHere { who: Who::New("Ada"), shots: 3 });
+    assert!(matches!(look(&mut device, &mut camera, 1), Some(Event::Shot(Ok(_)))));
+    let mut device = after_a_cut(device);
+    assert_eq!(device.gallery().usage().people, 0);
+    assert_eq!(asked(&mut device, 1, &Request::Enrolling), "Enrolling(None)");
+}
+
+#[test]
+fn the_log_tells_what_happened_over_a_restart_and_never_who_a_host_asked_about() {
+    let mut device = new_lasting();
+    enroll_ada(&mut device);
+    let [same, ..] = pictures();
+    let mut camera = Shows(vec![None, Some(same)], 0);
+    for now in 1..4 {
+        look(&mut device, &mut camera, now);
+    }
+    asked(&mut device, 4, &Request::Identify);
+    let mut device = after_a_cut(device);
+    let page = device.core.journal.page::<16>(0).unwrap();
+    let told: Vec<What> = page.entries.iter().map(|entry| entry.what).collect();
+    let ada = Candidate { person: PersonId(1), angle: Angle::from_millidegrees(0) };
+    let fault = What::Fault(Trouble::Camera);
+    assert_eq!(told, [What::Boot, What::Enrolled(PersonId(1)), fault, What::Known(ada), What::Boot]);
+    let said = asked(&mut device, 1, &Request::ReadLog { from: page.entries[4].number });
+    assert!(
+        said.contains("Boot { boots: 2") && said.contains("what: Boot") && !said.contains("Known"),
+        "{said}"
+    );
+    assert!(asked(&mut device, 2, &Request::Stats).contains("boots: 2"));
+}

@@ -1,0 +1,92 @@
+//! What a simulated device has beside its gallery: flashes for its state, its events and two models, each a file of one folder; and
+//! how it starts from what they hold.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use embedded_io::{Read, ReadReady, Write, WriteReady};
+use embedded_storage::nor_flash::NorFlash;
+
+use super::{CROP, Desktop, ERASE, FileFlash, FlashError, SimSecret, memory};
+use crate::device::{Device, Kept, Parts, Remains, Updates};
+use crate::engine::{Embedder, Models};
+use crate::gallery::Monotonic;
+use crate::link::LinkTrust;
+use crate::state::Slot;
+use crate::update::{Slots, Verifier};
+
+/// Sectors of the state, of the event log, and of a slot for models.
+const STATE: usize = 4;
+const EVENTS: usize = 64;
+const MODEL: usize = 1024;
+
+/// Bytes that a model may run in.
+const ARENA: usize = 16 << 20;
+
+/// The flashes, and whose models it takes.
+#[derive(Debug)]
+pub struct Chip {
+    /// `None` when it could not be kept the last time.
+    state: Option<FileFlash>,
+    events: Option<FileFlash>,
+    slots: Slots<FileFlash>,
+}
+
+impl Chip {
+    /// Opens the files in `folder`, or makes them.
+    ///
+    /// # Errors
+    /// As [`FileFlash::open_or_create`].
+    pub fn open(folder: &Path, verifier: Verifier) -> Result<Self, FlashError> {
+        std::fs::create_dir_all(folder)?;
+        let open = |name: &str, sectors| FileFlash::open_or_create(&folder.join(name), sectors);
+        let (state, events) = (open("state", STATE)?, open("events", EVENTS)?);
+        let slots = Slots::new([open("model-a", MODEL)?, open("model-b", MODEL)?], verifier);
+        Ok(Chip { state: Some(state), events: Some(events), slots })
+    }
+
+    /// Bytes of one slot.
+    pub const SLOT_BYTES: usize = MODEL * ERASE;
+}
+
+/// What a device is put together from, at each start.
+pub(super) struct Bench<F, P, M> {
+    /// The model that runs while no slot has one.
+    pub model: Box<dyn Models + Send>,
+    pub chip: Option<Chip>,
+    pub gallery: F,
+    pub port: P,
+    pub counter: M,
+}
+
+impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Bench<F, P, M> {
+    /// The device as it starts.
+    pub fn start(self, link: LinkTrust, secret: &SimSecret) -> Device<Desktop<F, P, M>> {
+        let Bench { model, chip, gallery, port, counter } = self;
+        let mut memory = memory(&gallery);
+        let (mut kept, mut events, mut updates, mut models) = (Kept::nothing(), None, None, model);
+        if let Some(chip) = chip {
+            kept = chip.state.map_or_else(Kept::nothing, |state| Kept::open(state, secret));
+            events = chip.events;
+            let copies = [Slot::A, Slot::B].map(|slot| (slot, Arc::<[u8]>::from(chip.slots.bytes(slot))));
+            let read = |slot, range: std::ops::Range<usize>| -> Arc<[u8]> {
+                let bytes = copies.iter().find(|(name, _)| *name == slot).map_or(&[][..], |(_, bytes)| bytes);
+                Arc::from(bytes.get(range).unwrap_or_default())
+            };
+            let (started, found) =
+                Updates::start(chip.slots, &mut kept, read, vec![0; ARENA], &mut memory.crop[..CROP]);
+            updates = Some(started);
+            if !found.info().is_none() {
+                models = Box::new(found);
+            }
+        }
+        Device::new(Parts { models, gallery, events, kept, updates, port, link, counter, memory }, secret)
+    }
+
+    /// What the next start finds.
+    pub fn after(remains: Remains<Desktop<F, P, M>>) -> Self {
+        let Remains { models, gallery, events, state, slots, port, counter } = remains;
+        let chip = slots.map(|slots| Chip { state, events, slots });
+        Bench { model: models, chip, gallery, port, counter }
+    }
+}
