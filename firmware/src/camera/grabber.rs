@@ -14,7 +14,8 @@ use crate::frame::{Frame, FrameError};
 pub struct Patience {
     /// Milliseconds that a picture may take until its first row can be fetched.
     pub picture_ms: u32,
-    /// Milliseconds between two polls after which the picture at hand is thrown away: whoever it shows may have left.
+    /// Milliseconds between two polls after which the picture at hand is thrown away: whoever it shows may have left. A device
+    /// that always takes longer from one poll to the next gets none.
     pub fresh_ms: u32,
     /// Milliseconds that the camera is left alone after a failure.
     pub retry_ms: u32,
@@ -110,7 +111,7 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
         }
     }
 
-    /// The camera, for boards that change its settings. The picture at hand is thrown away.
+    /// The camera, for boards that change its settings. The picture at hand is thrown away, and one that was still awaited given up.
     pub fn camera(&mut self) -> &mut C {
         self.stage = Stage::Idle;
         &mut self.camera

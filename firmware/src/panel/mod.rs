@@ -41,8 +41,6 @@ pub struct Panel<O> {
     lights: Lights,
     /// What each output was last set to; nothing where that failed or was never done.
     written: [Option<bool>; Output::ALL.len()],
-    /// Whether the outputs could all be set the last time.
-    sound: bool,
 }
 
 impl<O: Outputs> Panel<O> {
@@ -56,7 +54,6 @@ impl<O: Outputs> Panel<O> {
             lock: Lock::new(rules)?,
             lights: Lights::default(),
             written: [None; Output::ALL.len()],
-            sound: true,
         })
     }
 
@@ -78,9 +75,9 @@ impl<O: Outputs> Panel<O> {
         }
     }
 
-    /// Opens the lock for a pulse at the next tick, unless something is at fault.
+    /// Opens the lock for a pulse at the next tick, unless [`Signal::Fault`] is shown.
     pub fn open(&mut self) {
-        if self.sound && !self.lights.is_fault() {
+        if !self.lights.is_fault() {
             self.lock.open();
         }
     }
@@ -102,17 +99,19 @@ impl<O: Outputs> Panel<O> {
     pub fn tick(&mut self, now: Uptime) -> Result<(), OutputError> {
         let lamps = self.lights.tick(now);
         let open = self.lock.tick(now);
-        let mut result = Ok(());
-        for output in Output::ALL {
-            let on = if output == Output::Lock { open } else { lamps.contains(output) };
+        // Closed before anything else, and opened when all else has succeeded.
+        let mut result = if open { Ok(()) } else { self.set(Output::Lock, false) };
+        for output in Output::LIGHTS {
             // One that fails keeps no other from being set.
-            let set = self.set(output, on);
+            let set = self.set(output, lamps.contains(output));
             result = result.and(set);
         }
-        self.sound = result.is_ok();
-        if !self.sound {
+        if open && result.is_ok() {
+            result = self.set(Output::Lock, true);
+        }
+        if result.is_err() {
             self.lock.close();
-            // What failed before is told; if this fails too, the next tick tries again.
+            // The first error is told; if this fails too, the next tick tries again.
             let _ = self.set(Output::Lock, false);
         }
         result

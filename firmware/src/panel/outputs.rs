@@ -21,6 +21,8 @@ pub enum Output {
 impl Output {
     /// All of them; the lock first.
     pub const ALL: [Output; 5] = [Output::Lock, Output::Green, Output::Red, Output::Yellow, Output::Buzzer];
+    /// All but the lock.
+    pub const LIGHTS: [Output; 4] = [Output::Green, Output::Red, Output::Yellow, Output::Buzzer];
 }
 
 /// An output that could not be set.

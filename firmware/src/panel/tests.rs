@@ -17,6 +17,8 @@ const RULES: LockRules = LockRules { pulse_ms: 100, longest_ms: 250 };
 #[derive(Debug, Default)]
 struct Levels {
     high: BTreeMap<&'static str, bool>,
+    /// How often the lock's pin was set to open.
+    opened: u32,
     failing: Vec<&'static str>,
 }
 
@@ -71,6 +73,7 @@ impl Wire {
         if levels.failing.contains(&self.name) {
             return Err(ErrorKind::Other);
         }
+        levels.opened += u32::from(self.name == "lock" && !level);
         levels.high.insert(self.name, level);
         Ok(())
     }
@@ -167,6 +170,8 @@ fn a_pin_that_fails_closes_the_lock_until_all_is_well_again() {
         assert_eq!((panel.tick(Uptime(0)), wires.is_open()), (error(output), false));
         panel.open();
         assert_eq!((panel.tick(Uptime(10)), wires.is_open()), (error(output), false));
+        // Not for a moment.
+        assert_eq!(wires.0.borrow().opened, 0);
         wires.fail(&[]);
         // What was asked for meanwhile is not made up for.
         assert_eq!((panel.tick(Uptime(20)), wires.is_open()), (Ok(()), false));

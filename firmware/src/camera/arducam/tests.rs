@@ -306,6 +306,31 @@ fn a_capture_that_never_ends_is_given_up_by_the_next_start() {
 }
 
 #[test]
+fn a_bridge_that_hangs_is_reset() {
+    let (mut camera, model) = camera(SMALL);
+    assert!(shoot(&mut camera, &model).is_ok());
+    model.set_fault(Some(Fault::Hung));
+    assert_eq!(shoot(&mut camera, &model), Err(Missed::Late));
+    model.set_fault(None);
+    assert!(shoot(&mut camera, &model).is_ok());
+}
+
+#[test]
+fn an_error_ends_the_picture_and_the_next_begins_with_a_set_up() {
+    let (mut camera, model) = camera(SMALL);
+    camera.start().unwrap();
+    let set_up = model.transfers();
+    let geometry = wait(&mut camera, &model).unwrap();
+    model.set_fault(Some(Fault::Transfer(60)));
+    let error = ArduCamError::Spi { register: 0x3c, kind: spi::ErrorKind::Other };
+    assert_eq!(fetch(&mut camera, geometry), Err(error));
+    assert_eq!((camera.poll(), camera.row(&mut [0; 320])), (Ok(None), Err(ArduCamError::NoPicture)));
+    let before = model.transfers();
+    camera.start().unwrap();
+    assert_eq!(model.transfers() - before, set_up);
+}
+
+#[test]
 fn the_sensor_rests_between_pictures_if_told_to() {
     let (mut camera, model) = camera(Settings { settle: 2, ..SMALL });
     for at in 0..4 {
@@ -408,6 +433,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         (0..400_u32, any::<bool>()).prop_map(|(at, high)| Fault::Unplugged(at, if high { 0xff } else { 0 })),
         (0..400_u32).prop_map(Fault::Power),
         Just(Fault::NeverDone),
+        Just(Fault::Hung),
         (1..40_000_u32).prop_map(Fault::Short),
         Just(Fault::Product(0)),
         Just(Fault::Stuck(ZMOW)),

@@ -40,6 +40,8 @@ pub(super) struct Bridge {
     command: u8,
     /// Bytes missing from the next picture.
     missing: usize,
+    /// No capture ends before a reset.
+    hung: bool,
 }
 
 impl Bridge {
@@ -60,6 +62,7 @@ impl Bridge {
             clocked: 0,
             command: 0,
             missing: 0,
+            hung: false,
         }
     }
 
@@ -76,8 +79,14 @@ impl Bridge {
         self.missing = if let Some(Fault::Short(bytes)) = fault { bytes as usize } else { 0 };
     }
 
-    /// Captures what was to be captured until now.
-    pub fn advance(&mut self, now: u64, sensor: &Sensor, scene: &Scene, never: bool) {
+    /// Hangs the capture that is under way; returns whether captures end.
+    pub fn hang(&mut self) -> bool {
+        self.hung |= self.armed.is_some();
+        !self.hung
+    }
+
+    /// Captures what was to be captured until now, if captures end.
+    pub fn advance(&mut self, now: u64, sensor: &Sensor, scene: &Scene, ends: bool) {
         let Some(begin) = self.armed else { return };
         if now >= begin && self.exposed.is_none() {
             self.exposed = Some(scene.clone());
@@ -85,8 +94,11 @@ impl Bridge {
         if now < begin + FRAME_US {
             return;
         }
-        let picture =
-            self.exposed.take().filter(|_| !never && !self.is_resting()).and_then(|s| sensor.picture(&s));
+        let picture = self
+            .exposed
+            .take()
+            .filter(|_| ends && !self.hung && !self.is_resting())
+            .and_then(|s| sensor.picture(&s));
         let Some(mut picture) = picture else {
             // The sensor began none: the bridge goes on waiting.
             self.armed = Some(now.next_multiple_of(FRAME_US));

@@ -50,6 +50,8 @@ pub enum Fault {
     Power(u32),
     /// No capture ends.
     NeverDone,
+    /// The next capture does not end, and none after it until the bridge is reset.
+    Hung,
     /// The FIFO holds so many bytes less than were written.
     Short(u32),
     /// The sensor's product number.
@@ -81,8 +83,12 @@ impl State {
     /// Time passes, and the bridge captures what it is to capture.
     fn advance(&mut self, us: u64) {
         self.now_us += us;
-        let never = self.fault == Some(Fault::NeverDone);
-        self.bridge.advance(self.now_us, &self.sensor, &self.scene, never);
+        let ends = match self.fault {
+            Some(Fault::NeverDone) => false,
+            Some(Fault::Hung) => self.bridge.hang(),
+            _ => true,
+        };
+        self.bridge.advance(self.now_us, &self.sensor, &self.scene, ends);
     }
 
     fn transfer(&mut self) -> Wire {
