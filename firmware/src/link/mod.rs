@@ -20,9 +20,9 @@
 //! device, and [`session`], which proves that key anew each time. Without a session a device tells what it is
 //! ([`handshake::Greeting`]) and nothing else. The CRC stands outside of the seal, so that noise and forgery are told apart.
 //!
-//! What this keeps: who reads the wire learns how long messages are and when they come; who writes to it has nothing done, reads
-//! nothing and ends nobody's session. What it does not: who holds the wire can cut it, and the keys in a device's memory are
-//! as safe as that memory.
+//! What this keeps: who reads the wire learns how long messages are and when they come; who writes to it has nothing done and
+//! reads nothing. What it does not: who holds the wire can make a host give up, as by cutting it, and the keys in a device's memory
+//! are as safe as that memory.
 
 pub mod agreement;
 pub mod handshake;

@@ -1,5 +1,7 @@
 //! What fuzzers run: the same functions run on seeded bytes in the tests.
 
+pub mod link;
+
 use crate::bundle::{
     BundleKey, HEADER, Header, Identity, Item, Kind, MAX_RECORD, Member, Writer, record_bytes,
 };

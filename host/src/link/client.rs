@@ -73,7 +73,11 @@ impl Client {
     /// When nothing is there, nothing answers, it speaks another version, or this computer is not paired with it. A gallery file is
     /// no device: see [`crate::enroll::open`].
     pub fn connect(target: &Target) -> Result<(Self, DeviceInfo), LinkError> {
-        Self::begin(Transport::connect(target)?, |identity| Ok(Devices::open()?.get(identity)))
+        Self::begin(Transport::connect(target)?, |identity| match Devices::open() {
+            // Without a place for keys there are none.
+            Err(DevicesError::NoPlace) => Ok(None),
+            devices => Ok(devices?.get(identity)),
+        })
     }
 
     /// Speaks over `wire` to a device whose link is open, or with which this is shared.
@@ -89,15 +93,17 @@ impl Client {
         find: impl FnOnce(&PublicKey) -> Result<Option<Pairing>, DevicesError>,
     ) -> Result<(Self, DeviceInfo), LinkError> {
         let greeting = handshake::greet(&mut transport)?;
+        let (identity, pairing) = (greeting.identity, find(&greeting.identity)?);
         if greeting.open {
+            if pairing.is_some() {
+                return Err(LinkError::OpenedUp { device: short(&identity) });
+            }
             let session = rand::random_range(NO_SESSION + 1..=u32::MAX);
             let mut client = Client { transport, peer: Peer::Open { session }, sequence: FIRST };
             let info = client.info()?;
             return Ok((client, info));
         }
-        let identity = greeting.identity;
-        let unknown = || LinkError::NotPaired { device: short(&identity) };
-        let pairing = find(&identity)?.ok_or_else(unknown)?;
+        let pairing = pairing.ok_or_else(|| LinkError::NotPaired { device: short(&identity) })?;
         let mut tries = 0;
         loop {
             tries += 1;

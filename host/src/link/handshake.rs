@@ -11,7 +11,7 @@ use arcgate_firmware::link::session::{Opening, Session};
 
 use super::Target;
 use super::devices::short;
-use super::transport::{LinkError, Transport};
+use super::transport::{LinkError, Transport, Wire};
 
 /// Asks what answers.
 ///
@@ -62,7 +62,28 @@ pub fn pair<E: From<LinkError>>(
     label: Label,
     type_code: impl FnOnce() -> Result<Code, E>,
 ) -> Result<(PublicKey, Pairing), E> {
-    let transport = &mut Transport::connect(target)?;
+    pair_on(&mut Transport::connect(target)?, role, label, type_code)
+}
+
+/// As [`pair`], over a wire that is there.
+///
+/// # Errors
+/// As [`pair`].
+pub fn pair_over<E: From<LinkError>>(
+    wire: Box<dyn Wire>,
+    role: Role,
+    label: Label,
+    type_code: impl FnOnce() -> Result<Code, E>,
+) -> Result<(PublicKey, Pairing), E> {
+    pair_on(&mut Transport::over(wire)?, role, label, type_code)
+}
+
+fn pair_on<E: From<LinkError>>(
+    transport: &mut Transport,
+    role: Role,
+    label: Label,
+    type_code: impl FnOnce() -> Result<Code, E>,
+) -> Result<(PublicKey, Pairing), E> {
     let Greeting { identity, open, pairing, .. } = greet(transport)?;
     match pairing {
         _ if open => return Err(LinkError::OpenLink.into()),

@@ -11,7 +11,7 @@ mod transport;
 
 pub use client::{Client, Laps};
 pub use devices::Devices;
-pub use handshake::pair;
+pub use handshake::{pair, pair_over};
 pub use local::LocalWire;
 pub use target::{DEFAULT_BAUD, Target, TargetError};
 pub use transport::{LinkError, Wire};

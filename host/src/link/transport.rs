@@ -21,6 +21,11 @@ pub trait Wire: Read + Write + Send {
     /// # Errors
     /// When the system says no.
     fn set_patience(&mut self, patience: Duration) -> io::Result<()>;
+
+    /// The first wait for a reply before asking again; each further wait is twice as long, up to eight times.
+    fn first_wait(&self) -> Duration {
+        FIRST_WAIT
+    }
 }
 
 impl Wire for TcpStream {
@@ -98,6 +103,14 @@ pub enum LinkError {
         /// The first digits of its identity.
         device: String,
     },
+    /// A device that was paired says that it trusts everybody.
+    #[error(
+        "the device {device} says that its link is open, but this computer is paired with it: somebody may sit between\n  accepted: the device as it was paired; if its link was opened on purpose, its entry taken out of the file of keys"
+    )]
+    OpenedUp {
+        /// The first digits of its identity.
+        device: String,
+    },
     /// The session came to an end.
     #[error(
         "the device has ended the session before it answered {request}: it was restarted, or another computer has the link, and the request may or may not have been carried out"
@@ -147,7 +160,7 @@ impl From<Refusal> for LinkError {
     }
 }
 
-/// The first wait for a reply before asking again; each further wait is twice as long, up to eight times.
+/// As [`Wire::first_wait`], on wires that do not know better.
 const FIRST_WAIT: Duration = Duration::from_millis(400);
 
 /// How long to try what opens a session or pairs.
@@ -187,7 +200,8 @@ impl Transport {
         wire.write_all(&[0])?;
         // At random, so that a late answer to another program is not taken for one to this.
         let said = rand::random();
-        Ok(Transport { wire, decoder: Decoder::new(), said, first_wait: FIRST_WAIT, retries: 0 })
+        let first_wait = wire.first_wait();
+        Ok(Transport { wire, decoder: Decoder::new(), said, first_wait, retries: 0 })
     }
 
     /// Says something outside of a session until it is answered.
