@@ -151,7 +151,7 @@ fn what_is_wrong_is_told() {
         bytes[at] ^= 1;
         bytes
     };
-    refused(inspect(&turned(12)), FAILED, "signature is not that of its key");
+    refused(inspect(&turned(13)), FAILED, "signature is not that of its key");
     refused(inspect(&turned(5000)), FAILED, "its bytes are not those that were signed");
     refused(inspect(&whole[..whole.len() - 1]), FAILED, "bytes by its header");
     refused(inspect(&[&whole[..], &[0]].concat()), FAILED, "bytes by its header");

@@ -53,8 +53,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         Some(path) => keys::read(path)?,
         None => keys::development(),
     };
-    let embedder = prove(&args.model, Part::Embedder, ui)?;
-    let detector = args.detector.as_deref().map(|path| prove(path, Part::Detector, ui)).transpose()?;
+    let embedder = prove(&args.model, Part::Embedder)?;
+    let detector = args.detector.as_deref().map(|path| prove(path, Part::Detector)).transpose()?;
     let detector_plan = detector.as_ref().map(|proven| &proven.plan[..]);
     let image = update::pack(&key, args.model_version, &embedder.plan, detector_plan)?;
     // Read once more, as a device will.
@@ -78,13 +78,12 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn prove(path: &Path, part: Part, ui: &Ui) -> anyhow::Result<Proven> {
+fn prove(path: &Path, part: Part) -> anyhow::Result<Proven> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let model = if bytes.starts_with(&MAGIC) {
         Model::Plan(bytes)
     } else {
         Model::Onnx(Box::new(file::decode(&bytes).map_err(|why| file::neither(path, &why))?))
     };
-    ui.note(format!("reading {}", path.display()));
     update::prove(model, part).with_context(|| format!("in {}", path.display()))
 }
