@@ -13,12 +13,14 @@ pub fn framed(frame: &Frame<'_>, info: &ModelInfo, out: &mut [u8]) -> Result<(),
     let channels = info.order.channels();
     check_length(info.width, info.height, channels, out)?;
     let (wide, high) = (frame.width() as u64, frame.height() as u64);
-    let area = wide * high;
-    for (i, place) in out.chunks_exact_mut(channels).enumerate() {
-        let (u, v) = (i as u64 % info.width as u64, i as u64 / info.width as u64);
+    let area = (wide * high).max(1);
+    // A model's sides are never 0; for the compiler to see.
+    let (width, height) = (info.width.max(1) as u64, info.height.max(1) as u64);
+    for (i, place) in out.chunks_exact_mut(channels.max(1)).enumerate() {
+        let (u, v) = (i as u64 % width, i as u64 / width);
         let mut sums = [0u64; 3];
-        for (y, tall) in spans(v, info.height as u64, high) {
-            for (x, broad) in spans(u, info.width as u64, wide) {
+        for (y, tall) in spans(v, height, high) {
+            for (x, broad) in spans(u, width, wide) {
                 let rgb = frame.rgb_clamped(x as i32, y as i32);
                 let values = if channels == 1 { [luma(rgb), 0, 0] } else { rgb };
                 for (sum, value) in sums.iter_mut().zip(values) {
