@@ -8,10 +8,34 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// When the file system says no.
 pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    replace_with(path, bytes, std::fs::OpenOptions::new())
+}
+
+/// As [`replace`], a file that its owner alone can read.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    replace_with(path, bytes, private())
+}
+
+/// Options that make a file for its owner alone.
+pub fn private() -> std::fs::OpenOptions {
+    let options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    let options = {
+        let mut options = options;
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options
+    };
+    options
+}
+
+fn replace_with(path: &Path, bytes: &[u8], mut options: std::fs::OpenOptions) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     let part = path.with_file_name(name);
-    let mut file = std::fs::File::create(&part)?;
+    let mut file = options.write(true).create(true).truncate(true).open(&part)?;
     file.write_all(bytes)?;
     // Renamed before its bytes are down, a file can come back empty after a power cut.
     file.sync_all()?;

@@ -5,10 +5,13 @@ pub mod data;
 pub mod mcu;
 pub mod nets;
 pub mod noise;
+pub mod options;
 pub mod people;
 pub mod program;
 pub mod qemu;
 pub mod simulator;
+pub mod storm;
+pub mod whole;
 
 /// Says on standard output that a test is skipped and why; `tests/run` counts these lines.
 ///

@@ -19,11 +19,19 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts `arcgate simulate` on a free port with these further arguments.
+    /// Starts `arcgate simulate` on a free port, its link open, with these further arguments.
     ///
     /// # Panics
     /// When it does not listen in a minute; with what it has said.
     pub fn start<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::start_paired(["--open"].into_iter().chain(arguments))
+    }
+
+    /// As [`Simulator::start`], for paired computers alone.
+    ///
+    /// # Panics
+    /// As [`Simulator::start`].
+    pub fn start_paired<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
         let mut child = Command::new(program::path())
             .args(["simulate", "--port", "tcp:127.0.0.1:0", "--json"])
             .args(arguments)

@@ -221,8 +221,16 @@ fn a_file_that_is_no_counter_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     std::fs::write(at("counter"), b"three").unwrap();
-    let words =
-        ["simulate", "--port", "tcp:127.0.0.1:0", "--flash", &at("flash"), "--counter", &at("counter")];
+    let words = [
+        "simulate",
+        "--open",
+        "--port",
+        "tcp:127.0.0.1:0",
+        "--flash",
+        &at("flash"),
+        "--counter",
+        &at("counter"),
+    ];
     let run = arcgate(words);
     assert_eq!(run.code, FAILED);
     assert!(run.stderr.contains("a counter has 4 bytes, this file has 5"), "{}", run.stderr);

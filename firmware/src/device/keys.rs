@@ -1,18 +1,15 @@
 //! What follows from a device's secret, besides the seals of its gallery.
 
-use sha2::{Digest, Sha256};
-
 use crate::bundle::{BundleKey, Identity};
 use crate::decide::time::{UnixTime, Uptime};
 use crate::gallery::DeviceSecret;
+use crate::link::agreement::is_same;
 
 /// What bundles are sealed and signed with, and what an administrator shows to have.
 pub(crate) struct Keys {
     pub(super) bundle: BundleKey,
     pub(super) identity: Identity,
     pub(super) random: [u8; 32],
-    /// Challenges drawn since the start.
-    drawn: u32,
     /// The last of them, until it was answered, and when it was drawn.
     challenge: Option<([u8; 16], Uptime)>,
 }
@@ -31,18 +28,13 @@ impl Keys {
     pub(crate) fn of<S: DeviceSecret>(secret: &S) -> Self {
         let (bytes, random) = (secret.secret(), secret.random().unwrap_or_default());
         let (bundle, identity) = (BundleKey::of_device(&bytes), Identity::of_device(&bytes));
-        Keys { bundle, identity, random, drawn: 0, challenge: None }
+        Keys { bundle, identity, random, challenge: None }
     }
 
-    /// Another challenge each time. Without random bytes they are the same after every start: what was told at one can then be
-    /// told again at another.
-    pub(super) fn challenge(&mut self, now: Uptime) -> [u8; 16] {
-        self.drawn = self.drawn.wrapping_add(1);
-        let digest = Sha256::new_with_prefix(b"arcgate challenge 1").chain_update(self.bundle.0);
-        let drawn = digest.chain_update(self.random).chain_update(self.drawn.to_le_bytes()).finalize();
-        let challenge = core::array::from_fn(|i| drawn[i]);
-        self.challenge = Some((challenge, now));
-        challenge
+    /// Keeps what was drawn at random as the challenge to be answered.
+    pub(super) fn challenge(&mut self, drawn: [u8; 16], now: Uptime) -> [u8; 16] {
+        self.challenge = Some((drawn, now));
+        drawn
     }
 
     /// Whether somebody with the bundle key tells this time, soon, in answer to the last challenge, which is used up.
@@ -52,7 +44,6 @@ impl Keys {
             return false;
         }
         let expected = self.bundle.proof_of_time(&challenge, time.0);
-        // All bytes are compared, so that the time it takes tells nothing.
-        expected.iter().zip(proof).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+        is_same(&expected, proof)
     }
 }

@@ -3,7 +3,7 @@
 //! A board builds one [`Device`] from its engine, its gallery flash and its serial port and calls [`Device::poll`]
 //! for ever; a board with a camera also calls [`Device::watch`]. Each call does a bounded piece of work: it takes at
 //! most one buffer of bytes from the port, answers at most one request, and never waits for the port. The longest pieces
-//! are one run of the model, an enrolment or removal that replaces sectors of the gallery, and [`Request::Info`],
+//! are one run of the models, an enrolment or removal that replaces sectors of the gallery, and [`Request::Info`],
 //! [`Request::Verify`] and [`Request::BeginBackup`], which open every record of it, the last one twice: time grows with the
 //! records, 2 microseconds each on a desktop. A template that is put back is held against the person's others.
 
@@ -13,13 +13,14 @@ mod hardware;
 mod keys;
 mod manifest;
 mod picture;
+mod port;
 mod profile;
 mod restore;
 pub mod stack;
 #[cfg(test)]
 mod tests;
 
-use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+use embedded_io::ErrorType;
 use heapless::Vec;
 
 use crate::decide::table::Scope;
@@ -28,22 +29,25 @@ use crate::decide::vote::VoteError;
 use crate::decide::watch::{Admission, Watch};
 use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
-use crate::engine::Embedder;
+use crate::engine::{Embedder, Models};
 use crate::gallery::{Binding, Candidate, DeviceSecret, Gallery, GalleryError, PersonId};
-use crate::link::message::{Answer, DeviceInfo, Named, PROTOCOL, Restored, Who};
-use crate::link::packet::{Decoder, MAX_PACKET, Noise, PacketHeader, encode, message, split};
-use crate::link::{Fault, Reply, Request};
+use crate::link::handshake::Refusal;
+use crate::link::message::{Answer, DeviceInfo, FIRMWARE, Named, PROTOCOL, Restored, Who};
+use crate::link::packet::Noise;
+use crate::link::pairing::Shown;
+use crate::link::pairings::{PairedHost, Pairings};
+use crate::link::{Fault, LinkTrust, Reply, Request, Role};
+use crate::random::Random;
 use backup::Outgoing;
 pub use camera::{Camera, Shot};
-pub use hardware::{Hardware, Memory, Parts};
+pub use hardware::{Hardware, Memory, Parts, Setup};
 pub(crate) use keys::Keys;
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SYMBOL, Manifest};
 use picture::{Missing, Picture};
+pub use port::Forgery;
+use port::{Endpoint, Service};
 pub use profile::Clock;
 pub(crate) use restore::Incoming;
-
-/// Bytes taken from the port at a time.
-const INPUT: usize = 256;
 
 /// Something that happened on the device, for its log, its LED, its door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,21 +72,37 @@ pub enum Event {
     Refused(Fault),
     /// Bytes on the wire that were no packet.
     Noise(Noise),
+    /// A packet that was forged, changed or out of order.
+    Forged(Forgery),
+    /// Somebody without a session asked for what they were not given.
+    TurnedAway(Refusal),
+    /// A paired host has opened a session; the one before is over.
+    Session {
+        /// Its number.
+        host: u16,
+        /// What it may ask.
+        role: Role,
+    },
+    /// A code to be shown to the people before the device, who type it at the host.
+    Pairing(Shown),
+    /// A host was paired.
+    Paired {
+        /// Its number.
+        host: u16,
+        /// What it may ask.
+        role: Role,
+    },
+    /// A host is paired no more.
+    Unpaired {
+        /// Its number.
+        host: u16,
+    },
 }
 
 /// The device on hardware `H`.
 pub struct Device<H: Hardware> {
     core: Core<H>,
-    port: H::Port,
-    input: [u8; INPUT],
-    /// What of `input` is still to be looked at.
-    unread: core::ops::Range<usize>,
-    decoder: Decoder,
-    output: [u8; MAX_PACKET],
-    /// What of `output` is still to be sent.
-    unsent: core::ops::Range<usize>,
-    /// The request answered last, whose reply `output` still holds.
-    answered: Option<PacketHeader>,
+    endpoint: Endpoint<H::Port>,
 }
 
 impl<H: Hardware> core::fmt::Debug for Device<H> {
@@ -96,8 +116,10 @@ impl<H: Hardware> Device<H> {
     /// holds nothing gets an empty gallery; one that holds another model's gallery or a damaged one is left alone, and
     /// [`Request::Info`] says so.
     pub fn new<S: DeviceSecret>(parts: Parts<H>, secret: &S) -> Self {
-        let Parts { models, flash, port, counter, memory } = parts;
+        let Parts { models, flash, port, pairings, counter, memory, setup } = parts;
         let binding = models.info().into();
+        let (keys, mut random) = (Keys::of(secret), Random::new(secret, setup.boots));
+        let (identity, split) = (keys.identity.public(), random.split());
         // Mounted where it will stay: every move is a copy on a small device's stack.
         let mut device = Device {
             core: Core {
@@ -109,17 +131,14 @@ impl<H: Hardware> Device<H> {
                 clock: None,
                 now: None,
                 wall: WallClock::Unset,
-                keys: Keys::of(secret),
+                keys,
+                random,
+                pairings,
+                link: setup.link,
                 backup: None,
                 restore: None,
             },
-            port,
-            input: [0; INPUT],
-            unread: 0..0,
-            decoder: Decoder::new(),
-            output: [0; MAX_PACKET],
-            unsent: 0..0,
-            answered: None,
+            endpoint: Endpoint::new(port, setup.link, identity, split),
         };
         let gallery = &mut device.core.gallery;
         gallery.reopen();
@@ -174,12 +193,19 @@ impl<H: Hardware> Device<H> {
 
     /// The port.
     pub fn port(&mut self) -> &mut H::Port {
-        &mut self.port
+        &mut self.endpoint.port
+    }
+
+    /// Somebody has pressed the button: for [`PAIRING_MODE_MS`](crate::link::pairing::PAIRING_MODE_MS) a host may be paired, for at
+    /// most this role. A board that offers it tells its uptime in each round ([`Device::tick`]).
+    pub fn allow_pairing(&mut self, at_most: Role, now: Uptime) {
+        self.tick(now);
+        self.endpoint.allow_pairing(at_most, now);
     }
 
     /// Whether there is nothing to send and nothing received to look at: the board may sleep until its port has something.
     pub fn is_idle(&self) -> bool {
-        self.unsent.is_empty() && self.unread.is_empty()
+        self.endpoint.is_idle()
     }
 
     /// Sends what the port takes of the last reply; when all is sent, takes bytes from the port and answers the next
@@ -188,49 +214,7 @@ impl<H: Hardware> Device<H> {
     /// # Errors
     /// When the port fails. The device goes on with the next call.
     pub fn poll(&mut self) -> Result<Option<Event>, <H::Port as ErrorType>::Error> {
-        while !self.unsent.is_empty() {
-            if !self.port.write_ready()? {
-                return Ok(None);
-            }
-            self.unsent.start += self.port.write(&self.output[self.unsent.clone()])?;
-        }
-        if self.unread.is_empty() {
-            if !self.port.read_ready()? {
-                return Ok(None);
-            }
-            self.unread = 0..self.port.read(&mut self.input)?;
-        }
-        for at in self.unread.clone() {
-            self.unread.start = at + 1;
-            match self.decoder.push(self.input[at]) {
-                None => {}
-                Some(Err(noise)) => return Ok(Some(Event::Noise(noise))),
-                Some(Ok(payload)) => {
-                    let Some((header, bytes)) = split(payload) else {
-                        return Ok(Some(Event::Noise(Noise::Header)));
-                    };
-                    if let Some(last) = self.answered.filter(|a| a.session == header.session)
-                        && header.sequence <= last.sequence
-                    {
-                        if header == last {
-                            // Asked again: the reply was lost.
-                            self.unsent.start = 0;
-                        }
-                        return Ok(None);
-                    }
-                    let (reply, event) = match message::<Request>(bytes) {
-                        Some(request) => self.core.answer(request),
-                        None => refuse(Fault::Message { protocol: PROTOCOL }),
-                    };
-                    // Every reply fits (a test in `packet` holds that); a reply of no bytes would be asked for again.
-                    let length = encode(header, &reply, &mut self.output).unwrap_or(0);
-                    self.unsent = 0..length;
-                    self.answered = Some(header);
-                    return Ok(event);
-                }
-            }
-        }
-        Ok(None)
+        self.endpoint.poll(&mut self.core)
     }
 
     /// Looks whether the camera has a picture, and if so, who is in it; answers once for the frames of a presentation, by the
@@ -241,16 +225,16 @@ impl<H: Hardware> Device<H> {
     pub fn watch<C: Camera>(&mut self, camera: &mut C, now: Uptime) -> Option<Event> {
         self.tick(now);
         let decided = match camera.capture() {
-            Some(shot) => self.core.look(&shot, now),
+            Some(shot) => {
+                let seen = self.core.look(&shot, now);
+                self.core.picture.restart();
+                seen
+            }
             None => Ok(self.core.watch.nobody(now)),
         };
         let answer = decided.transpose()?.and_then(|decision| self.core.named(decision));
         Some(answer.map_or_else(Event::Refused, Event::Answered))
     }
-}
-
-fn refuse<'r>(fault: Fault) -> (Reply<'r>, Option<Event>) {
-    (Reply::Fault(fault), Some(Event::Refused(fault)))
 }
 
 /// Everything behind the port.
@@ -266,20 +250,32 @@ struct Core<H: Hardware> {
     now: Option<Uptime>,
     wall: WallClock,
     keys: Keys,
+    random: Random,
+    pairings: H::Pairings,
+    link: LinkTrust,
     /// A backup that a host reads.
     backup: Option<Outgoing>,
     /// A bundle that a host sends.
     restore: Option<Incoming>,
 }
 
-impl<H: Hardware> Core<H> {
+impl<H: Hardware> Service for Core<H> {
+    type Pairings = H::Pairings;
+
     fn answer(&mut self, request: Request<'_>) -> (Reply<'_>, Option<Event>) {
-        match self.try_answer(request) {
-            Ok(done) => done,
-            Err(fault) => refuse(fault),
-        }
+        self.try_answer(request).unwrap_or_else(|fault| (Reply::Fault(fault), Some(Event::Refused(fault))))
     }
 
+    fn pairings(&mut self) -> &mut H::Pairings {
+        &mut self.pairings
+    }
+
+    fn now(&self) -> Uptime {
+        self.now.unwrap_or_default()
+    }
+}
+
+impl<H: Hardware> Core<H> {
     fn try_answer(&mut self, request: Request<'_>) -> Result<(Reply<'_>, Option<Event>), Fault> {
         let quiet = |reply| Ok((reply, None));
         if !matches!(request, Request::BackupRecord { .. }) {
@@ -313,7 +309,7 @@ impl<H: Hardware> Core<H> {
                 Ok((Reply::Removed(person), Some(Event::Removed(person))))
             }
             Request::ReadCrop { offset } => {
-                self.picture.crop(self.engine.info())?;
+                self.picture.crop(&mut self.engine)?;
                 quiet(self.picture.crop_piece(offset)?)
             }
             Request::ReadEmbedding { offset } => {
@@ -362,7 +358,7 @@ impl<H: Hardware> Core<H> {
             }
             Request::Challenge => {
                 let now = self.now.ok_or(Fault::NoUptime)?;
-                quiet(Reply::Challenge(self.keys.challenge(now)))
+                quiet(Reply::Challenge(self.keys.challenge(self.random.draw(), now)))
             }
             Request::SetClock { time, proof } => {
                 let now = self.now.ok_or(Fault::NoUptime)?;
@@ -382,6 +378,14 @@ impl<H: Hardware> Core<H> {
                 quiet(profile::profile(engine, *clock, crop, first)?)
             }
             Request::Verify { first } => quiet(self.verify(first)?),
+            Request::ListPairings => {
+                // There are no more than have room.
+                quiet(Reply::Pairings(self.pairings.list().iter().map(PairedHost::from).collect()))
+            }
+            Request::RemovePairing { host } => {
+                self.pairings.remove(host)?;
+                Ok((Reply::Unpaired { host }, Some(Event::Unpaired { host })))
+            }
         }
     }
 
@@ -399,15 +403,10 @@ impl<H: Hardware> Core<H> {
     }
 
     fn info(&mut self) -> DeviceInfo {
-        let number = |text: &str| text.parse().unwrap_or(0);
         let verified = self.gallery.verify(|_| ());
         DeviceInfo {
             protocol: PROTOCOL,
-            firmware: [
-                number(env!("CARGO_PKG_VERSION_MAJOR")),
-                number(env!("CARGO_PKG_VERSION_MINOR")),
-                number(env!("CARGO_PKG_VERSION_PATCH")),
-            ],
+            firmware: FIRMWARE,
             model: self.engine.info().into(),
             usage: self.gallery.usage(),
             threshold: self.thresholds(Scope::Frame).at(self.rules.matching.target_fpir),
@@ -417,6 +416,8 @@ impl<H: Hardware> Core<H> {
             software_key: self.gallery.has_software_key(),
             time: self.time(),
             frame_capacity: self.picture.capacity(),
+            detector: self.engine.detector().map(|info| [info.width, info.height]),
+            open_link: self.link == LinkTrust::Open,
         }
     }
 
@@ -431,6 +432,10 @@ impl<H: Hardware> Core<H> {
 
     /// What the camera's picture adds to the presentation: its answer, if it has one now.
     fn look(&mut self, shot: &Shot<'_>, now: Uptime) -> Result<Option<Decision>, Fault> {
+        let cropped = self.picture.shoot(shot, &mut self.engine);
+        if cropped == Err(Missing::Rejected(Rejection::NoFace)) {
+            return Ok(self.watch.nobody(now));
+        }
         match self.watch.face(now) {
             Admission::Ignore => Ok(None),
             Admission::Answer(answer) => Ok(Some(answer)),
@@ -441,10 +446,8 @@ impl<H: Hardware> Core<H> {
                     let (gallery, model) = (bound.embedding_id, model.embedding_id);
                     return Err(GalleryError::WrongModel { gallery, model }.into());
                 }
-                let cropped = self.picture.shoot(shot, self.engine.info());
                 let votes = self.rules.vote.frames > 1;
                 let frame = self.decide(cropped, if votes { Scope::Presentation } else { Scope::Frame });
-                self.picture.restart();
                 Ok(self.watch.frame(frame?, now))
             }
         }
@@ -475,7 +478,7 @@ impl<H: Hardware> Core<H> {
     /// Embeds the picture at hand if it is good enough for that.
     fn embed(&mut self) -> Result<(), Missing> {
         let Core { engine, picture, rules, .. } = self;
-        picture.crop(engine.info())?;
+        picture.crop(engine)?;
         picture.assess(&rules.quality, engine.info())?;
         picture.embed(engine)
     }

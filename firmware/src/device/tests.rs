@@ -2,24 +2,30 @@
 
 mod bundles;
 mod clock;
+mod frames;
+mod paired;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use embedded_io::ErrorType;
+use embedded_io::{Read, ReadReady, Write, WriteReady};
 use proptest::prelude::*;
 use serde::Serialize;
 
+use super::port::INPUT;
 use super::*;
 use crate::decide::quality::QualityRules;
 use crate::decide::table::{Bar, Cell, Origin, ThresholdTable};
 use crate::decide::vote::VoteRules;
+use crate::detect::{Face, MOST_FACES, Settings};
 use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
+use crate::engine::{ChannelOrder, EmbedError, Embedder, LookError, ModelInfo};
 use crate::frame::{Frame, PixelFormat};
 use crate::gallery::nor::MemoryNor;
 use crate::gallery::{NoCounter, Owned, SoftwareSecret, Validity, index_lines};
 use crate::link::message::{FrameHeader, Unit};
+use crate::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
+use crate::link::pairings::RamPairings;
 
 /// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
 #[derive(Debug, Default)]
@@ -71,10 +77,11 @@ impl Write for Port {
     }
 }
 
-/// The picture itself is the embedding; counts its runs.
+/// The picture itself is the embedding; counts its runs. With a detector, every white pixel is a face.
 #[derive(Debug)]
 struct Copier {
     info: ModelInfo,
+    detector: Option<ModelInfo>,
     thresholds: std::vec::Vec<u8>,
     runs: usize,
 }
@@ -116,9 +123,22 @@ impl Hardware for Bench {
     type Models = Copier;
     type Flash = MemoryNor<std::vec::Vec<u8>>;
     type Port = Port;
+    type Pairings = RamPairings;
     type Counter = NoCounter;
     type Bytes = std::vec::Vec<u8>;
     type Room = Owned;
+}
+
+impl Models for Copier {
+    fn detector(&self) -> Option<&ModelInfo> {
+        self.detector.as_ref()
+    }
+
+    fn find(&mut self, picture: &[u8], _: &Settings) -> Result<heapless::Vec<Face, MOST_FACES>, LookError> {
+        let width = self.detector.as_ref().ok_or(LookError::NoDetector)?.width as usize;
+        let white = picture.iter().enumerate().filter(|(_, v)| **v == 255);
+        Ok(white.map(|(at, _)| frames::face((at % width) as f32, (at / width) as f32)).collect())
+    }
 }
 
 type TestDevice = Device<Bench>;
@@ -140,7 +160,7 @@ fn engine() -> Copier {
         dimension: 64,
         embedding_id: [1; 32],
     };
-    Copier { info, thresholds, runs: 0 }
+    Copier { info, detector: None, thresholds, runs: 0 }
 }
 
 fn device() -> TestDevice {
@@ -153,9 +173,12 @@ fn device_on(flash: std::vec::Vec<u8>) -> TestDevice {
 
 fn with_flash(engine: Copier, flash: MemoryNor<std::vec::Vec<u8>>, secret: &SoftwareSecret) -> TestDevice {
     let gallery = Owned::new(16, index_lines(64, 64));
-    let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], gallery };
+    let memory = Memory { frame: vec![0; 256], crop: vec![0; 256], gallery };
     let port = Port { takes: usize::MAX, ..Port::default() };
-    let mut device = Device::new(Parts { models: engine, flash, port, counter: NoCounter, memory }, secret);
+    let setup = Setup { link: LinkTrust::Open, boots: 0 };
+    let pairings = RamPairings::default();
+    let parts = Parts { models: engine, flash, port, pairings, counter: NoCounter, memory, setup };
+    let mut device = Device::new(parts, secret);
     // The pictures are embeddings, which need not look like faces.
     device.set_rules(Rules { quality: QualityRules::NONE, ..Rules::default() }).unwrap();
     device
@@ -172,13 +195,13 @@ fn run(device: &mut TestDevice) {
     for _ in 0..100 {
         device.poll().unwrap();
     }
-    assert!(device.port.input.is_empty());
+    assert!(device.endpoint.port.input.is_empty());
 }
 
 /// The replies sent so far, with their numbers, in words.
 fn replies(device: &mut TestDevice) -> std::vec::Vec<(u32, std::string::String)> {
     let mut decoder = Decoder::new();
-    let output = core::mem::take(&mut device.port.output);
+    let output = core::mem::take(&mut device.endpoint.port.output);
     let mut heard = std::vec::Vec::new();
     for byte in output {
         if let Some(payload) = decoder.push(byte) {
@@ -192,8 +215,12 @@ fn replies(device: &mut TestDevice) -> std::vec::Vec<(u32, std::string::String)>
 fn frame(device: &mut TestDevice, sequence: u32) {
     let header = FrameHeader { format: PixelFormat::Grey8, width: 8, height: 8, landmarks: None };
     let bytes: [u8; 64] = core::array::from_fn(|i| i as u8 + 1);
-    device.port.input.extend(packet(sequence, &Request::BeginFrame(header)));
-    device.port.input.extend(packet(sequence + 1, &Request::FramePiece { offset: 0, bytes: &bytes }));
+    device.endpoint.port.input.extend(packet(sequence, &Request::BeginFrame(header)));
+    device
+        .endpoint
+        .port
+        .input
+        .extend(packet(sequence + 1, &Request::FramePiece { offset: 0, bytes: &bytes }));
     run(device);
     assert_eq!(replies(device).len(), 2);
 }
@@ -204,7 +231,7 @@ fn what_is_asked_again_is_answered_again_and_done_once() {
     frame(&mut device, 1);
     let enroll = packet(3, &Request::Enroll(Who::New("Ada")));
     for _ in 0..3 {
-        device.port.input.extend(&enroll);
+        device.endpoint.port.input.extend(&enroll);
     }
     run(&mut device);
     let heard = replies(&mut device);
@@ -212,7 +239,7 @@ fn what_is_asked_again_is_answered_again_and_done_once() {
     assert!(heard.iter().all(|h| *h == heard[0] && h.1.contains("Enrolled")), "{heard:?}");
     assert_eq!(device.gallery().usage().people, 1);
     // A late copy of an older request is not answered at all.
-    device.port.input.extend(packet(2, &Request::Identify));
+    device.endpoint.port.input.extend(packet(2, &Request::Identify));
     run(&mut device);
     assert_eq!(replies(&mut device), []);
 }
@@ -224,9 +251,9 @@ fn the_model_runs_once_a_picture() {
     for (i, request) in
         [Request::Identify, Request::Enroll(Who::New("Ada")), Request::Identify].iter().enumerate()
     {
-        device.port.input.extend(packet(3 + i as u32, request));
+        device.endpoint.port.input.extend(packet(3 + i as u32, request));
     }
-    device.port.input.extend(packet(6, &Request::ReadEmbedding { offset: 0 }));
+    device.endpoint.port.input.extend(packet(6, &Request::ReadEmbedding { offset: 0 }));
     run(&mut device);
     let heard = replies(&mut device);
     assert!(heard[0].1.contains("NobodyEnrolled"), "{heard:?}");
@@ -237,21 +264,21 @@ fn the_model_runs_once_a_picture() {
 #[test]
 fn a_poll_reads_one_buffer_and_never_waits_to_write() {
     let mut device = device();
-    device.port.takes = 0;
-    device.port.input.extend([7; 5 * INPUT]);
+    device.endpoint.port.takes = 0;
+    device.endpoint.port.input.extend([7; 5 * INPUT]);
     for polls in 1..=5 {
         device.poll().unwrap();
-        assert_eq!(device.port.reads, polls);
+        assert_eq!(device.endpoint.port.reads, polls);
     }
-    device.port.input.push_back(0);
-    device.port.input.extend(packet(1, &Request::Info));
+    device.endpoint.port.input.push_back(0);
+    device.endpoint.port.input.extend(packet(1, &Request::Info));
     for _ in 0..10 {
         device.poll().unwrap();
     }
-    assert_eq!(device.port.output.len(), 0);
+    assert_eq!(device.endpoint.port.output.len(), 0);
     // The next request waits until the reply is away.
-    device.port.input.extend(packet(2, &Request::Info));
-    device.port.takes = 7;
+    device.endpoint.port.input.extend(packet(2, &Request::Info));
+    device.endpoint.port.takes = 7;
     run(&mut device);
     let heard = replies(&mut device);
     assert_eq!(heard.iter().map(|h| h.0).collect::<std::vec::Vec<_>>(), [1, 2]);
@@ -260,12 +287,17 @@ fn a_poll_reads_one_buffer_and_never_waits_to_write() {
 #[test]
 fn pieces_come_in_order_and_pictures_whole() {
     let mut device = device();
-    let header = |width| FrameHeader { format: PixelFormat::Grey8, width, height: 8, landmarks: None };
+    let header = |[width, height]: [u16; 2]| FrameHeader {
+        format: PixelFormat::Grey8,
+        width,
+        height,
+        landmarks: None,
+    };
     let requests = [
         Request::FramePiece { offset: 0, bytes: &[1] },
-        Request::BeginFrame(header(0)),
-        Request::BeginFrame(header(33)),
-        Request::BeginFrame(header(8)),
+        Request::BeginFrame(header([0, 8])),
+        Request::BeginFrame(header([u16::MAX; 2])),
+        Request::BeginFrame(header([8, 8])),
         Request::FramePiece { offset: 8, bytes: &[1; 8] },
         Request::FramePiece { offset: 0, bytes: &[1; 65] },
         Request::FramePiece { offset: 0, bytes: &[1; 60] },
@@ -273,14 +305,14 @@ fn pieces_come_in_order_and_pictures_whole() {
         Request::ReadCrop { offset: 0 },
     ];
     for (i, request) in requests.iter().enumerate() {
-        device.port.input.extend(packet(i as u32 + 1, request));
+        device.endpoint.port.input.extend(packet(i as u32 + 1, request));
     }
     run(&mut device);
     let heard: std::vec::Vec<_> = replies(&mut device).into_iter().map(|h| h.1).collect();
     let expected = [
         "Fault(Piece { expected: 0, found: 0, total: 0 })",
         "Fault(EmptyFrame { width: 0, height: 8 })",
-        "Fault(FrameTooLarge { needed: 264, capacity: 256 })",
+        "Fault(FrameTooLarge { needed: 304, capacity: 256 })",
         "Received { bytes: 0 }",
         "Fault(Piece { expected: 0, found: 8, total: 64 })",
         "Fault(Piece { expected: 0, found: 0, total: 64 })",
@@ -294,7 +326,7 @@ fn pieces_come_in_order_and_pictures_whole() {
 #[test]
 fn a_message_of_another_version_is_refused_by_name() {
     let mut device = device();
-    device.port.input.extend(packet(1, &(99u8, 1u8)));
+    device.endpoint.port.input.extend(packet(1, &(99u8, 1u8)));
     run(&mut device);
     assert_eq!(replies(&mut device), [(1, format!("Fault(Message {{ protocol: {PROTOCOL} }})"))]);
 }
@@ -309,12 +341,12 @@ fn operations_are_measured_by_the_boards_clock_and_only_with_one() {
         (u32::MAX - 40).wrapping_add(looks * looks)
     }
     let mut device = device();
-    device.port.input.extend(packet(1, &Request::Profile { first: 0 }));
+    device.endpoint.port.input.extend(packet(1, &Request::Profile { first: 0 }));
     run(&mut device);
     assert_eq!(replies(&mut device), [(1, "Fault(NoClock)".to_owned())]);
     device.set_clock(Clock { now, unit: Unit::Cycles, per_tick: 3 });
     for (sequence, first) in [(2, 0), (3, 60), (4, 64)] {
-        device.port.input.extend(packet(sequence, &Request::Profile { first }));
+        device.endpoint.port.input.extend(packet(sequence, &Request::Profile { first }));
     }
     run(&mut device);
     let heard = replies(&mut device);
@@ -361,7 +393,7 @@ fn stills() -> [Still; 3] {
 fn the_cameras_frames_are_voted_on_and_the_hosts_picture_stays() {
     let mut device = device();
     frame(&mut device, 1);
-    device.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
+    device.endpoint.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
     run(&mut device);
     let [mut same, mut other, mut nothing] = stills();
     assert_eq!(device.watch(&mut same, Uptime(0)), None);
@@ -379,7 +411,7 @@ fn the_cameras_frames_are_voted_on_and_the_hosts_picture_stays() {
     let rejected = Event::Answered(Answer::Rejected(Rejection::ZeroEmbedding));
     assert_eq!(device.watch(&mut Dark, Uptime(4000)), Some(rejected));
     replies(&mut device);
-    device.port.input.extend(packet(4, &Request::Identify));
+    device.endpoint.port.input.extend(packet(4, &Request::Identify));
     run(&mut device);
     assert!(replies(&mut device)[0].1.contains("Known"));
 }
@@ -388,7 +420,7 @@ fn the_cameras_frames_are_voted_on_and_the_hosts_picture_stays() {
 fn a_stranger_is_locked_out_over_a_restart_and_a_host_is_not() {
     let mut locked = device();
     frame(&mut locked, 1);
-    locked.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
+    locked.endpoint.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
     run(&mut locked);
     let [_, mut other, _] = stills();
     let mut answers = |device: &mut TestDevice, span: u64| {
@@ -408,7 +440,7 @@ fn a_stranger_is_locked_out_over_a_restart_and_a_host_is_not() {
     let mut first = answers(&mut restarted, 4000);
     assert!(wait(&first.remove(0)).is_some_and(|w| w.locked && w.ms > 29_000));
     frame(&mut restarted, 1);
-    restarted.port.input.extend(packet(3, &Request::Identify));
+    restarted.endpoint.port.input.extend(packet(3, &Request::Identify));
     run(&mut restarted);
     assert!(replies(&mut restarted)[0].1.contains("NobodyEnrolled"));
 }
@@ -418,15 +450,15 @@ fn a_picture_that_is_not_worth_it_is_neither_embedded_nor_enrolled() {
     let mut device = device();
     device.set_rules(Rules::default()).unwrap();
     frame(&mut device, 1);
-    device.port.input.extend(packet(3, &Request::Identify));
-    device.port.input.extend(packet(4, &Request::Enroll(Who::New("Ada"))));
+    device.endpoint.port.input.extend(packet(3, &Request::Identify));
+    device.endpoint.port.input.extend(packet(4, &Request::Enroll(Who::New("Ada"))));
     run(&mut device);
     let heard = replies(&mut device);
     assert!(heard[0].1.contains("Decided(Rejected(Quality("), "{heard:?}");
     assert!(heard[1].1.contains("Fault(Rejected(Quality("), "{heard:?}");
     assert_eq!((device.core.engine.runs, device.gallery().usage().people), (0, 0));
     // What the model makes of it can be asked all the same.
-    device.port.input.extend(packet(5, &Request::ReadEmbedding { offset: 0 }));
+    device.endpoint.port.input.extend(packet(5, &Request::ReadEmbedding { offset: 0 }));
     run(&mut device);
     assert!(replies(&mut device)[0].1.starts_with("Piece"));
 }
@@ -443,11 +475,11 @@ proptest! {
     #[test]
     fn any_bytes_leave_it_answering(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
         let mut device = device();
-        device.port.input.extend(&bytes);
-        device.port.input.push_back(0);
+        device.endpoint.port.input.extend(&bytes);
+        device.endpoint.port.input.push_back(0);
         run(&mut device);
         replies(&mut device);
-        device.port.input.extend(packet(u32::MAX, &Request::Info));
+        device.endpoint.port.input.extend(packet(u32::MAX, &Request::Info));
         run(&mut device);
         prop_assert_eq!(replies(&mut device).len(), 1);
     }
@@ -457,10 +489,10 @@ proptest! {
 fn damages_come_in_pages_with_whose_they_are() {
     let mut device = device();
     frame(&mut device, 1);
-    device.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
+    device.endpoint.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
     run(&mut device);
     let pages = |device: &mut TestDevice, sequence, first| {
-        device.port.input.extend(packet(sequence, &Request::Verify { first }));
+        device.endpoint.port.input.extend(packet(sequence, &Request::Verify { first }));
         run(device);
         replies(device).pop().unwrap().1
     };

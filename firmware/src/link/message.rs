@@ -7,12 +7,28 @@ use crate::bundle::BundleError;
 use crate::decide::time::UnixTime;
 use crate::decide::{Confidence, Decision, Rejection, Unknown};
 use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
+use crate::engine::{ChannelOrder, EmbedError, LookError, ModelInfo};
 use crate::frame::{FrameError, Landmarks, PixelFormat};
 use crate::gallery::{Candidate, Damage, GalleryError, Name, Person, PersonId, Usage, Validity};
+use crate::link::pairings::{PAIRINGS, PairedHost, PairingsError};
+use crate::link::role::Role;
 
-/// The version of these messages; a device with another one answers [`Request::Info`] all the same.
-pub const PROTOCOL: u16 = 4;
+/// The version of these messages; a device with another one greets all the same.
+pub const PROTOCOL: u16 = 5;
+
+/// Major, minor, patch of this firmware.
+pub const FIRMWARE: [u16; 3] = [
+    number(env!("CARGO_PKG_VERSION_MAJOR")),
+    number(env!("CARGO_PKG_VERSION_MINOR")),
+    number(env!("CARGO_PKG_VERSION_PATCH")),
+];
+
+const fn number(text: &str) -> u16 {
+    match u16::from_str_radix(text, 10) {
+        Ok(number) => number,
+        Err(_) => 0,
+    }
+}
 
 /// The longest piece of a frame, crop or embedding in one message.
 pub const MAX_PIECE: usize = 1024;
@@ -120,6 +136,13 @@ pub enum Request<'a> {
         /// The first damage that is asked for.
         first: u32,
     },
+    /// The hosts that are paired. -> [`Reply::Pairings`]
+    ListPairings,
+    /// Forget a host: it needs to be paired again. -> [`Reply::Unpaired`]
+    RemovePairing {
+        /// Its number.
+        host: u16,
+    },
 }
 
 /// What a device's clock counts.
@@ -143,8 +166,8 @@ pub struct FrameHeader {
     pub width: u16,
     /// Rows.
     pub height: u16,
-    /// x and y of the five landmarks. Without them the picture is taken whole; for a model that aligns it must then be
-    /// exactly the input's size.
+    /// x and y of the five landmarks. Without them a device with a detector finds the face itself, if its model aligns; elsewhere
+    /// the picture is taken whole, and for a model that aligns it must then be exactly the input's size.
     pub landmarks: Option<[[f32; 2]; 5]>,
 }
 
@@ -249,6 +272,13 @@ pub enum Reply<'a> {
         /// In the order in which the check finds them.
         damages: Vec<Damage, DAMAGES>,
     },
+    /// The hosts that are paired.
+    Pairings(Vec<PairedHost, PAIRINGS>),
+    /// The host is forgotten.
+    Unpaired {
+        /// Its number.
+        host: u16,
+    },
     /// It could not be done. Nothing has changed, unless the flash failed: then a restart shows whether it was done.
     Fault(Fault),
 }
@@ -308,8 +338,12 @@ pub struct DeviceInfo {
     pub software_key: bool,
     /// What time it is, if a host has said so since the device's start: who is enrolled for a time only is known by it.
     pub time: Option<UnixTime>,
-    /// Bytes of the largest picture.
+    /// Bytes in which a picture is kept; a larger one is halved as it arrives ([`Intake`](crate::frame::Intake)).
     pub frame_capacity: u32,
+    /// Columns and rows of the pictures in which the device looks for faces itself; `None` without a detector.
+    pub detector: Option<[u16; 2]>,
+    /// Whether everybody on the wire is an administrator.
+    pub open_link: bool,
 }
 
 /// [`ModelInfo`] on the wire.
@@ -431,9 +465,9 @@ pub enum Fault {
         /// [`PROTOCOL`] of the device.
         protocol: u16,
     },
-    /// The picture is larger than the device's memory for it.
+    /// The picture does not fit the device's memory for it, however often it is halved, or a piece of it could not be told the place.
     FrameTooLarge {
-        /// Its bytes.
+        /// Bytes that it takes.
         needed: u64,
         /// Bytes there are.
         capacity: u32,
@@ -470,9 +504,9 @@ pub enum Fault {
     },
     /// Landmarks came with a picture for a model that takes pictures whole.
     NoTemplate,
-    /// The device's memory for crops is smaller than the model's input.
+    /// The device's memory for crops is smaller than the model's input, or the detector's.
     CropTooLarge {
-        /// Bytes of a crop.
+        /// Bytes of the input.
         needed: u32,
         /// Bytes there are.
         capacity: u32,
@@ -507,6 +541,19 @@ pub enum Fault {
         /// People enrolled.
         people: u32,
     },
+    /// The host was paired for less.
+    NotAllowed {
+        /// What it takes.
+        role: Role,
+    },
+    /// The pairings stay as they are.
+    Pairings(PairingsError),
+}
+
+impl From<PairingsError> for Fault {
+    fn from(error: PairingsError) -> Self {
+        Fault::Pairings(error)
+    }
 }
 
 impl From<BundleError> for Fault {
@@ -524,6 +571,13 @@ impl From<GalleryError> for Fault {
 impl From<EmbedError> for Fault {
     fn from(_: EmbedError) -> Self {
         // The device checks both lengths before; what is left is the runtime.
+        Fault::Engine
+    }
+}
+
+impl From<LookError> for Fault {
+    fn from(_: LookError) -> Self {
+        // The device asks a detector that is there, and for pictures of its size.
         Fault::Engine
     }
 }
@@ -546,7 +600,7 @@ impl core::fmt::Display for Fault {
                 write!(f, "the device does not know this message; it speaks version {protocol}")
             }
             Fault::FrameTooLarge { needed, capacity } => {
-                write!(f, "the picture has {needed} bytes, the device takes {capacity}")
+                write!(f, "the picture takes {needed} bytes, the device has {capacity}")
             }
             Fault::EmptyFrame { width, height } => {
                 write!(f, "a picture of {width}x{height} pixels has none")
@@ -573,6 +627,8 @@ impl core::fmt::Display for Fault {
             Fault::NotEmpty { people } => {
                 write!(f, "{people} people are enrolled there, under another transform than the backup's")
             }
+            Fault::NotAllowed { role } => write!(f, "only a host that is paired as {role} may ask this"),
+            Fault::Pairings(error) => write!(f, "{error}"),
             Fault::NoUptime => {
                 write!(f, "the board does not tell how long it has been up, so it cannot keep the time")
             }

@@ -1,17 +1,32 @@
-//! Packets: a header, a message and a CRC in a COBS frame, and a decoder that begins again after noise.
+//! Packets: a header, a message, its tag in a session, and a CRC in a COBS frame; and a decoder that begins again after noise.
 
 use serde::{Deserialize, Serialize};
 
+use super::handshake::FromDevice;
 use super::message::MAX_PIECE;
+use super::session::{Session, TAG};
 
 /// The longest header and message together.
 pub const MAX_MESSAGE: usize = MAX_PIECE + 64;
+
+/// The longest header and [`FromDevice`] together.
+const MAX_CLEAR: usize = 96;
 
 /// Bytes of the CRC.
 const SUM: usize = 4;
 
 /// The longest packet on the wire, its closing zero included.
-pub const MAX_PACKET: usize = cobs::max_encoding_length(MAX_MESSAGE + SUM) + 1;
+pub const MAX_PACKET: usize = packet_length(MAX_MESSAGE + TAG);
+
+/// The longest packet of a [`FromDevice`].
+pub const CLEAR_PACKET: usize = packet_length(MAX_CLEAR);
+
+/// The session of what travels outside of one.
+pub const NO_SESSION: u32 = 0;
+
+const fn packet_length(payload: usize) -> usize {
+    cobs::max_encoding_length(payload + SUM) + 1
+}
 
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
 
@@ -19,7 +34,7 @@ const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PacketHeader {
-    /// Drawn at random by the host for each connection.
+    /// Of a paired host's session; on an open link drawn at random for each connection; [`NO_SESSION`] outside.
     pub session: u32,
     /// Counts the requests of a session.
     pub sequence: u32,
@@ -34,9 +49,45 @@ pub struct TooLong;
 /// # Errors
 /// When the message is longer than [`MAX_MESSAGE`] or `out` too short.
 pub fn encode<M: Serialize>(header: PacketHeader, message: &M, out: &mut [u8]) -> Result<usize, TooLong> {
-    let mut plain = [0u8; MAX_MESSAGE + SUM];
-    let length =
-        postcard::to_slice(&(header, message), &mut plain[..MAX_MESSAGE]).map_err(|_| TooLong)?.len();
+    pack::<M, MAX_MESSAGE>(header, message, None, out)
+}
+
+/// As [`encode`], the message sealed for its sequence in a session, which must be the header's.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_sealed<M: Serialize>(
+    header: PacketHeader,
+    message: &M,
+    session: &Session,
+    out: &mut [u8],
+) -> Result<usize, TooLong> {
+    pack::<M, MAX_MESSAGE>(header, message, Some(session), out)
+}
+
+/// As [`encode`], for what a device says outside of a session.
+///
+/// # Errors
+/// As [`encode`]; every [`FromDevice`] fits into [`CLEAR_PACKET`].
+pub fn encode_clear(header: PacketHeader, message: &FromDevice, out: &mut [u8]) -> Result<usize, TooLong> {
+    pack::<FromDevice, MAX_CLEAR>(header, message, None, out)
+}
+
+fn pack<M: Serialize, const MAX: usize>(
+    header: PacketHeader,
+    message: &M,
+    session: Option<&Session>,
+    out: &mut [u8],
+) -> Result<usize, TooLong> {
+    let mut plain = [0u8; MAX_MESSAGE + TAG + SUM];
+    let room = &mut plain[..MAX];
+    let head = postcard::to_slice(&header, room).map_err(|_| TooLong)?.len();
+    let mut length = head + postcard::to_slice(message, &mut room[head..]).map_err(|_| TooLong)?.len();
+    if let Some(session) = session {
+        let tag = session.seal(header.sequence, &mut plain[head..length]).ok_or(TooLong)?;
+        plain[length..length + TAG].copy_from_slice(&tag);
+        length += TAG;
+    }
     let sum = CRC.checksum(&plain[..length]).to_le_bytes();
     plain[length..length + SUM].copy_from_slice(&sum);
     let encoded = cobs::try_encode(&plain[..length + SUM], out).map_err(|_| TooLong)?;
@@ -44,9 +95,12 @@ pub fn encode<M: Serialize>(header: PacketHeader, message: &M, out: &mut [u8]) -
     Ok(encoded + 1)
 }
 
-/// Splits a packet's payload into its header and the bytes of its message; `None` when it has no header.
-pub fn split(payload: &[u8]) -> Option<(PacketHeader, &[u8])> {
-    postcard::take_from_bytes(payload).ok()
+/// Splits a packet's payload into its header and the bytes of its message, which are sealed in a session; `None` when it has no
+/// header.
+pub fn split(payload: &mut [u8]) -> Option<(PacketHeader, &mut [u8])> {
+    let (header, rest) = postcard::take_from_bytes(payload).ok()?;
+    let head = payload.len() - rest.len();
+    Some((header, payload.get_mut(head..)?))
 }
 
 /// Reads a message; `None` when the bytes are no message of this version, or more than one.
@@ -97,7 +151,7 @@ impl Decoder {
     }
 
     /// Takes one byte. At the end of a packet: its payload without the CRC, or what was wrong with it.
-    pub fn push(&mut self, byte: u8) -> Option<Result<&[u8], Noise>> {
+    pub fn push(&mut self, byte: u8) -> Option<Result<&mut [u8], Noise>> {
         if byte != 0 {
             match self.bytes.get_mut(self.length) {
                 Some(place) => {
@@ -118,9 +172,10 @@ impl Decoder {
     }
 }
 
-fn open(bytes: &mut [u8]) -> Result<&[u8], Noise> {
+fn open(bytes: &mut [u8]) -> Result<&mut [u8], Noise> {
     let length = cobs::decode_in_place(bytes).map_err(|_| Noise::Coding)?;
-    let (payload, sum) = bytes.get(..length).and_then(|b| b.split_last_chunk::<SUM>()).ok_or(Noise::Sum)?;
+    let whole = bytes.get_mut(..length);
+    let (payload, sum) = whole.and_then(|bytes| bytes.split_last_chunk_mut::<SUM>()).ok_or(Noise::Sum)?;
     if CRC.checksum(payload) == u32::from_le_bytes(*sum) { Ok(payload) } else { Err(Noise::Sum) }
 }
 
@@ -211,10 +266,10 @@ mod tests {
         }
 
         #[test]
-        fn bytes_at_random_are_no_message_or_one(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn bytes_at_random_are_no_message_or_one(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = message::<Request>(&bytes);
             let _ = message::<Reply>(&bytes);
-            let _ = split(&bytes);
+            let _ = split(&mut bytes);
         }
     }
 }

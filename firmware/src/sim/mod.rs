@@ -6,7 +6,10 @@ mod counter;
 pub mod cuts;
 mod flash;
 pub mod fuzz;
+pub mod images;
 mod port;
+mod raw;
+mod rows;
 mod secret;
 
 use std::collections::VecDeque;
@@ -24,17 +27,21 @@ use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use crate::decide::table::ThresholdTable;
 use crate::decide::time::Uptime;
 use crate::decide::{MatchRules, Rules};
-use crate::device::{Camera, Clock, Device, Event, Hardware, Memory, Parts, Shot};
-use crate::engine::{EmbedError, Embedder, ModelInfo};
-use crate::frame::{Frame, Landmarks, PixelFormat};
+use crate::detect::{Face, MOST_FACES, Settings};
+use crate::device::{Camera, Clock, Device, Event, Hardware, Memory, Parts, Setup, Shot};
+use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
+use crate::frame::{Frame, Intake, Landmarks, PixelFormat};
 use crate::gallery::{Monotonic, NoCounter, Owned, index_lines_of_flash};
 use crate::link::message::Unit;
+use crate::link::pairings::RamPairings;
+use crate::link::{LinkTrust, Role};
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
-pub use port::TcpPort;
+pub use port::{MemoryPort, TcpPort};
+pub use raw::Raw;
 pub use secret::SimSecret;
 
-/// Bytes of the largest picture that a simulated device takes: 1280 x 1024 in three colours.
+/// Bytes in which a simulated device keeps a picture: 1280 x 1024 in three colours. A larger one is halved as it arrives.
 pub const FRAME: usize = 1280 * 1024 * 3;
 
 /// Bytes of the largest crop.
@@ -48,9 +55,10 @@ pub const RECORDS: usize = 12_288;
 pub struct Desktop<F, P, M = NoCounter>(PhantomData<(F, P, M)>);
 
 impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Hardware for Desktop<F, P, M> {
-    type Models = Box<dyn Embedder + Send>;
+    type Models = Box<dyn Models + Send>;
     type Flash = F;
     type Port = P;
+    type Pairings = RamPairings;
     type Counter = M;
     type Bytes = Vec<u8>;
     type Room = Owned;
@@ -100,6 +108,20 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
     }
 }
 
+impl<M: Models + ?Sized> Models for Box<M> {
+    fn detector(&self) -> Option<&ModelInfo> {
+        (**self).detector()
+    }
+
+    fn find(
+        &mut self,
+        picture: &[u8],
+        settings: &Settings,
+    ) -> Result<heapless::Vec<Face, MOST_FACES>, LookError> {
+        (**self).find(picture, settings)
+    }
+}
+
 /// A picture for the camera.
 #[derive(Debug, Clone)]
 pub struct StoredShot {
@@ -115,17 +137,38 @@ pub struct StoredShot {
     pub landmarks: Option<Landmarks>,
 }
 
+impl StoredShot {
+    /// A picture and its face's landmarks as a device keeps them in a memory of `capacity` bytes. One that does not fit however often
+    /// it is halved stays as it is.
+    pub fn kept(frame: &Frame<'_>, landmarks: Option<Landmarks>, capacity: u32) -> Self {
+        let (mut buffer, capacity) = (Vec::new(), capacity as usize);
+        let (mut shown, mut points) = (*frame, landmarks);
+        if let Ok(mut intake) = Intake::new(frame.format(), frame.width(), frame.height(), capacity)
+            && intake.halvings() > 0
+        {
+            buffer.resize(capacity, 0);
+            intake.push(frame.data(), &mut buffer);
+            points = landmarks.map(|points| intake.landmarks(&points));
+            shown = intake.frame(&buffer).unwrap_or(shown);
+        }
+        let (format, width, height) = (shown.format(), shown.width(), shown.height());
+        StoredShot { format, width, height, data: shown.data().to_vec(), landmarks: points }
+    }
+}
+
 /// A camera that shows stored pictures, each once; the device takes each for a presentation ([`Rules::photographs`]).
 #[derive(Debug, Default)]
 pub struct StoredCamera {
     shots: VecDeque<StoredShot>,
     shown: Option<StoredShot>,
+    /// The next row to be fetched.
+    row: u16,
 }
 
 impl StoredCamera {
     /// A camera that will show `shots` in order.
     pub fn new(shots: impl IntoIterator<Item = StoredShot>) -> Self {
-        StoredCamera { shots: shots.into_iter().collect(), shown: None }
+        StoredCamera { shots: shots.into_iter().collect(), ..StoredCamera::default() }
     }
 }
 
@@ -147,11 +190,21 @@ pub struct Nature<M = NoCounter> {
     pub secret: SimSecret,
     /// Its counter against flashes put back.
     pub counter: M,
+    /// Whom it trusts on its link. What is paired is forgotten when it stops.
+    pub link: LinkTrust,
+    /// Somebody presses its button as it starts: a host may be paired, for this at most.
+    pub press: Option<Role>,
 }
 
 impl Default for Nature {
     fn default() -> Self {
-        Nature { matching: MatchRules::default(), secret: SimSecret::software(), counter: NoCounter }
+        Nature {
+            matching: MatchRules::default(),
+            secret: SimSecret::software(),
+            counter: NoCounter,
+            link: LinkTrust::Open,
+            press: None,
+        }
     }
 }
 
@@ -170,7 +223,7 @@ impl Running {
     /// # Errors
     /// When the address cannot be listened on.
     pub fn start<F: NorFlash + Send + 'static>(
-        engine: Box<dyn Embedder + Send>,
+        engine: Box<dyn Models + Send>,
         flash: F,
         address: &str,
         camera: StoredCamera,
@@ -184,7 +237,7 @@ impl Running {
     /// # Errors
     /// When the address cannot be listened on.
     pub fn start_with<F: NorFlash + Send + 'static, M: Monotonic + Send + 'static>(
-        engine: Box<dyn Embedder + Send>,
+        engine: Box<dyn Models + Send>,
         flash: F,
         address: &str,
         mut camera: StoredCamera,
@@ -196,14 +249,18 @@ impl Running {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let body = move || {
-            let Nature { matching, secret, counter } = nature;
+            let Nature { matching, secret, counter, link, press } = nature;
             let memory = memory(&flash);
-            let parts = Parts { models: engine, flash, port, counter, memory };
+            let (pairings, setup) = (RamPairings::default(), Setup { link, boots: 0 });
+            let parts = Parts { models: engine, flash, port, pairings, counter, memory, setup };
             let mut device: SimDevice<F, TcpPort, M> = Device::new(parts, &secret);
             device.set_clock(CLOCK);
             // Rules by which a vote can be held.
             let _ = device.set_rules(Rules { matching, ..Rules::photographs() });
             let boot = Instant::now();
+            if let Some(at_most) = press {
+                device.allow_pairing(at_most, Uptime(0));
+            }
             while !stopped.load(Ordering::Relaxed) {
                 // A connection that broke is the wire pulled out: the port waits for the next one.
                 let event = device.poll().unwrap_or_default();

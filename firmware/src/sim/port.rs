@@ -1,6 +1,7 @@
-//! A TCP listener as the device's UART: one host at a time, bytes in, bytes out.
+//! A TCP listener as the device's UART, one host at a time; and one in memory.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -128,5 +129,47 @@ impl Write for TcpPort {
 
     fn flush(&mut self) -> io::Result<()> {
         self.send()
+    }
+}
+
+/// A serial port whose other end is in this process.
+#[derive(Debug, Default)]
+pub struct MemoryPort {
+    /// What the device will read.
+    pub to_device: VecDeque<u8>,
+    /// What the device has written.
+    pub to_host: VecDeque<u8>,
+}
+
+impl ErrorType for MemoryPort {
+    type Error = Infallible;
+}
+
+impl ReadReady for MemoryPort {
+    fn read_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(!self.to_device.is_empty())
+    }
+}
+
+impl Read for MemoryPort {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        Read::read(&mut self.to_device, bytes)
+    }
+}
+
+impl WriteReady for MemoryPort {
+    fn write_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(true)
+    }
+}
+
+impl Write for MemoryPort {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        self.to_host.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! `arcgate device`.
 
+mod pair;
+
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -28,6 +30,17 @@ enum Verb {
         port: Port,
         #[command(flatten)]
         key: KeyArg,
+    },
+    /// Pair this computer with a device whose button was just pressed: you type the code that it shows.
+    Pair(pair::Args),
+    /// The computers that the device is paired with.
+    Pairings(Port),
+    /// Have the device forget a computer.
+    Unpair {
+        #[command(flatten)]
+        port: Port,
+        /// Its number (`arcgate device pairings`).
+        host: u16,
     },
     /// Begin an empty gallery for the device's model: everybody enrolled is lost.
     Reset {
@@ -63,6 +76,9 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
             ui.json(&json!({"time": now}));
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Pair(args) => pair::pair(args, ui),
+        Verb::Pairings(port) => pair::list(&port.port, ui),
+        Verb::Unpair { port, host } => pair::unpair(&port.port, host, ui),
         Verb::Reset { port, yes } => {
             let (mut client, info) = Client::connect(&port.port)?;
             let lost = match info.gallery {
@@ -128,11 +144,23 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
             },
             if info.detects_rollback { "" } else { "not " },
         ));
+        ui.say(if info.open_link {
+            "  link      open: everybody on the wire is an administrator"
+        } else {
+            "  link      for paired computers alone"
+        });
         ui.say(match info.time {
             Some(time) => format!("  clock     {}", clock::text(time)),
             None => "  clock     unset: who is enrolled for a time only is not let in".into(),
         });
-        ui.say(format!("  pictures  up to {} bytes", thousands(info.frame_capacity as u64)));
+        ui.say(format!(
+            "  pictures  kept in {} bytes, {}",
+            thousands(info.frame_capacity as u64),
+            match info.detector {
+                Some([width, height]) => format!("whole: it finds faces itself, at {width}x{height}"),
+                None => "cropped by the host: it has no detector".into(),
+            }
+        ));
     }
     ui.json(&json!({
         "time": info.time,
@@ -152,6 +180,8 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
         "templates": usage.templates,
         "record_capacity": usage.record_capacity,
         "frame_capacity": info.frame_capacity,
+        "detector": info.detector,
+        "open_link": info.open_link,
     }));
     Ok(ExitCode::SUCCESS)
 }

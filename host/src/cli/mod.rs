@@ -21,6 +21,7 @@ mod import;
 mod inspect;
 mod keys;
 mod measured;
+mod pack;
 mod people;
 mod profile;
 mod shared;
@@ -30,10 +31,12 @@ mod synth;
 mod thresholds;
 mod train;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::link::Devices;
 use crate::ui::Ui;
 
 /// Recognise who is in front of a small device, offline, and say "unknown" when it is nobody enrolled.
@@ -49,6 +52,10 @@ struct Cli {
     /// More detail.
     #[arg(long, short, global = true)]
     verbose: bool,
+    /// The keys of the devices that this computer is paired with [default: $ARCGATE_KEYS, else arcgate/devices.toml in the
+    /// configuration folder].
+    #[arg(long, global = true, value_name = "FILE")]
+    keys: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -67,6 +74,8 @@ enum Command {
     Calibrate(calibrate::Args),
     /// Int8 ONNX -> plan, proven equal to tract to the byte.
     Compile(compile::Args),
+    /// Model -> signed image that a device takes as an update.
+    Pack(pack::Args),
     /// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena.
     Inspect(inspect::Args),
     /// Where the time goes: every layer of a model, on this computer or on a device.
@@ -87,7 +96,7 @@ enum Command {
     Simulate(simulate::Args),
     /// Ask a device about itself.
     Device(device::Args),
-    /// Keys of devices, for bundles and flash images.
+    /// Keys of devices, for bundles and flash images; keys that sign model images.
     Keys(keys::Args),
     /// Synthetic portraits as image folders.
     Synth(synth::Args),
@@ -104,6 +113,9 @@ pub const EXIT_REJECTED: u8 = 11;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ui = Ui { json: cli.json, quiet: cli.quiet, verbose: cli.verbose };
+    if let Some(path) = cli.keys {
+        Devices::choose(path);
+    }
     let done = match cli.command {
         Command::Demo(args) => demo::run(args, &ui),
         Command::Train(args) => train::run(args, &ui),
@@ -111,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(args, &ui),
         Command::Calibrate(args) => calibrate::run(args, &ui),
         Command::Compile(args) => compile::run(args, &ui),
+        Command::Pack(args) => pack::run(args, &ui),
         Command::Inspect(args) => inspect::run(args, &ui),
         Command::Profile(args) => profile::run(args, &ui),
         Command::Eval(args) => eval::run(args, &ui),

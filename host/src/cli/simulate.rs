@@ -8,7 +8,8 @@ use anyhow::Context;
 use arcgate_firmware::decide::{MatchRules, TARGET_FPIR};
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::ModelInfo;
-use arcgate_firmware::frame::PixelFormat;
+use arcgate_firmware::link::pairing::Shown;
+use arcgate_firmware::link::{LinkTrust, Role};
 use arcgate_firmware::sim::{FRAME, Nature, StoredCamera, StoredShot};
 use serde_json::json;
 
@@ -18,10 +19,13 @@ use super::shared::{self, FaceArgs};
 use crate::data::ImageSet;
 use crate::enroll;
 use crate::link::Target;
-use crate::photo::{Finder, Found, Photo, PhotoError};
+use crate::photo::{Detector, Finder, Found, Photo, PhotoError};
 use crate::ui::Ui;
 
 /// The device on this desktop: a file as its flash, TCP as its serial port, image files as its camera.
+///
+/// A --detector that a device can run, int8 ONNX or plan, becomes the device's own: it finds the face in whatever picture comes without
+/// landmarks, from its camera or from a host. A float one looks at the camera's images beforehand.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -42,6 +46,14 @@ pub struct Args {
     /// The share of strangers' searches that it may answer: the threshold is that of the model's next lower rate.
     #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = shared::rate::<f32>)]
     fpir: f32,
+    /// Trust everybody who reaches the port: nobody is paired, nothing is sealed. Without it only paired computers are served; they
+    /// are forgotten when the device stops.
+    #[arg(long)]
+    open: bool,
+    /// Hold the device's button for so long as it starts, which allows pairing for a minute: less than 3 s for operators, longer for
+    /// administrators too. It prints the code.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "open")]
+    button: Option<f32>,
     #[command(flatten)]
     key: KeyArg,
     #[command(flatten)]
@@ -57,8 +69,15 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         anyhow::bail!("a simulated device listens on TCP\n  accepted: --port tcp:HOST:PORT");
     };
     let model = args.model.open()?;
+    let detector = args.finder.detector()?;
+    let own = detector.as_ref().and_then(Detector::plan).cloned();
     let camera = match &args.camera {
-        Some(folder) => pictures(folder, &args.finder, model.info(), ui)?,
+        Some(folder) => {
+            let mut set = ImageSet::open(folder)?;
+            let landmarks = args.finder.landmarks_or(set.landmarks.take())?;
+            let finder = Finder::new(detector.filter(|_| own.is_none()), landmarks);
+            pictures(&set, &finder, model.info(), own.is_some(), ui)
+        }
         None => StoredCamera::default(),
     };
     let (stop, stopped) = mpsc::channel();
@@ -70,18 +89,30 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let matching = MatchRules { target_fpir: args.fpir, ..MatchRules::default() };
     let talk = *ui;
     let log = move |event: &Event| tell(event, &talk);
-    let nature = Nature { matching, secret: args.key.secret()?, counter: args.counter.as_deref() };
-    let device = enroll::simulate(&model, &args.flash, address, camera, nature, log)?;
+    let nature = Nature {
+        matching,
+        secret: args.key.secret()?,
+        counter: args.counter.as_deref(),
+        link: if args.open { LinkTrust::Open } else { LinkTrust::Paired },
+        press: args.button.map(role_of_press),
+    };
+    let device = enroll::simulate(&model, own.as_ref(), &args.flash, address, camera, nature, log)?;
     ui.note(format!(
         "a device with its flash in {} listens on tcp:{}",
         args.flash.display(),
         device.address()
     ));
-    ui.note(format!("next:   arcgate enroll DIR --to tcp:{}   (interrupt with Ctrl-C)", device.address()));
+    let next = if args.open { "enroll DIR --to" } else { "device pair --port" };
+    ui.note(format!("next:   arcgate {next} tcp:{}   (interrupt with Ctrl-C)", device.address()));
     // The other end lives in the handler, which lives as long as the process.
     let _ = stopped.recv();
     device.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a button that was held for so many seconds allows.
+fn role_of_press(seconds: f32) -> Role {
+    if seconds < 3.0 { Role::Operator } else { Role::Administrator }
 }
 
 fn tell(event: &Event, ui: &Ui) {
@@ -104,34 +135,44 @@ fn tell(event: &Event, ui: &Ui) {
         Event::Refused(fault) => ui.note(format!("refused: {fault}")),
         Event::Noise(noise) if ui.verbose => ui.note(format!("noise on the link: {noise:?}")),
         Event::Noise(_) => {}
+        Event::Forged(how) => ui.note(format!("a packet that no paired host sent now: {how:?}")),
+        Event::TurnedAway(why) => ui.note(format!("turned away: {why}")),
+        Event::Session { host, role } => ui.note(format!("a session with host {host}, {role}")),
+        Event::Pairing(Shown { code, role, label }) if ui.json => {
+            ui.say(json!({"code": code.to_string(), "role": role, "label": label.as_str()}).to_string());
+        }
+        Event::Pairing(Shown { code, role, label }) => {
+            ui.say(format!("code {code}: type it at {label:?}, which will be {role}"));
+        }
+        Event::Paired { host, role } if ui.json => ui.say(json!({"paired": host, "role": role}).to_string()),
+        Event::Paired { host, role } => ui.say(format!("paired with host {host}, {role}")),
+        Event::Unpaired { host } if ui.json => ui.say(json!({"unpaired": host}).to_string()),
+        Event::Unpaired { host } => ui.say(format!("host {host} is paired no more")),
     }
 }
 
-/// The images of a folder as the camera's pictures; those that show nobody or are too large are named and left out.
-fn pictures(folder: &Path, finder: &FaceArgs, info: &ModelInfo, ui: &Ui) -> anyhow::Result<StoredCamera> {
-    let mut set = ImageSet::open(folder)?;
-    let finder = finder.finder(set.landmarks.take())?;
+/// The images of a folder as the camera's pictures, as the device would keep them; those that show nobody are named and left out.
+/// Without landmarks where the device looks itself.
+fn pictures(set: &ImageSet, finder: &Finder, info: &ModelInfo, looks: bool, ui: &Ui) -> StoredCamera {
     let mut shots = Vec::new();
     for i in 0..set.images.len() {
-        match shot(&set.path(i), &finder, info) {
-            Ok(shot) if shot.data.len() <= FRAME => shots.push(shot),
-            Ok(shot) => ui.note(format!(
-                "left out: {} has {} bytes, the camera takes {FRAME}",
-                set.path(i).display(),
-                shot.data.len()
-            )),
+        match shot(&set.path(i), finder, info, looks) {
+            Ok(shot) => shots.push(shot),
             Err(why) => ui.note(format!("left out: {why}")),
         }
     }
-    Ok(StoredCamera::new(shots))
+    StoredCamera::new(shots)
 }
 
-fn shot(path: &Path, finder: &Finder, info: &ModelInfo) -> Result<StoredShot, PhotoError> {
+fn shot(path: &Path, finder: &Finder, info: &ModelInfo, looks: bool) -> Result<StoredShot, PhotoError> {
     let photo = Photo::open(path)?;
-    let landmarks = match finder.find(&photo, info)? {
-        Found::Face { landmarks, .. } => Some(landmarks),
-        Found::Framed => None,
+    let landmarks = if looks && !finder.can_tell(&photo) {
+        None
+    } else {
+        match finder.find(&photo, info)? {
+            Found::Face { landmarks, .. } => Some(landmarks),
+            Found::Framed => None,
+        }
     };
-    let (width, height, data) = (photo.width(), photo.height(), photo.frame().data().to_vec());
-    Ok(StoredShot { format: PixelFormat::Rgb8, width, height, data, landmarks })
+    Ok(StoredShot::kept(&photo.frame(), landmarks, FRAME as u32))
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use arcgate_firmware::decide::MatchRules;
 use arcgate_firmware::embedding::Angle;
+use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::link::message::{Answer, Named};
 use arcgate_firmware::sim::{Nature, SimSecret, StoredCamera};
 
@@ -81,10 +82,17 @@ impl Gate {
             }
             let device = enroll::simulate(
                 model,
+                None,
                 &flash,
                 "127.0.0.1:0",
                 StoredCamera::new([]),
-                Nature { matching, secret: SimSecret::software(), counter: None },
+                Nature {
+                    matching,
+                    secret: SimSecret::software(),
+                    counter: None,
+                    link: LinkTrust::Open,
+                    press: None,
+                },
                 |_| {},
             )?;
             let mut place = enroll::open(&Target::Tcp(device.address().to_string()), Some(model))?;

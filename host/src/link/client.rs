@@ -1,94 +1,26 @@
 //! Asking a device, again and again if need be, for a bounded time.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use arcgate_firmware::bundle::{BundleKey, HEADER};
+use arcgate_firmware::bundle::{BundleKey, HEADER, PublicKey};
 use arcgate_firmware::decide::time::UnixTime;
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::gallery::{Damage, Person, PersonId, Validity};
-use arcgate_firmware::link::message::{
-    Answer, DeviceInfo, FrameHeader, MAX_PIECE, PROTOCOL, Restored, Unit, Who,
-};
-use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
-use arcgate_firmware::link::{Fault, Reply, Request};
+use arcgate_firmware::link::handshake::FromDevice;
+use arcgate_firmware::link::message::{Answer, DeviceInfo, FrameHeader, MAX_PIECE, Restored, Unit, Who};
+use arcgate_firmware::link::packet::{MAX_PACKET, NO_SESSION, PacketHeader, encode, encode_sealed, message};
+use arcgate_firmware::link::pairings::{PairedHost, Pairing};
+use arcgate_firmware::link::session::Session;
+use arcgate_firmware::link::sessions::FIRST;
+use arcgate_firmware::link::{Reply, Request};
 
 use super::Target;
-
-/// Bytes to and from a device, with a limit on waiting.
-pub trait Wire: Read + Write + Send {
-    /// How long a `read` may wait; one that waited in vain gives `TimedOut`, `WouldBlock` or no bytes.
-    ///
-    /// # Errors
-    /// When the system says no.
-    fn set_patience(&mut self, patience: Duration) -> io::Result<()>;
-}
-
-impl Wire for TcpStream {
-    fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
-        self.set_read_timeout(Some(patience))
-    }
-}
-
-impl Wire for Box<dyn serialport::SerialPort> {
-    fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
-        Ok(self.set_timeout(patience)?)
-    }
-}
-
-/// Why a device did not give what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// There is no way to it.
-    #[error("cannot reach {target}")]
-    Connect {
-        /// The target's word.
-        target: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The connection broke.
-    #[error("the connection to the device broke")]
-    Broken(#[from] io::Error),
-    /// No reply came.
-    #[error("no reply to {request} in {seconds} s ({tries} tries)")]
-    Silent {
-        /// What was asked.
-        request: &'static str,
-        /// How long.
-        seconds: u64,
-        /// How often.
-        tries: u32,
-    },
-    /// The device says why it did not do it.
-    #[error("{0}")]
-    Fault(Fault),
-    /// Another version.
-    #[error("the device speaks link version {found}, this program speaks version {PROTOCOL}")]
-    Protocol {
-        /// The device's.
-        found: u16,
-    },
-    /// A reply that does not answer the request.
-    #[error("the device answered {request} with something else")]
-    Unexpected {
-        /// What was asked.
-        request: &'static str,
-    },
-    /// What comes in pages changed from page to page.
-    #[error("the device answered {request} differently {CHECKS} times: its flash or its memory fails")]
-    Unsteady {
-        /// What was asked.
-        request: &'static str,
-    },
-}
+use super::devices::{Devices, DevicesError, short};
+use super::handshake;
+use super::transport::{LinkError, Transport, Wire, too_long};
 
 /// How often a gallery is checked from the beginning when a later page says that there is another number of damages.
 const CHECKS: u32 = 4;
-
-/// The first wait for a reply before asking again; each further wait is twice as long, up to eight times.
-const FIRST_WAIT: Duration = Duration::from_millis(400);
 
 /// How long to try requests that only move bytes or look things up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -96,19 +28,31 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to try requests that run the model or erase flash; an emulated microcontroller takes many seconds.
 const LONG_PATIENCE: Duration = Duration::from_secs(300);
 
+/// How often a session is opened until a packet comes through in it: a stranger on the wire may open others.
+const OPENINGS: u32 = 3;
+
+/// How often a device says that a session is over before it is believed: anybody on the wire can say so once.
+const ENDINGS: u32 = 3;
+
 /// A connection to a device.
 pub struct Client {
-    wire: Box<dyn Wire>,
-    decoder: Decoder,
-    session: u32,
+    transport: Transport,
+    peer: Peer,
+    /// Of the next request.
     sequence: u32,
-    first_wait: Duration,
-    retries: u64,
+}
+
+/// How a device is spoken to.
+enum Peer {
+    /// In the clear, under this number drawn at random.
+    Open { session: u32 },
+    /// In a session.
+    Paired(Box<Session>),
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("session", &self.session).field("sequence", &self.sequence).finish()
+        f.debug_struct("Client").field("session", &self.session()).field("sequence", &self.sequence).finish()
     }
 }
 
@@ -122,58 +66,72 @@ pub struct Laps {
 }
 
 impl Client {
-    /// Connects to a device over TCP or a serial port and asks whether it speaks this version.
+    /// Connects to a device over TCP or a serial port, opens a session with what this computer shares with it ([`Devices::open`])
+    /// unless its link is open, and asks what it is.
     ///
     /// # Errors
-    /// When nothing is there, nothing answers, or it speaks another version. A gallery file is no device: see
-    /// [`crate::enroll::open`].
+    /// When nothing is there, nothing answers, it speaks another version, or this computer is not paired with it. A gallery file is
+    /// no device: see [`crate::enroll::open`].
     pub fn connect(target: &Target) -> Result<(Self, DeviceInfo), LinkError> {
-        let failed = |source| LinkError::Connect { target: target.to_string(), source };
-        let wire: Box<dyn Wire> = match target {
-            Target::Tcp(address) => Box::new(dial(address).map_err(failed)?),
-            Target::Serial { port, baud } => {
-                let opened = serialport::new(port, *baud).timeout(FIRST_WAIT).open();
-                Box::new(opened.map_err(|e| failed(e.into()))?)
-            }
-            Target::File(_) => {
-                let kind = io::ErrorKind::InvalidInput;
-                return Err(failed(io::Error::new(kind, "a gallery file, where a device was expected")));
-            }
-        };
-        Self::over(wire)
+        Self::begin(Transport::connect(target)?, |identity| match Devices::open() {
+            // Without a place for keys there are none.
+            Err(DevicesError::NoPlace) => Ok(None),
+            devices => Ok(devices?.get(identity)),
+        })
     }
 
-    /// Speaks over `wire`.
+    /// Speaks over `wire` to a device whose link is open, or with which this is shared.
     ///
     /// # Errors
     /// As [`Client::connect`].
-    pub fn over(wire: Box<dyn Wire>) -> Result<(Self, DeviceInfo), LinkError> {
-        let mut client = Client {
-            wire,
-            decoder: Decoder::new(),
-            session: rand::random(),
-            sequence: 0,
-            first_wait: FIRST_WAIT,
-            retries: 0,
-        };
-        // Whatever the device has half received ends here.
-        client.wire.write_all(&[0])?;
-        let info = client.info()?;
-        if info.protocol == PROTOCOL {
-            Ok((client, info))
-        } else {
-            Err(LinkError::Protocol { found: info.protocol })
+    pub fn over(wire: Box<dyn Wire>, pairing: Option<&Pairing>) -> Result<(Self, DeviceInfo), LinkError> {
+        Self::begin(Transport::over(wire)?, |_| Ok(pairing.cloned()))
+    }
+
+    fn begin(
+        mut transport: Transport,
+        find: impl FnOnce(&PublicKey) -> Result<Option<Pairing>, DevicesError>,
+    ) -> Result<(Self, DeviceInfo), LinkError> {
+        let greeting = handshake::greet(&mut transport)?;
+        let (identity, pairing) = (greeting.identity, find(&greeting.identity)?);
+        if greeting.open {
+            if pairing.is_some() {
+                return Err(LinkError::OpenedUp { device: short(&identity) });
+            }
+            let session = rand::random_range(NO_SESSION + 1..=u32::MAX);
+            let mut client = Client { transport, peer: Peer::Open { session }, sequence: FIRST };
+            let info = client.info()?;
+            return Ok((client, info));
+        }
+        let pairing = pairing.ok_or_else(|| LinkError::NotPaired { device: short(&identity) })?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let session = handshake::open(&mut transport, &identity, &pairing)?;
+            let mut client = Client { transport, peer: Peer::Paired(Box::new(session)), sequence: FIRST };
+            match client.info() {
+                // Nothing was done in it yet, so that it can be opened anew.
+                Err(LinkError::SessionEnded { .. }) if tries < OPENINGS => transport = client.transport,
+                info => return info.map(|info| (client, info)),
+            }
+        }
+    }
+
+    fn session(&self) -> u32 {
+        match &self.peer {
+            Peer::Open { session } => *session,
+            Peer::Paired(session) => session.number(),
         }
     }
 
     /// Waits less before asking again, for tests of a link that loses much.
     pub fn set_first_wait(&mut self, wait: Duration) {
-        self.first_wait = wait;
+        self.transport.first_wait = wait;
     }
 
     /// How often something was asked again so far.
     pub fn retries(&self) -> u64 {
-        self.retries
+        self.transport.retries
     }
 
     /// What the device is.
@@ -408,6 +366,36 @@ impl Client {
         Ok(done)
     }
 
+    /// The hosts that the device is paired with.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn pairings(&mut self) -> Result<Vec<PairedHost>, LinkError> {
+        self.ask("the pairings", Request::ListPairings, PATIENCE, |reply| match reply {
+            Reply::Pairings(pairings) => Some(pairings.into_iter().collect()),
+            _ => None,
+        })
+    }
+
+    /// Has the device forget a host.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn unpair(&mut self, host: u16) -> Result<(), LinkError> {
+        self.ask("to unpair", Request::RemovePairing { host }, LONG_PATIENCE, |reply| match reply {
+            Reply::Unpaired { .. } => Some(()),
+            _ => None,
+        })
+    }
+
+    /// The host's own number on the device; `None` where the link is open.
+    pub fn host(&self) -> Option<u16> {
+        match &self.peer {
+            Peer::Open { .. } => None,
+            Peer::Paired(session) => Some(session.host()),
+        }
+    }
+
     /// Has the device check its gallery; everything that is damaged.
     ///
     /// # Errors
@@ -418,7 +406,7 @@ impl Client {
                 return Ok(damages);
             }
         }
-        Err(LinkError::Unsteady { request: "verify" })
+        Err(LinkError::Unsteady { request: "verify", times: CHECKS })
     }
 
     /// `None` when the number of damages changed between two pages.
@@ -471,87 +459,35 @@ impl Client {
         patience: Duration,
         take: impl Fn(Reply<'_>) -> Option<T>,
     ) -> Result<T, LinkError> {
-        self.sequence += 1;
-        let header = PacketHeader { session: self.session, sequence: self.sequence };
+        let header = PacketHeader { session: self.session(), sequence: self.sequence };
+        // A sequence is sealed once, so the last one there is ends the session.
+        self.sequence = self.sequence.checked_add(1).ok_or(LinkError::SessionEnded { request: name })?;
+        let Client { transport, peer, .. } = self;
         let mut packet = [0; MAX_PACKET];
-        let length = encode(header, &request, &mut packet).map_err(|_| {
-            LinkError::Broken(io::Error::new(io::ErrorKind::InvalidInput, "request too long"))
-        })?;
-        let begin = Instant::now();
-        let mut wait = self.first_wait;
-        for tries in 1.. {
-            self.wire.write_all(&packet[..length])?;
-            self.wire.flush()?;
-            let until = (Instant::now() + wait).min(begin + patience);
-            if let Some(done) = self.hear(name, header, until, &take)? {
-                return done;
+        let encoded = match peer {
+            Peer::Open { .. } => encode(header, &request, &mut packet),
+            Peer::Paired(session) => encode_sealed(header, &request, session, &mut packet),
+        };
+        let length = encoded.map_err(too_long)?;
+        let over = FromDevice::NoSession { session: header.session };
+        let mut endings = 0;
+        transport.exchange(name, &packet[..length], patience, |found, bytes| {
+            if found.session == NO_SESSION && found.sequence == header.sequence {
+                endings += u32::from(message::<FromDevice>(bytes).is_some_and(|said| said == over));
+                return (endings == ENDINGS).then_some(Err(LinkError::SessionEnded { request: name }));
             }
-            if begin.elapsed() >= patience {
-                return Err(LinkError::Silent { request: name, seconds: patience.as_secs(), tries });
+            if found != header {
+                return None;
             }
-            self.retries += 1;
-            wait = (wait * 2).min(self.first_wait * 8);
-        }
-        unreachable!("the loop has no end")
-    }
-
-    /// Listens for the reply to `header` until `until`.
-    #[allow(clippy::type_complexity, reason = "an outcome inside an outcome: heard or not, and what it was")]
-    fn hear<T>(
-        &mut self,
-        name: &'static str,
-        header: PacketHeader,
-        until: Instant,
-        take: &impl Fn(Reply<'_>) -> Option<T>,
-    ) -> Result<Option<Result<T, LinkError>>, LinkError> {
-        let mut bytes = [0; 2048];
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            self.wire.set_patience(left.max(Duration::from_millis(1)))?;
-            let length = match self.wire.read(&mut bytes) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                Ok(length) => length,
-                Err(e) if is_timeout(&e) => continue,
-                Err(e) => return Err(e.into()),
+            let opened = match peer {
+                Peer::Open { .. } => &*bytes,
+                Peer::Paired(session) => session.open(header.sequence, bytes)?,
             };
-            for &byte in &bytes[..length] {
-                let Some(Ok(payload)) = self.decoder.push(byte) else { continue };
-                match split(payload) {
-                    Some((found, rest)) if found == header => {
-                        let reply = message::<Reply<'_>>(rest);
-                        return Ok(Some(match reply {
-                            Some(Reply::Fault(fault)) => Err(LinkError::Fault(fault)),
-                            Some(reply) => take(reply).ok_or(LinkError::Unexpected { request: name }),
-                            None => Err(LinkError::Unexpected { request: name }),
-                        }));
-                    }
-                    // A late copy of an earlier reply.
-                    _ => continue,
-                }
-            }
-        }
+            Some(match message::<Reply<'_>>(opened) {
+                Some(Reply::Fault(fault)) => Err(LinkError::Fault(fault)),
+                Some(reply) => take(reply).ok_or(LinkError::Unexpected { request: name }),
+                None => Err(LinkError::Unexpected { request: name }),
+            })
+        })
     }
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(error.kind(), TimedOut | WouldBlock | Interrupted)
-}
-
-/// Tries every address of `address` for at most five seconds each.
-fn dial(address: &str) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for socket in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&socket, Duration::from_secs(5)) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }

@@ -1,69 +1,32 @@
 //! A device in this process: the wire is its memory, and reading from it runs it.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arcgate_firmware::decide::time::{UnixTime, Uptime};
-use arcgate_firmware::device::Parts;
-use arcgate_firmware::engine::Embedder;
+use arcgate_firmware::device::{Parts, Setup};
+use arcgate_firmware::engine::Models;
 use arcgate_firmware::gallery::NoCounter;
-use arcgate_firmware::sim::{SimDevice, SimSecret, memory};
+use arcgate_firmware::link::LinkTrust;
+use arcgate_firmware::link::pairings::RamPairings;
+use arcgate_firmware::sim::{MemoryPort, SimDevice, SimSecret, memory};
 use embedded_storage::nor_flash::NorFlash;
 
-use super::client::Wire;
-
-/// The device's end.
-#[derive(Debug, Default)]
-struct Ends {
-    to_device: VecDeque<u8>,
-    to_host: VecDeque<u8>,
-}
-
-impl embedded_io::ErrorType for Ends {
-    type Error = Infallible;
-}
-
-impl embedded_io::ReadReady for Ends {
-    fn read_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(!self.to_device.is_empty())
-    }
-}
-
-impl embedded_io::Read for Ends {
-    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
-        embedded_io::Read::read(&mut self.to_device, bytes)
-    }
-}
-
-impl embedded_io::WriteReady for Ends {
-    fn write_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(true)
-    }
-}
-
-impl embedded_io::Write for Ends {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        self.to_host.extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
+use super::transport::Wire;
 
 /// A device on a flash `F` that runs whenever the host reads.
 pub struct LocalWire<F: NorFlash> {
-    device: SimDevice<F, Ends>,
+    device: SimDevice<F, MemoryPort>,
 }
 
 impl<F: NorFlash> LocalWire<F> {
     /// Starts the device with this secret.
-    pub fn new(engine: Box<dyn Embedder + Send>, flash: F, secret: &SimSecret) -> Self {
+    pub fn new(engine: Box<dyn Models + Send>, flash: F, secret: &SimSecret) -> Self {
         let memory = memory(&flash);
-        let parts = Parts { models: engine, flash, port: Ends::default(), counter: NoCounter, memory };
+        let (port, pairings) = (MemoryPort::default(), RamPairings::default());
+        // Nobody else reaches this wire.
+        let setup = Setup { link: LinkTrust::Open, boots: 0 };
+        let parts = Parts { models: engine, flash, port, pairings, counter: NoCounter, memory, setup };
         let mut device = SimDevice::new(parts, secret);
         // This computer knows it.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -3,9 +3,15 @@
 //! All three speak the same messages to the same device state machine; see [`arcgate_firmware::link`].
 
 mod client;
+pub mod devices;
+mod handshake;
 mod local;
 mod target;
+mod transport;
 
-pub use client::{Client, Laps, LinkError, Wire};
+pub use client::{Client, Laps};
+pub use devices::Devices;
+pub use handshake::{pair, pair_over};
 pub use local::LocalWire;
 pub use target::{DEFAULT_BAUD, Target, TargetError};
+pub use transport::{LinkError, Wire};

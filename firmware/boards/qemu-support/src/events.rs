@@ -2,7 +2,7 @@
 
 use arcgate_firmware::device::Event;
 #[cfg(not(feature = "defmt"))]
-use arcgate_firmware::link::message::Answer;
+use arcgate_firmware::link::{Role, message::Answer};
 
 #[cfg(all(feature = "defmt", target_arch = "arm"))]
 use defmt_semihosting as _;
@@ -10,7 +10,7 @@ use defmt_semihosting as _;
 use crate::machine::{FLASH, RAM};
 #[cfg(not(feature = "defmt"))]
 use crate::say::{
-    Part::{Number, Words},
+    Part::{Code, Number, Words},
     say,
 };
 
@@ -75,9 +75,33 @@ pub fn tell(event: &Event) {
         Event::ClockSet(time) => say(&[Words("seconds after 1970: "), Number(time.0)]),
         Event::Refused(_) => say(&[Words("refused")]),
         Event::Noise(_) => say(&[Words("noise on the link")]),
+        Event::Forged(_) => say(&[Words("a forgery on the link")]),
+        Event::TurnedAway(_) => say(&[Words("turned away")]),
+        Event::Session { host, .. } => one("a session with host ", (*host).into()),
+        Event::Pairing(shown) => {
+            let [code, role] = [Code(shown.code.0), Words(role(shown.role))];
+            say(&[
+                Words("code "),
+                code,
+                Words(" for an "),
+                role,
+                Words(": type it at "),
+                Words(&shown.label),
+            ]);
+        }
+        Event::Paired { host, .. } => one("paired with host ", (*host).into()),
+        Event::Unpaired { host } => one("paired no more with host ", (*host).into()),
     }
     #[cfg(feature = "text")]
     why(event);
+}
+
+#[cfg(not(feature = "defmt"))]
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Operator => "operator",
+        Role::Administrator => "administrator",
+    }
 }
 
 /// The reason of an event that has one.
@@ -92,6 +116,8 @@ fn why(event: &Event) {
         },
         Event::Refused(fault) => say_all(format_args!("  {fault}")),
         Event::Noise(noise) => say_all(format_args!("  {noise:?}")),
+        Event::Forged(how) => say_all(format_args!("  {how:?}")),
+        Event::TurnedAway(why) => say_all(format_args!("  {why}")),
         _ => {}
     }
 }

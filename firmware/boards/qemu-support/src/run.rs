@@ -3,15 +3,17 @@
 use core::panic::PanicInfo;
 
 use arcgate_firmware::decide::time::Uptime;
-use arcgate_firmware::device::{Device, Hardware, MANIFEST_BYTES, Manifest, Memory, Parts, stack};
-use arcgate_firmware::engine::plan::{PlanEngine, PlanError};
+use arcgate_firmware::device::{Device, Hardware, MANIFEST_BYTES, Manifest, Memory, Parts, Setup, stack};
+use arcgate_firmware::engine::plan::{MAGIC, PairError, PlanError, PlanModels};
 use arcgate_firmware::gallery::{
     Entry, Lent, Line, NoCounter, Rooms, SoftwareSecret, index_lines_of_flash, records_of_flash,
 };
+use arcgate_firmware::link::LinkTrust;
+use arcgate_firmware::link::pairings::RamPairings;
 use semihosting::process;
 use static_cell::{ConstStaticCell, StaticCell};
 
-use crate::machine::{self, CLOCK, FLASH, GALLERY, MODELS, RAM, STACK};
+use crate::machine::{self, CLOCK, DETECTOR, FLASH, GALLERY, MODELS, RAM, STACK};
 use crate::say::{
     Part::{Hexadecimal, Words},
     say,
@@ -22,14 +24,14 @@ use crate::{Region, events};
 /// Where a plan states its length.
 const PLAN_LENGTH: usize = 12;
 
-/// Room for running a model.
+/// Room for running the models, one after the other.
 const ARENA: usize = 2 << 20;
 
-/// Bytes of the largest picture: 320 x 240 in three colours.
+/// Bytes in which a picture is kept: 320 x 240 in three colours.
 const FRAME: usize = 320 * 240 * 3;
 
-/// Bytes of the largest crop: 128 x 128 in three colours.
-const CROP: usize = 128 * 128 * 3;
+/// Bytes of the largest input of a model, a detector's: 256 x 256 in three colours.
+const CROP: usize = 256 * 256 * 3;
 
 /// People and templates that the gallery keeps track of: all that its flash holds.
 const RECORDS: usize = records_of_flash(GALLERY.bytes);
@@ -58,9 +60,10 @@ static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
 struct Machine;
 
 impl Hardware for Machine {
-    type Models = PlanEngine<&'static [u8], &'static mut [u8]>;
+    type Models = PlanModels<&'static [u8], &'static mut [u8]>;
     type Flash = machine::Chip;
     type Port = Uart;
+    type Pairings = RamPairings;
     type Counter = NoCounter;
     type Bytes = &'static mut [u8];
     type Room = Lent;
@@ -118,15 +121,21 @@ pub fn run() -> ! {
     else {
         fail("the board's main runs once")
     };
-    let models = match PlanEngine::new(plan(MODELS[0]), &mut arena.0[..]) {
+    // A board whose slot for a detector holds none is sent faces that a host has found.
+    let detector = Some(plan(DETECTOR)).filter(|plan| plan.starts_with(&MAGIC));
+    let models = match PlanModels::new(plan(MODELS[0]), detector, &mut arena.0[..]) {
         Ok(models) => models,
-        Err(error) => no_model(MODELS[0], error),
+        Err(PairError::Embedder(error)) => no_model(MODELS[0], error),
+        Err(PairError::Detector(error)) => no_model(DETECTOR, error),
     };
     let gallery = Rooms { records: &mut records[..], lines: &mut lines[..] };
     let memory = Memory { frame: &mut frame[..], crop: &mut crop[..], gallery };
     // SAFETY: it is taken here and nowhere else.
     let flash = unsafe { machine::chip() };
-    let parts = Parts { models, flash, port: Uart::start(), counter: NoCounter, memory };
+    // A bench, with an emulator's port for a wire.
+    let setup = Setup { link: LinkTrust::Open, boots: 0 };
+    let (port, pairings) = (Uart::start(), RamPairings::default());
+    let parts = Parts { models, flash, port, pairings, counter: NoCounter, memory, setup };
     let Some(device) = DEVICE.try_init_with(|| Device::new(parts, &SoftwareSecret::default())) else {
         fail("the board's main runs once")
     };

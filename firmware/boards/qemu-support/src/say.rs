@@ -9,10 +9,12 @@ pub enum Part<'a> {
     Words(&'a str),
     /// In decimal digits.
     Number(u64),
+    /// In six decimal digits.
+    Code(u32),
     /// An address.
     Hexadecimal(usize),
 }
-use Part::{Hexadecimal, Number, Words};
+use Part::{Code, Hexadecimal, Number, Words};
 
 /// Says a line.
 pub fn say(parts: &[Part<'_>]) {
@@ -20,6 +22,10 @@ pub fn say(parts: &[Part<'_>]) {
         match *part {
             Words(words) => words.bytes().for_each(sys_writec),
             Number(number) => digits::<10>(number),
+            Code(code) => {
+                let digit = |unit: u32| b'0' + (code / unit % 10) as u8;
+                [100_000, 10_000, 1000, 100, 10, 1].map(digit).into_iter().for_each(sys_writec);
+            }
             Hexadecimal(address) => {
                 "0x".bytes().for_each(sys_writec);
                 digits::<16>(address as u64);

@@ -1,0 +1,52 @@
+//! A device and its hosts in a storm of changed, lost, repeated and forged packets.
+//!
+//!     link-noise [--frames N] [--seed S] [--json]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use arcgate_tests::options;
+use arcgate_tests::storm::storm;
+use serde_json::json;
+
+fn main() -> Result<ExitCode> {
+    let ([frames, seed], as_json) = options::read([("--frames", 100_000), ("--seed", 1)])?;
+    let begin = Instant::now();
+    let tally = storm(frames, seed);
+    println!(
+        "{} packets ({} tampered with, {} put in) in {} sessions and {} pairings in {:.0} s: {} commands done, {} refused, \
+         {} forgeries and {} packets of noise told; {} wrong commands, {} unrecovered",
+        tally.frames,
+        tally.tampered,
+        tally.inserted,
+        tally.sessions,
+        tally.pairings,
+        begin.elapsed().as_secs_f64(),
+        tally.commands,
+        tally.refused,
+        tally.forged,
+        tally.noise,
+        tally.wrong_commands,
+        tally.unrecovered,
+    );
+    if as_json {
+        let result = json!({
+            "frames": tally.frames,
+            "wrong_commands": tally.wrong_commands,
+            "unrecovered": tally.unrecovered,
+            "tampered": tally.tampered,
+            "inserted": tally.inserted,
+            "sessions": tally.sessions,
+            "pairings": tally.pairings,
+            "commands": tally.commands,
+            "refused": tally.refused,
+            "forged": tally.forged,
+            "noise": tally.noise,
+            "seed": seed,
+        });
+        println!("{result}");
+    }
+    let sound = (tally.wrong_commands, tally.unrecovered) == (0, 0);
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
