@@ -71,6 +71,9 @@ build_boards() {
     local status=0 board target
     try() { build_board "$@" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }; }
     try qemu-mps2 thumbv7em-none-eabihf
+    try qemu-mps2 thumbv8m.main-none-eabihf
+    try qemu-an547 thumbv8m.main-none-eabihf
+    try qemu-riscv riscv32imac-unknown-none-elf
     for board in qemu-bench qemu-search qemu-kernels; do
         for target in "${bare_metal_targets[@]}"; do
             try "$board" "$target"

@@ -6,6 +6,8 @@ fn main() {
     println!("cargo:rustc-link-arg=-Tlink.x");
     // Sections need no page alignment in a memory without pages.
     println!("cargo:rustc-link-arg=--nmagic");
+    // For tests/no-panics, which looks who refers to what; nothing of it is flashed.
+    println!("cargo:rustc-link-arg=--emit-relocs");
     if std::env::var_os("CARGO_FEATURE_DEFMT").is_some() {
         println!("cargo:rustc-link-arg=-Tdefmt.x");
     }

@@ -5,6 +5,8 @@ fn main() {
     println!("cargo:rustc-link-search={folder}");
     println!("cargo:rustc-link-arg=-Tmemory.x");
     println!("cargo:rustc-link-arg=-Tlink.x");
+    // For tests/no-panics, which looks who refers to what; nothing of it is flashed.
+    println!("cargo:rustc-link-arg=--emit-relocs");
     println!("cargo:rerun-if-changed=memory.x");
     println!("cargo:rerun-if-changed=build.rs");
 }

@@ -52,12 +52,13 @@ impl Writer {
         item: &Item<'_>,
         out: &'o mut [u8; MAX_RECORD],
     ) -> Result<&'o [u8], BundleError> {
-        let (number, record) = (self.written, &mut out[..self.header.record_bytes()]);
-        record.fill(0);
+        let number = self.written;
         if number >= self.header.records {
             let (expected, found) = (self.header.records, number.saturating_add(1));
             return Err(BundleError::Records { expected, found });
         }
+        let record = out.get_mut(..self.header.record_bytes()).ok_or(BundleError::Header)?;
+        record.fill(0);
         let fits = match item {
             Item::Template(values) => values.len() == usize::from(self.header.dimension),
             _ => true,

@@ -50,7 +50,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         if self.index.push(person, stored)
             && let Ok(at) = self.table.find(person, number)
         {
-            self.table.list_mut()[at].set_opened(true);
+            self.table.set_opened(at);
         }
         Ok(())
     }
@@ -104,7 +104,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         self.begin_operation()?;
         self.table.remove(person);
         self.index.remove(person);
-        self.replace(entry.slot / self.slots(), None)?;
+        self.replace(self.sector_of(entry.slot), None)?;
         self.erase_orphans()?;
         self.erase_nobodys()?;
         self.end_operation()
@@ -140,9 +140,8 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// count again.
     pub(super) fn erase_stale(&mut self) -> Result<(), GalleryError> {
         let stale = |table: &Table<Y::Records>, slot: u16, found: Found<Clear>| {
-            let counts =
-                |clear: Clear| table.find(clear.person, clear.number).map(|at| table.list()[at].slot);
-            found.value().is_some_and(|clear| counts(clear).is_ok_and(|counting| counting != slot))
+            let counts = |clear: Clear| table.get(table.find(clear.person, clear.number).ok()?);
+            found.value().and_then(counts).is_some_and(|counting| counting.slot != slot)
         };
         while let Some(sector) = self.find_sector(stale)? {
             self.replace(sector, None)?;

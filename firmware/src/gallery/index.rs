@@ -47,7 +47,7 @@ pub const fn index_lines_of_flash(flash: usize) -> usize {
 const fn capacity(memory: usize, row: usize) -> usize {
     // A block is as many rows as share a line of owners.
     let block = OWNERS * row + 1;
-    memory / block * OWNERS + (memory % block).saturating_sub(1) / row
+    memory / block * OWNERS + (memory % block).saturating_sub(1) / if row == 0 { 1 } else { row }
 }
 
 /// Whose template a row holds.
@@ -134,8 +134,11 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
             return false;
         }
         let (at, row) = (self.length, lines(self.dimension));
-        store(template, &mut self.memory.as_mut()[at * row..][..row]);
-        *self.owner_bytes(at) = Owner { person, norm_squared }.encode();
+        let place = self.memory.as_mut().get_mut(at * row..).and_then(|tail| tail.get_mut(..row));
+        let Some(place) = place else { return false };
+        store(template, place);
+        let Some(owner) = self.owner_bytes(at) else { return false };
+        *owner = Owner { person, norm_squared }.encode();
         self.length += 1;
         let norm = norm_squared as u32;
         self.lengths.least = self.lengths.least.min(norm.isqrt());
@@ -147,12 +150,18 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
     pub fn remove(&mut self, person: PersonId) {
         let (row, mut kept) = (lines(self.dimension), 0);
         for at in 0..self.length {
-            let owner = self.owner(at);
-            if owner.person != person {
-                self.memory.as_mut().copy_within(at * row..(at + 1) * row, kept * row);
-                *self.owner_bytes(kept) = owner.encode();
-                kept += 1;
+            let Some(owner) = self.owner(at).filter(|owner| owner.person != person) else { continue };
+            if kept < at
+                && let Some((before, rest)) = self.memory.as_mut().split_at_mut_checked(at * row)
+                && let Some(place) = before.get_mut(kept * row..).and_then(|tail| tail.get_mut(..row))
+                && let Some(moved) = rest.get(..row)
+            {
+                place.copy_from_slice(moved);
             }
+            if let Some(place) = self.owner_bytes(kept) {
+                *place = owner.encode();
+            }
+            kept += 1;
         }
         self.truncate(kept);
     }
@@ -164,7 +173,9 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
 
     fn truncate(&mut self, kept: usize) {
         let row = lines(self.dimension);
-        self.memory.as_mut()[kept * row..self.length * row].fill(Line::ZERO);
+        if let Some(rows) = self.memory.as_mut().get_mut(kept * row..self.length * row) {
+            rows.fill(Line::ZERO);
+        }
         self.length = kept;
         if kept == 0 {
             self.lengths = Lengths::NONE;
@@ -173,20 +184,20 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
 
     /// The rows, one after the other.
     pub fn rows(&self) -> &[Line] {
-        &self.memory.as_ref()[..self.length * lines(self.dimension)]
+        self.memory.as_ref().get(..self.length * lines(self.dimension)).unwrap_or_default()
     }
 
-    /// Whose template row `at` holds, `at` being less than [`Index::len`].
-    pub fn owner(&self, at: usize) -> Owner {
+    /// Whose template row `at` holds; of rows that [`Index::len`] does not count whatever lies there.
+    pub fn owner(&self, at: usize) -> Option<Owner> {
         let (line, place) = self.owner_place(at);
-        Owner::decode(self.memory.as_ref()[line].0.as_chunks().0[place])
+        self.memory.as_ref().get(line)?.0.as_chunks().0.get(place).copied().map(Owner::decode)
     }
 
     /// Whether one of the rows holds `template`, of `person`.
     pub fn contains(&self, person: PersonId, template: &[i8]) -> bool {
         let owner = Owner { person, norm_squared: norm_squared(template) };
-        let mut rows = (0..self.length).zip(self.rows().chunks_exact(lines(self.dimension)));
-        rows.any(|(at, row)| self.owner(at) == owner && holds(row, template))
+        let mut rows = (0..self.length).zip(self.rows().chunks_exact(lines(self.dimension).max(1)));
+        rows.any(|(at, row)| self.owner(at) == Some(owner) && holds(row, template))
     }
 
     /// A product with the same probe that a template must exceed to be nearer than `to`: whoever does not need not be compared.
@@ -208,9 +219,9 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
         (self.capacity() * lines(self.dimension) + at / OWNERS, at % OWNERS)
     }
 
-    fn owner_bytes(&mut self, at: usize) -> &mut [u8; OWNER] {
+    fn owner_bytes(&mut self, at: usize) -> Option<&mut [u8; OWNER]> {
         let (line, place) = self.owner_place(at);
-        &mut self.memory.as_mut()[line].0.as_chunks_mut().0[place]
+        self.memory.as_mut().get_mut(line)?.0.as_chunks_mut().0.get_mut(place)
     }
 }
 
@@ -259,7 +270,7 @@ mod tests {
         for (at, seed) in left.into_iter().enumerate() {
             let person = PersonId(seed as u32 % 3);
             assert!(index.contains(person, &template(seed)), "{seed}");
-            assert_eq!(index.owner(at).person, person);
+            assert_eq!(index.owner(at).map(|owner| owner.person), Some(person));
         }
         assert!(!index.contains(PersonId(1), &template(1)), "removed");
         assert!(!index.push(PersonId(1), &[0; 70]) && !index.push(PersonId(1), &[1; 69]));

@@ -58,7 +58,9 @@ pub const fn record_bytes(dimension: usize) -> usize {
 
 /// Slots of a sector of `sector` bytes.
 pub const fn slots(sector: usize, dimension: usize) -> usize {
-    sector.saturating_sub(SLOTS_AT) / record_bytes(dimension)
+    let bytes = record_bytes(dimension);
+    // Never 0; for the compiler to see.
+    sector.saturating_sub(SLOTS_AT) / if bytes < UNIT { UNIT } else { bytes }
 }
 
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
@@ -388,8 +390,9 @@ impl Clear {
 /// Writes a person's payload.
 pub fn encode_person(name: &str, validity: Validity, payload: &mut [u8]) {
     payload.fill(0);
+    let Some(payload) = payload.first_chunk_mut::<PERSON_BYTES>() else { return };
     payload[0] = name.len() as u8;
-    payload[4..4 + name.len()].copy_from_slice(name.as_bytes());
+    payload[4..36].iter_mut().zip(name.as_bytes()).for_each(|(to, &from)| *to = from);
     payload[36..44].copy_from_slice(&validity.from.to_le_bytes());
     payload[44..52].copy_from_slice(&validity.until.to_le_bytes());
 }

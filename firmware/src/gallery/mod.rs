@@ -503,7 +503,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         self.begin_operation()?;
         let (kind, person) = (Kind::Settings, PersonId(0));
         let clear = Clear { kind, mark: 0, number: 0, person, operation: self.operation };
-        self.append(clear, |payload| payload[..SETTINGS_BYTES].copy_from_slice(settings))?;
+        self.append(clear, |payload| payload.iter_mut().zip(settings).for_each(|(to, &from)| *to = from))?;
         self.end_change()
     }
 
@@ -539,9 +539,9 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         self.state?;
         let mark = self.sealer.name_mark(name);
         for at in 0..self.table.list().len() {
-            let entry = self.table.list()[at];
+            let Some(entry) = self.table.get(at) else { break };
             if entry.is_person()
-                && let Some(header) = self.counting(entry.slot / self.slots())?
+                && let Some(header) = self.counting(self.sector_of(entry.slot))?
                 && let Some(found) = self.clear_part(&header, entry.slot)?
                 && found.value().is_some_and(|clear| clear.mark == mark)
                 && self.person_of(entry)?.name == name
@@ -554,7 +554,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
 
     fn entry(&self, person: PersonId) -> Result<Entry, GalleryError> {
         let at = self.table.find(person, 0).ok().filter(|_| person.0 != 0);
-        at.map(|at| self.table.list()[at]).ok_or(GalleryError::NoSuchPerson { person })
+        at.and_then(|at| self.table.get(at)).ok_or(GalleryError::NoSuchPerson { person })
     }
 
     fn templates_of(&self, person: PersonId) -> u16 {

@@ -322,7 +322,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     }
 
     fn operation_of(&mut self, slot: u16) -> Result<Option<u32>, GalleryError> {
-        let Some(header) = self.header(slot / self.slots())?.value() else { return Ok(None) };
+        let Some(header) = self.header(self.sector_of(slot))?.value() else { return Ok(None) };
         let clear = self.clear_part(&header, slot)?.and_then(Found::value);
         Ok(clear.map(|clear| clear.operation))
     }

@@ -73,7 +73,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WRITE: usize, const ERASE: usize> ReadN
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFault> {
         check_read(self, offset, bytes.len())?;
-        bytes.copy_from_slice(&self.bytes.as_ref()[offset as usize..][..bytes.len()]);
+        let from = self.bytes.as_ref().get(offset as usize..).and_then(|tail| tail.get(..bytes.len()));
+        bytes.copy_from_slice(from.ok_or(NorFault::Bounds)?);
         Ok(())
     }
 
@@ -90,13 +91,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WRITE: usize, const ERASE: usize> NorFl
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFault> {
         check_erase(self, from, to)?;
-        self.bytes.as_mut()[from as usize..to as usize].fill(0xff);
+        self.bytes.as_mut().get_mut(from as usize..to as usize).ok_or(NorFault::Bounds)?.fill(0xff);
         Ok(())
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFault> {
         check_write(self, offset, bytes.len())?;
-        let place = &mut self.bytes.as_mut()[offset as usize..][..bytes.len()];
+        let tail = self.bytes.as_mut().get_mut(offset as usize..);
+        let place = tail.and_then(|tail| tail.get_mut(..bytes.len())).ok_or(NorFault::Bounds)?;
         if let Some(at) = place.iter().position(|&b| b != 0xff) {
             return Err(NorFault::Programmed { offset: offset + at as u32 });
         }

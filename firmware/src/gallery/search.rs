@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::layout::MAX_RECORD;
 use super::{Gallery, GalleryError, Index, Monotonic, PersonId, Room};
 use crate::embedding::{Angle, Likeness, angle_from_products, dot, norm_squared};
-use crate::engine::kernels::as_i8;
 use crate::engine::kernels::dot::{Line, Probe};
 
 /// A person and the angle between the probe and the nearest of their templates.
@@ -46,15 +45,15 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         let ready = Probe::new(probe);
         let mut ranking = self.index.rank(&ready);
         for at in 0..self.table.list().len() {
-            let entry = self.table.list()[at];
+            let Some(entry) = self.table.get(at) else { break };
             if !entry.is_template() || entry.is_opened() {
                 continue;
             }
             let mut bytes = [0; MAX_RECORD];
             let Some(payload) = self.open_entry(at, &mut bytes)? else { continue };
-            let template = as_i8(&payload[..self.dimension]);
+            let Some(template) = self.stored(payload) else { continue };
             if self.index.push(entry.person, template) {
-                self.table.list_mut()[at].set_opened(true);
+                self.table.set_opened(at);
             }
             let likeness = Likeness { dot: dot(probe, template), norm_squared: norm_squared(template) };
             ranking.offer(entry.person, likeness);
@@ -77,7 +76,7 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
                 if dot <= bound {
                     continue;
                 }
-                let owner = self.owner(row);
+                let Some(owner) = self.owner(row) else { continue };
                 let likeness = Likeness { dot, norm_squared: owner.norm_squared };
                 if ranking.offer(owner.person, likeness)
                     && let Some((_, second)) = ranking.second

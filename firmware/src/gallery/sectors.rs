@@ -8,6 +8,7 @@ use super::layout::{
 };
 use super::table::Entry;
 use super::{FlashFault, Gallery, GalleryError, Head, Monotonic, PersonId, Room};
+use crate::engine::kernels::as_i8;
 use crate::flash;
 
 /// A sector that was not erased while this many times all sectors were opened is replaced, however much of it counts.
@@ -80,6 +81,16 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         u32::from(sector) * F::ERASE_SIZE as u32
     }
 
+    /// The sector that a slot lies in.
+    pub(super) fn sector_of(&self, slot: u16) -> u16 {
+        slot / self.slots().max(1)
+    }
+
+    /// What a template's payload holds of it.
+    pub(super) fn stored<'p>(&self, payload: &'p [u8]) -> Option<&'p [i8]> {
+        payload.get(..self.dimension).map(as_i8)
+    }
+
     pub(super) fn slot_offset(&self, slot: u16) -> u32 {
         let (sector, place) = (slot / self.slots().max(1), slot % self.slots().max(1));
         self.sector_offset(sector) + (SLOTS_AT + usize::from(place) * self.record_bytes()) as u32
@@ -140,9 +151,9 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         slot: u16,
         bytes: &mut [u8; MAX_RECORD],
     ) -> Result<Option<Clear>, GalleryError> {
-        let Some(header) = self.header(slot / self.slots())?.value() else { return Ok(None) };
+        let Some(header) = self.header(self.sector_of(slot))?.value() else { return Ok(None) };
         let (place, length) = (self.place(&header, slot), self.record_bytes());
-        let record = &mut bytes[..length];
+        let Some(record) = bytes.get_mut(..length) else { return Ok(None) };
         self.flash.read(self.slot_offset(slot), record)?;
         let Some(part) = record.first_chunk_mut::<CLEAR>() else { return Ok(None) };
         let Some(clear) = Clear::decode(part, place).value() else { return Ok(None) };
@@ -156,17 +167,14 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         at: usize,
         bytes: &'b mut [u8; MAX_RECORD],
     ) -> Result<Option<&'b [u8]>, GalleryError> {
-        let entry = self.table.list()[at];
-        if entry.is_lost() {
-            return Ok(None);
-        }
+        let Some(entry) = self.table.get(at).filter(|entry| !entry.is_lost()) else { return Ok(None) };
         let opened = self.open_slot(entry.slot, bytes)?;
         if opened
             .is_some_and(|c| c.person == entry.person && c.number == entry.number() && c.kind != Kind::Lost)
         {
-            return Ok(Some(&bytes[CLEAR..self.record_bytes() - TAG]));
+            return Ok(bytes.get(CLEAR..self.record_bytes() - TAG));
         }
-        self.table.list_mut()[at].set_lost();
+        self.table.set_lost(at);
         Ok(None)
     }
 
@@ -232,13 +240,15 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     ) -> Result<(), GalleryError> {
         let (place, length, offset) = (self.place(header, slot), self.record_bytes(), self.slot_offset(slot));
         let mut bytes = [0; MAX_RECORD];
-        let record = &mut bytes[..length];
-        record[..CLEAR].copy_from_slice(&clear.encode(place));
-        fill(&mut record[CLEAR..length - TAG]);
+        let damaged = GalleryError::Damaged { offset };
+        let record = bytes.get_mut(..length).ok_or(damaged)?;
+        let (part, rest) = record.split_first_chunk_mut::<CLEAR>().ok_or(damaged)?;
+        *part = clear.encode(place);
+        fill(rest.split_last_chunk_mut::<TAG>().ok_or(damaged)?.0);
         if !self.sealer.seal(record, place) {
-            return Err(GalleryError::Damaged { offset });
+            return Err(damaged);
         }
-        let (body, last) = record.split_at(length - UNIT);
+        let (body, last) = record.split_last_chunk::<UNIT>().ok_or(damaged)?;
         self.write_checked(offset, body)?;
         self.write_checked(offset + body.len() as u32, last)
     }
@@ -247,7 +257,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     pub(super) fn free_sector(&self, from: u16) -> Option<u16> {
         let sectors = self.sectors();
         for step in 0..sectors {
-            let sector = (from + 1 + step) % sectors;
+            let sector = (from + 1 + step) % sectors.max(1);
             if !self.counts.has(sector) {
                 return Some(sector);
             }
@@ -309,8 +319,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
 
     /// The number of records that count in `sector`.
     fn live(&self, sector: u16) -> u16 {
-        let slots = self.slots();
-        self.table.list().iter().filter(|e| e.slot / slots == sector).count() as u16
+        self.table.list().iter().filter(|e| self.sector_of(e.slot) == sector).count() as u16
     }
 
     /// Sees to a slot to write to.
@@ -377,7 +386,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         let free = self.free_sector(from).ok_or(GalleryError::NO_ROOM)?;
         let slots = self.slots();
         let (mut copies, mut salt) = (0, old.sequence);
-        for entry in self.table.list().iter().filter(|e| e.slot / slots == sector) {
+        for entry in self.table.list().iter().filter(|e| self.sector_of(e.slot) == sector) {
             salt = checksum(&[&salt.to_le_bytes(), &entry.slot.to_le_bytes()]);
             copies += 1;
         }
@@ -385,13 +394,14 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         let header = self.open_sector(free, replaces, copies, salt)?;
         let mut next = free * slots;
         for at in 0..self.table.list().len() {
-            if self.table.list()[at].slot / slots == sector {
+            if self.table.get(at).is_some_and(|entry| self.sector_of(entry.slot) == sector) {
                 self.copy(at, &header, next, suspect)?;
                 next += 1;
             }
         }
         let next_mark = self.mark(free, header.sequence, Mark::Complete, 0)?;
-        let moved = self.table.list_mut().iter_mut().filter(|e| e.slot / slots == sector);
+        let per_sector = slots.max(1);
+        let moved = self.table.list_mut().iter_mut().filter(|e| e.slot / per_sector == sector);
         for (slot, entry) in (free * slots..).zip(moved) {
             entry.slot = slot;
         }
@@ -408,7 +418,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         to: u16,
         suspect: Option<&Suspect>,
     ) -> Result<(), GalleryError> {
-        let entry = self.table.list()[at];
+        let Some(entry) = self.table.get(at) else { return Ok(()) };
         let payload = CLEAR..self.record_bytes() - TAG;
         let mut bytes = [0; MAX_RECORD];
         let clear = match suspect.filter(|s| s.slot == entry.slot) {
@@ -419,9 +429,14 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
             None => self.open_slot(entry.slot, &mut bytes)?,
         };
         match clear.filter(|c| c.person == entry.person && c.number == entry.number()) {
-            Some(clear) => self.write_record(header, to, clear, |p| p.copy_from_slice(&bytes[payload])),
+            Some(clear) => {
+                let payload = bytes.get(payload).unwrap_or_default();
+                self.write_record(header, to, clear, |to| {
+                    to.iter_mut().zip(payload).for_each(|(to, &from)| *to = from);
+                })
+            }
             None => {
-                self.table.list_mut()[at].set_lost();
+                self.table.set_lost(at);
                 let (person, number) = (entry.person, entry.number());
                 let clear = Clear { kind: Kind::Lost, mark: 0, number, person, operation: 0 };
                 self.write_record(header, to, clear, |_| ())

@@ -7,7 +7,6 @@ use super::layout::MAX_RECORD;
 use super::transform::{Seed, Transform};
 use super::{Gallery, GalleryError, Monotonic, PersonId, Room, Validity, check_name};
 use crate::embedding::MAX_DIMENSION;
-use crate::engine::kernels::as_i8;
 
 impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// What the gallery's transform is drawn from, while it is mounted.
@@ -44,14 +43,15 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         let begin = self.table.find(person, after.saturating_add(1)).unwrap_or_else(|at| at);
         let mut bytes = [0; MAX_RECORD];
         for at in begin..self.table.list().len() {
-            let entry = self.table.list()[at];
+            let Some(entry) = self.table.get(at) else { break };
             if entry.person != person {
                 break;
             }
             if entry.is_template()
                 && let Some(payload) = self.open_entry(at, &mut bytes)?
             {
-                out[..self.dimension].copy_from_slice(as_i8(&payload[..self.dimension]));
+                let stored = self.stored(payload).unwrap_or_default();
+                out.iter_mut().zip(stored).for_each(|(to, &from)| *to = from);
                 return Ok(Some(entry.number()));
             }
         }
@@ -94,7 +94,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         self.check_template(stored)?;
         let (mut last, mut theirs) = (0, [0; MAX_DIMENSION]);
         while let Some(number) = self.stored_after(person, last, &mut theirs)? {
-            if &theirs[..self.dimension] == stored {
+            if theirs.get(..self.dimension) == Some(stored) {
                 return Ok(false);
             }
             last = number;

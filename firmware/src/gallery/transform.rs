@@ -85,7 +85,12 @@ impl Transform {
             return Err(GalleryError::Dimension { expected, found: dimension as u32 });
         }
         let mut words = Words(ChaCha20::new(seed.into(), &NONCE.into()));
-        let rounds = core::array::from_fn(|_| Round::draw(&mut words, dimension));
+        let mut rounds = [Round { source: [0; MAX_DIMENSION] }; ROUNDS];
+        for round in &mut rounds {
+            // The keystream has bytes for many more.
+            let (expected, found) = (MAX_DIMENSION as u32, dimension as u32);
+            *round = Round::draw(&mut words, dimension).ok_or(GalleryError::Dimension { expected, found })?;
+        }
         Ok(Transform { seed: *seed, dimension, rounds })
     }
 
@@ -108,14 +113,14 @@ impl Transform {
         for (value, &given) in values.iter_mut().zip(&*embedding) {
             *value = (given as i32) << (TOP_BIT - largest.ilog2());
         }
-        let values = &mut values[..self.dimension];
+        let values = values.get_mut(..self.dimension).unwrap_or_default();
         for round in &self.rounds {
             round.apply(values);
         }
         let largest = values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0).max(1);
         for (place, &value) in embedding.iter_mut().zip(&*values) {
             // The norm's bound keeps the numerator below 2^32.
-            let magnitude = (2 * 127 * value.unsigned_abs() + largest) / (2 * largest);
+            let magnitude = (2 * 127 * value.unsigned_abs() + largest) / (2 * largest).max(1);
             *place = magnitude as i8 * value.signum() as i8;
         }
         Ok(())
@@ -123,34 +128,37 @@ impl Transform {
 }
 
 impl Round {
-    fn draw(words: &mut Words, dimension: usize) -> Self {
-        let mut source = core::array::from_fn(|i| i as u16);
+    fn draw(words: &mut Words, dimension: usize) -> Option<Self> {
+        let mut source: [u16; MAX_DIMENSION] = core::array::from_fn(|i| i as u16);
+        let drawn = source.get_mut(..dimension)?;
         // Fisher and Yates.
         for last in (1..dimension).rev() {
-            source.swap(last, words.below(last as u32 + 1) as usize);
+            let other = words.below(last as u32 + 1)? as usize;
+            if let Ok([a, b]) = drawn.get_disjoint_mut([last, other]) {
+                core::mem::swap(a, b);
+            }
         }
-        for signs in source[..dimension].chunks_mut(32) {
-            let bits = words.next();
+        for signs in drawn.chunks_mut(32) {
+            let bits = words.next()?;
             for (i, place) in signs.iter_mut().enumerate() {
                 *place |= if bits >> i & 1 == 1 { NEGATIVE } else { 0 };
             }
         }
-        Round { source }
+        Some(Round { source })
     }
 
     fn apply(&self, values: &mut [i32]) {
         let mut before = [0; MAX_DIMENSION];
-        before[..values.len()].copy_from_slice(values);
+        before.iter_mut().zip(&*values).for_each(|(to, &from)| *to = from);
         for (value, &source) in values.iter_mut().zip(&self.source) {
-            let moved = before[(source & !NEGATIVE) as usize];
+            let moved = before.get((source & !NEGATIVE) as usize).copied().unwrap_or_default();
             *value = if source & NEGATIVE == 0 { moved } else { -moved };
         }
-        let power = values.len().ilog2();
-        let window = 1 << power;
-        hadamard(&mut values[..window], power);
-        if window < values.len() {
-            let first = values.len() - window;
-            hadamard(&mut values[first..], power);
+        let Some(power) = values.len().checked_ilog2() else { return };
+        let rest = values.len() - (1 << power);
+        hadamard(values.get_mut(..1 << power).unwrap_or_default(), power);
+        if rest > 0 {
+            hadamard(values.get_mut(rest..).unwrap_or_default(), power);
         }
     }
 }
@@ -159,8 +167,8 @@ impl Round {
 fn hadamard(values: &mut [i32], power: u32) {
     for stage in 0..power {
         let half = 1 << stage;
-        for block in values.chunks_exact_mut(2 * half) {
-            let (low, high) = block.split_at_mut(half);
+        for block in values.chunks_exact_mut((2 * half).max(1)) {
+            let Some((low, high)) = block.split_at_mut_checked(half) else { return };
             for (a, b) in low.iter_mut().zip(high) {
                 (*a, *b) = (*a + *b, *a - *b);
             }
@@ -178,16 +186,17 @@ fn hadamard(values: &mut [i32], power: u32) {
 struct Words(ChaCha20);
 
 impl Words {
-    fn next(&mut self) -> u32 {
+    /// `None` at the end of the keystream.
+    fn next(&mut self) -> Option<u32> {
         let mut word = [0; 4];
-        self.0.apply_keystream(&mut word);
-        u32::from_le_bytes(word)
+        self.0.try_apply_keystream(&mut word).ok()?;
+        Some(u32::from_le_bytes(word))
     }
 
     /// A number below `bound`, of at most [`MAX_DIMENSION`]: no number is likelier than another by more than 2^-23, and no draw
     /// is repeated, so that the time is the same for all seeds.
-    fn below(&mut self, bound: u32) -> u32 {
-        ((self.next() as u64 * bound as u64) >> 32) as u32
+    fn below(&mut self, bound: u32) -> Option<u32> {
+        Some(((self.next()? as u64 * bound as u64) >> 32) as u32)
     }
 }
 
@@ -211,7 +220,7 @@ mod tests {
 
     /// Values of an embedding: a bell of 12 dice, about 30 wide.
     fn embedding(words: &mut Words, dimension: usize) -> Vec<i8> {
-        let mut value = || (0..12).map(|_| words.below(61) as i32 - 30).sum::<i32>() / 2;
+        let mut value = || (0..12).map(|_| words.below(61).unwrap() as i32 - 30).sum::<i32>() / 2;
         (0..dimension).map(|_| value().clamp(-127, 127) as i8).collect()
     }
 

@@ -73,12 +73,13 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
             }
         }
         for at in 0..self.table.list().len() {
-            let entry = self.table.list()[at];
+            let Some(entry) = self.table.get(at) else { break };
             let (offset, person) = (self.slot_offset(entry.slot), entry.person);
             let mut bytes = [0; MAX_RECORD];
             match self.open_entry(at, &mut bytes)? {
                 Some(payload) if entry.is_opened() => {
-                    if !self.index.contains(person, as_i8(&payload[..self.dimension])) {
+                    let is_same = |stored| self.index.contains(person, stored);
+                    if !self.stored(payload).is_some_and(is_same) {
                         tell(Harm::Memory, offset, person);
                         self.close_all();
                     }
@@ -105,7 +106,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         self.state?;
         let dimension = self.dimension;
         for at in 0..self.table.list().len() {
-            let entry = self.table.list()[at];
+            let Some(entry) = self.table.get(at) else { break };
             let mut bytes = [0; MAX_RECORD];
             if entry.is_template()
                 && let Some(payload) = self.open_entry(at, &mut bytes)?

@@ -92,43 +92,53 @@ fn no_model(slot: Region, error: PlanError) -> ! {
     process::exit(1)
 }
 
+fn fail(why: &str) -> ! {
+    say(&[Words(why)]);
+    process::exit(1)
+}
+
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    say(&[Words("the firmware has panicked")]);
     #[cfg(feature = "text")]
     crate::say::say_all(format_args!("  {info}"));
     #[cfg(not(feature = "text"))]
     let _ = info;
-    process::exit(1)
+    fail("the firmware has panicked")
 }
 
 /// Puts the device together and runs it for ever: a board's `main`.
 pub fn run() -> ! {
     // SAFETY: the boards' variables leave a megabyte of RAM to the stack.
     let painted = unsafe { stack::paint(PAINTED) };
-    // Each of them is taken here and nowhere else, and a board's main runs once.
     static ROOM: ConstStaticCell<Aligned> = ConstStaticCell::new(Aligned([0; ARENA]));
     static PICTURE: ConstStaticCell<[u8; FRAME]> = ConstStaticCell::new([0; FRAME]);
     static INPUT: ConstStaticCell<[u8; CROP]> = ConstStaticCell::new([0; CROP]);
     static LINES: ConstStaticCell<[Line; TEMPLATES]> = ConstStaticCell::new([Line::ZERO; TEMPLATES]);
     static ENTRIES: ConstStaticCell<[Entry; RECORDS]> = ConstStaticCell::new([Entry::NONE; RECORDS]);
     static DEVICE: StaticCell<Device<Machine>> = StaticCell::new();
+    let (Some(arena), Some(frame), Some(crop), Some(lines), Some(records)) =
+        (ROOM.try_take(), PICTURE.try_take(), INPUT.try_take(), LINES.try_take(), ENTRIES.try_take())
+    else {
+        fail("the board's main runs once")
+    };
     // A board whose slot for a detector holds none is sent faces that a host has found.
     let detector = Some(plan(DETECTOR)).filter(|plan| plan.starts_with(&MAGIC));
-    let models = match PlanModels::new(plan(MODELS[0]), detector, &mut ROOM.take().0[..]) {
+    let models = match PlanModels::new(plan(MODELS[0]), detector, &mut arena.0[..]) {
         Ok(models) => models,
         Err(PairError::Embedder(error)) => no_model(MODELS[0], error),
         Err(PairError::Detector(error)) => no_model(DETECTOR, error),
     };
-    let gallery = Rooms { records: &mut ENTRIES.take()[..], lines: &mut LINES.take()[..] };
-    let memory = Memory { frame: &mut PICTURE.take()[..], crop: &mut INPUT.take()[..], gallery };
+    let gallery = Rooms { records: &mut records[..], lines: &mut lines[..] };
+    let memory = Memory { frame: &mut frame[..], crop: &mut crop[..], gallery };
     // SAFETY: it is taken here and nowhere else.
     let flash = unsafe { machine::chip() };
     // A bench, with an emulator's port for a wire.
     let setup = Setup { link: LinkTrust::Open, boots: 0 };
     let (port, pairings) = (Uart::start(), RamPairings::default());
     let parts = Parts { models, flash, port, pairings, counter: NoCounter, memory, setup };
-    let device = DEVICE.init_with(|| Device::new(parts, &SoftwareSecret::default()));
+    let Some(device) = DEVICE.try_init_with(|| Device::new(parts, &SoftwareSecret::default())) else {
+        fail("the board's main runs once")
+    };
     device.set_clock(CLOCK);
     let gallery = device.gallery();
     events::boot(gallery.state().is_ok().then(|| gallery.usage().people));

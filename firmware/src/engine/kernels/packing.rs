@@ -20,19 +20,24 @@ use super::{Shape, Window};
 pub struct Packing {
     /// Groups, each with as many output channels.
     groups: usize,
-    /// Output channels of a group.
+    /// Output channels of a group, at least one.
     outputs: usize,
     /// Taps of an output channel: `[kernel row][kernel column][input channel of the group]`.
     taps: usize,
-    /// Output channels of a block.
-    block: usize,
-    /// Taps of a run.
-    run: usize,
+    /// The binary logarithm of the output channels of a block.
+    block: u32,
+    /// The binary logarithm of the taps of a run.
+    run: u32,
+}
+
+/// A divisor: `value`, and 1 for 0.
+const fn at_least_one(value: usize) -> usize {
+    if value == 0 { 1 } else { value }
 }
 
 impl Packing {
-    /// The layout for these shapes, with `block` output channels a block and `run` taps a run. Both channel counts are multiples of
-    /// `groups`.
+    /// The layout for these shapes, with `block` output channels a block and `run` taps a run, which are powers of two. Both channel
+    /// counts are multiples of `groups`.
     #[inline]
     pub(super) const fn new(
         [input, output]: [Shape; 2],
@@ -41,9 +46,10 @@ impl Packing {
         block: usize,
         run: usize,
     ) -> Self {
-        let divisor = if groups == 0 { 1 } else { groups };
+        let divisor = at_least_one(groups);
         let taps = window.kernel[0].saturating_mul(window.kernel[1]).saturating_mul(input.channels / divisor);
-        Packing { groups, outputs: output.channels / divisor, taps, block, run }
+        let outputs = at_least_one(output.channels / divisor);
+        Packing { groups, outputs, taps, block: block.trailing_zeros(), run: run.trailing_zeros() }
     }
 
     /// Taps of an output channel.
@@ -55,25 +61,25 @@ impl Packing {
     /// Output channels of a block.
     #[inline]
     pub const fn block(self) -> usize {
-        self.block
+        1 << self.block
     }
 
     /// Runs of taps of an output channel, the last one filled up.
     #[inline]
     pub const fn runs(self) -> usize {
-        self.taps.div_ceil(self.run)
+        (self.taps >> self.run) + (self.taps & (self.run() - 1) != 0) as usize
     }
 
     /// Bytes of a block's weights.
     #[inline]
     pub const fn block_bytes(self) -> usize {
-        self.runs().saturating_mul(self.block * self.run)
+        self.runs().saturating_mul(self.block() * self.run())
     }
 
     /// Bytes of a group's weights.
     #[inline]
     pub const fn group_bytes(self) -> usize {
-        self.outputs.div_ceil(self.block).saturating_mul(self.block_bytes())
+        (self.filled_up() >> self.block).saturating_mul(self.block_bytes())
     }
 
     /// Bytes of all weights.
@@ -82,38 +88,49 @@ impl Packing {
         self.group_bytes().saturating_mul(self.groups)
     }
 
+    /// Taps of a run.
+    const fn run(self) -> usize {
+        1 << self.run
+    }
+
+    /// Output channels of a group with those that fill up its last block.
+    const fn filled_up(self) -> usize {
+        self.outputs.saturating_add(self.block() - 1) >> self.block << self.block
+    }
+
     /// Where the weight of `tap` for `output` (a channel of the whole output) lies.
     pub const fn place(self, output: usize, tap: usize) -> usize {
-        let (group, channel) = (output / self.outputs, output % self.outputs);
-        let (block, lane) = (channel / self.block, channel % self.block);
-        let run = tap / self.run * self.block + lane;
-        group * self.group_bytes() + block * self.block_bytes() + run * self.run + tap % self.run
+        let outputs = at_least_one(self.outputs);
+        let (group, channel) = (output / outputs, output % outputs);
+        let (block, lane) = (channel >> self.block, channel & (self.block() - 1));
+        let run = ((tap >> self.run) << self.block) + lane;
+        let tap = tap & (self.run() - 1);
+        group * self.group_bytes() + block * self.block_bytes() + (run << self.run) + tap
     }
 
     /// Where the weights of `output` (a channel of the whole output) lie: a piece for each run of its taps.
     pub fn pieces(self, output: usize) -> impl Iterator<Item = Range<usize>> {
         let first = self.place(output, 0);
         (0..self.runs()).map(move |at| {
-            let start = first + at * self.block * self.run;
-            start..start + self.run.min(self.taps - at * self.run)
+            let start = first + at * self.block() * self.run();
+            start..start + self.run().min(self.taps - at * self.run())
         })
     }
 
     /// Where no weight lies: what fills up runs and blocks.
     pub fn gaps(self) -> impl Iterator<Item = Range<usize>> {
-        let last = self.outputs / self.block * self.block;
-        let filled_up = self.outputs.next_multiple_of(self.block);
+        let last = self.outputs >> self.block << self.block;
         (0..self.groups).flat_map(move |group| {
             let ends = (0..self.outputs).map(move |channel| {
                 let end = self.place(group * self.outputs + channel, self.taps - 1) + 1;
-                end..end.next_multiple_of(self.run)
+                end..(end + self.run() - 1) >> self.run << self.run
             });
             // Lanes of the last block that have no channel.
-            let block = group * self.group_bytes() + last / self.block * self.block_bytes();
-            let lanes = (self.outputs..filled_up).flat_map(move |channel| {
+            let block = group * self.group_bytes() + (last >> self.block) * self.block_bytes();
+            let lanes = (self.outputs..self.filled_up()).flat_map(move |channel| {
                 (0..self.runs()).map(move |at| {
-                    let start = block + (at * self.block + channel - last) * self.run;
-                    start..start + self.run
+                    let start = block + (at * self.block() + channel - last) * self.run();
+                    start..start + self.run()
                 })
             });
             ends.chain(lanes).filter(|gap| !gap.is_empty())

@@ -6,8 +6,8 @@ use super::rv32;
 use super::rvv;
 use super::scalar::{Conv, Depthwise, Slope, Sum};
 
-/// Convolves `x` into `y`. `scratch` has [`super::scalar::scratch_bytes`] bytes.
-pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+/// Convolves `x` into `y`. `scratch` has [`super::scalar::scratch_bytes`] bytes. `None` where a slice is too short.
+pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) -> Option<()> {
     #[cfg(riscv_rvv)]
     if rvv::is_here() {
         return rvv::conv(conv, x, scratch, y);
@@ -15,8 +15,8 @@ pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
     if cfg!(target_arch = "riscv32") { rv32::conv(conv, x, scratch, y) } else { conv.run(x, scratch, y) }
 }
 
-/// Convolves `x` into `y`.
-pub fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) {
+/// Convolves `x` into `y`. `None` where a slice is too short.
+pub fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
     #[cfg(riscv_rvv)]
     if rvv::is_here() {
         return rvv::depthwise(depthwise, x, y);

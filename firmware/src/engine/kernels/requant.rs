@@ -64,7 +64,7 @@ impl UniformScale {
 
     /// The largest `|acc|`, in an i32, whose product stays below `2^30`.
     pub fn reach(self) -> u64 {
-        let product = (1u64 << (30 + self.shift.min(33))) / self.mantissa as u64 - 1;
+        let product = (1u64 << (30 + self.shift.min(33))) / self.mantissa.max(1) as u64 - 1;
         product.min(i32::MAX as u64)
     }
 
@@ -129,7 +129,7 @@ impl Output<'_> {
     pub fn store(&self, first: usize, accs: &[i32], out: &mut [i8]) {
         let count = accs.len();
         let zero = self.zero_point as i32;
-        let finish = |steps: i32| (steps + zero).clamp(self.lo as i32, self.hi as i32) as i8;
+        let finish = |steps: i32| (steps + zero).max(self.lo as i32).min(self.hi as i32) as i8;
         let pairs = out.iter_mut().zip(accs);
         match self.requant {
             Requant::HighMul { mults } => {

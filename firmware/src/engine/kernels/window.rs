@@ -18,13 +18,13 @@ pub fn whole(conv: &Conv<'_>, at: [usize; 2]) -> Option<usize> {
     let fits = groups == 1
         && fits(row, window.kernel[0], input.height)
         && fits(column, window.kernel[1], input.width);
-    fits.then_some((row * input.width + column) * input.channels)
+    fits.then(|| (row * input.width + column) * input.channels)
 }
 
 /// Copies one group's window of one output pixel, with the zero point outside the input.
 ///
 /// `copy_rows(from, into, bytes, count, steps)` copies `count` runs of `bytes` bytes, each `steps` bytes behind the one before: in what
-/// it reads, and in what it writes.
+/// it reads, and in what it writes. `None` where a slice is too short.
 #[inline(always)]
 pub fn gather(
     conv: &Conv<'_>,
@@ -33,9 +33,9 @@ pub fn gather(
     group: usize,
     into: &mut [i8],
     copy_rows: impl Fn(&[i8], &mut [i8], usize, usize, [usize; 2]),
-) {
+) -> Option<()> {
     let Conv { input, window, groups, .. } = *conv;
-    let inputs = input.channels / groups;
+    let inputs = input.channels.checked_div(groups)?;
     let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
         let size = [input.height, input.width][axis];
         let first = at[axis] * window.stride[axis];
@@ -47,20 +47,21 @@ pub fn gather(
         into.fill(conv.input_zero);
     }
     if rows == 0 || columns == 0 {
-        return;
+        return Some(());
     }
     let [iy, ix] =
         [(0, top), (1, left)].map(|(axis, tap)| at[axis] * window.stride[axis] + tap - window.pad[axis]);
-    let x = &x[(iy * input.width + ix) * input.channels..];
+    let x = x.get((iy * input.width + ix) * input.channels..)?;
     let row = window.kernel[1] * inputs;
-    let into = &mut into[top * row + left * inputs..];
+    let into = into.get_mut(top * row + left * inputs..)?;
     let x_row = input.width * input.channels;
     if groups == 1 {
         copy_rows(x, into, columns * inputs, rows, [x_row, row]);
-        return;
+        return Some(());
     }
     for ky in 0..rows {
-        let x = &x[ky * x_row + group * inputs..];
-        copy_rows(x, &mut into[ky * row..], inputs, columns, [input.channels, inputs]);
+        let x = x.get(ky * x_row + group * inputs..)?;
+        copy_rows(x, into.get_mut(ky * row..)?, inputs, columns, [input.channels, inputs]);
     }
+    Some(())
 }

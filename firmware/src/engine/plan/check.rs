@@ -152,7 +152,7 @@ fn overflowing_channel(step: &Step<'_>) -> Option<usize> {
             let channels = depthwise.output.channels;
             // The zero point is subtracted: |x - zero| <= 255.
             let reach = |channel: usize| {
-                let taps = depthwise.weights.iter().skip(channel).step_by(channels);
+                let taps = depthwise.weights.iter().skip(channel).step_by(channels.max(1));
                 255 * taps.map(|&w| magnitude(w)).sum::<u64>()
             };
             first_overflow(reach, depthwise.bias, &depthwise.finish)

@@ -121,7 +121,7 @@ pub(super) fn run_all(
         }
         after(index);
     }
-    Some(plan.known_step(plan.len() - 1).ok()?.output.range())
+    Some(plan.known_step(plan.len().checked_sub(1)?).ok()?.output.range())
 }
 
 /// Runs one step; `None` if a tensor lies outside the arena or overlaps another, which validation excludes.
@@ -135,16 +135,16 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         Op::Conv(conv) => {
             let [x, scratch, y] = with_scratch(step, arena)?;
             match step.target {
-                Target::Portable => portable::conv(conv, x, scratch, y),
-                Target::Dsp => dsp::conv(conv, x, scratch, y),
+                Target::Portable => portable::conv(conv, x, scratch, y)?,
+                Target::Dsp => dsp::conv(conv, x, scratch, y)?,
                 Target::Mve => mve::conv(conv, x, scratch, y),
             }
         }
         Op::Depthwise(depthwise) => {
             let [x, scratch, y] = with_scratch(step, arena)?;
             match step.target {
-                Target::Portable => portable::depthwise(depthwise, x, y),
-                Target::Dsp => dsp::depthwise(depthwise, x, scratch, y),
+                Target::Portable => portable::depthwise(depthwise, x, y)?,
+                Target::Dsp => dsp::depthwise(depthwise, x, scratch, y)?,
                 Target::Mve => mve::depthwise(depthwise, x, scratch, y),
             }
         }
@@ -178,11 +178,11 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
         }
         Op::MaxPool(pool) => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
-            pool.run(as_i8(x), as_i8_mut(y));
+            pool.run(as_i8(x), as_i8_mut(y))?;
         }
         Op::Upsample => {
             let [x, y] = arena.get_disjoint_mut([input, output]).ok()?;
-            scalar::upsample(step.input.shape, step.output.shape, as_i8(x), as_i8_mut(y));
+            scalar::upsample(step.input.shape, step.output.shape, as_i8(x), as_i8_mut(y))?;
         }
         Op::Place { table, first } => {
             let (channels, of) = (step.input.shape.channels, step.output.shape.channels);
@@ -208,12 +208,21 @@ fn with_scratch<'a>(step: &Step<'_>, arena: &'a mut [u8]) -> Option<[&'a mut [i8
     Some(arena.get_disjoint_mut(places).ok()?.map(as_i8_mut))
 }
 
+/// Copies `from` into `to`, if it is as long.
+fn copied<V: Copy>(from: &[V], to: &mut [V]) -> Option<()> {
+    if from.len() != to.len() {
+        return None;
+    }
+    to.copy_from_slice(from);
+    Some(())
+}
+
 /// The output of an element-wise step, holding its input's values.
 fn moved<'a>(step: &Step<'_>, arena: &'a mut [u8]) -> Option<&'a mut [i8]> {
     let (input, output) = (step.input.range(), step.output.range());
     if input != output {
         let [x, y] = arena.get_disjoint_mut([input, output.clone()]).ok()?;
-        y.copy_from_slice(x);
+        copied(x, y)?;
     }
     arena.get_mut(output).map(as_i8_mut)
 }
@@ -242,7 +251,7 @@ fn combine(step: &Step<'_>, arena: &mut [u8], run: impl Fn(&[i8], &mut [i8], Ord
     } else {
         if y != a {
             let [a, y] = arena.get_disjoint_mut([a, y.clone()]).ok()?;
-            y.copy_from_slice(a);
+            copied(a, y)?;
         }
         let [b, y] = arena.get_disjoint_mut([b, y]).ok()?;
         run(as_i8(b), as_i8_mut(y), Order::SecondInto);

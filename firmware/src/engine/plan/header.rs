@@ -49,9 +49,10 @@ pub struct Header {
     pub steps: usize,
 }
 
-/// `N` bytes of a header that is known to be whole.
+/// `N` bytes of a header, zeros beyond its end.
+#[inline(always)]
 fn bytes<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
-    core::array::from_fn(|i| header[at + i])
+    header.get(at..).and_then(|tail| tail.first_chunk()).copied().unwrap_or([0; N])
 }
 
 fn word(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
@@ -69,7 +70,7 @@ impl Header {
     /// Whatever is wrong with them.
     pub fn parse(plan: &[u8]) -> Result<Self, PlanError> {
         let short = PlanError::Short { needed: HEADER_BYTES, found: plan.len() };
-        if !plan.starts_with(&MAGIC[..plan.len().min(MAGIC.len())]) {
+        if plan.iter().zip(&MAGIC).any(|(byte, magic)| byte != magic) {
             return Err(PlanError::NotAPlan);
         }
         let h = plan.first_chunk::<HEADER_BYTES>().ok_or(short)?;
@@ -153,7 +154,8 @@ impl Header {
             {
                 return wrong("threshold table", thresholds, "a multiple of 4 behind the operations");
             }
-            ThresholdTable::parse(&plan[thresholds as usize..]).map_err(PlanError::Thresholds)?;
+            let table = plan.get(thresholds as usize..).unwrap_or_default();
+            ThresholdTable::parse(table).map_err(PlanError::Thresholds)?;
         }
         let embedding_id = bytes(h, 36);
         let info = ModelInfo { width, height, order, template, dimension, embedding_id };

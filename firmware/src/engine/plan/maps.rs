@@ -54,8 +54,9 @@ pub struct OutputMap {
     pub zero_point: i8,
 }
 
-/// The shape of map `index` of a detector for pictures of `width` x `height` pixels.
+/// The shape of map `index` of a detector for pictures of `width` x `height` pixels; of the last one for indices beyond it.
 pub fn map_shape(index: usize, width: u16, height: u16) -> Shape {
+    let index = index.min(MAPS - 1);
     let stride = STRIDES[index / VALUES.len()];
     Shape {
         height: (height / stride) as usize,
@@ -80,18 +81,20 @@ pub(super) fn read(plan: &[u8], header: &Header, index: usize) -> Result<OutputM
     let Some(bytes) = found.filter(|_| first >= behind && first.is_multiple_of(4)) else {
         return wrong("place", header.maps, "a multiple of 4 behind the operations, inside the plan");
     };
-    let word = |at: usize| u32::from_le_bytes(core::array::from_fn(|i| bytes[at + i]));
-    let (offset, scale) = (word(0), f32::from_bits(word(4)));
-    if !(scale.is_finite() && scale > 0.0) {
-        return wrong("scale", word(4), "a positive finite f32");
+    let &[o0, o1, o2, o3, s0, s1, s2, s3, zero_point, reserved @ ..] = bytes;
+    let (offset, scale) = (u32::from_le_bytes([o0, o1, o2, o3]), u32::from_le_bytes([s0, s1, s2, s3]));
+    let step = f32::from_bits(scale);
+    if !(step.is_finite() && step > 0.0) {
+        return wrong("scale", scale, "a positive finite f32");
     }
-    if bytes[9..] != [0; 3] {
-        return wrong("reserved bytes", word(8), "0");
+    if reserved != [0; 3] {
+        let [a, b, c] = reserved;
+        return wrong("reserved bytes", u32::from_le_bytes([zero_point, a, b, c]), "0");
     }
     let shape = map_shape(index, width, height);
     if !inside(offset, shape, header.arena_bytes) {
         return wrong("offset", offset, "a place inside the arena");
     }
     let tensor = Tensor { offset: offset as usize, shape };
-    Ok(OutputMap { tensor, scale, zero_point: bytes[8] as i8 })
+    Ok(OutputMap { tensor, scale: step, zero_point: zero_point as i8 })
 }

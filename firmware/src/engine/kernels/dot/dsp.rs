@@ -8,7 +8,12 @@
 //! The second pair's `256 p - q` overflows 16 bits for p = -128, which is taken as -127: such a probe stops at rows that
 //! come near the bound, and their products are computed anew.
 
+use core::num::NonZero;
+
 use super::{GROUP, Hit, LINE, Line, MAX_LINES, product};
+
+/// Where a walk along the rows has stopped, if not at their end: the rows before, and the sums of a pair.
+type Walked = Option<(usize, [i32; 2])>;
 
 /// A probe as this kernel multiplies it.
 #[derive(Debug, Clone)]
@@ -42,28 +47,31 @@ impl Pairs {
 
     /// [`super::Probe::scan`], for the probe that these pairs were made of.
     pub fn scan(&self, probe: &[Line], rows: &[Line], from: usize, bound: i32) -> Option<Hit> {
-        let lines = probe.len();
+        let lines = NonZero::new(probe.len())?;
         let near = bound.saturating_sub(self.slack).clamp(-1 << 23, (1 << 23) - 1) << 8;
         let mut first = from;
         loop {
-            let rest = rows.get(first * lines..).filter(|rest| rest.len() >= lines)?;
+            let rest = rows.get(first * lines.get()..).filter(|rest| rest.len() >= lines.get())?;
             let (count, pairs) = match rest.len() / lines {
                 1 => (1, 1),
                 more => (2, more / 2),
             };
-            let Some((passed, sums)) = self.walk(&rest[..pairs * count * lines], lines, count, near) else {
+            let walked = rest.get(..pairs * count * lines.get())?;
+            let Some((passed, sums)) = self.walk(walked, lines, count, near)? else {
                 first += pairs * count;
                 continue;
             };
             first += passed;
             let mut products = [0; GROUP];
-            for (at, place) in products[..count].iter_mut().enumerate() {
+            let mut is_hit = false;
+            for (at, (place, sum)) in products.iter_mut().zip(sums).take(count).enumerate() {
                 *place = match self.slack {
-                    0 => sums[at] >> 8,
-                    _ => product(probe, &rows[(first + at) * lines..][..lines]),
+                    0 => sum >> 8,
+                    _ => product(probe, rows.get((first + at) * lines.get()..)?.get(..lines.get())?),
                 };
+                is_hit |= *place > bound;
             }
-            if products[..count].iter().any(|&product| product > bound) {
+            if is_hit {
                 return Some(Hit { first, count, products });
             }
             first += count;
@@ -71,18 +79,18 @@ impl Pairs {
     }
 
     /// Multiplies `rows` of `lines` lines in pairs (where `count` is 1, the one row with itself) until a sum is above `bound`;
-    /// then gives how many rows came before, and the pair's sums.
+    /// then gives how many rows came before, and the pair's sums. `None` where rows are longer than probes.
     #[cfg(arm_dsp)]
-    fn walk(&self, rows: &[Line], lines: usize, count: usize, bound: i32) -> Option<(usize, [i32; 2])> {
+    fn walk(&self, rows: &[Line], lines: NonZero<usize>, count: usize, bound: i32) -> Option<Walked> {
         let words = self.words.as_ptr_range();
         let begin = rows.as_ptr_range();
         let mut walk = Walk {
             words: words.start,
             start: self.start,
-            words_end: self.words[..lines * LINE / 4].as_ptr_range().end,
+            words_end: self.words.get(..lines.get() * LINE / 4)?.as_ptr_range().end,
             bound,
             end: begin.end,
-            stride: (count - 1) * lines * LINE,
+            stride: (count - 1) * lines.get() * LINE,
             row: begin.start,
             sums: [0; 2],
         };
@@ -91,12 +99,13 @@ impl Pairs {
         let found = unsafe { walk_pairs(&mut walk) } != 0;
         // SAFETY: it is left at the end of a row of `rows`.
         let after = unsafe { walk.row.offset_from(begin.start) } as usize / lines;
-        found.then(|| (after - count, walk.sums))
+        Some(found.then(|| (after - count, walk.sums)))
     }
 
     /// What the assembly does, in plain Rust.
     #[cfg(not(arm_dsp))]
-    fn walk(&self, rows: &[Line], lines: usize, count: usize, bound: i32) -> Option<(usize, [i32; 2])> {
+    fn walk(&self, rows: &[Line], lines: NonZero<usize>, count: usize, bound: i32) -> Option<Walked> {
+        let lines = lines.get();
         let smlad = |a: u32, b: u32, sum: i32| {
             let half = |word: u32, at: u32| (word >> at) as i16 as i32;
             let [low, high] = [0, 16].map(|at| half(a, at).wrapping_mul(half(b, at)));
@@ -112,7 +121,7 @@ impl Pairs {
         let pairs = rows.chunks_exact(count * lines).enumerate();
         let mut sums =
             pairs.map(|(at, pair)| (at * count, [sum(&pair[..lines]), sum(&pair[(count - 1) * lines..])]));
-        sums.find(|(_, sums)| sums.iter().any(|&sum| sum > bound))
+        Some(sums.find(|(_, sums)| sums.iter().any(|&sum| sum > bound)))
     }
 }
 

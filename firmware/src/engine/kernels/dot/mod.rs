@@ -238,11 +238,11 @@ impl Probe {
             pairs: dsp::Pairs::NONE,
         };
         for (line, part) in ready.values.iter_mut().zip(probe.chunks(LINE)) {
-            as_i8_mut(&mut line.0)[..part.len()].copy_from_slice(part);
+            as_i8_mut(&mut line.0).iter_mut().zip(part).for_each(|(to, &from)| *to = from);
         }
         #[cfg(any(all(arm_dsp, not(arm_mve)), test))]
         if kernel == Kernel::Dsp {
-            ready.pairs.fill(&ready.values[..ready.lines]);
+            ready.pairs.fill(ready.values.get(..ready.lines).unwrap_or_default());
         }
         ready
     }
@@ -282,7 +282,7 @@ impl Probe {
     }
 
     fn scan_scalar(&self, rows: &[Line], from: usize, bound: i32) -> Option<Hit> {
-        let rows = rows.chunks_exact(self.lines).enumerate().skip(from);
+        let rows = rows.chunks_exact(self.lines.max(1)).enumerate().skip(from);
         let mut products = rows.map(|(at, row)| (at, product(self.values(), row)));
         let (first, found) = products.find(|&(_, product)| product > bound)?;
         let mut hit = Hit { first, count: 1, products: [0; GROUP] };

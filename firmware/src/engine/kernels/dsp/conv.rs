@@ -1,5 +1,6 @@
 //! Convolution with packed weights: windows become pairs of 16 bits once, then meet every output channel.
 
+use core::num::NonZero;
 use core::ops::Range;
 
 use super::scratch::{MOST_FOURS, pixels};
@@ -13,8 +14,9 @@ use crate::engine::kernels::window;
 /// Convolves `x` into `y`.
 ///
 /// The weights are packed as [`packing`] says; `scratch` has [`super::conv_scratch_bytes`] bytes. It lies at a multiple of
-/// 4, as weights, biases and multipliers do: with one of them elsewhere this takes many times as long.
-pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+/// 4, as weights, biases and multipliers do: with one of them elsewhere this takes many times as long. `None` where a slice is
+/// shorter than the shapes say.
+pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) -> Option<()> {
     let Conv { input, output, window, groups, .. } = *conv;
     let packing = packing(input, output, window, groups);
     let (per_pixel, together) = (packing.runs() * TAPS, pixels(output));
@@ -54,22 +56,23 @@ impl<'a, 'p> Run<'a, 'p> {
     }
 
     /// Every group of every pixel. `pairs` has room for one round of windows, `bytes` for the windows unless they lie in `x`.
-    fn all(&self, x: &[i8], pairs: &mut [i32], bytes: &mut [i8], y: &mut [i8]) {
+    fn all(&self, x: &[i8], pairs: &mut [i32], bytes: &mut [i8], y: &mut [i8]) -> Option<()> {
         let Run { conv, packing, .. } = *self;
-        let (together, last) = (pixels(conv.output), conv.output.height * conv.output.width - 1);
-        let outputs = conv.output.channels / conv.groups;
-        let group_words = packing.group_bytes() / TAPS;
+        let together = pixels(conv.output);
+        let last = (conv.output.height * conv.output.width).checked_sub(1)?;
+        let outputs = conv.output.channels.checked_div(conv.groups)?;
+        let (group_words, block) = (packing.group_bytes() / TAPS, packing.block());
         let steps = Steps::of(&conv.finish);
         for group in 0..conv.groups {
             let first = group * outputs;
             let tile = Tile {
                 pixels: together,
                 fours: packing.runs(),
-                weights: &self.weights[group * group_words..][..group_words],
-                block_words: packing.block() * packing.runs(),
+                weights: self.weights.get(group * group_words..)?.get(..group_words)?,
+                block_words: block * packing.runs(),
             };
-            let blocks = if self.mults.is_some() { outputs / packing.block() } else { 0 };
-            let finished = blocks * packing.block();
+            let blocks = if self.mults.is_some() { outputs.checked_div(block)? } else { 0 };
+            let finished = blocks * block;
             let constants =
                 [self.bias, self.mults.unwrap_or_default()].map(|all| all.get(first..).unwrap_or_default());
             // Pixel for pixel with whole fours of channels, which are most convolutions of most models.
@@ -89,16 +92,16 @@ impl<'a, 'p> Run<'a, 'p> {
                 let place = pixel * conv.output.channels + first;
                 let places = [place, if pixel == last { place } else { place + conv.output.channels }];
                 let windows = if bytes.is_empty() {
-                    [at, second].map(|at| in_place(conv, x, at))
+                    [in_place(conv, x, at)?, in_place(conv, x, second)?]
                 } else {
                     let length = tile.fours * TAPS;
-                    for (at, into) in [at, second].into_iter().zip(bytes.chunks_exact_mut(length)) {
-                        gather(conv, x, at, group, &mut into[..packing.taps()]);
+                    for (at, into) in [at, second].into_iter().zip(bytes.chunks_exact_mut(length.max(1))) {
+                        gather(conv, x, at, group, into.get_mut(..packing.taps())?)?;
                     }
-                    let (first, second) = bytes.split_at(length);
+                    let (first, second) = bytes.split_at_checked(length)?;
                     [first, second]
                 };
-                let windows = &windows[..together];
+                let windows = windows.get(..together)?;
                 if tile.fours <= MOST_FOURS {
                     expand(windows, pairs);
                 }
@@ -106,11 +109,12 @@ impl<'a, 'p> Run<'a, 'p> {
                     tile::finish(&tile, pairs, blocks, constants, &steps, y, places);
                 }
                 if finished < outputs {
-                    self.summed(&tile, windows, pairs, first, finished..outputs, y, places);
+                    self.summed(&tile, windows, pairs, first, finished..outputs, y, places)?;
                 }
                 at = window::following(second, conv.output.width);
             }
         }
+        Some(())
     }
 
     /// Some output channels of a group by way of their sums: with other rules, in several rounds, or at the end of an incomplete
@@ -126,38 +130,42 @@ impl<'a, 'p> Run<'a, 'p> {
         outputs: Range<usize>,
         y: &mut [i8],
         places: [usize; 2],
-    ) {
-        let block = self.packing.block();
+    ) -> Option<()> {
+        let block = NonZero::new(self.packing.block())?;
         for done in outputs.clone().step_by(LANES) {
             let count = LANES.min(outputs.end - done);
             let mut sums = [[0; LANES]; 2];
-            sums[0][..count].copy_from_slice(&self.bias[first + done..][..count]);
+            let bias = self.bias.get(first + done..)?.get(..count)?;
+            sums[0].iter_mut().zip(bias).for_each(|(sum, &bias)| *sum = bias);
             sums[1] = sums[0];
-            let tile = tile.from(done / block * tile.block_words);
+            let tile = tile.from(done / block * tile.block_words)?;
+            let blocks = count.div_ceil(block.get());
             if tile.fours <= MOST_FOURS {
-                tile::add(&tile, pairs, count.div_ceil(block), &mut sums);
+                tile::add(&tile, pairs, blocks, &mut sums);
             } else {
-                in_rounds(&tile, windows, pairs, count.div_ceil(block), &mut sums);
+                in_rounds(&tile, windows, pairs, blocks, &mut sums)?;
             }
             for (sums, place) in sums.iter().zip(places).take(windows.len()) {
-                store(&self.conv.finish, first + done, &sums[..count], &mut y[place + done..][..count]);
+                let y = y.get_mut(place + done..)?.get_mut(..count)?;
+                store(&self.conv.finish, first + done, sums.get(..count)?, y);
             }
         }
+        Some(())
     }
 }
 
 /// The window of one output pixel, where windows lie contiguous in the input.
 #[inline(always)]
-fn in_place<'x>(conv: &Conv<'_>, x: &'x [i8], [oy, ox]: [usize; 2]) -> &'x [i8] {
+fn in_place<'x>(conv: &Conv<'_>, x: &'x [i8], [oy, ox]: [usize; 2]) -> Option<&'x [i8]> {
     let Conv { input, window, .. } = *conv;
     let first = oy * window.stride[0] * input.width + ox * window.stride[1];
-    &x[first * input.channels..][..window.kernel[0] * window.kernel[1] * input.channels]
+    x.get(first * input.channels..)?.get(..window.kernel[0] * window.kernel[1] * input.channels)
 }
 
 /// Copies one group's window of one output pixel, with the zero point outside the input.
 #[inline(never)]
-fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) {
-    window::gather(conv, x, at, group, into, tile::copy_rows);
+fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) -> Option<()> {
+    window::gather(conv, x, at, group, into, tile::copy_rows)
 }
 
 /// Windows, as many as are multiplied together, as pairs of 16 bits: of each four taps the even and the odd ones.
@@ -181,8 +189,8 @@ fn in_rounds(
     pairs: &mut [i32],
     blocks: usize,
     sums: &mut [[i32; LANES]; 2],
-) {
-    let block = tile.block_words / tile.fours;
+) -> Option<()> {
+    let block = tile.block_words.checked_div(tile.fours)?;
     for first in (0..tile.fours).step_by(MOST_FOURS) {
         let fours = MOST_FOURS.min(tile.fours - first);
         let part = |window: &'_ &[i8]| -> core::ops::Range<usize> {
@@ -190,37 +198,42 @@ fn in_rounds(
         };
         let mut round = [&[][..]; 2];
         for (round, window) in round.iter_mut().zip(windows) {
-            *round = &window[part(window)];
+            *round = window.get(part(window))?;
         }
-        expand(&round[..windows.len()], pairs);
-        let tile = Tile { fours, ..tile.from(first * block) };
+        expand(round.get(..windows.len())?, pairs);
+        let tile = Tile { fours, ..tile.from(first * block)? };
         tile::add(&tile, pairs, blocks, sums);
     }
+    Some(())
 }
 
 /// The same value by value: what runs where something lies at no multiple of 4.
 #[cold]
-fn plain(conv: &Conv<'_>, x: &[i8], y: &mut [i8]) {
+fn plain(conv: &Conv<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
     let Conv { input, output, window, groups, .. } = *conv;
     let packing = packing(input, output, window, groups);
-    let (inputs, outputs) = (input.channels / groups, output.channels / groups);
-    for (at, y) in y.chunks_exact_mut(output.channels).enumerate() {
-        let [oy, ox] = [at / output.width, at % output.width];
+    let inputs = NonZero::new(input.channels.checked_div(groups)?)?;
+    let outputs = NonZero::new(output.channels.checked_div(groups)?)?;
+    let (width, columns) = (NonZero::new(output.width)?, NonZero::new(window.kernel[1])?);
+    for (at, y) in y.chunks_exact_mut(output.channels.max(1)).enumerate() {
+        let [oy, ox] = [at / width, at % width];
         for (channel, (y, mut sum)) in y.iter_mut().zip(conv.bias.integers()).enumerate() {
             for tap in 0..packing.taps() {
-                let (place, input_channel) = (tap / inputs, channel / outputs * inputs + tap % inputs);
-                let [ky, kx] = [place / window.kernel[1], place % window.kernel[1]];
+                let (place, input_channel) = (tap / inputs, channel / outputs * inputs.get() + tap % inputs);
+                let [ky, kx] = [place / columns, place % columns];
                 let iy =
                     (oy * window.stride[0] + ky).checked_sub(window.pad[0]).filter(|&iy| iy < input.height);
                 let ix =
                     (ox * window.stride[1] + kx).checked_sub(window.pad[1]).filter(|&ix| ix < input.width);
-                let value = iy.zip(ix).map_or(conv.input_zero, |(iy, ix)| {
-                    x[(iy * input.width + ix) * input.channels + input_channel]
-                });
-                let weight = conv.weights[packing.place(channel, tap)];
+                let value = match iy.zip(ix) {
+                    Some((iy, ix)) => *x.get((iy * input.width + ix) * input.channels + input_channel)?,
+                    None => conv.input_zero,
+                };
+                let weight = *conv.weights.get(packing.place(channel, tap))?;
                 sum = sum.wrapping_add(value as i32 * weight as i32);
             }
             store(&conv.finish, channel, &[sum], core::slice::from_mut(y));
         }
     }
+    Some(())
 }

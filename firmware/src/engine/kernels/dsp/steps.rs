@@ -31,9 +31,9 @@ pub struct Pixels {
 }
 
 impl Tile<'_> {
-    /// The same from `words` further in the weights on.
-    pub fn from(&self, words: usize) -> Self {
-        Tile { weights: &self.weights[words..], ..*self }
+    /// The same from `words` further in the weights on, if there are so many.
+    pub fn from(&self, words: usize) -> Option<Self> {
+        Some(Tile { weights: self.weights.get(words..)?, ..*self })
     }
 }
 
@@ -113,7 +113,7 @@ impl Steps {
     #[cfg_attr(arm_dsp, expect(dead_code, reason = "the assembly does it"))]
     pub fn value(&self, sum: i32, mult: i32) -> i8 {
         let steps = HighMul { mult, shift: 0 }.apply(sum) + self.zero_point;
-        steps.clamp(self.lo as i8 as i32, self.hi as i8 as i32) as i8
+        steps.max(self.lo as i8 as i32).min(self.hi as i8 as i32) as i8
     }
 }
 

@@ -58,7 +58,8 @@ pub fn finish(
         for sums in &mut sums {
             sums[..lanes].copy_from_slice(&bias[block * lanes..][..lanes]);
         }
-        add(&tile.from(block * tile.block_words), pairs, 1, &mut sums);
+        let Some(part) = tile.from(block * tile.block_words) else { return };
+        add(&part, pairs, 1, &mut sums);
         for (sums, place) in sums.iter().zip(places).take(tile.pixels) {
             let outputs = y[place + block * lanes..].iter_mut().zip(&mults[block * lanes..]);
             for ((y, &mult), &sum) in outputs.zip(&sums[..lanes]) {

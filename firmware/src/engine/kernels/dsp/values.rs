@@ -14,7 +14,7 @@ pub fn slope(slope: &Slope<'_>, values: &mut [i8]) {
     if channels == 0 || fours > 0 && FourSlopes::of(slope, 0).is_none() {
         return slope.run(values);
     }
-    for values in values.chunks_mut((PART / channels).max(16) * channels) {
+    for values in values.chunks_mut(((PART / channels).max(16) * channels).max(1)) {
         for four in 0..fours {
             if let (Some(slopes), Some(values)) =
                 (FourSlopes::of(slope, 4 * four), values.get_mut(4 * four..))
@@ -38,7 +38,8 @@ pub fn sum(sum: &Sum, x: &[i8], y: &mut [i8]) {
         return scalar::zip(x, y, |a, b| sum.value(a, b));
     };
     let length = x.len().min(y.len());
-    let ((x, x_rest), (y, y_rest)) = (x[..length].as_chunks(), y[..length].as_chunks_mut());
+    let (Some(x), Some(y)) = (x.get(..length), y.get_mut(..length)) else { return };
+    let ((x, x_rest), (y, y_rest)) = (x.as_chunks(), y.as_chunks_mut());
     tile::mix(&mix, x, y);
     scalar::zip(x_rest, y_rest, |a, b| sum.value(a, b));
 }

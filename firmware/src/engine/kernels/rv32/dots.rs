@@ -3,11 +3,19 @@
 
 /// Dot products of the first `taps` values of some windows and `N` rows of as many weights.
 #[cfg(not(target_arch = "riscv32"))]
-fn dots<const P: usize, const N: usize>(windows: [&[i8]; P], rows: &[i8], taps: usize) -> [[i32; N]; P] {
-    let dot = |x: &[i8], w: &[i8]| {
-        x[..taps].iter().zip(w).fold(0i32, |acc, (&x, &w)| acc.wrapping_add(x as i32 * w as i32))
-    };
-    windows.map(|x| core::array::from_fn(|n| dot(x, &rows[n * taps..][..taps])))
+fn dots<const P: usize, const N: usize>(
+    windows: [&[i8]; P],
+    rows: &[i8],
+    taps: usize,
+) -> Option<[[i32; N]; P]> {
+    let mut sums = [[0; N]; P];
+    for (sums, x) in sums.iter_mut().zip(windows) {
+        for (n, sum) in sums.iter_mut().enumerate() {
+            let (x, w) = (x.get(..taps)?, rows.get(n * taps..)?.get(..taps)?);
+            *sum = x.iter().zip(w).fold(0i32, |acc, (&x, &w)| acc.wrapping_add(x as i32 * w as i32));
+        }
+    }
+    Some(sums)
 }
 
 /// A function of the dot products of `$p` windows and `$n` rows: `$x` names registers for a value of each window, with the
@@ -17,17 +25,18 @@ macro_rules! tile {
      [$($w:ident $j:literal: $($acc:ident $of:ident $k:literal),*);*]) => {
         $(#[$doc])*
         ///
-        /// # Panics
-        /// If a slice is shorter than `taps`.
+        /// `None` where a slice is shorter than its taps.
         #[inline(always)]
-        pub(super) fn $name(windows: [&[i8]; $p], rows: &[i8], taps: usize) -> [[i32; $n]; $p] {
+        pub(super) fn $name(windows: [&[i8]; $p], rows: &[i8], taps: usize) -> Option<[[i32; $n]; $p]> {
             #[cfg(not(target_arch = "riscv32"))]
             return dots(windows, rows, taps);
             #[cfg(target_arch = "riscv32")]
             {
-                assert!(windows.iter().all(|x| x.len() >= taps) && rows.len() >= $n * taps);
+                if !windows.iter().all(|x| x.len() >= taps) || rows.len() < $n * taps {
+                    return None;
+                }
                 $(let mut $from = windows[$i].as_ptr();)*
-                $(let mut $w = rows[$j * taps..].as_ptr();)*
+                $(let mut $w = rows.as_ptr().wrapping_add($j * taps);)*
                 $($(let mut $acc = 0i32;)*)*
                 macro_rules! taps {
                     ($count:literal, $taps:literal, $end:expr) => {
@@ -60,8 +69,8 @@ macro_rules! tile {
                         }
                     };
                 }
-                let whole = windows[0][..taps / 8 * 8].as_ptr_range().end;
-                let end = windows[0][..taps].as_ptr_range().end;
+                let whole = windows[0].as_ptr().wrapping_add(taps / 8 * 8);
+                let end = windows[0].as_ptr().wrapping_add(taps);
                 if taps >= 8 {
                     taps!(8, "0, 1, 2, 3, 4, 5, 6, 7", whole);
                 }
@@ -71,7 +80,7 @@ macro_rules! tile {
                 let _ = ($($from,)* $($w,)*);
                 let mut sums = [[0; $n]; $p];
                 $($(sums[$k][$j] = $acc;)*)*
-                sums
+                Some(sums)
             }
         }
     };

@@ -7,7 +7,12 @@ use crate::engine::kernels::scalar::{Conv, is_contiguous};
 use crate::engine::kernels::window::{gather, whole};
 
 /// Convolves `x` into `y` as [`Conv::run`] does, with the same scratch.
-pub(in crate::engine::kernels) fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+pub(in crate::engine::kernels) fn conv(
+    conv: &Conv<'_>,
+    x: &[i8],
+    scratch: &mut [i8],
+    y: &mut [i8],
+) -> Option<()> {
     let Conv { input, output, window, groups, .. } = *conv;
     let taps = conv.taps();
     let pixels = output.height * output.width;
@@ -43,6 +48,7 @@ pub(in crate::engine::kernels) fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut 
             };
         }
     }
+    Some(())
 }
 
 /// Copies the window of the pixel at `at`, as much as a group sees of it.

@@ -7,7 +7,7 @@ use crate::engine::kernels::rv32::{Finish, three_rows, whole_columns};
 use crate::engine::kernels::scalar::{Depthwise, inside};
 
 /// Convolves `x` into `y` as [`Depthwise::run`] does.
-pub(in crate::engine::kernels) fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) {
+pub(in crate::engine::kernels) fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
     let Depthwise { input, output, window, .. } = *depthwise;
     let channels = input.channels;
     let finish = Finish::new(depthwise.bias, &depthwise.finish);
@@ -18,12 +18,13 @@ pub(in crate::engine::kernels) fn depthwise(depthwise: &Depthwise<'_>, x: &[i8],
     let sums = &mut [0; BLOCK];
     for (oy, y) in y.chunks_exact_mut(output.width * channels).enumerate() {
         if let Some(finish) = finish.as_ref().filter(|_| !whole.is_empty()) {
-            row_3x3(depthwise, finish, x, oy, whole.clone(), y);
+            row_3x3(depthwise, finish, x, oy, whole.clone(), y)?;
         }
         for ox in (0..output.width).filter(|ox| !whole.contains(ox)) {
             pixel(depthwise, finish.as_ref(), x, [oy, ox], sums, &mut y[ox * channels..][..channels]);
         }
     }
+    Some(())
 }
 
 /// Columns `columns`, not none, of row `oy`, which is `y`.
@@ -34,9 +35,9 @@ fn row_3x3(
     oy: usize,
     columns: Range<usize>,
     y: &mut [i8],
-) {
+) -> Option<()> {
     let channels = depthwise.input.channels;
-    let rows = three_rows(depthwise, x, oy, &columns);
+    let rows = three_rows(depthwise, x, oy, &columns)?;
     let mut first = 0;
     while first < channels {
         let row = Row {
@@ -50,6 +51,7 @@ fn row_3x3(
         };
         first += row.run(finish, first, &mut y[columns.start * channels + first..]);
     }
+    Some(())
 }
 
 /// Some channels of a row of pixels, all of whose windows have three columns.

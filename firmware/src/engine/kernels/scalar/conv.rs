@@ -1,5 +1,7 @@
 //! Convolution with any kernel, stride, padding and group count; 1x1 and fully connected are its simplest shapes.
 
+use core::num::NonZero;
+
 use super::{BLOCK, widest};
 use crate::engine::kernels::requant::Output;
 use crate::engine::kernels::{Shape, Window, Words};
@@ -67,49 +69,56 @@ pub(in crate::engine::kernels) fn is_contiguous(
 impl Conv<'_> {
     /// Taps of an output channel.
     pub const fn taps(&self) -> usize {
-        self.window.kernel[0] * self.window.kernel[1] * (self.input.channels / self.groups)
+        let groups = if self.groups == 0 { 1 } else { self.groups };
+        self.window.kernel[0] * self.window.kernel[1] * (self.input.channels / groups)
     }
 
-    /// Convolves `x` into `y`. `scratch` has [`scratch_bytes`] bytes.
+    /// Convolves `x` into `y`. `scratch` has [`scratch_bytes`] bytes. `None` where a slice is shorter than the shapes say.
     // Its loops keep the registers to themselves: inlined into an interpreter they have spilled.
     #[inline(never)]
-    pub fn run(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
-        run(self, x, scratch, y);
+    pub fn run(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) -> Option<()> {
+        run(self, x, scratch, y)
     }
 
     /// The same, compiled for nothing beyond the target.
     #[cfg(test)]
-    pub(in crate::engine::kernels) fn run_plain(&self, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
-        body(self, x, scratch, y);
+    pub(in crate::engine::kernels) fn run_plain(
+        &self,
+        x: &[i8],
+        scratch: &mut [i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        body(self, x, scratch, y)
     }
 }
 
 widest!(run, (conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]), body);
 
 #[inline(always)]
-fn body(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+fn body(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) -> Option<()> {
     let Conv { input, output, window, groups, .. } = *conv;
     let direct = is_contiguous(input, output, window, groups);
-    let (group_in, group_out) = (input.channels / groups, output.channels / groups);
+    let (group_in, group_out) = (input.channels.checked_div(groups)?, output.channels.checked_div(groups)?);
     let taps = window.kernel[0] * window.kernel[1] * group_in;
-    let pixels = output.height * output.width;
-    let at = |pixel: usize| [pixel / output.width, pixel % output.width];
+    let (pixels, width) = (output.height * output.width, NonZero::new(output.width)?);
+    let at = |pixel: usize| [pixel / width, pixel % width];
     for group in 0..groups {
-        let weights = &conv.weights[group * group_out * taps..][..group_out * taps];
+        let weights = conv.weights.get(group * group_out * taps..)?.get(..group_out * taps)?;
         let mut pixel = 0;
         while pixel < pixels {
             // The last window of an odd count is computed twice; the second result is not stored.
             let second = (pixel + 1).min(pixels - 1);
             let windows: [&[i8]; PIXELS] = if direct {
-                [pixel, second].map(|pixel| {
+                let window = |pixel: usize| {
                     let [oy, ox] = at(pixel);
                     let first = oy * window.stride[0] * input.width + ox * window.stride[1];
-                    &x[first * input.channels..][..taps]
-                })
+                    x.get(first * input.channels..)?.get(..taps)
+                };
+                [window(pixel)?, window(second)?]
             } else {
-                let (a, b) = scratch[..PIXELS * taps].split_at_mut(taps);
-                gather(conv, x, at(pixel), group * group_in, group_in, a);
-                gather(conv, x, at(second), group * group_in, group_in, b);
+                let (a, b) = scratch.get_mut(..PIXELS * taps)?.split_at_mut_checked(taps)?;
+                gather(conv, x, at(pixel), group * group_in, group_in, a)?;
+                gather(conv, x, at(second), group * group_in, group_in, b)?;
                 [a, b]
             };
             let mut done = 0;
@@ -117,20 +126,21 @@ fn body(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
                 let count = BLOCK.min(group_out - done);
                 let first = group * group_out + done;
                 let mut accs = [[0i32; BLOCK]; PIXELS];
-                dots(windows, &weights[done * taps..][..count * taps], taps, &mut accs);
-                for (i, bias) in conv.bias.part(first, count).integers().enumerate() {
-                    accs[0][i] = accs[0][i].wrapping_add(bias);
-                    accs[1][i] = accs[1][i].wrapping_add(bias);
+                dots(windows, weights.get(done * taps..)?.get(..count * taps)?, taps, &mut accs)?;
+                let [a, b] = &mut accs;
+                for ((a, b), bias) in a.iter_mut().zip(b).zip(conv.bias.part(first, count).integers()) {
+                    (*a, *b) = (a.wrapping_add(bias), b.wrapping_add(bias));
                 }
                 for (accs, p) in accs.iter().zip(pixel..=second) {
-                    let place = &mut y[p * output.channels + first..][..count];
-                    conv.finish.store(first, &accs[..count], place);
+                    let place = y.get_mut(p * output.channels + first..)?.get_mut(..count)?;
+                    conv.finish.store(first, accs.get(..count)?, place);
                 }
                 done += count;
             }
             pixel += PIXELS;
         }
     }
+    Some(())
 }
 
 /// Copies the window of one output pixel, `count` channels from `first` on, with the zero point outside the input.
@@ -142,54 +152,62 @@ pub(in crate::engine::kernels) fn gather(
     first: usize,
     count: usize,
     into: &mut [i8],
-) {
+) -> Option<()> {
     let Conv { input, window, .. } = *conv;
-    let mut places = into.chunks_exact_mut(count);
+    let mut places = into.chunks_exact_mut(count.max(1));
     for ky in 0..window.kernel[0] {
         let row = (oy * window.stride[0] + ky).checked_sub(window.pad[0]).filter(|&iy| iy < input.height);
         for kx in 0..window.kernel[1] {
-            let Some(place) = places.next() else { return };
+            let place = places.next()?;
             let column =
                 (ox * window.stride[1] + kx).checked_sub(window.pad[1]).filter(|&ix| ix < input.width);
             match row.zip(column) {
                 Some((iy, ix)) => {
-                    place.copy_from_slice(&x[(iy * input.width + ix) * input.channels + first..][..count])
+                    let from = x.get((iy * input.width + ix) * input.channels + first..)?;
+                    place.copy_from_slice(from.get(..place.len())?);
                 }
                 None => place.fill(conv.input_zero),
             }
         }
     }
+    Some(())
 }
 
 /// The dot products of each window with each row of `weights` (`taps` values a row).
 #[inline(always)]
-fn dots(windows: [&[i8]; PIXELS], weights: &[i8], taps: usize, accs: &mut [[i32; BLOCK]; PIXELS]) {
-    let mut rows = weights.chunks_exact(taps * LANES);
-    let mut o = 0;
-    for rows in &mut rows {
-        let (low, high) = rows.split_at(2 * taps);
-        let ((a, b), (c, d)) = (low.split_at(taps), high.split_at(taps));
-        let found = dot_tile(windows, [a, b, c, d], taps);
-        for (accs, found) in accs.iter_mut().zip(found) {
-            accs[o..o + LANES].copy_from_slice(&found);
-        }
-        o += LANES;
+fn dots(
+    windows: [&[i8]; PIXELS],
+    weights: &[i8],
+    taps: usize,
+    accs: &mut [[i32; BLOCK]; PIXELS],
+) -> Option<()> {
+    let mut rows = weights.chunks_exact(taps.max(1));
+    let whole = rows.len() / LANES;
+    let [p, q] = accs;
+    let fours = p.as_chunks_mut::<LANES>().0.iter_mut().zip(q.as_chunks_mut::<LANES>().0);
+    for (p, q) in fours.take(whole) {
+        [*p, *q] = dot_tile(windows, [rows.next()?, rows.next()?, rows.next()?, rows.next()?], taps)?;
     }
-    for row in rows.remainder().chunks_exact(taps) {
-        let found = dot_tile(windows, [row], taps);
-        for (accs, [found]) in accs.iter_mut().zip(found) {
-            accs[o] = found;
-        }
-        o += 1;
+    for (row, (p, q)) in rows.zip(p.iter_mut().zip(q).skip(whole * LANES)) {
+        [[*p], [*q]] = dot_tile(windows, [row], taps)?;
     }
+    Some(())
 }
 
 /// Two windows against `N` rows: each value read from memory serves several products.
 #[inline(always)]
-fn dot_tile<const N: usize>(windows: [&[i8]; PIXELS], rows: [&[i8]; N], taps: usize) -> [[i32; N]; PIXELS] {
+fn dot_tile<const N: usize>(
+    windows: [&[i8]; PIXELS],
+    rows: [&[i8]; N],
+    taps: usize,
+) -> Option<[[i32; N]; PIXELS]> {
     // Equal lengths let the compiler drop the bounds checks.
-    let [p, q] = windows.map(|window| &window[..taps]);
-    let rows = rows.map(|row| &row[..taps]);
+    let (p, q) = (windows[0].get(..taps)?, windows[1].get(..taps)?);
+    let mut equal = [p; N];
+    for (equal, row) in equal.iter_mut().zip(rows) {
+        *equal = row.get(..taps)?;
+    }
+    let rows = equal;
     let mut accs = [[0i32; N]; PIXELS];
     for i in 0..taps {
         for n in 0..N {
@@ -197,5 +215,5 @@ fn dot_tile<const N: usize>(windows: [&[i8]; PIXELS], rows: [&[i8]; N], taps: us
             accs[1][n] += q[i] as i32 * rows[n][i] as i32;
         }
     }
-    accs
+    Some(accs)
 }

@@ -1,5 +1,7 @@
 //! Depthwise convolution: one kernel for each channel.
 
+use core::num::NonZero;
+
 use super::{BLOCK, widest};
 use crate::engine::kernels::requant::Output;
 use crate::engine::kernels::{Shape, Window, Words};
@@ -28,29 +30,29 @@ pub struct Depthwise<'p> {
 }
 
 impl Depthwise<'_> {
-    /// Convolves `x` into `y`.
+    /// Convolves `x` into `y`. `None` where a slice is shorter than the shapes say.
     // Its loops keep the registers to themselves: inlined into an interpreter they have spilled.
     #[inline(never)]
-    pub fn run(&self, x: &[i8], y: &mut [i8]) {
-        run(self, x, y);
+    pub fn run(&self, x: &[i8], y: &mut [i8]) -> Option<()> {
+        run(self, x, y)
     }
 
     /// The same, compiled for nothing beyond the target.
     #[cfg(test)]
-    pub(in crate::engine::kernels) fn run_plain(&self, x: &[i8], y: &mut [i8]) {
-        body(self, x, y);
+    pub(in crate::engine::kernels) fn run_plain(&self, x: &[i8], y: &mut [i8]) -> Option<()> {
+        body(self, x, y)
     }
 }
 
 widest!(run, (depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]), body);
 
 #[inline(always)]
-fn body(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) {
+fn body(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
     let Depthwise { input, output, window, .. } = *depthwise;
-    let channels = input.channels;
+    let (channels, width) = (input.channels, NonZero::new(output.width)?);
     let zero = depthwise.input_zero as i16;
-    for (pixel, y) in y.chunks_exact_mut(channels).enumerate() {
-        let (oy, ox) = (pixel / output.width, pixel % output.width);
+    for (pixel, y) in y.chunks_exact_mut(channels.max(1)).enumerate() {
+        let (oy, ox) = (pixel / width, pixel % width);
         let rows = inside(oy, window, 0, input.height);
         let columns = inside(ox, window, 1, input.width);
         let mut first = 0;
@@ -64,18 +66,20 @@ fn body(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) {
                 let iy = oy * window.stride[0] + ky - window.pad[0];
                 for kx in columns.clone() {
                     let ix = ox * window.stride[1] + kx - window.pad[1];
-                    let x = &x[(iy * input.width + ix) * channels + first..][..count];
-                    let w = &depthwise.weights[(ky * window.kernel[1] + kx) * channels + first..][..count];
+                    let x = x.get((iy * input.width + ix) * channels + first..)?.get(..count)?;
+                    let w = (ky * window.kernel[1] + kx) * channels + first;
+                    let w = depthwise.weights.get(w..)?.get(..count)?;
                     match (x.as_array::<BLOCK>(), w.as_array::<BLOCK>()) {
                         (Some(x), Some(w)) => add_tap(&mut accs, x, w, zero),
-                        _ => add_tap(&mut accs[..count], x, w, zero),
+                        _ => add_tap(accs.get_mut(..count)?, x, w, zero),
                     }
                 }
             }
-            depthwise.finish.store(first, &accs[..count], &mut y[first..first + count]);
+            depthwise.finish.store(first, accs.get(..count)?, y.get_mut(first..)?.get_mut(..count)?);
             first += count;
         }
     }
+    Some(())
 }
 
 /// The taps of a window that lie inside the input, along one axis.

@@ -4,8 +4,8 @@
 //! them. With feature `std` on x86-64 the same source is compiled a second time for AVX2 and chosen at run time: one
 //! definition, no second kernel to keep equal.
 //!
-//! Callers pass slices whose lengths follow from the shapes; a plan's are validated before anything runs. A slice that is
-//! too short ends a loop early or is an index out of bounds, never a read outside it.
+//! Callers pass slices whose lengths follow from the shapes; a plan's are validated before anything runs. Where a slice is too
+//! short, or a shape has a side of 0, a kernel ends early; those that can tell say so by `None`. None panics.
 
 mod conv;
 mod depthwise;
@@ -29,11 +29,11 @@ const BLOCK: usize = 32;
 /// `$body` must be `#[inline(always)]`, so that it is compiled anew inside the function that enables the feature.
 macro_rules! widest {
     ($name:ident, ($($arg:ident: $ty:ty),* $(,)?), $body:path) => {
-        pub(super) fn $name($($arg: $ty),*) {
+        pub(super) fn $name($($arg: $ty),*) -> Option<()> {
             #[cfg(all(feature = "std", target_arch = "x86_64"))]
             {
                 #[target_feature(enable = "avx2,bmi1,bmi2")]
-                fn wide($($arg: $ty),*) {
+                fn wide($($arg: $ty),*) -> Option<()> {
                     $body($($arg),*)
                 }
                 if $crate::engine::kernels::scalar::has_avx2() {

@@ -40,7 +40,7 @@ pub fn lookup(table: &[i8], values: &mut [i8]) {
 /// The same with a table for every channel: `tables` has 256 entries for each.
 pub fn lookup_channels(channels: usize, tables: &[i8], values: &mut [i8]) {
     let (tables, _) = tables.as_chunks::<256>();
-    for pixel in values.chunks_exact_mut(channels) {
+    for pixel in values.chunks_exact_mut(channels.max(1)) {
         for (value, table) in pixel.iter_mut().zip(tables) {
             *value = table[*value as u8 as usize];
         }
@@ -115,7 +115,7 @@ impl Sum {
         let a = (a as i32 - self.zeros[0] as i32) * self.mults[0];
         let b = (b as i32 - self.zeros[1] as i32) * self.mults[1];
         let y = (a + b + (1 << (self.bits - 1))) >> self.bits;
-        (y + self.output_zero as i32).clamp(self.lo as i32, self.hi as i32) as i8
+        (y + self.output_zero as i32).max(self.lo as i32).min(self.hi as i32) as i8
     }
 
     /// Replaces every value of `y` by the sum of one of `x` and itself.
@@ -165,7 +165,7 @@ impl FloatSum {
         // Clamped first: adding and taking away 1.5 * 2^23 rounds half to even for magnitudes below 2^22.
         let steps = ((a + b) * self.reciprocal).clamp(-1024.0, 1024.0);
         let steps = ((steps + ROUND) - ROUND) as i32;
-        (steps + self.output_zero as i32).clamp(self.lo as i32, self.hi as i32) as i8
+        (steps + self.output_zero as i32).max(self.lo as i32).min(self.hi as i32) as i8
     }
 }
 
@@ -192,7 +192,7 @@ impl Product {
         let a = a as i32 - self.zeros[0] as i32;
         let b = b as i32 - self.zeros[1] as i32;
         // At most 255^2 * 2^7 in magnitude: far inside an i32.
-        (self.scale.apply(a * b) + self.output_zero as i32).clamp(self.lo as i32, self.hi as i32) as i8
+        (self.scale.apply(a * b) + self.output_zero as i32).max(self.lo as i32).min(self.hi as i32) as i8
     }
 
     /// Replaces every value of an activation by its product with the factor of its channel.
@@ -214,10 +214,10 @@ pub fn zip(x: &[i8], y: &mut [i8], value: impl Fn(i8, i8) -> i8) {
 
 /// HWC to planes (CHW): what a flattened output with several pixels needs.
 pub fn planes(shape: Shape, x: &[i8], y: &mut [i8]) {
-    let pixels = shape.height * shape.width;
-    for (pixel, values) in x.chunks_exact(shape.channels).enumerate() {
-        for (channel, &value) in values.iter().enumerate() {
-            y[channel * pixels + pixel] = value;
+    let pixels = (shape.height * shape.width).max(1);
+    for (channel, plane) in y.chunks_exact_mut(pixels).enumerate() {
+        for (place, values) in plane.iter_mut().zip(x.chunks_exact(shape.channels.max(1))) {
+            *place = values.get(channel).copied().unwrap_or_default();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Operations that move values without computing new ones: the greatest of a window, repeated pixels, channels side by side.
 
+use core::num::NonZero;
+
 use crate::engine::kernels::{Shape, Window};
 
 /// The greatest value of each window, channel by channel. What lies outside the input is in no window.
@@ -20,22 +22,23 @@ impl MaxPool {
         (self.output.bytes() as u64).saturating_mul(rows * columns)
     }
 
-    /// From `x` (the input's shape) to `y` (the output's).
-    pub fn run(&self, x: &[i8], y: &mut [i8]) {
-        let channels = self.input.channels;
-        let pixels = y.chunks_exact_mut(channels);
+    /// From `x` (the input's shape) to `y` (the output's). `None` where `x` is shorter than its shape says.
+    pub fn run(&self, x: &[i8], y: &mut [i8]) -> Option<()> {
+        let (channels, width) = (self.input.channels, NonZero::new(self.output.width)?);
+        let pixels = y.chunks_exact_mut(channels.max(1));
         for (at, greatest) in pixels.enumerate() {
-            let [rows, columns] = [at / self.output.width, at % self.output.width];
+            let [rows, columns] = [at / width, at % width];
             greatest.fill(i8::MIN);
             for row in self.seen(0, rows, self.input.height) {
                 for column in self.seen(1, columns, self.input.width) {
                     let pixel = (row * self.input.width + column) * channels;
-                    for (most, &value) in greatest.iter_mut().zip(&x[pixel..pixel + channels]) {
+                    for (most, &value) in greatest.iter_mut().zip(x.get(pixel..)?) {
                         *most = (*most).max(value);
                     }
                 }
             }
         }
+        Some(())
     }
 
     /// The rows (axis 0) or columns (axis 1) of the input, `size` in all, that the window of an output's row or column covers.
@@ -46,16 +49,21 @@ impl MaxPool {
     }
 }
 
-/// Every pixel of `x` as a block of `output / input` rows and columns of `y`.
-pub fn upsample(input: Shape, output: Shape, x: &[i8], y: &mut [i8]) {
-    let channels = input.channels;
-    let [down, right] = [output.height / input.height, output.width / input.width];
-    for (row, pixels) in y.chunks_exact_mut(output.width * channels).enumerate() {
-        let source = &x[row / down * input.width * channels..];
-        for (block, pixel) in pixels.chunks_exact_mut(right * channels).zip(source.chunks_exact(channels)) {
-            block.chunks_exact_mut(channels).for_each(|y| y.copy_from_slice(pixel));
+/// Every pixel of `x` as a block of `output / input` rows and columns of `y`. `None` where a side is 0 or `x` is too short.
+pub fn upsample(input: Shape, output: Shape, x: &[i8], y: &mut [i8]) -> Option<()> {
+    let channels = input.channels.max(1);
+    let [down, right] = [output.height.checked_div(input.height)?, output.width.checked_div(input.width)?]
+        .map(|by| by.max(1));
+    for (row, pixels) in y.chunks_exact_mut((output.width * channels).max(1)).enumerate() {
+        let source = x.get(row / down * input.width * channels..)?;
+        let blocks = pixels.chunks_exact_mut((right * channels).max(1));
+        for (block, pixel) in blocks.zip(source.chunks_exact(channels)) {
+            for y in block.chunks_exact_mut(channels) {
+                y.iter_mut().zip(pixel).for_each(|(y, &x)| *y = x);
+            }
         }
     }
+    Some(())
 }
 
 /// The channels of `x`, each value through a table of 256, as the channels of `y` from `first` on.
@@ -63,8 +71,8 @@ pub fn upsample(input: Shape, output: Shape, x: &[i8], y: &mut [i8]) {
 /// `x` has `channels` of them and `y` has `of`; both have as many pixels.
 pub fn place(table: &[i8], first: usize, channels: usize, of: usize, x: &[i8], y: &mut [i8]) {
     let Some((table, _)) = table.split_first_chunk::<256>() else { return };
-    for (pixel, values) in y.chunks_exact_mut(of).zip(x.chunks_exact(channels)) {
-        for (y, &x) in pixel[first..].iter_mut().zip(values) {
+    for (pixel, values) in y.chunks_exact_mut(of.max(1)).zip(x.chunks_exact(channels.max(1))) {
+        for (y, &x) in pixel.iter_mut().skip(first).zip(values) {
             *y = table[x as u8 as usize];
         }
     }
