@@ -3,23 +3,28 @@
 //! The library is `no_std` and never allocates. Capacities are in types, every fallible call returns a `Result` whose
 //! error carries the numbers, and the same code runs on a microcontroller, on the desktop and in the simulator.
 //!
-//! A frame's way down: [`frame`] -> [`detect`] -> [`align`] -> [`engine`] (int8 [`embedding`]) -> [`gallery`] search by
-//! angle -> [`decide`]. [`link`] carries the requests of a host, [`bundle`] people in a file, [`device`] ties the rooms together;
-//! [`random`] draws what must never repeat.
+//! A frame's way down: [`camera`] -> [`frame`] -> [`detect`] -> [`align`] -> [`engine`] (int8 [`embedding`]) -> [`gallery`]
+//! search by angle -> [`decide`]. [`link`] carries the requests of a host, [`bundle`] people in a file, [`device`] ties the rooms
+//! together; [`random`] draws what must never repeat. Of one [`flash`] chip a device keeps, besides people, its [`state`] and a
+//! log of [`events`].
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 // Nothing panics on a device; the simulated hardware and the tests may.
 #![cfg_attr(not(any(feature = "sim", test)), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod align;
 pub mod bundle;
+pub mod camera;
 pub mod decide;
 pub mod detect;
 pub mod device;
 pub mod embedding;
 pub mod engine;
+pub mod events;
+pub mod flash;
 pub mod frame;
 pub mod gallery;
 pub mod link;
 pub mod random;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod state;

@@ -21,13 +21,13 @@ pub struct UnixTime(pub u64);
 
 /// Measures the time between calls; a timer that jumps back measures none.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Lapse {
+pub(crate) struct Lapse {
     last: Option<Uptime>,
 }
 
 impl Lapse {
     /// Milliseconds since the last call; 0 at the first, and when time went back.
-    pub(super) fn until(&mut self, now: Uptime) -> u32 {
+    pub(crate) fn until(&mut self, now: Uptime) -> u32 {
         let last = self.last.replace(now).unwrap_or(now);
         u32::try_from(now.0.saturating_sub(last.0)).unwrap_or(u32::MAX)
     }

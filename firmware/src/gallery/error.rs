@@ -1,35 +1,12 @@
 //! Why a gallery cannot do what is asked.
 
-use embedded_storage::nor_flash::{NorFlashError, NorFlashErrorKind};
+use embedded_storage::nor_flash::NorFlashError;
 use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
 use super::Gallery;
 use super::{NAME_BYTES, PersonId};
-
-/// What the flash driver said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum FlashFault {
-    /// An address was no multiple of the flash's unit.
-    NotAligned,
-    /// An address beyond its end.
-    OutOfBounds,
-    /// The flash itself failed.
-    Device,
-    /// It did not take what was written, as after a power cut at the same place.
-    Mismatch,
-}
-
-impl<E: NorFlashError> From<E> for FlashFault {
-    fn from(error: E) -> Self {
-        match error.kind() {
-            NorFlashErrorKind::NotAligned => FlashFault::NotAligned,
-            NorFlashErrorKind::OutOfBounds => FlashFault::OutOfBounds,
-            _ => FlashFault::Device,
-        }
-    }
-}
+use crate::flash::FlashFault;
 
 /// Why a gallery could not do what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,15 +151,7 @@ impl core::fmt::Display for GalleryError {
                 write!(f, "a template has {expected} values, this one has {found}")
             }
             GalleryError::ZeroTemplate => write!(f, "a template of zeros has no angle to anything"),
-            GalleryError::Flash(fault) => {
-                let what = match fault {
-                    FlashFault::NotAligned => "an address is no multiple of its unit",
-                    FlashFault::OutOfBounds => "an address lies beyond its end",
-                    FlashFault::Device => "reading, programming or erasing did not succeed",
-                    FlashFault::Mismatch => "it does not hold what was written",
-                };
-                write!(f, "the flash failed: {what}")
-            }
+            GalleryError::Flash(fault) => fault.fmt(f),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who lies nearest to a probe.
 
 use embedded_storage::nor_flash::NorFlash;
+use serde::{Deserialize, Serialize};
 
 use super::layout::MAX_RECORD;
 use super::{Gallery, GalleryError, Index, Monotonic, PersonId, Room};
@@ -9,7 +10,7 @@ use crate::engine::kernels::as_i8;
 use crate::engine::kernels::dot::{Line, Probe};
 
 /// A person and the angle between the probe and the nearest of their templates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Candidate {
     /// Who.

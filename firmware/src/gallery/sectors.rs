@@ -8,6 +8,7 @@ use super::layout::{
 };
 use super::table::Entry;
 use super::{FlashFault, Gallery, GalleryError, Head, Monotonic, PersonId, Room};
+use crate::flash;
 
 /// A sector that was not erased while this many times all sectors were opened is replaced, however much of it counts.
 const WEAR: u32 = 2;
@@ -182,35 +183,14 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
 
     /// Whether no bit from `from` up to `to` is programmed.
     pub(super) fn is_blank(&mut self, from: u32, to: u32) -> Result<bool, GalleryError> {
-        let mut bytes = [0; 4 * UNIT];
-        let mut at = from;
-        while at < to {
-            let length = bytes.len().min((to - at) as usize);
-            self.flash.read(at, &mut bytes[..length])?;
-            if !is_erased(&bytes[..length]) {
-                return Ok(false);
-            }
-            at += length as u32;
-        }
-        Ok(true)
+        flash::is_blank(&mut self.flash, from, to).map_err(GalleryError::Flash)
     }
 
     // Writing.
 
     /// Writes, then looks whether the flash took it.
     fn write_checked(&mut self, offset: u32, bytes: &[u8]) -> Result<(), GalleryError> {
-        self.flash.write(offset, bytes)?;
-        let mut seen = [0; 4 * UNIT];
-        let mut at = offset;
-        for piece in bytes.chunks(seen.len()) {
-            let seen = &mut seen[..piece.len()];
-            self.flash.read(at, seen)?;
-            if seen != piece {
-                return Err(GalleryError::Flash(FlashFault::Mismatch));
-            }
-            at += piece.len() as u32;
-        }
-        Ok(())
+        flash::write_checked(&mut self.flash, offset, bytes).map_err(GalleryError::Flash)
     }
 
     pub(super) fn erase(&mut self, sector: u16) -> Result<(), GalleryError> {

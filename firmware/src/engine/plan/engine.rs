@@ -145,6 +145,9 @@ pub(super) fn run_all(
 
 /// Runs one step; `None` if a tensor lies outside the arena or overlaps another, which validation excludes.
 fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Option<()> {
+    if !step.target.is_built() {
+        return None;
+    }
     let (input, output) = (step.input.range(), step.output.range());
     match &step.op {
         Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),

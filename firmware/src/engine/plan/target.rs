@@ -71,6 +71,15 @@ impl Target {
         }
     }
 
+    /// Whether this build has the kernels for such plans.
+    pub const fn is_built(self) -> bool {
+        match self {
+            Target::Portable => true,
+            Target::Dsp => dsp::IS_BUILT,
+            Target::Mve => mve::IS_BUILT,
+        }
+    }
+
     /// Whether the core that this program runs on takes such plans.
     pub fn runs_here(self) -> bool {
         match self {

@@ -32,6 +32,9 @@ pub const ALIGN: usize = 4;
 /// Taps that lie together: one 32-bit load brings those of a channel into a register.
 pub const TAPS: usize = 4;
 
+/// Whether this build has the kernels: elsewhere nothing of them is linked.
+pub const IS_BUILT: bool = cfg!(any(arm_dsp, feature = "std"));
+
 /// How the weights of a convolution lie: blocks of two channels, and of four where the output has one pixel, since the inner loops
 /// multiply two pixels with two channels, or one pixel with four.
 #[inline]
@@ -51,7 +54,7 @@ pub fn is_here() -> bool {
     }
     #[cfg(not(arm_dsp = "v8m"))]
     {
-        cfg!(any(arm_dsp, feature = "std"))
+        IS_BUILT
     }
 }
 

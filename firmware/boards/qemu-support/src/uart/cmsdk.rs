@@ -7,12 +7,13 @@ use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 
-const UART0: usize = 0x4000_4000;
-const DATA: usize = UART0;
-const STATE: usize = UART0 + 0x04;
-const CTRL: usize = UART0 + 0x08;
-const INTSTATUS: usize = UART0 + 0x0c;
-const BAUDDIV: usize = UART0 + 0x10;
+use crate::machine::{UART, UART_INTERRUPTS};
+
+const DATA: usize = UART;
+const STATE: usize = UART + 0x04;
+const CTRL: usize = UART + 0x08;
+const INTSTATUS: usize = UART + 0x0c;
+const BAUDDIV: usize = UART + 0x10;
 
 const STATE_TX_FULL: u32 = 1 << 0;
 const STATE_RX_FULL: u32 = 1 << 1;
@@ -21,14 +22,14 @@ const CTRL_RX_ENABLE: u32 = 1 << 1;
 const CTRL_RX_INTERRUPT: u32 = 1 << 3;
 const INTSTATUS_RX: u32 = 1 << 1;
 
-/// UART0's interrupt for a byte received.
+/// One of the UART's interrupts. Only that of the receiver is switched on.
 #[derive(Clone, Copy)]
-struct Received;
+struct Interrupt(u16);
 
-// SAFETY: interrupt 0 of the board is UART0's receiver.
-unsafe impl InterruptNumber for Received {
+// SAFETY: the machines have these interrupts, and they are the UART's.
+unsafe impl InterruptNumber for Interrupt {
     fn number(self) -> u16 {
-        0
+        self.0
     }
 }
 
@@ -50,7 +51,7 @@ fn set(register: usize, value: u32) {
     unsafe { write_volatile(register as *mut u32, value) }
 }
 
-/// UART0.
+/// The link's UART.
 #[derive(Debug)]
 pub struct Uart(());
 
@@ -60,7 +61,7 @@ impl Uart {
         // The interrupt only ends a sleep; nothing is to handle it.
         cortex_m::interrupt::disable();
         // SAFETY: with interrupts disabled no handler runs, whatever is unmasked.
-        unsafe { NVIC::unmask(Received) };
+        UART_INTERRUPTS.into_iter().for_each(|interrupt| unsafe { NVIC::unmask(Interrupt(interrupt)) });
         set(BAUDDIV, FASTEST);
         set(CTRL, CTRL_TX_ENABLE | CTRL_RX_ENABLE | CTRL_RX_INTERRUPT);
         Uart(())
@@ -78,7 +79,7 @@ impl Uart {
             // A byte that arrives before the sleep begins leaves the interrupt pending, which ends it at once.
             cortex_m::asm::wfi();
             set(INTSTATUS, INTSTATUS_RX);
-            NVIC::unpend(Received);
+            UART_INTERRUPTS.into_iter().for_each(|interrupt| NVIC::unpend(Interrupt(interrupt)));
         }
     }
 }

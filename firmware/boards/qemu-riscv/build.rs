@@ -1,0 +1,10 @@
+//! Puts `memory.x` where the linker looks, and asks for riscv-rt's linker script.
+
+fn main() {
+    let folder = std::env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's folder");
+    println!("cargo:rustc-link-search={folder}");
+    println!("cargo:rustc-link-arg=-Tmemory.x");
+    println!("cargo:rustc-link-arg=-Tlink.x");
+    println!("cargo:rerun-if-changed=memory.x");
+    println!("cargo:rerun-if-changed=build.rs");
+}

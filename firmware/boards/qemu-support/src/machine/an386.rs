@@ -1,0 +1,52 @@
+//! mps2-an386 and mps2-an500: 4 MB of code memory, 4 MB of SRAM, 16 MB of PSRAM that stands for a NOR chip.
+//!
+//! ```text
+//! code memory  0x00000000   1 MB     firmware
+//!              0x00100000   1.5 MB   model
+//!              0x00280000   1.5 MB   model
+//! PSRAM        0x21000000   2 MB     the NOR chip, in sectors of 4 KB
+//! ```
+
+use arcgate_firmware::engine::plan::Target;
+
+use crate::Region;
+pub use crate::mps::{CLOCK, Chip, chip, milliseconds};
+
+/// What the weights of its plans are packed for.
+pub const TARGET: Target = Target::Dsp;
+
+/// Code memory.
+pub const FLASH: Region = Region::new(0x0000_0000, 4 << 20);
+
+/// SRAM.
+pub const RAM: Region = Region::new(0x2000_0000, 4 << 20);
+
+/// The two slots for models.
+pub const MODELS: [Region; 2] = [Region::new(0x0010_0000, 3 << 19), Region::new(0x0028_0000, 3 << 19)];
+
+/// The NOR chip.
+pub const CHIP: Region = Region::new(0x2100_0000, 2 << 20);
+
+/// On the chip: people and templates.
+pub const GALLERY: Region = Region::new(0, 1 << 20);
+
+/// On the chip: the event log.
+pub const EVENTS: Region = Region::new(1 << 20, 1 << 19);
+
+/// On the chip: what else survives a restart.
+pub const STATE: Region = Region::new(3 << 19, 1 << 19);
+
+/// The CMSDK UART of the link.
+pub const UART: usize = 0x4000_4000;
+
+/// The interrupts of its receiver and its transmitter.
+pub const UART_INTERRUPTS: [u16; 2] = [0, 1];
+
+/// The FPGA's block of counters and LEDs.
+pub const FPGA_IO: usize = 0x4002_8000;
+
+/// Nanoseconds of a tick of its counter of cycles, at 25 MHz.
+pub const NANOSECONDS_PER_CYCLE: u32 = 40;
+
+/// The most stack that was painted over in the tests, which do everything that the firmware can do, and a little more.
+pub const STACK: usize = 217_000;

@@ -1,0 +1,126 @@
+//! The NS16550 of QEMU's virt. The core sleeps while nothing arrives; its interrupt comes by way of the PLIC.
+
+use core::convert::Infallible;
+
+use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+
+use crate::machine::{PLIC, UART, UART_INTERRUPT};
+
+const DATA: usize = UART;
+const INTERRUPTS: usize = UART + 1;
+const LINE_STATUS: usize = UART + 5;
+
+const INTERRUPTS_RECEIVED: u8 = 1 << 0;
+const LINE_STATUS_RECEIVED: u8 = 1 << 0;
+const LINE_STATUS_ROOM: u8 = 1 << 5;
+
+/// The PLIC's registers for the first hart in machine mode.
+const PRIORITY: usize = PLIC + 4 * UART_INTERRUPT;
+const ENABLED: usize = PLIC + 0x2000;
+const THRESHOLD: usize = PLIC + 0x20_0000;
+const CLAIM: usize = PLIC + 0x20_0004;
+
+/// Looks for a byte before going to sleep: within a packet the next byte is about as far away as waking up takes.
+const LOOKS: usize = 5_000;
+
+fn get(register: usize) -> u8 {
+    // SAFETY: called with the addresses of the UART only.
+    unsafe { (register as *const u8).read_volatile() }
+}
+
+fn set(register: usize, value: u8) {
+    // SAFETY: as in `get`; no value of these registers touches memory.
+    unsafe { (register as *mut u8).write_volatile(value) }
+}
+
+fn set_plic(register: usize, value: u32) {
+    // SAFETY: called with the addresses of the PLIC only, which touches no memory.
+    unsafe { (register as *mut u32).write_volatile(value) }
+}
+
+fn has_byte() -> bool {
+    get(LINE_STATUS) & LINE_STATUS_RECEIVED != 0
+}
+
+fn has_room() -> bool {
+    get(LINE_STATUS) & LINE_STATUS_ROOM != 0
+}
+
+/// The link's UART.
+#[derive(Debug)]
+pub struct Uart(());
+
+impl Uart {
+    /// Switches its interrupt on, which only ends a sleep: the core takes none.
+    pub fn start() -> Self {
+        set_plic(PRIORITY, 1);
+        set_plic(ENABLED, 1 << UART_INTERRUPT);
+        set_plic(THRESHOLD, 0);
+        // SAFETY: interrupts stay switched off in `mstatus`, so that no handler runs.
+        unsafe { riscv::register::mie::set_mext() };
+        set(INTERRUPTS, INTERRUPTS_RECEIVED);
+        Uart(())
+    }
+
+    /// Sleeps until a byte has arrived, if none has.
+    pub fn sleep(&mut self) {
+        if (0..LOOKS).any(|_| has_byte()) {
+            return;
+        }
+        // A byte that arrives before the sleep begins leaves the interrupt pending, which ends it at once.
+        riscv::asm::wfi();
+        // SAFETY: reading this register of the PLIC's claims the interrupt, and writing it completes that.
+        let claimed = unsafe { (CLAIM as *const u32).read_volatile() };
+        set_plic(CLAIM, claimed);
+    }
+}
+
+impl ErrorType for Uart {
+    type Error = Infallible;
+}
+
+impl ReadReady for Uart {
+    fn read_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(has_byte())
+    }
+}
+
+impl Read for Uart {
+    /// What has arrived, without waiting for more; nothing when nothing has.
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
+        let mut length = 0;
+        for place in bytes {
+            if !has_byte() {
+                break;
+            }
+            *place = get(DATA);
+            length += 1;
+        }
+        Ok(length)
+    }
+}
+
+impl WriteReady for Uart {
+    fn write_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(has_room())
+    }
+}
+
+impl Write for Uart {
+    /// What the transmitter takes now.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        let mut length = 0;
+        for &byte in bytes {
+            if !has_room() {
+                break;
+            }
+            set(DATA, byte);
+            length += 1;
+        }
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}

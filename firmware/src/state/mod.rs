@@ -1,0 +1,164 @@
+//! The little that a device remembers besides people: how often it booted, who may talk to it, which model it runs, how often
+//! strangers failed.
+//!
+//! A [`Store`] keeps one [`State`] on two erase blocks or more. It is read once, at boot, and written whole whenever it changes,
+//! sealed with a key that follows from the device's secret, in the next of the slots that go round over all blocks, so that
+//! all wear alike.
+//!
+//! # Layout, version 1
+//!
+//! ```text
+//! block  | slot | slot | ... | rest |
+//! slot     0  claim (32): zeros      32  record (640)     672  mark (32): zeros
+//! record   sealed as every record is, numbered from 1 on; its payload is, in postcard, the version and the state, then zeros
+//! ```
+//!
+//! # Writing, and what a power cut leaves
+//!
+//! The claim is programmed and read back before the record, the record before the mark. Power that goes at a write may leave bits
+//! that read differently every time, or none that can be seen, so nothing rests on what a cut can have touched: a slot whose claim
+//! was begun is never used again, and only a record whose mark was begun counts, since that was complete. Of those the one with
+//! the highest number is the state. Every other slot is passed over.
+//!
+//! The block with the record that counts is never erased: when it is full, the next one is, even if cuts have filled that one
+//! already. So a cut at any write or erase leaves the state as it was before or after the change.
+//!
+//! # Who can change it
+//!
+//! Without the secret nobody reads keys and names of pairings, makes a state, or takes a record from elsewhere. Somebody who can
+//! write to the chip can erase all of it, or put back an older copy of the whole region. Erased or damaged, it is begun
+//! anew: nobody is paired, and failures are [`FAILURES_UNKNOWN`], as many as there can be, so that whoever erases it to escape a
+//! lock-out meets the longest one. The lowest model version that is accepted is lost with it; [`Slots`](crate::update::Slots)
+//! takes what is installed instead. **An older copy put back is not noticed**: it brings back its pairings, its failures and its
+//! model version.
+
+mod store;
+#[cfg(all(test, feature = "sim"))]
+mod tests;
+
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+
+use crate::flash::FlashFault;
+pub use store::{Found, Store};
+
+/// Pairings that a device keeps.
+pub const MAX_PAIRINGS: usize = 8;
+
+/// The longest label of a pairing, in bytes of UTF-8.
+pub const LABEL_BYTES: usize = 32;
+
+/// Failures of a device that does not know how many there were. Where nobody is enrolled it may forget them: there is nobody to be
+/// taken for.
+pub const FAILURES_UNKNOWN: u8 = u8::MAX;
+
+/// Somebody who may talk to the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pairing {
+    /// Given once and not again.
+    pub number: u32,
+    /// What they may do, as the link numbers it.
+    pub role: u8,
+    /// What they are known by.
+    pub key: [u8; 32],
+    /// What they are called.
+    pub label: String<LABEL_BYTES>,
+}
+
+/// One of the two places for models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Slot {
+    /// The first.
+    #[default]
+    A,
+    /// The second.
+    B,
+}
+
+impl Slot {
+    /// The one that it is not.
+    pub fn other(self) -> Self {
+        match self {
+            Slot::A => Slot::B,
+            Slot::B => Slot::A,
+        }
+    }
+}
+
+impl core::fmt::Display for Slot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Slot::A => "A",
+            Slot::B => "B",
+        })
+    }
+}
+
+/// What a device remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Boots so far.
+    pub boots: u32,
+    /// Who may talk to it.
+    pub pairings: Vec<Pairing, MAX_PAIRINGS>,
+    /// The model that runs.
+    pub active: Slot,
+    /// The highest model version accepted so far: lower ones are refused.
+    pub model_floor: u32,
+    /// Failed presentations in a row, see [`Lockout`](crate::decide::lockout::Lockout).
+    pub failures: u8,
+    /// Whether its owner had locked it.
+    pub locked: bool,
+}
+
+impl State {
+    /// Of a device that remembers nothing.
+    pub fn unknown() -> Self {
+        State {
+            boots: 0,
+            pairings: Vec::new(),
+            active: Slot::A,
+            model_floor: 0,
+            failures: FAILURES_UNKNOWN,
+            locked: false,
+        }
+    }
+}
+
+/// Why a state could not be read or kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum StateError {
+    /// The region is smaller than two erase blocks, or these than two slots.
+    Small {
+        /// Bytes that it needs.
+        needed: u32,
+        /// Bytes there are.
+        found: u32,
+    },
+    /// Every number was given.
+    Exhausted,
+    /// The flash driver failed.
+    Flash(FlashFault),
+}
+
+impl core::fmt::Display for StateError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            StateError::Small { needed, found } => {
+                write!(f, "the state needs at least {needed} bytes of flash, there are {found}")
+            }
+            StateError::Exhausted => f.write_str("the state was written as often as it can be"),
+            StateError::Flash(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for StateError {}
+
+impl From<FlashFault> for StateError {
+    fn from(fault: FlashFault) -> Self {
+        StateError::Flash(fault)
+    }
+}
