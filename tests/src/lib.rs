@@ -5,6 +5,7 @@ pub mod data;
 pub mod mcu;
 pub mod nets;
 pub mod noise;
+pub mod options;
 pub mod people;
 pub mod program;
 pub mod qemu;

@@ -5,25 +5,13 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use arcgate_tests::options;
 use arcgate_tests::storm::storm;
 use serde_json::json;
 
 fn main() -> Result<ExitCode> {
-    let (mut frames, mut seed, mut as_json) = (100_000, 1, false);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut number = || -> Result<u64> {
-            let word = arguments.next().with_context(|| format!("{argument} needs a number"))?;
-            word.parse().with_context(|| format!("{argument} {word:?} is no number"))
-        };
-        match argument.as_str() {
-            "--frames" => frames = number()?,
-            "--seed" => seed = number()?,
-            "--json" => as_json = true,
-            _ => bail!("unknown option {argument}\n  accepted: --frames N, --seed S, --json"),
-        }
-    }
+    let ([frames, seed], as_json) = options::read([("--frames", 100_000), ("--seed", 1)])?;
     let begin = Instant::now();
     let tally = storm(frames, seed);
     println!(

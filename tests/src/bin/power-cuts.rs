@@ -5,25 +5,13 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use arcgate_firmware::sim::cuts::all_parts;
+use arcgate_tests::options;
 use serde_json::json;
 
 fn main() -> Result<ExitCode> {
-    let (mut cuts, mut seed, mut as_json) = (200_000, 1, false);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut number = || -> Result<u64> {
-            let word = arguments.next().with_context(|| format!("{argument} needs a number"))?;
-            word.parse().with_context(|| format!("{argument} {word:?} is no number"))
-        };
-        match argument.as_str() {
-            "--cuts" => cuts = number()?,
-            "--seed" => seed = number()?,
-            "--json" => as_json = true,
-            _ => bail!("unknown option {argument}\n  accepted: --cuts N, --seed S, --json"),
-        }
-    }
+    let ([cuts, seed], as_json) = options::read([("--cuts", 200_000), ("--seed", 1)])?;
     let begin = Instant::now();
     let tally = all_parts(cuts, seed);
     println!(
