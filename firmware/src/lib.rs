@@ -4,9 +4,9 @@
 //! error carries the numbers, and the same code runs on a microcontroller, on the desktop and in the simulator.
 //!
 //! A frame's way down: [`camera`] -> [`frame`] -> [`detect`] -> [`align`] -> [`engine`] (int8 [`embedding`]) -> [`gallery`]
-//! search by angle -> [`decide`]. [`link`] carries the requests of a host, [`bundle`] people in a file, [`device`] ties the rooms
-//! together; [`random`] draws what must never repeat. Of one [`flash`] chip a device keeps, besides people, its [`state`] and a
-//! log of [`events`].
+//! search by angle -> [`decide`] -> [`panel`]. [`link`] carries the requests of a host, [`bundle`] people in a file, [`device`] ties
+//! the rooms together; [`random`] draws what must never repeat. Of one [`flash`] chip a device keeps, besides people, its
+//! [`state`], a log of [`events`] and two models ([`update`]).
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 // Nothing panics on a device; the simulated hardware and the tests may.
 #![cfg_attr(not(any(feature = "sim", test)), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -24,7 +24,9 @@ pub mod flash;
 pub mod frame;
 pub mod gallery;
 pub mod link;
+pub mod panel;
 pub mod random;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod state;
+pub mod update;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use arcgate_firmware::decide::table::ThresholdTable;
-use arcgate_firmware::engine::plan::{Plan, PlanEngine, PlanError};
+use arcgate_firmware::engine::plan::{PairError, Plan, PlanEngine, PlanError, PlanModels};
 use arcgate_firmware::engine::tract::{TractEngine, TractError};
-use arcgate_firmware::engine::{ChannelOrder, Embedder, ModelInfo, Task};
+use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Models, Task};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
@@ -43,6 +43,14 @@ pub enum EngineError {
         path: PathBuf,
         /// Why.
         source: PlanError,
+    },
+    /// The model and a detector cannot run together.
+    #[error("{} with a detector: {source}", path.display())]
+    Pair {
+        /// The model's file.
+        path: PathBuf,
+        /// Which of the two, and why.
+        source: PairError,
     },
     /// tract refuses the model.
     #[error("{}: {source}", path.display())]
@@ -148,7 +156,7 @@ impl Model {
     ///
     /// # Errors
     /// When the tract engine is asked for and the model is a plan, or tract refuses it.
-    pub fn embedder(&self, kind: Kind) -> Result<Box<dyn Embedder + Send>, EngineError> {
+    pub fn embedder(&self, kind: Kind) -> Result<Box<dyn Models + Send>, EngineError> {
         match kind {
             Kind::Plan => {
                 if let Some(engine) = self.engine.get() {
@@ -169,6 +177,20 @@ impl Model {
                 Ok(Box::new(self.tract.get_or_init(|| engine).clone()))
             }
         }
+    }
+
+    /// A new engine for one thread that finds faces itself, by the plan `detector`: both in one arena, as on a device.
+    ///
+    /// # Errors
+    /// When one of the plans cannot be run.
+    pub fn with_detector(&self, detector: &Arc<[u8]>) -> Result<Box<dyn Models + Send>, EngineError> {
+        let pair_error = |source| EngineError::Pair { path: self.path.clone(), source };
+        let bytes = |plan, wrap: fn(PlanError) -> PairError| {
+            Plan::parse(plan).map(|plan| plan.arena_bytes()).map_err(|why| pair_error(wrap(why)))
+        };
+        let arena = bytes(&self.plan, PairError::Embedder)?.max(bytes(detector, PairError::Detector)?);
+        let plans = (Arc::clone(&self.plan), Some(Arc::clone(detector)));
+        Ok(Box::new(PlanModels::new(plans.0, plans.1, vec![0u8; arena]).map_err(pair_error)?))
     }
 }
 

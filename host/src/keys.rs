@@ -5,8 +5,11 @@
 //! arcgate bundle key 1: 64 hexadecimal digits      follows from it: opens and makes its bundles alone
 //! ```
 //!
-//! One line of text, readable by its owner alone.
+//! One line of text, readable by its owner alone. Keys that sign model images are in [`update`].
 
+pub mod update;
+
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +39,12 @@ pub enum KeyError {
     /// A bundle key where a device key is needed.
     #[error("{} holds a bundle key, which opens no flash image\n  accepted: the device key, or a device as the target", .0.display())]
     BundleOnly(PathBuf),
+    /// No key that signs images is in it.
+    #[error("{} is no update key\n  accepted: what `arcgate keys update` makes, a line \"arcgate update key 1: ...\" of 64 hexadecimal digits", .0.display())]
+    NoUpdateKey(PathBuf),
+    /// The public half where the private one is needed.
+    #[error("{} holds the public half of an update key, which signs nothing\n  accepted: the private half", .0.display())]
+    PublicOnly(PathBuf),
     /// The file is there already.
     #[error("{} exists, and a key that is written over is lost\n  accepted: another place (-o)", .0.display())]
     Exists(PathBuf),
@@ -64,9 +73,7 @@ impl Key {
     /// # Errors
     /// When the system has no random bytes.
     pub fn draw() -> Result<Self, KeyError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|why| KeyError::Random(why.to_string()))?;
-        Ok(Key::Device(bytes))
+        drawn().map(Key::Device)
     }
 
     /// Reads a key file; without one, the key in the software.
@@ -75,9 +82,7 @@ impl Key {
     /// When it cannot be read or is no key.
     pub fn read(path: Option<&Path>) -> Result<Self, KeyError> {
         let Some(path) = path else { return Ok(Key::Software) };
-        let io = |source| KeyError::Io { verb: "read", path: path.into(), source };
-        let text = std::fs::read(path).map_err(io)?;
-        let text = str::from_utf8(&text).map(str::trim).unwrap_or("");
+        let text = read_line(path)?;
         let key = |prefix: &str| text.strip_prefix(prefix).and_then(digits);
         match (key(DEVICE), key(BUNDLE)) {
             (Some(secret), _) => Ok(Key::Device(secret)),
@@ -96,14 +101,7 @@ impl Key {
             Key::Bundle(key) => (BUNDLE, key.0),
             Key::Software => (DEVICE, SoftwareSecret::default().0),
         };
-        let mut file = match disk::private().write(true).create_new(true).open(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(KeyError::Exists(path.into()));
-            }
-            opened => opened.map_err(|source| KeyError::Io { verb: "make", path: path.into(), source })?,
-        };
-        let written = writeln!(file, "{prefix}{}", hex(&bytes)).and_then(|()| file.sync_all());
-        written.map_err(|source| KeyError::Io { verb: "write", path: path.into(), source })
+        write_new(&mut disk::private(), path, &format!("{prefix}{}", hex(&bytes)))
     }
 
     /// What opens and makes bundles.
@@ -137,6 +135,32 @@ impl std::fmt::Debug for Key {
             Key::Software => "Software",
         })
     }
+}
+
+/// Writes a file of one line that was not there before.
+fn write_new(options: &mut OpenOptions, path: &Path, line: &str) -> Result<(), KeyError> {
+    let mut file = match options.write(true).create_new(true).open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(KeyError::Exists(path.into()));
+        }
+        opened => opened.map_err(|source| KeyError::Io { verb: "make", path: path.into(), source })?,
+    };
+    let written = writeln!(file, "{line}").and_then(|()| file.sync_all());
+    written.map_err(|source| KeyError::Io { verb: "write", path: path.into(), source })
+}
+
+/// The line in a key file; nothing if it is no text.
+fn read_line(path: &Path) -> Result<String, KeyError> {
+    let io = |source| KeyError::Io { verb: "read", path: path.into(), source };
+    let text = std::fs::read(path).map_err(io)?;
+    Ok(str::from_utf8(&text).map(str::trim).unwrap_or("").to_owned())
+}
+
+/// 32 bytes that nobody can foretell.
+fn drawn() -> Result<[u8; 32], KeyError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|why| KeyError::Random(why.to_string()))?;
+    Ok(bytes)
 }
 
 /// The bytes that 64 hexadecimal digits say.

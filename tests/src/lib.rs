@@ -11,6 +11,7 @@ pub mod program;
 pub mod qemu;
 pub mod simulator;
 pub mod storm;
+pub mod whole;
 
 /// Says on standard output that a test is skipped and why; `tests/run` counts these lines.
 ///

@@ -14,8 +14,11 @@ use crate::data::workspace;
 /// Bytes of the PSRAM, whose first megabyte is the gallery's flash.
 const PSRAM: u64 = 16 << 20;
 
-/// Where the board keeps its model; `MODEL` in its `main.rs`.
+/// Where the board keeps its model; the first of `MODELS` in `qemu-support`.
 const MODEL_ADDRESS: u32 = 0x10_0000;
+
+/// Where it keeps its detector; `DETECTOR` in `qemu-support`.
+const DETECTOR_ADDRESS: u32 = 0xc_0000;
 
 /// How long QEMU may take until it listens and the firmware answers.
 const BOOT: Duration = Duration::from_secs(60);
@@ -49,6 +52,14 @@ impl Emulator {
     /// # Panics
     /// When QEMU does not start, or the firmware does not answer in a minute; with what it has said.
     pub fn start(elf: &Path, plan: &Path, psram: &Path) -> (Self, Client) {
+        Self::start_with(elf, plan, None, psram)
+    }
+
+    /// As [`Emulator::start`], with a detector's plan in its slot if there is one.
+    ///
+    /// # Panics
+    /// As [`Emulator::start`].
+    pub fn start_with(elf: &Path, plan: &Path, detector: Option<&Path>, psram: &Path) -> (Self, Client) {
         if !psram.exists() {
             let mut file = File::create(psram).expect("a file for the PSRAM");
             std::io::copy(&mut std::io::repeat(0xff).take(PSRAM), &mut file).expect("16 MiB on disk");
@@ -57,13 +68,17 @@ impl Emulator {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).unwrap().port();
         let mut said = tempfile::tempfile().expect("a temporary file");
         let memory = format!("memory-backend-file,id=m,size=16M,mem-path={},share=on", psram.display());
-        let loader = format!("loader,file={},addr={MODEL_ADDRESS:#x},force-raw=on", plan.display());
+        let detector = detector.map(|plan| (plan, DETECTOR_ADDRESS));
+        let loaders = [Some((plan, MODEL_ADDRESS)), detector].into_iter().flatten().flat_map(|(plan, at)| {
+            ["-device".into(), format!("loader,file={},addr={at:#x},force-raw=on", plan.display())]
+        });
         let child = Command::new("qemu-system-arm")
             .args(["-machine", "mps2-an386,memory-backend=m", "-object", &memory])
             .args(["-display", "none", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native"])
             .args(["-serial", &format!("tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on")])
-            .args(["-device", &loader, "-kernel"])
+            .args(loaders)
+            .arg("-kernel")
             .arg(elf)
             .stdin(Stdio::null())
             .stdout(said.try_clone().unwrap())

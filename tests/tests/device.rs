@@ -11,7 +11,7 @@ use arcgate_firmware::align;
 use arcgate_firmware::decide::table::ThresholdTable;
 use arcgate_firmware::device::Event;
 use arcgate_firmware::embedding::Angle;
-use arcgate_firmware::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo};
+use arcgate_firmware::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models};
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::gallery::{GalleryError, PersonId};
 use arcgate_firmware::link::Fault;
@@ -43,6 +43,8 @@ impl Fields {
         Box::new(Fields { info, thresholds: one_threshold(Angle::from_millidegrees(20_000)) })
     }
 }
+
+impl Models for Fields {}
 
 impl Embedder for Fields {
     fn info(&self) -> &ModelInfo {
@@ -180,11 +182,23 @@ fn a_photograph_is_aligned_on_the_device_to_the_same_bytes() {
     assert!(matches!(refused, Err(LinkError::Fault(f)) if f == whole), "{refused:?}");
     client.send_frame(&frame, Some([[30., 31.]; 5]), &mut |_| ()).unwrap();
     assert!(matches!(client.identify().unwrap(), Answer::Rejected(_)));
-    let large = vec![0; 2000 * 2000 * 3];
-    let frame = Frame::new(PixelFormat::Rgb8, 2000, 2000, &large).unwrap();
-    let refused = client.send_frame(&frame, None, &mut |_| ());
-    let too_large = Fault::FrameTooLarge { needed: 12_000_000, capacity: 3_932_160 };
-    assert!(matches!(refused, Err(LinkError::Fault(f)) if f == too_large), "{refused:?}");
+
+    // A picture larger than the device's memory is halved there, its landmarks with it.
+    let large = image::imageops::resize(
+        &image::RgbImage::from_raw(100, 90, data).unwrap(),
+        1600,
+        1440,
+        image::imageops::FilterType::Triangle,
+    );
+    let frame = Frame::new(PixelFormat::Rgb8, 1600, 1440, large.as_raw()).unwrap();
+    let landmarks = landmarks.map(|p| p.map(|v| (v + 0.5) * 16.0 - 0.5));
+    client.send_frame(&frame, Some(landmarks), &mut |_| ()).unwrap();
+    let kept =
+        StoredShot::kept(&frame, Some(landmarks.map(Point2::from)), client.info().unwrap().frame_capacity);
+    assert_eq!((kept.width, kept.height), (800, 720));
+    let frame = Frame::new(kept.format, kept.width, kept.height, &kept.data).unwrap();
+    align::crop(&frame, &kept.landmarks.unwrap(), engine.info(), &mut crop).unwrap();
+    assert_eq!(client.read_crop().unwrap(), crop);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The kernels that emulated cores have of their own: equal to the scalar kernels on random shapes, and as few instructions per
-//! multiply-accumulate as is promised.
+//! multiply-accumulate as is promised. And the floats behind a detector: the same bits there as here.
 
 use std::collections::BTreeMap;
 
 use arcgate_tests::mcu::Machine;
 use arcgate_tests::or_skip;
+
+#[path = "../../firmware/boards/qemu-kernels/src/decoded.rs"]
+mod decoded;
 
 /// Instructions for each multiply-accumulate at most: the whole kernel, with its copies and its requantization.
 type Bounds = [(&'static str, f64); 4];
@@ -56,7 +59,7 @@ const KINDS: [&str; 9] = [
 fn hold(machine: Machine, bounds: Bounds) {
     let said = or_skip!(machine.run("qemu-kernels"));
     let machine = machine.name();
-    let (mut equal, mut rates) = (BTreeMap::new(), BTreeMap::new());
+    let (mut equal, mut rates, mut faces) = (BTreeMap::new(), BTreeMap::new(), None);
     for line in said.lines() {
         let number = |word: &str| word.parse::<u64>().expect("a number");
         match line.split(' ').collect::<Vec<_>>()[..] {
@@ -64,12 +67,16 @@ fn hold(machine: Machine, bounds: Bounds) {
             ["kernel", name, instructions, macs] => {
                 rates.insert(name, number(instructions) as f64 / number(macs) as f64);
             }
+            ["faces", count, hash] => faces = Some((number(count) as u32, number(hash) as u32)),
             _ => panic!("{machine} said: {line}"),
         }
     }
     for kind in KINDS {
         assert!(equal.get(kind).is_some_and(|&cases| cases >= 100), "{machine}: {kind} did not run: {said}");
     }
+    let here = decoded::digest();
+    assert!(here.0 >= 1000, "{here:?}");
+    assert_eq!(faces, Some(here), "{machine}: faces decoded");
     for (name, bound) in bounds {
         let rate = rates[name];
         println!("{machine:<11} {name:<16} {rate:.3} instructions for each multiply-accumulate");

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-/// mps2-an386 and mps2-an500: the first of 4 MB of code memory, 4 MB of SRAM.
-const AN386: &str = "MEMORY { FLASH : ORIGIN = 0x00000000, LENGTH = 1M
+/// mps2-an386 and mps2-an500: the first 768 KB of 4 MB of code memory, 4 MB of SRAM.
+const AN386: &str = "MEMORY { FLASH : ORIGIN = 0x00000000, LENGTH = 768K
     RAM : ORIGIN = 0x20000000, LENGTH = 4M }";
 
 /// mps2-an505: the same in its secure halves.
-const AN505: &str = "MEMORY { FLASH : ORIGIN = 0x10000000, LENGTH = 1M
+const AN505: &str = "MEMORY { FLASH : ORIGIN = 0x10000000, LENGTH = 768K
     RAM : ORIGIN = 0x38000000, LENGTH = 4M }";
 
 fn main() {

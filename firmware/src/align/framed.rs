@@ -1,43 +1,45 @@
 //! A whole frame into the input of a model that takes framed pictures.
 
 use super::{AlignError, check_length, luma};
-use crate::engine::ModelInfo;
-use crate::frame::Frame;
+use crate::engine::{ChannelOrder, ModelInfo};
+use crate::frame::{Frame, means};
 
-/// The whole frame scaled to the model's input: each crop pixel is the mean of the frame area under it, in exact
-/// integers, rounded to the nearest. A frame of the input's size is copied. `out` takes [`ModelInfo::crop_bytes`].
+/// The whole frame scaled to the model's input by area means ([`means`]). A frame of the input's size is copied. `out` takes
+/// [`ModelInfo::crop_bytes`].
 ///
 /// # Errors
 /// When `out` has another length.
 pub fn framed(frame: &Frame<'_>, info: &ModelInfo, out: &mut [u8]) -> Result<(), AlignError> {
-    let channels = info.order.channels();
-    check_length(info.width, info.height, channels, out)?;
-    let (wide, high) = (frame.width() as u64, frame.height() as u64);
-    let area = wide * high;
-    for (i, place) in out.chunks_exact_mut(channels).enumerate() {
-        let (u, v) = (i as u64 % info.width as u64, i as u64 / info.width as u64);
-        let mut sums = [0u64; 3];
-        for (y, tall) in spans(v, info.height as u64, high) {
-            for (x, broad) in spans(u, info.width as u64, wide) {
-                let rgb = frame.rgb_clamped(x as i32, y as i32);
-                let values = if channels == 1 { [luma(rgb), 0, 0] } else { rgb };
-                for (sum, value) in sums.iter_mut().zip(values) {
-                    *sum += value as u64 * tall * broad;
-                }
-            }
-        }
-        for (place, sum) in place.iter_mut().zip(sums) {
-            *place = ((sum + area / 2) / area) as u8;
-        }
-    }
+    check_length(info.width, info.height, info.order.channels(), out)?;
+    scaled(frame, [info.width, info.height], info.order, info.width, out);
     Ok(())
 }
 
-/// The frame pixels under pixel `at` of `out` pixels that share `of` frame pixels, each with its length in units of
-/// `1 / out` frame pixel; the lengths add up to `of`.
-fn spans(at: u64, out: u64, of: u64) -> impl Iterator<Item = (u64, u64)> {
-    let (start, end) = (at * of, (at + 1) * of);
-    (start / out..end.div_ceil(out)).map(move |p| (p, end.min((p + 1) * out) - start.max(p * out)))
+/// The frame scaled to `size` columns and rows in the upper left of `out`, a picture whose rows have `stride` pixels.
+pub(crate) fn scaled(frame: &Frame<'_>, size: [u16; 2], order: ChannelOrder, stride: u16, out: &mut [u8]) {
+    let of = [frame.width(), frame.height()];
+    match order {
+        ChannelOrder::Grey => {
+            place(means(of, size, |x, y| [luma(frame.rgb_clamped(x, y))]), size, stride, out)
+        }
+        ChannelOrder::Rgb | ChannelOrder::Bgr => {
+            place(means(of, size, |x, y| frame.rgb_clamped(x, y)), size, stride, out);
+        }
+    }
+}
+
+/// Puts the pixels of a picture of `size` into the upper left of one whose rows have `stride` pixels.
+fn place<const C: usize>(
+    mut pixels: impl Iterator<Item = [u8; C]>,
+    [width, height]: [u16; 2],
+    stride: u16,
+    out: &mut [u8],
+) {
+    for row in out.chunks_exact_mut(usize::from(stride) * C).take(height.into()) {
+        for (place, pixel) in row.as_chunks_mut().0.iter_mut().take(width.into()).zip(&mut pixels) {
+            *place = pixel;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +52,7 @@ mod tests {
         ModelInfo { width, height, order, template: None, dimension: 1, embedding_id: [0; 32] }
     }
 
-    fn scaled(frame: &Frame<'_>, info: &ModelInfo) -> Vec<u8> {
+    fn whole(frame: &Frame<'_>, info: &ModelInfo) -> Vec<u8> {
         let mut out = vec![0; info.crop_bytes()];
         framed(frame, info, &mut out).unwrap();
         out
@@ -60,17 +62,16 @@ mod tests {
     fn the_same_size_is_a_copy() {
         let data: Vec<u8> = (0..60).map(|v| v * 4).collect();
         let frame = Frame::new(PixelFormat::Rgb8, 5, 4, &data).unwrap();
-        assert_eq!(scaled(&frame, &info(5, 4, ChannelOrder::Rgb)), data);
+        assert_eq!(whole(&frame, &info(5, 4, ChannelOrder::Rgb)), data);
     }
 
     #[test]
-    fn means_by_hand() {
-        let frame = Frame::new(PixelFormat::Grey8, 3, 2, &[10, 20, 30, 50, 60, 70]).unwrap();
-        // Left: 10, 50 whole, 20, 60 half: (60 + 40) / 3 = 33.3. Right: (100 + 40) / 3 = 46.7.
-        assert_eq!(scaled(&frame, &info(2, 1, ChannelOrder::Grey)), [33, 47]);
-        // Upwards, pixels repeat.
-        let frame = Frame::new(PixelFormat::Grey8, 2, 1, &[10, 20]).unwrap();
-        assert_eq!(scaled(&frame, &info(4, 2, ChannelOrder::Grey)), [10, 10, 20, 20, 10, 10, 20, 20]);
+    fn colours_are_scaled_one_by_one_and_grey_is_their_luma() {
+        let data = [10, 0, 200, 21, 1, 100];
+        let frame = Frame::new(PixelFormat::Rgb8, 2, 1, &data).unwrap();
+        assert_eq!(whole(&frame, &info(1, 1, ChannelOrder::Bgr)), [16, 1, 150]);
+        // (luma 26 + luma 18) / 2
+        assert_eq!(whole(&frame, &info(1, 1, ChannelOrder::Grey)), [22]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod warp;
 use core::fmt;
 
 pub use framed::framed;
+pub(crate) use framed::scaled;
 pub use similarity::Similarity;
 pub use warp::{luma, warp};
 

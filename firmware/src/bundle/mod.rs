@@ -51,5 +51,6 @@ pub use layout::{Header, Item, Kind, MAX_RECORD, Member, record_bytes};
 pub use read::Reader;
 #[cfg(feature = "sim")]
 pub(crate) use seal::Sealer;
+pub(crate) use seal::is_signed;
 pub use seal::{BundleKey, Identity, PublicKey};
 pub use write::{Writer, salt};

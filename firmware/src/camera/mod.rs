@@ -1,10 +1,14 @@
 //! Cameras: a picture comes row by row, and nobody waits for it.
 //!
 //! A driver implements [`Camera`]; a device polls it between its other work. [`Grabber`] puts whole pictures together in memory of
-//! its own, gives up what takes too long, and begins again after errors. [`arducam`] is a driver for the ArduCAM Mini modules.
+//! its own, gives up what takes too long, and begins again after errors. [`arducam`] is a driver for the ArduCAM Mini modules,
+//! `v4l2` (feature of that name) for the cameras of Linux boards, whose pixels [`yuyv`] reads.
 
 pub mod arducam;
 mod grabber;
+#[cfg(all(feature = "v4l2", target_os = "linux"))]
+pub mod v4l2;
+pub mod yuyv;
 
 pub use grabber::{Failure, Grabber, Patience};
 

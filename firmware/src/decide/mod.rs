@@ -238,6 +238,8 @@ pub enum Rejection {
     Quality(Defect),
     /// There were too many failures.
     Wait(Wait),
+    /// The device's detector sees no face in the picture. A camera's frame without one is no probe at all: nobody is there.
+    NoFace,
 }
 
 impl core::fmt::Display for Rejection {
@@ -247,6 +249,7 @@ impl core::fmt::Display for Rejection {
             Rejection::Landmarks => f.write_str("the five landmarks span no face"),
             Rejection::Quality(defect) => defect.fmt(f),
             Rejection::Wait(wait) => wait.fmt(f),
+            Rejection::NoFace => f.write_str("no face found"),
         }
     }
 }

@@ -3,14 +3,20 @@
 //! In: what a YuNet-style detector (anchor-free, strides 8, 16 and 32, Wu et al. 2023) computed from a picture: for each cell
 //! of each map a class score, an objectness, a box and five points. Out: the faces, best first, overlapping ones
 //! suppressed, in a [`heapless::Vec`] of the caller's capacity. Damaged maps are errors or ignored cells, never a panic.
+//! Before and behind the detector, [`look`](look()) makes its picture of a frame of any size and finds the faces' places in the frame.
 
 mod decode;
+mod look;
 mod suppress;
 
 pub use decode::{DetectError, Map, STRIDES, Values, decode};
+pub use look::{View, look};
 pub use suppress::overlap;
 
 use crate::frame::Landmarks;
+
+/// Faces that a device tells apart in one picture, at most: the surest ones.
+pub const MOST_FACES: usize = 32;
 
 /// A face in a picture. Pixels; pixel centres are whole numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]

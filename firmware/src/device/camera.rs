@@ -7,7 +7,7 @@ use crate::frame::{Frame, Landmarks};
 pub struct Shot<'c> {
     /// The picture, in the camera's own memory.
     pub frame: Frame<'c>,
-    /// Without them the picture is taken whole.
+    /// Without them the device's detector finds the face; without one the picture is taken whole.
     pub landmarks: Option<Landmarks>,
 }
 

@@ -3,7 +3,7 @@
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::engine::Embedder;
+use crate::engine::Models;
 use crate::gallery::{Monotonic, Room};
 use crate::link::LinkTrust;
 use crate::link::pairings::Pairings;
@@ -11,7 +11,7 @@ use crate::link::pairings::Pairings;
 /// The parts of one board, named once; everything else of a device is the same on all of them.
 pub trait Hardware {
     /// The models, on the board's arena.
-    type Models: Embedder;
+    type Models: Models;
     /// Flash that the device writes to.
     type Flash: NorFlash;
     /// The serial port of the link.
@@ -29,9 +29,9 @@ pub trait Hardware {
 /// What a device works in, on a board `static` arrays.
 #[derive(Debug)]
 pub struct Memory<B, Y> {
-    /// For a picture as it is sent; the largest that the device takes.
+    /// For the picture that a host sends; a larger one is halved as it arrives.
     pub frame: B,
-    /// For the model's input; the largest that the device takes.
+    /// For the embedder's input and, before that, the detector's: as large as the larger of the two.
     pub crop: B,
     /// For the gallery.
     pub gallery: Y,

@@ -3,7 +3,7 @@
 //! A board builds one [`Device`] from its engine, its gallery flash and its serial port and calls [`Device::poll`]
 //! for ever; a board with a camera also calls [`Device::watch`]. Each call does a bounded piece of work: it takes at
 //! most one buffer of bytes from the port, answers at most one request, and never waits for the port. The longest pieces
-//! are one run of the model, an enrolment or removal that replaces sectors of the gallery, and [`Request::Info`],
+//! are one run of the models, an enrolment or removal that replaces sectors of the gallery, and [`Request::Info`],
 //! [`Request::Verify`] and [`Request::BeginBackup`], which open every record of it, the last one twice: time grows with the
 //! records, 2 microseconds each on a desktop. A template that is put back is held against the person's others.
 
@@ -29,7 +29,7 @@ use crate::decide::vote::VoteError;
 use crate::decide::watch::{Admission, Watch};
 use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
-use crate::engine::Embedder;
+use crate::engine::{Embedder, Models};
 use crate::gallery::{Binding, Candidate, DeviceSecret, Gallery, GalleryError, PersonId};
 use crate::link::handshake::Refusal;
 use crate::link::message::{Answer, DeviceInfo, FIRMWARE, Named, PROTOCOL, Restored, Who};
@@ -225,7 +225,11 @@ impl<H: Hardware> Device<H> {
     pub fn watch<C: Camera>(&mut self, camera: &mut C, now: Uptime) -> Option<Event> {
         self.tick(now);
         let decided = match camera.capture() {
-            Some(shot) => self.core.look(&shot, now),
+            Some(shot) => {
+                let seen = self.core.look(&shot, now);
+                self.core.picture.restart();
+                seen
+            }
             None => Ok(self.core.watch.nobody(now)),
         };
         let answer = decided.transpose()?.and_then(|decision| self.core.named(decision));
@@ -305,7 +309,7 @@ impl<H: Hardware> Core<H> {
                 Ok((Reply::Removed(person), Some(Event::Removed(person))))
             }
             Request::ReadCrop { offset } => {
-                self.picture.crop(self.engine.info())?;
+                self.picture.crop(&mut self.engine)?;
                 quiet(self.picture.crop_piece(offset)?)
             }
             Request::ReadEmbedding { offset } => {
@@ -412,6 +416,7 @@ impl<H: Hardware> Core<H> {
             software_key: self.gallery.has_software_key(),
             time: self.time(),
             frame_capacity: self.picture.capacity(),
+            detector: self.engine.detector().map(|info| [info.width, info.height]),
             open_link: self.link == LinkTrust::Open,
         }
     }
@@ -427,6 +432,10 @@ impl<H: Hardware> Core<H> {
 
     /// What the camera's picture adds to the presentation: its answer, if it has one now.
     fn look(&mut self, shot: &Shot<'_>, now: Uptime) -> Result<Option<Decision>, Fault> {
+        let cropped = self.picture.shoot(shot, &mut self.engine);
+        if cropped == Err(Missing::Rejected(Rejection::NoFace)) {
+            return Ok(self.watch.nobody(now));
+        }
         match self.watch.face(now) {
             Admission::Ignore => Ok(None),
             Admission::Answer(answer) => Ok(Some(answer)),
@@ -437,10 +446,8 @@ impl<H: Hardware> Core<H> {
                     let (gallery, model) = (bound.embedding_id, model.embedding_id);
                     return Err(GalleryError::WrongModel { gallery, model }.into());
                 }
-                let cropped = self.picture.shoot(shot, self.engine.info());
                 let votes = self.rules.vote.frames > 1;
                 let frame = self.decide(cropped, if votes { Scope::Presentation } else { Scope::Frame });
-                self.picture.restart();
                 Ok(self.watch.frame(frame?, now))
             }
         }
@@ -471,7 +478,7 @@ impl<H: Hardware> Core<H> {
     /// Embeds the picture at hand if it is good enough for that.
     fn embed(&mut self) -> Result<(), Missing> {
         let Core { engine, picture, rules, .. } = self;
-        picture.crop(engine.info())?;
+        picture.crop(engine)?;
         picture.assess(&rules.quality, engine.info())?;
         picture.embed(engine)
     }

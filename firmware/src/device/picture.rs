@@ -1,11 +1,12 @@
-//! The picture at hand: received in pieces, cropped, embedded, each once.
+//! The picture at hand: received in pieces, its face found, cropped, embedded, each once.
 
 use crate::align::{self, AlignError};
 use crate::decide::Rejection;
 use crate::decide::quality::QualityRules;
+use crate::detect::{self, Face, Settings};
 use crate::embedding::MAX_DIMENSION;
-use crate::engine::{Embedder, ModelInfo};
-use crate::frame::{Frame, Landmarks};
+use crate::engine::{ModelInfo, Models};
+use crate::frame::{Frame, Intake, Landmarks, TooLarge};
 use crate::link::message::{FrameHeader, MAX_PIECE};
 use crate::link::{Fault, Reply};
 
@@ -34,6 +35,12 @@ impl From<Fault> for Missing {
     }
 }
 
+impl From<Rejection> for Missing {
+    fn from(why: Rejection) -> Self {
+        Missing::Rejected(why)
+    }
+}
+
 impl From<AlignError> for Missing {
     fn from(error: AlignError) -> Self {
         match error {
@@ -59,12 +66,12 @@ impl From<Missing> for Fault {
 
 #[derive(Debug)]
 pub(super) struct Picture<B> {
-    /// For the picture as it is sent.
+    /// For the picture that a host sends, halved until it fits.
     frame: B,
-    /// For the model's input.
+    /// For the detector's picture, and then for the embedder's.
     crop: B,
-    header: Option<FrameHeader>,
-    received: u32,
+    /// The picture that a host sends, and the landmarks that came with it.
+    sent: Option<(Intake, Option<Landmarks>)>,
     stage: Stage,
     crop_bytes: usize,
     /// Where the crop's face lies in the picture, if somebody found it.
@@ -80,8 +87,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         Picture {
             frame,
             crop,
-            header: None,
-            received: 0,
+            sent: None,
             stage: Stage::Raw,
             crop_bytes: 0,
             landmarks: None,
@@ -91,37 +97,47 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         }
     }
 
-    /// Bytes of the largest picture.
+    /// Bytes in which a picture is kept.
     pub(super) fn capacity(&self) -> u32 {
         self.frame.as_ref().len() as u32
     }
 
     /// Forgets the picture and makes ready for the next; a header that is refused forgets nothing.
     pub(super) fn begin(&mut self, header: FrameHeader) -> Result<(), Fault> {
-        let FrameHeader { width, height, .. } = header;
+        let FrameHeader { format, width, height, .. } = header;
         if width == 0 || height == 0 {
             return Err(Fault::EmptyFrame { width, height });
         }
         let capacity = self.capacity();
-        if header.bytes() > capacity as u64 {
-            return Err(Fault::FrameTooLarge { needed: header.bytes(), capacity });
+        let too_large = |needed| Fault::FrameTooLarge { needed, capacity };
+        let intake = Intake::new(format, width, height, capacity as usize)
+            .map_err(|TooLarge { needed, .. }| too_large(needed))?;
+        // A piece says in 32 bits where it belongs.
+        if intake.total() > u32::MAX.into() {
+            return Err(too_large(intake.total()));
         }
-        (self.header, self.received) = (Some(header), 0);
+        let landmarks = header.landmarks().map(|points| intake.landmarks(&points));
+        self.sent = Some((intake, landmarks));
         self.restart();
         Ok(())
     }
 
     /// Takes a piece; returns the bytes received so far.
     pub(super) fn take(&mut self, offset: u32, bytes: &[u8]) -> Result<u32, Fault> {
-        let total = self.header.map_or(0, |h| h.bytes() as u32);
-        let refused = Fault::Piece { expected: self.received, found: offset, total };
-        let end = (offset as usize).checked_add(bytes.len()).ok_or(refused)?;
-        if self.header.is_none() || offset != self.received || end > total as usize {
+        let (expected, total) = self.progress();
+        let refused = Fault::Piece { expected, found: offset, total };
+        let Some((intake, _)) = &mut self.sent else { return Err(refused) };
+        if offset != expected || bytes.len() > (total - expected) as usize {
             return Err(refused);
         }
-        self.frame.as_mut().get_mut(offset as usize..end).ok_or(refused)?.copy_from_slice(bytes);
-        self.received = end as u32;
-        Ok(self.received)
+        intake.push(bytes, self.frame.as_mut());
+        Ok(expected + bytes.len() as u32)
+    }
+
+    /// Bytes of the host's picture that have arrived, and of how many.
+    fn progress(&self) -> (u32, u32) {
+        // `begin` lets no picture in whose bytes are not counted in 32 bits.
+        self.sent.map_or((0, 0), |(intake, _)| (intake.received() as u32, intake.total() as u32))
     }
 
     /// Forgets crop and embedding, so that they are made again from the picture that a host has sent.
@@ -136,29 +152,27 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
     }
 
     /// Makes the crop of the host's picture, if it is not made yet.
-    pub(super) fn crop(&mut self, info: &ModelInfo) -> Result<(), Missing> {
+    pub(super) fn crop<M: Models>(&mut self, models: &mut M) -> Result<(), Missing> {
         if self.stage >= Stage::Cropped {
             return Ok(());
         }
-        let total = self.header.map_or(0, |h| h.bytes() as u32);
-        let header = self
-            .header
-            .filter(|_| self.received == total)
-            .ok_or(Fault::NoFrame { received: self.received, total })?;
-        let (frame, crop) = (self.frame.as_ref(), self.crop.as_mut());
-        let data = frame.get(..total as usize).unwrap_or(&[]);
-        let frame = Frame::new(header.format, header.width, header.height, data).map_err(Fault::from)?;
-        self.landmarks = header.landmarks();
-        self.crop_bytes = cut(&frame, self.landmarks.as_ref(), info, crop)?;
+        let (received, total) = self.progress();
+        let (intake, told) =
+            self.sent.filter(|(intake, _)| intake.is_complete()).ok_or(Fault::NoFrame { received, total })?;
+        let frame = intake.frame(self.frame.as_ref()).map_err(Fault::from)?;
+        let crop = self.crop.as_mut();
+        self.landmarks = face(&frame, told, models, crop)?;
+        self.crop_bytes = cut(&frame, self.landmarks.as_ref(), models.info(), crop)?;
         self.stage = Stage::Cropped;
         Ok(())
     }
 
     /// Makes the crop of a camera's picture; `restart` goes back to the host's.
-    pub(super) fn shoot(&mut self, shot: &Shot<'_>, info: &ModelInfo) -> Result<(), Missing> {
+    pub(super) fn shoot<M: Models>(&mut self, shot: &Shot<'_>, models: &mut M) -> Result<(), Missing> {
         self.restart();
-        self.landmarks = shot.landmarks;
-        self.crop_bytes = cut(&shot.frame, shot.landmarks.as_ref(), info, self.crop.as_mut())?;
+        let crop = self.crop.as_mut();
+        self.landmarks = face(&shot.frame, shot.landmarks, models, crop)?;
+        self.crop_bytes = cut(&shot.frame, self.landmarks.as_ref(), models.info(), crop)?;
         self.stage = Stage::Cropped;
         Ok(())
     }
@@ -172,11 +186,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
     }
 
     /// Embeds the picture at hand, if that is not done yet.
-    pub(super) fn embed<E: Embedder>(&mut self, engine: &mut E) -> Result<(), Missing> {
+    pub(super) fn embed<M: Models>(&mut self, engine: &mut M) -> Result<(), Missing> {
         if self.stage == Stage::Embedded {
             return Ok(());
         }
-        self.crop(engine.info())?;
+        self.crop(engine)?;
         let dimension = (engine.info().dimension as usize).min(MAX_DIMENSION);
         let crop = self.crop.as_ref().get(..self.crop_bytes).unwrap_or(&[]);
         engine.embed(crop, &mut self.embedding[..dimension]).map_err(Fault::from)?;
@@ -209,6 +223,31 @@ fn piece(whole: &[u8], offset: u32) -> Result<Reply<'_>, Fault> {
     Ok(Reply::Piece { total, offset, bytes: &rest[..rest.len().min(MAX_PIECE)] })
 }
 
+/// Where the face is in a picture: as somebody told, else the one that the picture is about by the device's detector; in `room` it
+/// is shown the picture. Nowhere without a detector, or where the model takes pictures whole.
+fn face<M: Models>(
+    frame: &Frame<'_>,
+    told: Option<Landmarks>,
+    models: &mut M,
+    room: &mut [u8],
+) -> Result<Option<Landmarks>, Missing> {
+    let aligns = models.info().template.is_some();
+    let Some(detector) = models.detector().filter(|_| told.is_none() && aligns).cloned() else {
+        return Ok(told);
+    };
+    let picture = input(&detector, room)?;
+    let faces = detect::look(frame, &detector, picture, |seen| models.find(seen, &Settings::default()))
+        .map_err(Fault::from)?;
+    let main = Face::main(&faces, frame.width(), frame.height()).and_then(|at| faces.get(at));
+    Ok(Some(main.ok_or(Rejection::NoFace)?.landmarks))
+}
+
+/// The memory for a model's input.
+fn input<'r>(info: &ModelInfo, room: &'r mut [u8]) -> Result<&'r mut [u8], Fault> {
+    let (needed, capacity) = (info.crop_bytes(), room.len() as u32);
+    room.get_mut(..needed).ok_or(Fault::CropTooLarge { needed: needed as u32, capacity })
+}
+
 /// The model's input from a picture: aligned by landmarks; without them the whole picture, which must be exactly the
 /// input's size for a model that aligns. Returns the crop's bytes.
 fn cut(
@@ -217,9 +256,7 @@ fn cut(
     info: &ModelInfo,
     crop: &mut [u8],
 ) -> Result<usize, Missing> {
-    let bytes = info.crop_bytes();
-    let capacity = crop.len() as u32;
-    let out = crop.get_mut(..bytes).ok_or(Fault::CropTooLarge { needed: bytes as u32, capacity })?;
+    let out = input(info, crop)?;
     let (expected, found) = ([info.width, info.height], [frame.width(), frame.height()]);
     match landmarks {
         Some(landmarks) => align::crop(frame, landmarks, info, out)?,
@@ -228,5 +265,5 @@ fn cut(
         }
         None => align::framed(frame, info, out)?,
     }
-    Ok(bytes)
+    Ok(info.crop_bytes())
 }

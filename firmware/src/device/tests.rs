@@ -2,6 +2,7 @@
 
 mod bundles;
 mod clock;
+mod frames;
 mod paired;
 
 use std::collections::VecDeque;
@@ -16,8 +17,9 @@ use super::*;
 use crate::decide::quality::QualityRules;
 use crate::decide::table::{Bar, Cell, Origin, ThresholdTable};
 use crate::decide::vote::VoteRules;
+use crate::detect::{Face, MOST_FACES, Settings};
 use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
+use crate::engine::{ChannelOrder, EmbedError, Embedder, LookError, ModelInfo};
 use crate::frame::{Frame, PixelFormat};
 use crate::gallery::nor::MemoryNor;
 use crate::gallery::{NoCounter, Owned, SoftwareSecret, Validity, index_lines};
@@ -75,10 +77,11 @@ impl Write for Port {
     }
 }
 
-/// The picture itself is the embedding; counts its runs.
+/// The picture itself is the embedding; counts its runs. With a detector, every white pixel is a face.
 #[derive(Debug)]
 struct Copier {
     info: ModelInfo,
+    detector: Option<ModelInfo>,
     thresholds: std::vec::Vec<u8>,
     runs: usize,
 }
@@ -126,6 +129,18 @@ impl Hardware for Bench {
     type Room = Owned;
 }
 
+impl Models for Copier {
+    fn detector(&self) -> Option<&ModelInfo> {
+        self.detector.as_ref()
+    }
+
+    fn find(&mut self, picture: &[u8], _: &Settings) -> Result<heapless::Vec<Face, MOST_FACES>, LookError> {
+        let width = self.detector.as_ref().ok_or(LookError::NoDetector)?.width as usize;
+        let white = picture.iter().enumerate().filter(|(_, v)| **v == 255);
+        Ok(white.map(|(at, _)| frames::face((at % width) as f32, (at / width) as f32)).collect())
+    }
+}
+
 type TestDevice = Device<Bench>;
 
 fn engine() -> Copier {
@@ -145,7 +160,7 @@ fn engine() -> Copier {
         dimension: 64,
         embedding_id: [1; 32],
     };
-    Copier { info, thresholds, runs: 0 }
+    Copier { info, detector: None, thresholds, runs: 0 }
 }
 
 fn device() -> TestDevice {
@@ -158,7 +173,7 @@ fn device_on(flash: std::vec::Vec<u8>) -> TestDevice {
 
 fn with_flash(engine: Copier, flash: MemoryNor<std::vec::Vec<u8>>, secret: &SoftwareSecret) -> TestDevice {
     let gallery = Owned::new(16, index_lines(64, 64));
-    let memory = Memory { frame: vec![0; 256], crop: vec![0; 64], gallery };
+    let memory = Memory { frame: vec![0; 256], crop: vec![0; 256], gallery };
     let port = Port { takes: usize::MAX, ..Port::default() };
     let setup = Setup { link: LinkTrust::Open, boots: 0 };
     let pairings = RamPairings::default();
@@ -272,12 +287,17 @@ fn a_poll_reads_one_buffer_and_never_waits_to_write() {
 #[test]
 fn pieces_come_in_order_and_pictures_whole() {
     let mut device = device();
-    let header = |width| FrameHeader { format: PixelFormat::Grey8, width, height: 8, landmarks: None };
+    let header = |[width, height]: [u16; 2]| FrameHeader {
+        format: PixelFormat::Grey8,
+        width,
+        height,
+        landmarks: None,
+    };
     let requests = [
         Request::FramePiece { offset: 0, bytes: &[1] },
-        Request::BeginFrame(header(0)),
-        Request::BeginFrame(header(33)),
-        Request::BeginFrame(header(8)),
+        Request::BeginFrame(header([0, 8])),
+        Request::BeginFrame(header([u16::MAX; 2])),
+        Request::BeginFrame(header([8, 8])),
         Request::FramePiece { offset: 8, bytes: &[1; 8] },
         Request::FramePiece { offset: 0, bytes: &[1; 65] },
         Request::FramePiece { offset: 0, bytes: &[1; 60] },
@@ -292,7 +312,7 @@ fn pieces_come_in_order_and_pictures_whole() {
     let expected = [
         "Fault(Piece { expected: 0, found: 0, total: 0 })",
         "Fault(EmptyFrame { width: 0, height: 8 })",
-        "Fault(FrameTooLarge { needed: 264, capacity: 256 })",
+        "Fault(FrameTooLarge { needed: 304, capacity: 256 })",
         "Received { bytes: 0 }",
         "Fault(Piece { expected: 0, found: 8, total: 64 })",
         "Fault(Piece { expected: 0, found: 0, total: 64 })",

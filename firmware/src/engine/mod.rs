@@ -1,4 +1,4 @@
-//! What turns a crop into an int8 embedding, and what a model says of itself.
+//! What turns a crop into an int8 embedding, what finds the face before that, and what a model says of itself.
 //!
 //! Two engines stand behind one trait: [`plan`] interprets a model lowered by the host (every device), `tract` runs the
 //! same ONNX (feature `tract`: the oracle, and the engine of Linux-class boards). They give the same bytes.
@@ -11,6 +11,7 @@ pub mod tract;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::table::ThresholdTable;
+use crate::detect::{DetectError, Face, MOST_FACES, Settings};
 use crate::frame::Landmarks;
 
 /// The colours a model was trained on, in the order of its input planes.
@@ -139,5 +140,62 @@ pub trait Embedder {
     ) -> Result<(), EmbedError> {
         let _ = after;
         self.embed(crop, out)
+    }
+}
+
+/// Why a detector looked at nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum LookError {
+    /// The engine has no detector.
+    NoDetector,
+    /// The picture is not `height * width * channels` bytes.
+    PictureLength {
+        /// Bytes of a picture for this model.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// The plan's bytes changed since it was validated.
+    Changed,
+    /// The maps are not those of the picture, which validation excludes.
+    Maps(DetectError),
+}
+
+impl core::fmt::Display for LookError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            LookError::NoDetector => write!(f, "there is no detector"),
+            LookError::PictureLength { expected, found } => {
+                write!(f, "the detector takes pictures of {expected} bytes, {found} were given")
+            }
+            LookError::Changed => write!(f, "the detector's plan has changed since it was read"),
+            LookError::Maps(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for LookError {}
+
+/// The models of a device: an embedder and, where it finds faces itself, a detector.
+pub trait Models: Embedder {
+    /// What the detector says of itself, if there is one.
+    fn detector(&self) -> Option<&ModelInfo> {
+        None
+    }
+
+    /// The faces in a picture of the detector's size, the surest first: `height * width` pixels, rows from top to bottom,
+    /// interleaved R, G, B whatever the detector's channel order (one byte a pixel for a grey one). [`look`](crate::detect::look())
+    /// makes such pictures.
+    ///
+    /// # Errors
+    /// When there is no detector, or `picture` has the wrong length; nothing else can fail on a device.
+    fn find(
+        &mut self,
+        picture: &[u8],
+        settings: &Settings,
+    ) -> Result<heapless::Vec<Face, MOST_FACES>, LookError> {
+        let _ = (picture, settings);
+        Err(LookError::NoDetector)
     }
 }

@@ -7,7 +7,7 @@ use tract_onnx::prelude::*;
 
 use super::kernels::Shape;
 use super::plan::{MAPS, map_shape};
-use super::{ChannelOrder, EmbedError, Embedder, ModelInfo};
+use super::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models};
 
 /// An int8 model in tract's optimized form. Cloning shares the graph.
 #[derive(Debug, Clone)]
@@ -189,3 +189,5 @@ impl Embedder for TractEngine {
         Ok(())
     }
 }
+
+impl Models for TractEngine {}

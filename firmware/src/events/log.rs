@@ -101,17 +101,17 @@ impl<F: NorFlash> Log<F> {
     pub fn page<const N: usize>(&mut self, from: u32) -> Result<Page<N>, LogError> {
         let head = self.head()?;
         let mut page = Page { entries: Vec::new(), next: None };
-        let blocks = self.blocks();
-        let mut begin = self.first_number((head.block + 1) % blocks)?;
-        for step in 1..=blocks {
-            let block = (head.block + step) % blocks;
-            let next = if step < blocks { self.first_number((block + 1) % blocks)? } else { None };
+        let mut block = self.after(head.block);
+        let mut begin = self.first_number(block)?;
+        for later in (0..self.blocks()).rev() {
+            let following = self.after(block);
+            let next = if later > 0 { self.first_number(following)? } else { None };
             // All of it was given before `from`.
             let is_before = next.is_some_and(|next| next <= from);
             if begin.is_some() && !is_before && !self.read_block(block, from, &mut page)? {
                 break;
             }
-            begin = next;
+            (block, begin) = (following, next);
         }
         Ok(page)
     }
@@ -127,9 +127,10 @@ impl<F: NorFlash> Log<F> {
         let number = head.number.checked_add(skipped).ok_or(LogError::Exhausted)?;
         self.head = Some(Head { slot: Self::slots(), number, ..head });
         self.append(stamp, What::LogErased)?;
-        let block = self.head()?.block;
-        for step in 1..self.blocks() {
-            self.erase_block((block + step) % self.blocks())?;
+        let mut block = self.head()?.block;
+        for _ in 1..self.blocks() {
+            block = self.after(block);
+            self.erase_block(block)?;
         }
         Ok(())
     }
@@ -141,6 +142,11 @@ impl<F: NorFlash> Log<F> {
 
     fn blocks(&self) -> u32 {
         (self.flash.capacity() / F::ERASE_SIZE) as u32
+    }
+
+    /// The block after `block` in the ring.
+    fn after(&self, block: u32) -> u32 {
+        if block + 1 < self.blocks() { block + 1 } else { 0 }
     }
 
     const fn slots() -> u32 {
@@ -257,7 +263,7 @@ impl<F: NorFlash> Log<F> {
             self.head = Some(head);
         }
         if head.slot >= Self::slots() {
-            let block = (head.block + 1) % self.blocks();
+            let block = self.after(head.block);
             self.erase_block(block)?;
             head = Head { block, slot: 0, begun: true, ..head };
             self.head = Some(head);

@@ -67,6 +67,8 @@ pub enum Reason {
     Quality,
     /// [`Rejection::Wait`].
     Wait,
+    /// [`Rejection::NoFace`].
+    NoFace,
 }
 
 impl From<Unknown> for Reason {
@@ -91,6 +93,7 @@ impl From<Rejection> for Reason {
             Rejection::Landmarks => Reason::Landmarks,
             Rejection::Quality(_) => Reason::Quality,
             Rejection::Wait(_) => Reason::Wait,
+            Rejection::NoFace => Reason::NoFace,
         }
     }
 }

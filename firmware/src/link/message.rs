@@ -7,7 +7,7 @@ use crate::bundle::BundleError;
 use crate::decide::time::UnixTime;
 use crate::decide::{Confidence, Decision, Rejection, Unknown};
 use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, EmbedError, ModelInfo};
+use crate::engine::{ChannelOrder, EmbedError, LookError, ModelInfo};
 use crate::frame::{FrameError, Landmarks, PixelFormat};
 use crate::gallery::{Candidate, Damage, GalleryError, Name, Person, PersonId, Usage, Validity};
 use crate::link::pairings::{PAIRINGS, PairedHost, PairingsError};
@@ -166,8 +166,8 @@ pub struct FrameHeader {
     pub width: u16,
     /// Rows.
     pub height: u16,
-    /// x and y of the five landmarks. Without them the picture is taken whole; for a model that aligns it must then be
-    /// exactly the input's size.
+    /// x and y of the five landmarks. Without them a device with a detector finds the face itself, if its model aligns; elsewhere
+    /// the picture is taken whole, and for a model that aligns it must then be exactly the input's size.
     pub landmarks: Option<[[f32; 2]; 5]>,
 }
 
@@ -338,8 +338,10 @@ pub struct DeviceInfo {
     pub software_key: bool,
     /// What time it is, if a host has said so since the device's start: who is enrolled for a time only is known by it.
     pub time: Option<UnixTime>,
-    /// Bytes of the largest picture.
+    /// Bytes in which a picture is kept; a larger one is halved as it arrives ([`Intake`](crate::frame::Intake)).
     pub frame_capacity: u32,
+    /// Columns and rows of the pictures in which the device looks for faces itself; `None` without a detector.
+    pub detector: Option<[u16; 2]>,
     /// Whether everybody on the wire is an administrator.
     pub open_link: bool,
 }
@@ -463,9 +465,9 @@ pub enum Fault {
         /// [`PROTOCOL`] of the device.
         protocol: u16,
     },
-    /// The picture is larger than the device's memory for it.
+    /// The picture does not fit the device's memory for it, however often it is halved, or a piece of it could not be told the place.
     FrameTooLarge {
-        /// Its bytes.
+        /// Bytes that it takes.
         needed: u64,
         /// Bytes there are.
         capacity: u32,
@@ -502,9 +504,9 @@ pub enum Fault {
     },
     /// Landmarks came with a picture for a model that takes pictures whole.
     NoTemplate,
-    /// The device's memory for crops is smaller than the model's input.
+    /// The device's memory for crops is smaller than the model's input, or the detector's.
     CropTooLarge {
-        /// Bytes of a crop.
+        /// Bytes of the input.
         needed: u32,
         /// Bytes there are.
         capacity: u32,
@@ -573,6 +575,13 @@ impl From<EmbedError> for Fault {
     }
 }
 
+impl From<LookError> for Fault {
+    fn from(_: LookError) -> Self {
+        // The device asks a detector that is there, and for pictures of its size.
+        Fault::Engine
+    }
+}
+
 impl From<FrameError> for Fault {
     fn from(error: FrameError) -> Self {
         match error {
@@ -591,7 +600,7 @@ impl core::fmt::Display for Fault {
                 write!(f, "the device does not know this message; it speaks version {protocol}")
             }
             Fault::FrameTooLarge { needed, capacity } => {
-                write!(f, "the picture has {needed} bytes, the device takes {capacity}")
+                write!(f, "the picture takes {needed} bytes, the device has {capacity}")
             }
             Fault::EmptyFrame { width, height } => {
                 write!(f, "a picture of {width}x{height} pixels has none")

@@ -15,7 +15,7 @@ pub const LABEL: usize = 32;
 pub type Label = String<LABEL>;
 
 /// A host and what the device shares with it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pairing {
     /// The host's number on this device, drawn at random.
     pub host: u16,

@@ -8,6 +8,9 @@ use crate::bundle::{
 use crate::device::{Incoming, Keys};
 use crate::gallery::nor::MemoryNor;
 use crate::gallery::{Binding, Gallery, GalleryError, Name, Owned, PersonId, SoftwareSecret, Validity};
+use crate::sim::images;
+use crate::state::{Slot, State};
+use crate::update::{self, Accepted, Development, Room, SigningKey, Slots, UpdateError, Verifier};
 
 /// Bytes of a sector of the flash that is mounted.
 const ERASE: usize = 1024;
@@ -147,6 +150,81 @@ fn header(records: u32, people: u32) -> Header {
     Header { kind, dimension: DIMENSION, records, people, operation: 3, salt: [2; 32], embedding_id }
 }
 
+/// Bytes of a slot for models.
+const SLOT: usize = 4 * ERASE;
+
+/// Sends a model image to a device that runs another. By the first byte, modulo 3: the rest is an image; it says what to change in
+/// one, as in [`mount`]; or it is the embedder's plan in one that is signed by who may.
+///
+/// # Panics
+/// When a changed image is accepted, or the old model does not run any more although none was.
+pub fn image(input: &[u8]) {
+    let Some((&first, rest)) = input.split_first() else { return };
+    let key = SigningKey::new(&[5; 32]);
+    let whole = images::image(&key, 4, &images::embedder(4, 8), None);
+    let (bytes, may_pass) = match first % 3 {
+        0 => (rest.to_vec(), false),
+        1 => {
+            let mut changed = whole.clone();
+            for change in rest.chunks_exact(3) {
+                let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % changed.len();
+                changed[at] ^= change[2];
+            }
+            let same = changed == whole;
+            (changed, same)
+        }
+        _ => (signed(&key, rest), true),
+    };
+    let Ok(verifier) = Verifier::new(key.public(), Development::Refused) else { return };
+    let mut old = images::image(&key, 3, &images::embedder(3, 8), None);
+    old.resize(SLOT, 0xff);
+    let mut slots: Slots<MemoryNor<Vec<u8>, 4, ERASE>> =
+        Slots::new([old, vec![0xff; SLOT]].map(MemoryNor::new), verifier);
+    let mut state = State { model_floor: 3, ..State::unknown() };
+    let boots = |slots: &mut Slots<_>, state: &State, slot, version| {
+        let booted = with_room(|room| slots.boot(state, room)).map(|booted| booted.accepted);
+        assert_eq!(booted, Ok(Accepted { slot, version }));
+    };
+    boots(&mut slots, &state, Slot::A, 3);
+    let piece = usize::from(first) + 1;
+    let sent = send_image(&mut slots, &state, &bytes, piece);
+    boots(&mut slots, &state, Slot::A, 3);
+    if let Ok(accepted) = sent {
+        assert!(may_pass, "a changed image was accepted");
+        accepted.apply(&mut state);
+        boots(&mut slots, &state, Slot::B, accepted.version);
+    }
+    assert!(sent.is_ok() || bytes != whole, "{sent:?}");
+}
+
+/// An image with any bytes as its embedder's plan.
+fn signed(key: &SigningKey, plan: &[u8]) -> Vec<u8> {
+    let plans = update::Payload { embedder: plan, detector: None };
+    let said = update::Said { version: 9, vectors: 1, vectors_hash: [0; 32], embedding_id: [4; 32] };
+    let mut bytes = vec![0; update::image_bytes(&plans).unwrap_or(0)];
+    assert!(update::write_image(key, &said, &plans, &mut bytes));
+    bytes
+}
+
+fn send_image(
+    slots: &mut Slots<MemoryNor<Vec<u8>, 4, ERASE>>,
+    state: &State,
+    bytes: &[u8],
+    piece: usize,
+) -> Result<Accepted, UpdateError> {
+    slots.begin(bytes, state)?;
+    let mut at = 0;
+    for bytes in bytes[update::HEADER..].chunks(piece) {
+        at = slots.piece(at, bytes)?;
+    }
+    with_room(|room| slots.finish(room))
+}
+
+fn with_room<R>(run: impl FnOnce(Room<'_>) -> R) -> R {
+    let (mut arena, mut crop) = (vec![0x5a; 1 << 14], vec![0; 1 << 14]);
+    run(Room { arena: &mut arena, crop: &mut crop, picture: 1 << 14 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,5 +272,37 @@ mod tests {
             bundle(&input);
         }
         assert!(kinds.iter().all(|&count| count > 1_000), "{kinds:?}");
+    }
+
+    #[test]
+    fn seeded_images_are_taken_in_or_refused() {
+        let mut random = Random::new(9);
+        for round in 0..300u32 {
+            let kind = (round % 3) as u8;
+            let mut input = vec![random.below(84) as u8 * 3 + kind];
+            match kind {
+                // Of this key or another, cut off, and with something behind.
+                0 => {
+                    let key = SigningKey::new(&[random.below(2) as u8 + 5; 32]);
+                    let mut bytes = images::image(&key, random.below(9), &images::embedder(4, 8), None);
+                    bytes.truncate(random.below(bytes.len() as u32) as usize);
+                    bytes.resize(bytes.len() + random.below(40) as usize, 0xa5);
+                    input.extend(bytes);
+                }
+                // At times no change at all.
+                1 => (0..3 * random.below(4)).for_each(|_| input.push(random.bits() as u8)),
+                _ => {
+                    let mut plan = images::embedder(4, 8);
+                    for _ in 0..random.below(3) {
+                        let at = random.below(plan.len() as u32) as usize;
+                        plan[at] ^= 1 << random.below(8);
+                    }
+                    let sum = crate::engine::plan::checksum(&plan);
+                    plan[16..20].copy_from_slice(&sum.to_le_bytes());
+                    input.extend(plan);
+                }
+            }
+            image(&input);
+        }
     }
 }

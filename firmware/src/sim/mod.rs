@@ -6,8 +6,10 @@ mod counter;
 pub mod cuts;
 mod flash;
 pub mod fuzz;
+pub mod images;
 mod port;
 mod raw;
+mod rows;
 mod secret;
 
 use std::collections::VecDeque;
@@ -25,9 +27,10 @@ use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use crate::decide::table::ThresholdTable;
 use crate::decide::time::Uptime;
 use crate::decide::{MatchRules, Rules};
+use crate::detect::{Face, MOST_FACES, Settings};
 use crate::device::{Camera, Clock, Device, Event, Hardware, Memory, Parts, Setup, Shot};
-use crate::engine::{EmbedError, Embedder, ModelInfo};
-use crate::frame::{Frame, Landmarks, PixelFormat};
+use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
+use crate::frame::{Frame, Intake, Landmarks, PixelFormat};
 use crate::gallery::{Monotonic, NoCounter, Owned, index_lines_of_flash};
 use crate::link::message::Unit;
 use crate::link::pairings::RamPairings;
@@ -38,7 +41,7 @@ pub use port::{MemoryPort, TcpPort};
 pub use raw::Raw;
 pub use secret::SimSecret;
 
-/// Bytes of the largest picture that a simulated device takes: 1280 x 1024 in three colours.
+/// Bytes in which a simulated device keeps a picture: 1280 x 1024 in three colours. A larger one is halved as it arrives.
 pub const FRAME: usize = 1280 * 1024 * 3;
 
 /// Bytes of the largest crop.
@@ -52,7 +55,7 @@ pub const RECORDS: usize = 12_288;
 pub struct Desktop<F, P, M = NoCounter>(PhantomData<(F, P, M)>);
 
 impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Hardware for Desktop<F, P, M> {
-    type Models = Box<dyn Embedder + Send>;
+    type Models = Box<dyn Models + Send>;
     type Flash = F;
     type Port = P;
     type Pairings = RamPairings;
@@ -105,6 +108,20 @@ impl<E: Embedder + ?Sized> Embedder for Box<E> {
     }
 }
 
+impl<M: Models + ?Sized> Models for Box<M> {
+    fn detector(&self) -> Option<&ModelInfo> {
+        (**self).detector()
+    }
+
+    fn find(
+        &mut self,
+        picture: &[u8],
+        settings: &Settings,
+    ) -> Result<heapless::Vec<Face, MOST_FACES>, LookError> {
+        (**self).find(picture, settings)
+    }
+}
+
 /// A picture for the camera.
 #[derive(Debug, Clone)]
 pub struct StoredShot {
@@ -120,17 +137,38 @@ pub struct StoredShot {
     pub landmarks: Option<Landmarks>,
 }
 
+impl StoredShot {
+    /// A picture and its face's landmarks as a device keeps them in a memory of `capacity` bytes. One that does not fit however often
+    /// it is halved stays as it is.
+    pub fn kept(frame: &Frame<'_>, landmarks: Option<Landmarks>, capacity: u32) -> Self {
+        let (mut buffer, capacity) = (Vec::new(), capacity as usize);
+        let (mut shown, mut points) = (*frame, landmarks);
+        if let Ok(mut intake) = Intake::new(frame.format(), frame.width(), frame.height(), capacity)
+            && intake.halvings() > 0
+        {
+            buffer.resize(capacity, 0);
+            intake.push(frame.data(), &mut buffer);
+            points = landmarks.map(|points| intake.landmarks(&points));
+            shown = intake.frame(&buffer).unwrap_or(shown);
+        }
+        let (format, width, height) = (shown.format(), shown.width(), shown.height());
+        StoredShot { format, width, height, data: shown.data().to_vec(), landmarks: points }
+    }
+}
+
 /// A camera that shows stored pictures, each once; the device takes each for a presentation ([`Rules::photographs`]).
 #[derive(Debug, Default)]
 pub struct StoredCamera {
     shots: VecDeque<StoredShot>,
     shown: Option<StoredShot>,
+    /// The next row to be fetched.
+    row: u16,
 }
 
 impl StoredCamera {
     /// A camera that will show `shots` in order.
     pub fn new(shots: impl IntoIterator<Item = StoredShot>) -> Self {
-        StoredCamera { shots: shots.into_iter().collect(), shown: None }
+        StoredCamera { shots: shots.into_iter().collect(), ..StoredCamera::default() }
     }
 }
 
@@ -185,7 +223,7 @@ impl Running {
     /// # Errors
     /// When the address cannot be listened on.
     pub fn start<F: NorFlash + Send + 'static>(
-        engine: Box<dyn Embedder + Send>,
+        engine: Box<dyn Models + Send>,
         flash: F,
         address: &str,
         camera: StoredCamera,
@@ -199,7 +237,7 @@ impl Running {
     /// # Errors
     /// When the address cannot be listened on.
     pub fn start_with<F: NorFlash + Send + 'static, M: Monotonic + Send + 'static>(
-        engine: Box<dyn Embedder + Send>,
+        engine: Box<dyn Models + Send>,
         flash: F,
         address: &str,
         mut camera: StoredCamera,

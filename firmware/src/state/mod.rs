@@ -36,34 +36,16 @@ mod store;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
 
-use heapless::{String, Vec};
+use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::flash::FlashFault;
+use crate::link::pairings::{PAIRINGS, Pairing};
 pub use store::{Found, Store};
-
-/// Pairings that a device keeps.
-pub const MAX_PAIRINGS: usize = 8;
-
-/// The longest label of a pairing, in bytes of UTF-8.
-pub const LABEL_BYTES: usize = 32;
 
 /// Failures of a device that does not know how many there were. Where nobody is enrolled it may forget them: there is nobody to be
 /// taken for.
 pub const FAILURES_UNKNOWN: u8 = u8::MAX;
-
-/// Somebody who may talk to the device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pairing {
-    /// Given once and not again.
-    pub number: u32,
-    /// What they may do, as the link numbers it.
-    pub role: u8,
-    /// What they are known by.
-    pub key: [u8; 32],
-    /// What they are called.
-    pub label: String<LABEL_BYTES>,
-}
 
 /// One of the two places for models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -101,7 +83,7 @@ pub struct State {
     /// Boots so far.
     pub boots: u32,
     /// Who may talk to it.
-    pub pairings: Vec<Pairing, MAX_PAIRINGS>,
+    pub pairings: Vec<Pairing, PAIRINGS>,
     /// The model that runs.
     pub active: Slot,
     /// The highest model version accepted so far: lower ones are refused.

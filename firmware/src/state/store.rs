@@ -6,6 +6,7 @@ use super::{State, StateError};
 use crate::flash::seal::{self, NONCE, OVERHEAD, Sealer};
 use crate::flash::{self, FlashFault, UNIT};
 use crate::gallery::DeviceSecret;
+use crate::link::pairings::{PAIRINGS, Pairing, Pairings, PairingsError};
 
 /// The layout that this code writes and reads.
 const VERSION: u8 = 1;
@@ -191,7 +192,9 @@ impl<F: NorFlash> Store<F> {
                 }
             }
         }
-        let block = self.counting.map_or(0, |place| (place.block + 1) % self.blocks());
+        let block = self
+            .counting
+            .map_or(0, |place| if place.block + 1 < self.blocks() { place.block + 1 } else { 0 });
         let begin = Self::offset(block, 0);
         self.free = Some((block, 1));
         self.flash.erase(begin, begin + F::ERASE_SIZE as u32).map_err(FlashFault::from)?;
@@ -215,5 +218,30 @@ impl<F: NorFlash> Store<F> {
     /// Programs a claim or a mark.
     fn note(&mut self, offset: u32) -> Result<(), FlashFault> {
         flash::write_checked(&mut self.flash, offset, &NOTED)
+    }
+}
+
+impl<F: NorFlash> Pairings for Store<F> {
+    fn list(&self) -> &[Pairing] {
+        &self.state.pairings
+    }
+
+    fn add(&mut self, pairing: Pairing) -> Result<(), PairingsError> {
+        if self.state.pairings.is_full() {
+            return Err(PairingsError::Full { capacity: PAIRINGS as u8 });
+        }
+        let added = self.update(|state| {
+            // There is room.
+            let _ = state.pairings.push(pairing);
+        });
+        added.map_err(|_| PairingsError::Storage)
+    }
+
+    fn remove(&mut self, host: u16) -> Result<(), PairingsError> {
+        if self.get(host).is_none() {
+            return Err(PairingsError::Unknown { host });
+        }
+        let removed = self.update(|state| state.pairings.retain(|pairing| pairing.host != host));
+        removed.map_err(|_| PairingsError::Storage)
     }
 }

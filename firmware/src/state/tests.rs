@@ -3,16 +3,14 @@
 use super::*;
 use crate::gallery::SoftwareSecret;
 use crate::gallery::nor::MemoryNor;
+use crate::link::pairings::{LABEL, Label, Pairings, PairingsError};
+use crate::link::role::Role;
 use crate::sim::cuts::{Cut, CutFlash, Random};
 
 const SECRET: SoftwareSecret = SoftwareSecret([7; 32]);
 
-fn label(text: &str) -> String<LABEL_BYTES> {
-    String::try_from(text).unwrap()
-}
-
-fn pairing(number: u32) -> Pairing {
-    Pairing { number, role: 1, key: [number as u8; 32], label: label("door") }
+fn pairing(host: u16) -> Pairing {
+    Pairing { host, role: Role::Operator, key: [host as u8; 32], label: Label::try_from("door").unwrap() }
 }
 
 /// Changes one thing or another.
@@ -24,8 +22,8 @@ fn change(random: &mut Random, state: &mut State) {
         3 => state.model_floor += 1,
         4 => state.pairings.clear(),
         _ => {
-            let number = random.bits();
-            if let Err(one_more) = state.pairings.push(pairing(number)) {
+            let host = random.bits() as u16;
+            if let Err(one_more) = state.pairings.push(pairing(host)) {
                 state.pairings[0] = one_more;
             }
         }
@@ -159,11 +157,11 @@ type Vec<V> = std::vec::Vec<V>;
 fn the_longest_state_fits_and_comes_back() {
     let mut store = open::<4096>(vec![0xff; 8192]);
     assert_eq!((store.found(), store.state().failures), (Found::Blank, FAILURES_UNKNOWN));
-    let most =
-        Pairing { number: u32::MAX, role: 255, key: [0xff; 32], label: label(&"x".repeat(LABEL_BYTES)) };
+    let label = Label::try_from(&*"x".repeat(LABEL)).unwrap();
+    let most = Pairing { host: u16::MAX, role: Role::Administrator, key: [0xff; 32], label };
     let longest = State {
         boots: u32::MAX,
-        pairings: core::iter::repeat_n(most, MAX_PAIRINGS).collect(),
+        pairings: core::iter::repeat_n(most, PAIRINGS).collect(),
         active: Slot::B,
         model_floor: u32::MAX,
         failures: 255,
@@ -233,4 +231,25 @@ fn a_flash_that_fails_is_no_blank_one() {
     assert_eq!(store.as_mut().unwrap_err(), &StateError::Flash(FlashFault::Device));
     flash.power_up(None);
     assert!(Store::open(&mut flash, &SECRET).unwrap().state().locked);
+}
+
+#[test]
+fn it_keeps_the_hosts_that_the_device_is_paired_with() {
+    let mut store = open::<4096>(vec![0xff; 8192]);
+    for host in 0..PAIRINGS as u16 {
+        store.add(pairing(host)).unwrap();
+    }
+    assert_eq!(store.add(pairing(99)), Err(PairingsError::Full { capacity: 8 }));
+    store.remove(3).unwrap();
+    assert_eq!(store.remove(3), Err(PairingsError::Unknown { host: 3 }));
+    let store = open::<4096>(store.into_flash().into_inner());
+    let hosts: Vec<u16> = store.list().iter().map(|pairing| pairing.host).collect();
+    assert_eq!(hosts, [0, 1, 2, 4, 5, 6, 7]);
+    assert_eq!(store.get(4), Some(&pairing(4)));
+    // A flash that fails changes nothing.
+    let mut flash = CutFlash::<4, 4096>::new(2, 0);
+    flash.power_up(Some(Cut::Step(600)));
+    let mut store = Store::open(&mut flash, &SECRET).unwrap();
+    let kept = (0..).take_while(|&host| store.add(pairing(host)).is_ok()).count();
+    assert_eq!((store.add(pairing(9)), store.list().len()), (Err(PairingsError::Storage), kept));
 }

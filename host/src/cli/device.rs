@@ -153,7 +153,14 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
             Some(time) => format!("  clock     {}", clock::text(time)),
             None => "  clock     unset: who is enrolled for a time only is not let in".into(),
         });
-        ui.say(format!("  pictures  up to {} bytes", thousands(info.frame_capacity as u64)));
+        ui.say(format!(
+            "  pictures  kept in {} bytes, {}",
+            thousands(info.frame_capacity as u64),
+            match info.detector {
+                Some([width, height]) => format!("whole: it finds faces itself, at {width}x{height}"),
+                None => "cropped by the host: it has no detector".into(),
+            }
+        ));
     }
     ui.json(&json!({
         "time": info.time,
@@ -173,6 +180,7 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
         "templates": usage.templates,
         "record_capacity": usage.record_capacity,
         "frame_capacity": info.frame_capacity,
+        "detector": info.detector,
         "open_link": info.open_link,
     }));
     Ok(ExitCode::SUCCESS)

@@ -9,9 +9,9 @@ use serde_json::json;
 use super::people::{KeyArg, ModelArg, answer_json, answer_text, degrees};
 use super::shared::FaceArgs;
 use super::{EXIT_REJECTED, EXIT_UNKNOWN, told};
-use crate::enroll::{self, Place};
+use crate::enroll::{self, Place, Sending};
 use crate::link::Target;
-use crate::photo::{self, Finder, Found, Photo, PhotoError};
+use crate::photo::{Finder, Photo, PhotoError};
 use crate::ui::Ui;
 
 /// Who is in a photograph: a name or unknown.
@@ -97,17 +97,15 @@ enum Seen {
 
 fn look(place: &mut Place, path: &Path, finder: &Finder, ui: &Ui) -> anyhow::Result<Seen> {
     let photo = Photo::open(path)?;
-    let found = finder.find(&photo, place.model()).and_then(|found| found.check_pose(&photo).map(|()| found));
-    let found = match found {
-        Ok(found) => found,
+    let (sending, others) = match Sending::of(&photo, finder, place.info(), place.model()) {
+        Ok(prepared) => prepared,
         Err(why @ (PhotoError::NoFace { .. } | PhotoError::Quality { .. })) => {
             return Ok(Seen::NoFace(why.to_string()));
         }
         Err(error) => return Err(error.into()),
     };
-    if let Found::Face { others: 1.., .. } = found {
+    if others > 0 {
         ui.note(format!("{}: other faces; the large one near the centre was taken", path.display()));
     }
-    let crop = photo::crop(&photo, &found, place.model())?;
-    Ok(Seen::Answer(place.identify_crop(&crop)?))
+    Ok(Seen::Answer(place.identify(&sending)?))
 }

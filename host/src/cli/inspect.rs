@@ -2,6 +2,7 @@
 
 mod carried;
 mod chips;
+pub(super) mod update;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use arcgate_firmware::engine::plan::{MAGIC, Plan, Target};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
+use arcgate_firmware::update::MAGIC as IMAGE;
 use serde_json::json;
 use tract_onnx::pb::ModelProto;
 
@@ -24,7 +26,7 @@ use crate::ui::{Ui, table, thousands};
 /// fast it would run on which chip.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A plan, an int8 ONNX or a float ONNX.
+    /// A plan, an int8 ONNX, a float ONNX or a model image.
     file: PathBuf,
 }
 
@@ -39,9 +41,13 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         show(path, &bytes, None, ui).with_context(|| path.display().to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let model = file::decode(&bytes).map_err(|why| {
-        anyhow::anyhow!("{} is neither a plan nor an ONNX model, or is damaged: {why}", path.display())
-    })?;
+    if bytes.starts_with(&IMAGE) || path.extension().is_some_and(|e| e == "update") {
+        let checked = crate::update::check(&bytes).with_context(|| path.display().to_string())?;
+        update::lines(path, &bytes, &checked)?.into_iter().for_each(|line| ui.say(line));
+        ui.json(&update::json(path, &bytes, &checked)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let model = file::decode(&bytes).map_err(|why| file::neither(path, &why))?;
     match Metadata::of(&model) {
         Err(MetadataError::Missing) => show_float(path, &model, ui)?,
         metadata => {

@@ -1,11 +1,12 @@
 //! `arcgate keys`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::keys::Key;
+use crate::keys::{Key, update};
+use crate::onnx::metadata::hex;
 use crate::ui::Ui;
 
 /// Make the keys that a device and its administrator keep secret.
@@ -32,6 +33,12 @@ enum Verb {
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
     },
+    /// A key pair that signs model images: the private half, and beside it in FILE.pub the public half for boards.
+    Update {
+        /// Where the private half goes; nothing is written over.
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 /// Runs the command.
@@ -44,11 +51,23 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         Verb::Bundle { device_key, output } => {
             (Key::Bundle(Key::read(Some(&device_key))?.bundle()), "bundle", output)
         }
+        Verb::Update { output } => return make_pair(&output, ui),
     };
     key.write(&output)?;
     if !ui.json {
         ui.say(format!("{}: a {kind} key; whoever has it can read and make what it seals", output.display()));
     }
     ui.json(&json!({"key": kind, "file": output}));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make_pair(output: &Path, ui: &Ui) -> anyhow::Result<ExitCode> {
+    let public = update::make(output)?;
+    let beside = update::public_path(output);
+    if !ui.json {
+        ui.say(format!("{}: signs model images; keep it where only you can read it", output.display()));
+        ui.say(format!("{}: {}, for the boards that are to take them", beside.display(), hex(&public.0)));
+    }
+    ui.json(&json!({"key": "update", "file": output, "public_file": beside, "public": hex(&public.0)}));
     Ok(ExitCode::SUCCESS)
 }

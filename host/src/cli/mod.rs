@@ -21,6 +21,7 @@ mod import;
 mod inspect;
 mod keys;
 mod measured;
+mod pack;
 mod people;
 mod profile;
 mod shared;
@@ -73,6 +74,8 @@ enum Command {
     Calibrate(calibrate::Args),
     /// Int8 ONNX -> plan, proven equal to tract to the byte.
     Compile(compile::Args),
+    /// Model -> signed image that a device takes as an update.
+    Pack(pack::Args),
     /// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena.
     Inspect(inspect::Args),
     /// Where the time goes: every layer of a model, on this computer or on a device.
@@ -93,7 +96,7 @@ enum Command {
     Simulate(simulate::Args),
     /// Ask a device about itself.
     Device(device::Args),
-    /// Keys of devices, for bundles and flash images.
+    /// Keys of devices, for bundles and flash images; keys that sign model images.
     Keys(keys::Args),
     /// Synthetic portraits as image folders.
     Synth(synth::Args),
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(args, &ui),
         Command::Calibrate(args) => calibrate::run(args, &ui),
         Command::Compile(args) => compile::run(args, &ui),
+        Command::Pack(args) => pack::run(args, &ui),
         Command::Inspect(args) => inspect::run(args, &ui),
         Command::Profile(args) => profile::run(args, &ui),
         Command::Eval(args) => eval::run(args, &ui),

@@ -83,9 +83,7 @@ fn open(path: &Path) -> anyhow::Result<Opened> {
     let (plan, names) = if bytes.starts_with(&MAGIC) {
         (bytes, None)
     } else {
-        let model = file::decode(&bytes).map_err(|why| {
-            anyhow::anyhow!("{} is neither a plan nor an ONNX model, or is damaged: {why}", path.display())
-        })?;
+        let model = file::decode(&bytes).map_err(|why| file::neither(path, &why))?;
         let lowered = lower::lower_named(&model).with_context(named)?;
         (lowered.plan, Some(lowered.names))
     };

@@ -8,7 +8,6 @@ use anyhow::Context;
 use arcgate_firmware::decide::{MatchRules, TARGET_FPIR};
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::ModelInfo;
-use arcgate_firmware::frame::PixelFormat;
 use arcgate_firmware::link::pairing::Shown;
 use arcgate_firmware::link::{LinkTrust, Role};
 use arcgate_firmware::sim::{FRAME, Nature, StoredCamera, StoredShot};
@@ -20,10 +19,13 @@ use super::shared::{self, FaceArgs};
 use crate::data::ImageSet;
 use crate::enroll;
 use crate::link::Target;
-use crate::photo::{Finder, Found, Photo, PhotoError};
+use crate::photo::{Detector, Finder, Found, Photo, PhotoError};
 use crate::ui::Ui;
 
 /// The device on this desktop: a file as its flash, TCP as its serial port, image files as its camera.
+///
+/// A --detector that a device can run, int8 ONNX or plan, becomes the device's own: it finds the face in whatever picture comes without
+/// landmarks, from its camera or from a host. A float one looks at the camera's images beforehand.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -67,8 +69,15 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         anyhow::bail!("a simulated device listens on TCP\n  accepted: --port tcp:HOST:PORT");
     };
     let model = args.model.open()?;
+    let detector = args.finder.detector()?;
+    let own = detector.as_ref().and_then(Detector::plan).cloned();
     let camera = match &args.camera {
-        Some(folder) => pictures(folder, &args.finder, model.info(), ui)?,
+        Some(folder) => {
+            let mut set = ImageSet::open(folder)?;
+            let landmarks = args.finder.landmarks_or(set.landmarks.take())?;
+            let finder = Finder::new(detector.filter(|_| own.is_none()), landmarks);
+            pictures(&set, &finder, model.info(), own.is_some(), ui)
+        }
         None => StoredCamera::default(),
     };
     let (stop, stopped) = mpsc::channel();
@@ -87,7 +96,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         link: if args.open { LinkTrust::Open } else { LinkTrust::Paired },
         press: args.button.map(role_of_press),
     };
-    let device = enroll::simulate(&model, &args.flash, address, camera, nature, log)?;
+    let device = enroll::simulate(&model, own.as_ref(), &args.flash, address, camera, nature, log)?;
     ui.note(format!(
         "a device with its flash in {} listens on tcp:{}",
         args.flash.display(),
@@ -142,31 +151,28 @@ fn tell(event: &Event, ui: &Ui) {
     }
 }
 
-/// The images of a folder as the camera's pictures; those that show nobody or are too large are named and left out.
-fn pictures(folder: &Path, finder: &FaceArgs, info: &ModelInfo, ui: &Ui) -> anyhow::Result<StoredCamera> {
-    let mut set = ImageSet::open(folder)?;
-    let finder = finder.finder(set.landmarks.take())?;
+/// The images of a folder as the camera's pictures, as the device would keep them; those that show nobody are named and left out.
+/// Without landmarks where the device looks itself.
+fn pictures(set: &ImageSet, finder: &Finder, info: &ModelInfo, looks: bool, ui: &Ui) -> StoredCamera {
     let mut shots = Vec::new();
     for i in 0..set.images.len() {
-        match shot(&set.path(i), &finder, info) {
-            Ok(shot) if shot.data.len() <= FRAME => shots.push(shot),
-            Ok(shot) => ui.note(format!(
-                "left out: {} has {} bytes, the camera takes {FRAME}",
-                set.path(i).display(),
-                shot.data.len()
-            )),
+        match shot(&set.path(i), finder, info, looks) {
+            Ok(shot) => shots.push(shot),
             Err(why) => ui.note(format!("left out: {why}")),
         }
     }
-    Ok(StoredCamera::new(shots))
+    StoredCamera::new(shots)
 }
 
-fn shot(path: &Path, finder: &Finder, info: &ModelInfo) -> Result<StoredShot, PhotoError> {
+fn shot(path: &Path, finder: &Finder, info: &ModelInfo, looks: bool) -> Result<StoredShot, PhotoError> {
     let photo = Photo::open(path)?;
-    let landmarks = match finder.find(&photo, info)? {
-        Found::Face { landmarks, .. } => Some(landmarks),
-        Found::Framed => None,
+    let landmarks = if looks && !finder.can_tell(&photo) {
+        None
+    } else {
+        match finder.find(&photo, info)? {
+            Found::Face { landmarks, .. } => Some(landmarks),
+            Found::Framed => None,
+        }
     };
-    let (width, height, data) = (photo.width(), photo.height(), photo.frame().data().to_vec());
-    Ok(StoredShot { format: PixelFormat::Rgb8, width, height, data, landmarks })
+    Ok(StoredShot::kept(&photo.frame(), landmarks, FRAME as u32))
 }

@@ -82,6 +82,7 @@ impl Gate {
             }
             let device = enroll::simulate(
                 model,
+                None,
                 &flash,
                 "127.0.0.1:0",
                 StoredCamera::new([]),

@@ -2,7 +2,8 @@
 //!
 //! A [`Place`] is where people are kept, whatever its target: a device over TCP or a serial port, or the same device
 //! state machine in this process on a gallery file. Photographs are cropped here, by the code and to the bytes that the
-//! device itself would crop, because a crop is shorter than a photograph.
+//! device itself would crop, because a crop is shorter than a photograph. A device that finds faces itself is sent the whole
+//! photograph where nothing here can tell where the face is.
 //!
 //! Enrolment has two passes: [`survey`] embeds every photograph where the people are to be kept and writes nothing, [`review`] says
 //! what looks wrong, and [`enroll`] writes.
@@ -10,6 +11,7 @@
 mod people;
 mod place;
 pub mod review;
+mod sending;
 mod survey;
 
 use std::path::PathBuf;
@@ -25,6 +27,7 @@ use crate::photo::PhotoError;
 
 pub use people::{PersonPhotos, Summary, enroll, in_folder};
 pub use place::{FILE_SECTORS, Place, nowhere, open, open_copy, open_with, reach, simulate};
+pub use sending::Sending;
 pub use survey::{Survey, survey};
 
 /// Why people could not be enrolled, looked up or listed.

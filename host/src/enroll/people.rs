@@ -52,7 +52,7 @@ pub fn enroll(
     let mut people = BTreeSet::new();
     for (templates, shot) in survey.shots.iter().enumerate() {
         let enrolled =
-            survey.crop(templates, place, finder).and_then(|crop| place.enroll_crop(&shot.name, &crop));
+            survey.sending(templates, place, finder).and_then(|sending| place.enroll(&shot.name, &sending));
         if let Err(why) = enrolled {
             let (photo, name) = (shot.photo.clone(), shot.name.clone());
             return Err(EnrollError::Stopped { photo, name, templates, why: Box::new(why) });

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use arcgate_firmware::device::Event;
-use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
+use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo, Models};
 use arcgate_firmware::gallery::nor::MemoryNor;
 use arcgate_firmware::gallery::{Binding, Damage, NoCounter, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
@@ -14,9 +15,9 @@ use arcgate_firmware::sim::{
 };
 use embedded_storage::nor_flash::ReadNorFlash;
 
-use super::EnrollError;
+use super::{EnrollError, Sending};
 use crate::engine::{Kind, Model};
-use crate::link::{Client, LocalWire, Target};
+use crate::link::{Client, LinkError, LocalWire, Target};
 
 /// Sectors of a new gallery file: 1 MiB, room for about 5,800 people and templates of 128 values.
 pub const FILE_SECTORS: usize = 256;
@@ -43,6 +44,8 @@ impl Embedder for NoModel {
         Err(EmbedError::Runtime)
     }
 }
+
+impl Models for NoModel {}
 
 /// Opens a target. A gallery file needs `model` to embed photographs, and is made if it is not there; without a model
 /// it must be there, and its people can be listed and removed. A device runs its own model; if one is named all the
@@ -131,10 +134,7 @@ fn mounted(target: &Target, place: Place) -> Result<Place, EnrollError> {
     }
 }
 
-fn open_file(
-    path: &Path,
-    model: Option<&Model>,
-) -> Result<(Box<dyn Embedder + Send>, FileFlash), EnrollError> {
+fn open_file(path: &Path, model: Option<&Model>) -> Result<(Box<dyn Models + Send>, FileFlash), EnrollError> {
     let file = |why| EnrollError::File { path: path.into(), why };
     match model {
         Some(model) => {
@@ -179,12 +179,12 @@ impl Place {
         &mut self.client
     }
 
-    /// Gives the person called `name` one more template, from a crop; somebody new if nobody has that name. Returns
-    /// their number and how many templates they have.
+    /// Gives the person called `name` one more template; somebody new if nobody has that name. Returns their number and how many
+    /// templates they have.
     ///
     /// # Errors
-    /// When the crop is not the model's input, the name is no name, or there is no room.
-    pub fn enroll_crop(&mut self, name: &str, crop: &[u8]) -> Result<(PersonId, u16), EnrollError> {
+    /// When a crop is not the model's input, the device refuses the picture, the name is no name, or there is no room.
+    pub fn enroll(&mut self, name: &str, picture: &Sending<'_>) -> Result<(PersonId, u16), EnrollError> {
         let names = match &mut self.names {
             Some(names) => names,
             none => {
@@ -193,28 +193,46 @@ impl Place {
             }
         };
         let who = names.get(name).map_or(Who::New(name), |&id| Who::Person(id));
-        self.client.send_crop(crop, self.model.width, self.model.height)?;
+        send(&mut self.client, &self.info, &self.model, picture)?;
         let (person, templates) = self.client.enroll(who)?;
         names.insert(name.to_owned(), person);
         Ok((person, templates))
     }
 
-    /// Who a crop shows.
+    /// As [`Place::enroll`], from a crop.
     ///
     /// # Errors
-    /// When the crop is not the model's input, or the device fails.
-    pub fn identify_crop(&mut self, crop: &[u8]) -> Result<Answer, EnrollError> {
-        self.client.send_crop(crop, self.model.width, self.model.height)?;
+    /// As [`Place::enroll`].
+    pub fn enroll_crop(&mut self, name: &str, crop: &[u8]) -> Result<(PersonId, u16), EnrollError> {
+        self.enroll(name, &Sending::Crop(crop.into()))
+    }
+
+    /// Who a picture shows.
+    ///
+    /// # Errors
+    /// When a crop is not the model's input, or the device fails.
+    pub fn identify(&mut self, picture: &Sending<'_>) -> Result<Answer, EnrollError> {
+        send(&mut self.client, &self.info, &self.model, picture)?;
         Ok(self.client.identify()?)
     }
 
-    /// Who a crop shows, and its embedding. Nothing is written.
+    /// Who a crop shows.
     ///
     /// # Errors
-    /// As [`Place::identify_crop`].
-    pub fn view_crop(&mut self, crop: &[u8]) -> Result<(Answer, Vec<i8>), EnrollError> {
-        let answer = self.identify_crop(crop)?;
-        Ok((answer, self.client.read_embedding()?))
+    /// As [`Place::identify`].
+    pub fn identify_crop(&mut self, crop: &[u8]) -> Result<Answer, EnrollError> {
+        self.identify(&Sending::Crop(crop.into()))
+    }
+
+    /// Who a picture shows, and its embedding; none where the device rejects the picture. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Place::identify`].
+    pub fn view(&mut self, picture: &Sending<'_>) -> Result<(Answer, Vec<i8>), EnrollError> {
+        let answer = self.identify(picture)?;
+        let rejected = matches!(answer, Answer::Rejected(_));
+        let embedding = if rejected { Vec::new() } else { self.client.read_embedding()? };
+        Ok((answer, embedding))
     }
 
     /// Everybody enrolled.
@@ -243,7 +261,24 @@ impl Place {
     }
 }
 
-/// Starts a simulated device that runs `model`, keeps its people in the file `flash` and its count of operations in the file
+/// Sends a picture. A device with a detector is told that the face of a crop lies where the model wants it, so that it does not look
+/// for another.
+fn send(
+    client: &mut Client,
+    device: &DeviceInfo,
+    model: &ModelInfo,
+    picture: &Sending<'_>,
+) -> Result<(), LinkError> {
+    let aligned = match picture {
+        Sending::Crop(_) => model.template.filter(|_| device.detector.is_some()),
+        Sending::Whole { .. } => None,
+    };
+    let landmarks = aligned.map(|points| points.map(|p| [p.x, p.y]));
+    let frame = picture.frame(model).map_err(|why| LinkError::Fault(why.into()))?;
+    client.send_frame(&frame, landmarks, &mut |_| ())
+}
+
+/// Starts a simulated device that runs `model`, finds faces itself by the plan `detector` if there is one, keeps its people in the file `flash` and its count of operations in the file
 /// that `nature` names, if any (both made if they are not there), and listens on `address` (`127.0.0.1:0`: any free port); it
 /// stops when the result is dropped.
 ///
@@ -251,13 +286,17 @@ impl Place {
 /// When a file is no flash or no counter or is in use, the model cannot be run, or the address cannot be listened on.
 pub fn simulate(
     model: &Model,
+    detector: Option<&Arc<[u8]>>,
     flash: &Path,
     address: &str,
     camera: StoredCamera,
     nature: Nature<Option<&Path>>,
     log: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Running, EnrollError> {
-    let engine = model.embedder(Kind::Plan)?;
+    let engine = match detector {
+        Some(detector) => model.with_detector(detector)?,
+        None => model.embedder(Kind::Plan)?,
+    };
     let file = |path: &Path, why| EnrollError::File { path: path.into(), why };
     let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(|why| file(flash, why))?;
     let Nature { matching, secret, counter, link, press } = nature;

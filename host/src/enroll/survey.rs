@@ -11,12 +11,12 @@ use arcgate_firmware::link::message::{Answer, Named};
 use sha2::{Digest, Sha256};
 
 use super::review::{self, Count, Limits, Review, Shot};
-use super::{EnrollError, PersonPhotos, Place};
+use super::{EnrollError, PersonPhotos, Place, Sending};
 use crate::engine::Model;
 use crate::link::LinkError;
-use crate::photo::{self, Finder, Found, Photo, PhotoError};
+use crate::photo::{Finder, Photo, PhotoError};
 
-/// Bytes of crops that are kept for the second pass: 7,000 of 112x112. The crops beyond are made anew.
+/// Bytes of pictures that are kept for the second pass: 7,000 crops of 112x112. What is beyond is made anew.
 const KEPT_BYTES: usize = 256 << 20;
 
 /// What the photographs of people would add.
@@ -25,8 +25,8 @@ pub struct Survey {
     people: Vec<PersonPhotos>,
     /// Photographs that give a template, in the order of `people`.
     pub(super) shots: Vec<Shot>,
-    /// Their crops, as the device will be sent them; `None` where there was no more room.
-    crops: Vec<Option<Vec<u8>>>,
+    /// Their pixels, as the device will be sent them; `None` where there was no more room.
+    sendings: Vec<Option<Sending<'static>>>,
     /// The names that the target holds.
     enrolled: BTreeSet<String>,
     /// Photographs that give no template, and why.
@@ -35,7 +35,7 @@ pub struct Survey {
     pub others: Vec<(PathBuf, usize)>,
 }
 
-/// Crops and embeds the photographs of `people`, and asks the target who they are. Photographs that show nobody well enough are left
+/// Embeds the photographs of `people`, and asks the target who they are. Photographs that show nobody well enough are left
 /// out; `done` hears of each photograph.
 ///
 /// # Errors
@@ -53,19 +53,19 @@ pub fn survey(
         }
     }
     let enrolled = place.people()?.into_iter().map(|person| person.name.as_str().to_owned()).collect();
-    let (mut shots, mut crops, mut kept) = (Vec::new(), Vec::new(), 0);
+    let (mut shots, mut sendings, mut kept) = (Vec::new(), Vec::new(), 0);
     let (mut left_out, mut others) = (Vec::new(), Vec::new());
     for person in &people {
         for path in &person.photos {
-            let looked = look(place, path, finder).map(|(crop, beside)| {
-                let seen = shot(place, &person.name, path, &crop);
-                seen.map(|shot| (shot, crop, beside))
+            let looked = look(place, path, finder).map(|(sending, beside)| {
+                let seen = shot(place, &person.name, path, &sending);
+                seen.map(|shot| (shot, sending, beside))
             });
             match looked {
                 Ok(seen) => match seen? {
-                    (Ok(shot), crop, beside) => {
-                        kept += crop.len();
-                        crops.push((kept <= KEPT_BYTES).then_some(crop));
+                    (Ok(shot), sending, beside) => {
+                        kept += sending.pixels().len();
+                        sendings.push((kept <= KEPT_BYTES).then_some(sending));
                         shots.push(shot);
                         if beside > 0 {
                             others.push((path.clone(), beside));
@@ -78,18 +78,18 @@ pub fn survey(
             done(path);
         }
     }
-    Ok(Survey { people, shots, crops, enrolled, left_out, others })
+    Ok(Survey { people, shots, sendings, enrolled, left_out, others })
 }
 
-/// What the target makes of a crop; inside, why it makes none, where the crop is not good enough.
+/// What the target makes of a picture; inside, why it makes none, where the picture is not good enough.
 fn shot(
     place: &mut Place,
     name: &str,
     path: &Path,
-    crop: &[u8],
+    sending: &Sending<'_>,
 ) -> Result<Result<Shot, PhotoError>, EnrollError> {
     let refused = |why| EnrollError::Refused { photo: path.into(), name: name.into(), why: Box::new(why) };
-    let (answer, embedding) = place.view_crop(crop).map_err(refused)?;
+    let (answer, embedding) = place.view(sending).map_err(refused)?;
     let pair = |named: Named| (named.name.as_str().to_owned(), named.angle);
     let enrolled = match answer {
         Answer::Known { best, second, .. } => [Some(best), second].into_iter().flatten().map(pair).collect(),
@@ -97,12 +97,13 @@ fn shot(
         Answer::Rejected(Rejection::Quality(defect)) => {
             return Ok(Err(PhotoError::Quality { path: path.into(), defect }));
         }
+        Answer::Rejected(Rejection::NoFace) => return Ok(Err(PhotoError::NoFace { path: path.into() })),
         Answer::Rejected(why) => return Err(refused(LinkError::Fault(Fault::Rejected(why)).into())),
     };
     Ok(Ok(Shot {
         name: name.into(),
         photo: path.into(),
-        crop: Sha256::digest(crop).into(),
+        crop: Sha256::digest(sending.pixels()).into(),
         embedding,
         enrolled,
     }))
@@ -154,33 +155,26 @@ impl Survey {
         review::review(&self.shots, &self.enrolled, limits)
     }
 
-    /// The crop of photograph `index` of those that give a template.
+    /// What is sent of photograph `index` of those that give a template.
     ///
     /// # Errors
     /// When it has to be made anew, and that gives another one.
-    pub(super) fn crop(
+    pub(super) fn sending(
         &self,
         index: usize,
         place: &Place,
         finder: &Finder,
-    ) -> Result<Cow<'_, [u8]>, EnrollError> {
-        if let Some(crop) = &self.crops[index] {
-            return Ok(crop.into());
+    ) -> Result<Cow<'_, Sending<'static>>, EnrollError> {
+        if let Some(sending) = &self.sendings[index] {
+            return Ok(Cow::Borrowed(sending));
         }
         let shot = &self.shots[index];
-        let (crop, _) = look(place, &shot.photo, finder)?;
-        let same = <[u8; 32]>::from(Sha256::digest(&crop)) == shot.crop;
-        if same { Ok(crop.into()) } else { Err(EnrollError::Changed) }
+        let (sending, _) = look(place, &shot.photo, finder)?;
+        let same = <[u8; 32]>::from(Sha256::digest(sending.pixels())) == shot.crop;
+        if same { Ok(Cow::Owned(sending)) } else { Err(EnrollError::Changed) }
     }
 }
 
-fn look(place: &Place, path: &Path, finder: &Finder) -> Result<(Vec<u8>, usize), PhotoError> {
-    let photo = Photo::open(path)?;
-    let found = finder.find(&photo, place.model())?;
-    found.check_pose(&photo)?;
-    let others = match found {
-        Found::Face { others, .. } => others,
-        Found::Framed => 0,
-    };
-    Ok((photo::crop(&photo, &found, place.model())?, others))
+fn look(place: &Place, path: &Path, finder: &Finder) -> Result<(Sending<'static>, usize), PhotoError> {
+    Sending::of(&Photo::open(path)?, finder, place.info(), place.model())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arcgate_firmware::decide::time::{UnixTime, Uptime};
 use arcgate_firmware::device::{Parts, Setup};
-use arcgate_firmware::engine::Embedder;
+use arcgate_firmware::engine::Models;
 use arcgate_firmware::gallery::NoCounter;
 use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::link::pairings::RamPairings;
@@ -21,7 +21,7 @@ pub struct LocalWire<F: NorFlash> {
 
 impl<F: NorFlash> LocalWire<F> {
     /// Starts the device with this secret.
-    pub fn new(engine: Box<dyn Embedder + Send>, flash: F, secret: &SimSecret) -> Self {
+    pub fn new(engine: Box<dyn Models + Send>, flash: F, secret: &SimSecret) -> Self {
         let memory = memory(&flash);
         let (port, pairings) = (MemoryPort::default(), RamPairings::default());
         // Nobody else reaches this wire.

@@ -73,7 +73,7 @@ pub enum LowerError {
         /// Which picture, from 0.
         crop: usize,
         /// Why.
-        source: arcgate_firmware::engine::plan::LookError,
+        source: arcgate_firmware::engine::LookError,
     },
     /// tract and the plan differ.
     #[error(

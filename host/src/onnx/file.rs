@@ -28,6 +28,19 @@ pub enum FileError {
         /// What is wrong.
         why: String,
     },
+    /// The bytes are neither an ONNX model nor a plan, where both are taken.
+    #[error("{} is neither a plan nor an ONNX model, or is damaged: {why}", path.display())]
+    Neither {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it as a model.
+        why: String,
+    },
+}
+
+/// The error of a file that should be a plan or an ONNX model.
+pub fn neither(path: &Path, why: &str) -> FileError {
+    FileError::Neither { path: path.into(), why: why.into() }
 }
 
 /// Reads a model.

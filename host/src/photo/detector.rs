@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arcgate_firmware::detect::{Face, Settings};
+use arcgate_firmware::detect::{self, Face, MOST_FACES, Settings, View};
 use arcgate_firmware::engine::plan::{MAGIC, Plan, PlanDetector};
+use arcgate_firmware::engine::{ChannelOrder, LookError};
+use arcgate_firmware::frame::{Frame, PixelFormat};
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 use nalgebra::Point2;
 
-use super::yunet::{FloatYunet, MOST_FACES};
+use super::yunet::FloatYunet;
 use super::{Photo, PhotoError};
 use crate::lower;
 use crate::onnx::file;
@@ -38,10 +40,9 @@ type Looking = PlanDetector<Arc<[u8]>, Vec<u8>>;
 /// A plan for pictures of one size; threads take engines and give them back.
 #[derive(Debug)]
 struct PlanYunet {
+    plan: Arc<[u8]>,
     /// What others are cloned from, which share what it prepared.
     first: Looking,
-    width: u32,
-    height: u32,
     free: Mutex<Vec<Looking>>,
 }
 
@@ -76,10 +77,8 @@ impl Detector {
         let wrong = |why: String| PhotoError::Detector { path: path.into(), why };
         let plan: Arc<[u8]> = plan.into();
         let arena = Plan::parse(&plan).map_err(|e| wrong(e.to_string()))?.arena_bytes();
-        let first = Looking::new(plan, vec![0; arena]).map_err(|e| wrong(e.to_string()))?;
-        let (width, height) = (u32::from(first.info().width), u32::from(first.info().height));
-        let yunet = PlanYunet { first, width, height, free: Mutex::default() };
-        let engine = Engine::Plan(Box::new(yunet));
+        let first = Looking::new(plan.clone(), vec![0; arena]).map_err(|e| wrong(e.to_string()))?;
+        let engine = Engine::Plan(Box::new(PlanYunet { plan, first, free: Mutex::default() }));
         Ok(Detector { path: path.into(), engine })
     }
 
@@ -87,28 +86,32 @@ impl Detector {
     pub fn picture(&self) -> Option<(u16, u16)> {
         match &self.engine {
             Engine::Float(_) => None,
-            Engine::Plan(plan) => Some((plan.width as u16, plan.height as u16)),
+            Engine::Plan(plan) => Some((plan.first.info().width, plan.first.info().height)),
+        }
+    }
+
+    /// The plan, for a device that is to find faces itself; `None` of a float detector, which no device runs.
+    pub fn plan(&self) -> Option<&Arc<[u8]>> {
+        match &self.engine {
+            Engine::Float(_) => None,
+            Engine::Plan(plan) => Some(&plan.plan),
         }
     }
 
     /// Every face in `photo`, the surest first, in the photograph's own pixels. A large photograph is scaled down: for a float
-    /// detector to the first of [`BOUNDS`], for a plan until it fits the plan's pictures; when no face is seen there, to the
-    /// other bounds, or to half of that.
+    /// detector to the first of [`BOUNDS`] and, when no face is seen there, to the others; for a plan as the device does it
+    /// ([`detect::look`]).
     ///
     /// # Errors
     /// When the detector does not run.
     pub fn faces(&self, photo: &Photo) -> Result<Vec<Face>, PhotoError> {
+        if let Engine::Plan(yunet) = &self.engine {
+            return yunet.look(&photo.frame()).map_err(|why| self.failed(why));
+        }
         let whole = photo.to_rgb();
         let longest = whole.width().max(whole.height());
-        let bounds = match &self.engine {
-            Engine::Float(_) => BOUNDS.to_vec(),
-            Engine::Plan(plan) => {
-                let fits = fitting(whole.dimensions(), (plan.width, plan.height));
-                vec![fits, (fits / 2).max(1)]
-            }
-        };
         let mut tried = Vec::new();
-        for bound in bounds.into_iter().map(|b| b.min(longest)) {
+        for bound in BOUNDS.map(|b| b.min(longest)) {
             if tried.contains(&bound) {
                 continue;
             }
@@ -140,49 +143,76 @@ impl Detector {
         Ok(faces.collect())
     }
 
-    /// The faces of a picture as it is, padded with black at its right and lower edges, the surest first. What a plan's pictures
-    /// have no room for is not seen.
+    /// The faces of a picture as it is, padded with black at its right and lower edges, the surest first; for a plan, of one that is
+    /// no larger than the plan's pictures.
     ///
     /// # Errors
     /// When the detector does not run.
     pub fn look(&self, picture: &RgbImage) -> Result<Vec<Face>, PhotoError> {
         let found = match &self.engine {
             Engine::Float(yunet) => yunet.look(picture),
-            Engine::Plan(yunet) => yunet.look(picture),
+            Engine::Plan(yunet) => yunet.look_once(picture),
         };
-        found.map_err(|why| PhotoError::Detector { path: self.path.clone(), why })
+        found.map_err(|why| self.failed(why))
+    }
+
+    fn failed(&self, why: String) -> PhotoError {
+        PhotoError::Detector { path: self.path.clone(), why }
     }
 }
 
 impl PlanYunet {
-    fn look(&self, picture: &RgbImage) -> Result<Vec<Face>, String> {
+    /// The faces of a picture of any size.
+    fn look(&self, frame: &Frame<'_>) -> Result<Vec<Face>, String> {
+        self.with(|engine| {
+            let info = engine.info().clone();
+            let mut picture = vec![0; info.crop_bytes()];
+            let find = |seen: &[u8]| engine.faces::<MOST_FACES>(seen, &Settings::default());
+            detect::look(frame, &info, &mut picture, find)
+        })
+    }
+
+    /// The faces of a picture no larger than the plan's.
+    fn look_once(&self, picture: &RgbImage) -> Result<Vec<Face>, String> {
+        let room = [self.first.info().width, self.first.info().height];
+        let fits = |side: u32, most: u16| u16::try_from(side).ok().filter(|side| *side <= most);
+        let sides = fits(picture.width(), room[0]).zip(fits(picture.height(), room[1]));
+        let (width, height) = sides.ok_or_else(|| {
+            let (width, height) = picture.dimensions();
+            format!("it takes pictures of at most {}x{}, this one has {width}x{height}", room[0], room[1])
+        })?;
+        let frame =
+            Frame::new(PixelFormat::Rgb8, width, height, picture.as_raw()).map_err(|e| e.to_string())?;
+        self.with(|engine| {
+            let mut seen = vec![0; engine.info().crop_bytes()];
+            View::fitting([width, height], room).draw(&frame, engine.info().order, &mut seen)?;
+            engine.faces::<MOST_FACES>(&seen, &Settings::default())
+        })
+    }
+
+    /// Has one of the engines look.
+    fn with(
+        &self,
+        look: impl FnOnce(&mut Looking) -> Result<heapless::Vec<Face, MOST_FACES>, LookError>,
+    ) -> Result<Vec<Face>, String> {
         let free = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = free().pop();
         let mut engine = taken.unwrap_or_else(|| self.first.clone());
-        let padded = padded(picture, self.width, self.height);
-        let faces = engine.faces::<MOST_FACES>(&padded, &Settings::default());
+        let faces = look(&mut engine);
         free().push(engine);
         Ok(faces.map_err(|e| e.to_string())?.into_iter().collect())
     }
 }
 
-/// What a detector for pictures of `width` x `height` pixels sees of a photograph: scaled down until it fits, never up, and padded
-/// with black at its right and lower edges. Interleaved R, G, B.
+/// What a detector for pictures of `width` x `height` pixels sees of a photograph at first: scaled down until it fits, never up, and
+/// padded with black at its right and lower edges. Interleaved R, G, B.
 pub fn detector_picture(photo: &Photo, width: u16, height: u16) -> Vec<u8> {
-    let whole = photo.to_rgb();
-    let (width, height) = (u32::from(width), u32::from(height));
-    let bound = fitting(whole.dimensions(), (width, height));
-    match bound < whole.width().max(whole.height()) {
-        true => padded(&scaled(&whole, bound), width, height),
-        false => padded(&whole, width, height),
+    let mut picture = vec![0; usize::from(width) * usize::from(height) * 3];
+    let view = View::fitting([photo.width(), photo.height()], [width, height]);
+    match view.draw(&photo.frame(), ChannelOrder::Rgb, &mut picture) {
+        Ok(()) => picture,
+        Err(_) => unreachable!("the picture has the bytes that its sides ask for"),
     }
-}
-
-/// The longer side of a picture that is scaled down until it fits into another.
-fn fitting((width, height): (u32, u32), (most_width, most_height): (u32, u32)) -> u32 {
-    let longest = u64::from(width.max(height));
-    let limit = |side: u32, most: u32| u64::from(most) * longest / u64::from(side.max(1));
-    limit(width, most_width).min(limit(height, most_height)).clamp(1, longest) as u32
 }
 
 /// A picture scaled down until its longer side is `bound`.
@@ -191,11 +221,4 @@ fn scaled(whole: &RgbImage, bound: u32) -> RgbImage {
     let longest = width.max(height) as u64;
     let side = |s: u32| ((s as u64 * bound as u64 + longest / 2) / longest).max(1) as u32;
     imageops::resize(whole, side(width), side(height), FilterType::Triangle)
-}
-
-/// The upper left `width` x `height` pixels of a picture, black where there are none.
-fn padded(picture: &RgbImage, width: u32, height: u32) -> Vec<u8> {
-    let mut canvas = RgbImage::new(width, height);
-    imageops::replace(&mut canvas, picture, 0, 0);
-    canvas.into_raw()
 }

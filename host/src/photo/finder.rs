@@ -37,6 +37,12 @@ impl Finder {
         Finder { detector, landmarks }
     }
 
+    /// Whether something here can tell where the face is in `photo`, or that there is none.
+    pub fn can_tell(&self, photo: &Photo) -> bool {
+        let listed = |csv: &LandmarksCsv| csv.get(photo.path()).is_some();
+        self.detector.is_some() || self.landmarks.as_ref().is_some_and(listed)
+    }
+
     /// Where the face is that `photo` is about: the large one near the centre ([`Face::main`]).
     ///
     /// A model without a template takes the whole picture. One with a template takes the whole picture only when it has the

@@ -2,7 +2,7 @@
 //! around what they write; then counted on the shapes that `tests/bench-mcu` reports.
 //!
 //! Standard output has `equal KIND CASES` for each kind of operation, then `kernel NAME INSTRUCTIONS MACS` for each shape, MACS being
-//! the values of an operation without multiplications. QEMU runs with `-icount shift=0`: an instruction a nanosecond.
+//! the values of an operation without multiplications; and `faces COUNT HASH` of the detector's decoding. QEMU runs with `-icount shift=0`: an instruction a nanosecond.
 #![no_std]
 #![no_main]
 
@@ -10,6 +10,7 @@
 #[cfg_attr(target_arch = "riscv32", path = "../../qemu-bench/src/riscv.rs")]
 mod core_clock;
 mod counted;
+mod decoded;
 mod random;
 mod room;
 #[cfg_attr(target_arch = "arm", path = "packed.rs")]
@@ -28,6 +29,8 @@ fn main() -> ! {
     let mut room = room::Room::new();
     random::all(&mut room);
     counted::all(&mut room, &mut Clock::start());
+    let (count, hash) = decoded::digest();
+    println!("faces {count} {hash}");
     process::exit(0)
 }
 

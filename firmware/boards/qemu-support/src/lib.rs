@@ -7,7 +7,7 @@
 //! | mps3-an547 | Cortex-M55 | MVE |
 //! | virt | RV32 | portable |
 //!
-//! The model is a plan that QEMU loads into the first slot for models; gallery, event log and state lie on a NOR chip, which QEMU
+//! The model is a plan that QEMU loads into the first slot for models, a detector, if there is one, into its own; gallery, event log and state lie on a NOR chip, which QEMU
 //! keeps in a file: killing QEMU is a power cut. The link is the first UART. What happens is said through semihosting; a panic or a
 //! boot that fails ends QEMU with a non-zero status.
 #![no_std]

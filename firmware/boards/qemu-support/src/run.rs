@@ -4,7 +4,7 @@ use core::panic::PanicInfo;
 
 use arcgate_firmware::decide::time::Uptime;
 use arcgate_firmware::device::{Device, Hardware, MANIFEST_BYTES, Manifest, Memory, Parts, Setup, stack};
-use arcgate_firmware::engine::plan::{PlanEngine, PlanError};
+use arcgate_firmware::engine::plan::{MAGIC, PairError, PlanError, PlanModels};
 use arcgate_firmware::gallery::{
     Entry, Lent, Line, NoCounter, Rooms, SoftwareSecret, index_lines_of_flash, records_of_flash,
 };
@@ -13,7 +13,7 @@ use arcgate_firmware::link::pairings::RamPairings;
 use semihosting::process;
 use static_cell::{ConstStaticCell, StaticCell};
 
-use crate::machine::{self, CLOCK, FLASH, GALLERY, MODELS, RAM, STACK};
+use crate::machine::{self, CLOCK, DETECTOR, FLASH, GALLERY, MODELS, RAM, STACK};
 use crate::say::{
     Part::{Hexadecimal, Words},
     say,
@@ -24,14 +24,14 @@ use crate::{Region, events};
 /// Where a plan states its length.
 const PLAN_LENGTH: usize = 12;
 
-/// Room for running a model.
+/// Room for running the models, one after the other.
 const ARENA: usize = 2 << 20;
 
-/// Bytes of the largest picture: 320 x 240 in three colours.
+/// Bytes in which a picture is kept: 320 x 240 in three colours.
 const FRAME: usize = 320 * 240 * 3;
 
-/// Bytes of the largest crop: 128 x 128 in three colours.
-const CROP: usize = 128 * 128 * 3;
+/// Bytes of the largest input of a model, a detector's: 256 x 256 in three colours.
+const CROP: usize = 256 * 256 * 3;
 
 /// People and templates that the gallery keeps track of: all that its flash holds.
 const RECORDS: usize = records_of_flash(GALLERY.bytes);
@@ -60,7 +60,7 @@ static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
 struct Machine;
 
 impl Hardware for Machine {
-    type Models = PlanEngine<&'static [u8], &'static mut [u8]>;
+    type Models = PlanModels<&'static [u8], &'static mut [u8]>;
     type Flash = machine::Chip;
     type Port = Uart;
     type Pairings = RamPairings;
@@ -113,9 +113,12 @@ pub fn run() -> ! {
     static LINES: ConstStaticCell<[Line; TEMPLATES]> = ConstStaticCell::new([Line::ZERO; TEMPLATES]);
     static ENTRIES: ConstStaticCell<[Entry; RECORDS]> = ConstStaticCell::new([Entry::NONE; RECORDS]);
     static DEVICE: StaticCell<Device<Machine>> = StaticCell::new();
-    let models = match PlanEngine::new(plan(MODELS[0]), &mut ROOM.take().0[..]) {
+    // A board whose slot for a detector holds none is sent faces that a host has found.
+    let detector = Some(plan(DETECTOR)).filter(|plan| plan.starts_with(&MAGIC));
+    let models = match PlanModels::new(plan(MODELS[0]), detector, &mut ROOM.take().0[..]) {
         Ok(models) => models,
-        Err(error) => no_model(MODELS[0], error),
+        Err(PairError::Embedder(error)) => no_model(MODELS[0], error),
+        Err(PairError::Detector(error)) => no_model(DETECTOR, error),
     };
     let gallery = Rooms { records: &mut ENTRIES.take()[..], lines: &mut LINES.take()[..] };
     let memory = Memory { frame: &mut PICTURE.take()[..], crop: &mut INPUT.take()[..], gallery };

@@ -149,10 +149,10 @@ impl<S: SpiDevice, I: I2c, D: DelayNs> ArduCam<S, I, D> {
         if format == PixelFormat::Rgb565 {
             self.bridge.burst(dummy, out)?;
         } else {
+            let mut sent = [0; CHUNK * PixelFormat::Rgb565.bytes_per_pixel()];
             for pixels in out.chunks_mut(CHUNK * format.bytes_per_pixel()) {
-                let mut sent = [0; CHUNK * PixelFormat::Rgb565.bytes_per_pixel()];
                 let count = pixels.len() / format.bytes_per_pixel();
-                let sent = &mut sent[..count * PixelFormat::Rgb565.bytes_per_pixel()];
+                let sent = sent.get_mut(..count * PixelFormat::Rgb565.bytes_per_pixel()).unwrap_or_default();
                 self.bridge.burst(dummy, sent)?;
                 dummy = false;
                 convert(sent, format, pixels);

@@ -165,6 +165,7 @@ impl<I: I2c> Sensor<I> {
     pub fn set_up<D: DelayNs>(&mut self, settings: &Settings, delay: &mut D) -> Result<(), ArduCamError> {
         self.write_all(Bank::Array, &[(COM7, COM7_RESET)])?;
         delay.delay_ms(RESET_MS);
+        // A reset also forgets which bank was selected.
         self.write_all(Bank::Array, &[])?;
         let found = u16::from_be_bytes([self.read(PIDH)?, self.read(PIDL)?]);
         if !matches!(found, 0x2641 | 0x2642) {
@@ -220,7 +221,8 @@ fn failed<E: Error>(register: u8, error: &E) -> ArduCamError {
 
 /// Exposure and gain, automatic within bounds.
 fn exposure(settings: &Settings) -> [(u8, u8); 6] {
-    let (low, high) = settings.luminance;
+    let (a, b) = settings.luminance;
+    let (low, high) = (a.min(b), a.max(b));
     let flicker = match settings.mains {
         Mains::Hz50 => COM3_MANUAL | COM3_HZ50,
         Mains::Hz60 => COM3_MANUAL,

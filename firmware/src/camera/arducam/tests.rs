@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::model::{FRAME_US, Fault, Model, Scene};
 use super::sensor::{AEB, AEW, COM9, IMAGE_MODE, VV, ZMOW};
 use super::*;
+use crate::camera::{Failure, Grabber, Patience};
+use crate::decide::time::Uptime;
 
 type Cam = ArduCam<Model, Model, Model>;
 
@@ -397,6 +399,60 @@ fn a_cable_pulled_at_any_transfer() {
 #[test]
 fn a_loss_of_power_at_any_transfer() {
     broken_everywhere(SMALL, Fault::Power);
-    let grey = Settings { format: PixelFormat::Grey8, settle: 1, ..SMALL };
-    broken_everywhere(Settings { module: Module::Mini2MpPlus, ..grey }, Fault::Power);
+    broken_everywhere(Settings { module: Module::Mini2MpPlus, settle: 1, ..SMALL }, Fault::Power);
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        (0..400_u32).prop_map(Fault::Transfer),
+        (0..400_u32, any::<bool>()).prop_map(|(at, high)| Fault::Unplugged(at, if high { 0xff } else { 0 })),
+        (0..400_u32).prop_map(Fault::Power),
+        Just(Fault::NeverDone),
+        (1..40_000_u32).prop_map(Fault::Short),
+        Just(Fault::Product(0)),
+        Just(Fault::Stuck(ZMOW)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// A device's way: it asks every few milliseconds for pictures, whatever happens to the module meanwhile.
+    #[test]
+    fn a_grabber_gets_right_pictures_through_all_of_it(
+        faults in prop::collection::vec((fault(), 10..200_u32), 1..5),
+        step_us in 2_000..20_000_u64,
+    ) {
+        let settings = Settings { module: Module::Mini2MpPlus, settle: 1, ..SMALL };
+        let (camera, model) = camera(settings);
+        let patience = Patience { picture_ms: 400, fresh_ms: 300, retry_ms: 20, longest_ms: 100, rows: 16 };
+        let mut grabber = Grabber::new(camera, vec![0; settings.geometry().bytes()], patience);
+        let (mut now_us, mut seed) = (0, 0);
+        let mut poll = |grabber: &mut Grabber<Cam, Vec<u8>>| {
+            model.advance(step_us);
+            now_us += step_us;
+            match grabber.poll(Uptime(now_us / 1000)) {
+                Ok(None) => None,
+                Ok(Some(frame)) => {
+                    let shown = frame.data() == expected(&scene(16, 12, seed), &settings);
+                    seed += 1;
+                    model.show(scene(16, 12, seed));
+                    Some(shown)
+                }
+                Err(Failure::Camera(_) | Failure::Late { .. }) => None,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        model.show(scene(16, 12, 0));
+        for (fault, polls) in faults {
+            model.set_fault(Some(fault));
+            for _ in 0..polls {
+                prop_assert_ne!(poll(&mut grabber), Some(false), "{:?}", fault);
+            }
+            model.set_fault(None);
+            // Left alone, given up, set up, unsettled and fetched: well within a second and a half.
+            let back = (0..1_500_000 / step_us).find_map(|_| poll(&mut grabber));
+            prop_assert_eq!(back, Some(true), "after {:?}", fault);
+        }
+    }
 }

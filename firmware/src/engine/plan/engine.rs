@@ -3,20 +3,19 @@
 use core::ops::Range;
 
 use super::native::Native;
+use super::ready::Ready;
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError, Target};
 use crate::decide::table::ThresholdTable;
 use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, mve, portable, scalar};
-use crate::engine::{EmbedError, Embedder, ModelInfo, Task};
+use crate::engine::{EmbedError, Embedder, ModelInfo, Models, Task};
 
 /// Runs a plan over one arena: a static buffer on a device, a vector on the host. Clones share what was prepared for the
 /// processor.
 #[derive(Debug, Clone)]
 pub struct PlanEngine<B, A> {
-    bytes: B,
+    ready: Ready<B>,
     arena: A,
-    header: Header,
-    native: Native,
 }
 
 impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
@@ -28,67 +27,48 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> PlanEngine<B, A> {
     /// of the two does not lie where the plan's target wants it. Memory that moves with the engine may lie elsewhere later: then
     /// plans packed for [`Target::Dsp`] run slowly.
     pub fn new(bytes: B, mut arena: A) -> Result<Self, PlanError> {
-        let header = admit(bytes.as_ref(), arena.as_mut(), Task::Embedding)?;
-        let native = Native::best(&Plan::reopen(bytes.as_ref(), &header));
-        Ok(PlanEngine { bytes, arena, header, native })
+        let ready = Ready::new(bytes, arena.as_mut(), Task::Embedding)?;
+        Ok(PlanEngine { ready, arena })
     }
 
     /// The same engine on `isa`, which gives the same bytes: for whoever compares them. `None` if this build or processor does not
     /// have it.
     pub fn on(self, isa: Isa) -> Option<Self> {
-        let native = Native::new(&Plan::reopen(self.bytes.as_ref(), &self.header), isa)?;
-        Some(PlanEngine { native, ..self })
+        Some(PlanEngine { ready: self.ready.on(isa)?, ..self })
     }
 
     /// The instructions that it runs on.
     pub fn isa(&self) -> Isa {
-        self.native.isa()
+        self.ready.isa()
     }
 
     /// Bytes of the arena that the plan takes.
     pub fn arena_bytes(&self) -> usize {
-        self.header.arena_bytes
+        self.ready.header().arena_bytes
     }
 
     /// Operations of the plan.
     pub fn steps(&self) -> usize {
-        self.header.steps
+        self.ready.header().steps
     }
 
-    fn run(&mut self, crop: &[u8], out: &mut [i8], after: impl FnMut(usize)) -> Result<(), EmbedError> {
-        let info = &self.header.info;
-        let (expected, found) = (info.crop_bytes(), crop.len());
-        if found != expected {
-            return Err(EmbedError::CropLength { expected, found });
-        }
-        let (expected, found) = (info.dimension as usize, out.len());
-        if found != expected {
-            return Err(EmbedError::OutputLength { expected, found });
-        }
-        let plan = Plan::reopen(self.bytes.as_ref(), &self.header);
-        let arena = self.arena.as_mut();
-        let last = run_all(&plan, &mut self.native, crop, arena, after).ok_or(EmbedError::Runtime)?;
-        match arena.get(last) {
-            Some(embedding) if embedding.len() == out.len() => {
-                out.copy_from_slice(as_i8(embedding));
-                Ok(())
-            }
-            _ => Err(EmbedError::Runtime),
-        }
+    /// The arena, between two runs: what lies in it is of no use to the next.
+    pub(super) fn arena(&mut self) -> &mut [u8] {
+        self.arena.as_mut()
     }
 }
 
 impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
     fn info(&self) -> &ModelInfo {
-        &self.header.info
+        self.ready.info()
     }
 
     fn thresholds(&self) -> Option<ThresholdTable<'_>> {
-        Plan::reopen(self.bytes.as_ref(), &self.header).thresholds()
+        self.ready.plan().thresholds()
     }
 
     fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
-        self.run(crop, out, |_| ())
+        self.ready.embed(self.arena.as_mut(), crop, out, |_| ())
     }
 
     fn embed_watched(
@@ -97,9 +77,11 @@ impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Embedder for PlanEngine<B, A> {
         out: &mut [i8],
         after: &mut dyn FnMut(usize),
     ) -> Result<(), EmbedError> {
-        self.run(crop, out, after)
+        self.ready.embed(self.arena.as_mut(), crop, out, after)
     }
 }
+
+impl<B: AsRef<[u8]>, A: AsMut<[u8]>> Models for PlanEngine<B, A> {}
 
 /// The header of a plan for `task` that can run in `arena`.
 pub(super) fn admit(bytes: &[u8], arena: &[u8], task: Task) -> Result<Header, PlanError> {

@@ -39,17 +39,20 @@ mod error;
 mod header;
 mod maps;
 mod native;
+mod pair;
+mod ready;
 mod record;
 mod step;
 mod target;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub use detector::{LookError, PlanDetector};
+pub use detector::PlanDetector;
 pub use engine::PlanEngine;
 pub use error::PlanError;
 pub use header::{HEADER_BYTES, Header, MAGIC, VERSION, checksum};
 pub use maps::{MAPS, MapRecord, OutputMap, map_shape};
+pub use pair::{PairError, PlanModels};
 pub use record::{Kind, RECORD_BYTES, Record, Rule};
 pub use step::{Op, Step, Tensor};
 pub use target::Target;

@@ -1,6 +1,6 @@
 //! A small plan by hand, what it computes, and random damage to it.
 
-mod maps;
+pub(crate) mod maps;
 mod rows;
 
 use proptest::prelude::*;

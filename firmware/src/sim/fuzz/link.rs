@@ -6,7 +6,7 @@ use super::{ERASE, SECRET, SECTORS};
 use crate::bundle::Identity;
 use crate::decide::time::Uptime;
 use crate::device::{Device, Memory, Parts, Setup};
-use crate::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo};
+use crate::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models};
 use crate::gallery::nor::MemoryNor;
 use crate::gallery::{NoCounter, Owned};
 use crate::link::agreement::{Ephemeral, NONCE};
@@ -24,6 +24,8 @@ const DIMENSION: usize = 64;
 
 /// The picture itself is the embedding.
 struct Copier(ModelInfo);
+
+impl Models for Copier {}
 
 impl Embedder for Copier {
     fn info(&self) -> &ModelInfo {

@@ -54,7 +54,7 @@ pub struct Shot {
     pub name: String,
     /// Where it is.
     pub photo: PathBuf,
-    /// SHA-256 of its crop.
+    /// SHA-256 of its crop; of the whole picture where the device makes the crop.
     pub crop: [u8; 32],
     /// What the model makes of it.
     pub embedding: Vec<i8>,

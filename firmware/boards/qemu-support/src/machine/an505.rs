@@ -1,7 +1,8 @@
 //! mps2-an505: 4 MB of code memory, 4 MB of SRAM, 16 MB of PSRAM that stands for a NOR chip; the secure halves of all.
 //!
 //! ```text
-//! code memory  0x10000000   1 MB     firmware
+//! code memory  0x10000000   768 KB   firmware
+//!              0x100c0000   256 KB   detector
 //!              0x10100000   1.5 MB   model
 //!              0x10280000   1.5 MB   model
 //! PSRAM        0x80000000   2 MB     the NOR chip, in sectors of 4 KB
@@ -23,6 +24,9 @@ pub const RAM: Region = Region::new(0x3800_0000, 4 << 20);
 
 /// The two slots for models.
 pub const MODELS: [Region; 2] = [Region::new(0x1010_0000, 3 << 19), Region::new(0x1028_0000, 3 << 19)];
+
+/// The slot for the plan that finds faces.
+pub const DETECTOR: Region = Region::new(0x100C_0000, 256 << 10);
 
 /// The NOR chip.
 pub const CHIP: Region = Region::new(0x8000_0000, 2 << 20);

@@ -6,6 +6,7 @@
 //! DDR          0x60000000   2 MB     the NOR chip, in sectors of 4 KB
 //!              0x60200000   1.5 MB   model
 //!              0x60380000   1.5 MB   model
+//!              0x60500000   256 KB   detector
 //! ```
 
 use arcgate_firmware::engine::plan::Target;
@@ -24,6 +25,9 @@ pub const RAM: Region = Region::new(0x3100_0000, 4 << 20);
 
 /// The two slots for models.
 pub const MODELS: [Region; 2] = [Region::new(0x6020_0000, 3 << 19), Region::new(0x6038_0000, 3 << 19)];
+
+/// The slot for the plan that finds faces.
+pub const DETECTOR: Region = Region::new(0x6050_0000, 256 << 10);
 
 /// The NOR chip.
 pub const CHIP: Region = Region::new(0x6000_0000, 2 << 20);

@@ -5,6 +5,7 @@
 //! second chip  0x22000000   2 MB     the NOR chip, in sectors of 256 KB
 //!              0x22200000   1.5 MB   model
 //!              0x22380000   1.5 MB   model
+//!              0x22500000   256 KB   detector
 //! DRAM         0x80000000   16 MB    variables and stack
 //! ```
 
@@ -27,6 +28,9 @@ pub const RAM: Region = Region::new(0x8000_0000, 16 << 20);
 
 /// The two slots for models.
 pub const MODELS: [Region; 2] = [Region::new(0x2220_0000, 3 << 19), Region::new(0x2238_0000, 3 << 19)];
+
+/// The slot for the plan that finds faces.
+pub const DETECTOR: Region = Region::new(0x2250_0000, 256 << 10);
 
 /// The part of the second chip that is no model's.
 pub const CHIP: Region = Region::new(0x2200_0000, 2 << 20);

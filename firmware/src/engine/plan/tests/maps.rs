@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::detect::Settings;
+use crate::engine::{LookError, Models};
 
 /// Bytes of the arena.
 const ARENA: usize = 1024 + 16 * 19;
@@ -44,7 +45,7 @@ fn pool(input: (u32, Shape), output: (u32, Shape)) -> Record {
 }
 
 /// cls is the brightest pixel of each block of 8x8, obj that times the brightest of all, bbox and kps are these two by turns.
-fn plan() -> Vec<u8> {
+pub(crate) fn plan() -> Vec<u8> {
     let mut b = Builder::new(STEPS);
     let [cls, obj, bbox, kps] = [0, 1, 2, 3].map(|map| (PLACES[map], map_shape(map, 32, 32)));
     let brightest = (1000, shape(1, 1, 1));
@@ -146,6 +147,34 @@ fn a_plan_for_another_task_is_refused() {
     let mut detector = PlanDetector::new(plan(), vec![0; ARENA]).unwrap();
     let found = detector.faces::<1>(&[0; 1023], &Settings::default());
     assert_eq!(found, Err(LookError::PictureLength { expected: 1024, found: 1023 }));
+}
+
+#[test]
+fn two_plans_share_an_arena_one_after_the_other() {
+    let (embedder, detector) = (Builder::plan(), plan());
+    let wanted =
+        Plan::parse(&embedder).unwrap().arena_bytes().max(Plan::parse(&detector).unwrap().arena_bytes());
+    let settings = Settings { least_score: 0.11, most_overlap: 1.0 };
+    let faces =
+        PlanDetector::new(&detector[..], vec![0; ARENA]).unwrap().faces(&picture(), &settings).unwrap();
+    let crop: Vec<u8> = (0..90).map(|v| v * 2).collect();
+    let (mut alone, mut out) = ([0; 12], [0; 12]);
+    PlanEngine::new(&embedder[..], vec![0; 256]).unwrap().embed(&crop, &mut alone).unwrap();
+    let mut both = PlanModels::new(&embedder[..], Some(&detector[..]), vec![0x5a; wanted]).unwrap();
+    assert_eq!(both.detector().map(|info| info.dimension), Some(0));
+    for _ in 0..2 {
+        assert_eq!(both.find(&picture(), &settings).as_ref(), Ok(&faces));
+        both.embed(&crop, &mut out).unwrap();
+        assert_eq!(out, alone);
+    }
+    // Without a detector, with too little room for one of the two, with the two exchanged.
+    let mut one = PlanModels::new(&embedder[..], None, vec![0; 256]).unwrap();
+    assert_eq!(one.detector(), None);
+    assert_eq!(one.find(&picture(), &settings), Err(LookError::NoDetector));
+    let small = PlanModels::new(&embedder[..], Some(&detector[..]), vec![0; ARENA - 1]).unwrap_err();
+    assert_eq!(small, PairError::Detector(PlanError::Arena { needed: ARENA, found: ARENA - 1 }));
+    let exchanged = PlanModels::new(&detector[..], Some(&embedder[..]), vec![0; wanted]).unwrap_err();
+    assert!(matches!(exchanged, PairError::Embedder(PlanError::Header { field: "task", .. })), "{exchanged}");
 }
 
 #[test]

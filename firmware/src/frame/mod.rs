@@ -1,7 +1,17 @@
-//! Pixels as they come: format, geometry, no ownership; and the five points of a face in them.
+//! A picture: pixels as they come, how they are kept where they do not fit, and the five points of a face in them.
+//!
+//! - [`Frame`]: a borrowed picture of some [`PixelFormat`];
+//! - [`Intake`]: a picture that arrives in pieces, halved on the way in until it fits the buffer that keeps it;
+//! - [`means`]: a picture scaled to another size, each pixel the mean of the area under it.
+
+mod area;
+mod intake;
 
 use nalgebra::Point2;
 use serde::{Deserialize, Serialize};
+
+pub use area::means;
+pub use intake::{Intake, MAX_HALVINGS, TooLarge};
 
 /// How the pixels of a [`Frame`] lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +32,38 @@ impl PixelFormat {
             PixelFormat::Grey8 => 1,
             PixelFormat::Rgb565 => 2,
             PixelFormat::Rgb8 => 3,
+        }
+    }
+
+    /// Values that a pixel is made of.
+    const fn values(self) -> usize {
+        match self {
+            PixelFormat::Grey8 => 1,
+            PixelFormat::Rgb565 | PixelFormat::Rgb8 => 3,
+        }
+    }
+
+    /// A pixel's values as they are stored, of a grey one the first; zeros where bytes are missing.
+    fn unpack(self, pixel: &[u8]) -> [u8; 3] {
+        match (self, pixel) {
+            (PixelFormat::Grey8, &[v, ..]) => [v, 0, 0],
+            (PixelFormat::Rgb8, &[r, g, b, ..]) => [r, g, b],
+            (PixelFormat::Rgb565, &[high, low, ..]) => {
+                let v = u16::from_be_bytes([high, low]);
+                [(v >> 11) as u8, (v >> 5 & 0x3f) as u8, (v & 0x1f) as u8]
+            }
+            _ => [0; 3],
+        }
+    }
+
+    /// The bytes of a pixel of these values: the first [`PixelFormat::bytes_per_pixel`].
+    fn pack(self, [a, b, c]: [u8; 3]) -> [u8; 3] {
+        match self {
+            PixelFormat::Grey8 | PixelFormat::Rgb8 => [a, b, c],
+            PixelFormat::Rgb565 => {
+                let [high, low] = ((a as u16) << 11 | (b as u16) << 5 | c as u16).to_be_bytes();
+                [high, low, 0]
+            }
         }
     }
 }
@@ -115,14 +157,11 @@ impl<'a> Frame<'a> {
         let x = x.clamp(0, self.width as i32 - 1) as usize;
         let y = y.clamp(0, self.height as i32 - 1) as usize;
         let at = (y * self.width as usize + x) * self.format.bytes_per_pixel();
+        let [r, g, b] = self.format.unpack(self.data.get(at..).unwrap_or(&[]));
         match self.format {
-            PixelFormat::Grey8 => [self.data[at]; 3],
-            PixelFormat::Rgb8 => [self.data[at], self.data[at + 1], self.data[at + 2]],
-            PixelFormat::Rgb565 => {
-                let v = u16::from_be_bytes([self.data[at], self.data[at + 1]]);
-                let (r, g, b) = ((v >> 11) as u8, (v >> 5 & 0x3f) as u8, (v & 0x1f) as u8);
-                [r << 3 | r >> 2, g << 2 | g >> 4, b << 3 | b >> 2]
-            }
+            PixelFormat::Grey8 => [r; 3],
+            PixelFormat::Rgb8 => [r, g, b],
+            PixelFormat::Rgb565 => [r << 3 | r >> 2, g << 2 | g >> 4, b << 3 | b >> 2],
         }
     }
 }
