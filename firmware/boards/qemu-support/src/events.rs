@@ -90,6 +90,11 @@ pub fn tell(event: &Event) {
             ]);
         }
         Event::Paired { host, .. } => one("paired with host ", (*host).into()),
+        Event::Shot(Ok(progress)) => one("shots kept: ", progress.taken.into()),
+        Event::Shot(Err(_)) => say(&[Words("a shot was not kept")]),
+        Event::GaveUp => say(&[Words("nobody stood still for the enrolment")]),
+        Event::Updated { version } => one("from the next start on runs model ", *version),
+        Event::NotUpdated { version } => one("refused model ", *version),
         Event::Unpaired { host } => one("paired no more with host ", (*host).into()),
     }
     #[cfg(feature = "text")]
@@ -117,6 +122,7 @@ fn why(event: &Event) {
         Event::Refused(fault) => say_all(format_args!("  {fault}")),
         Event::Noise(noise) => say_all(format_args!("  {noise:?}")),
         Event::Forged(how) => say_all(format_args!("  {how:?}")),
+        Event::Shot(Err(why)) => say_all(format_args!("  {why}")),
         Event::TurnedAway(why) => say_all(format_args!("  {why}")),
         _ => {}
     }

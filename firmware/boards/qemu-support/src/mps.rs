@@ -4,7 +4,7 @@ use arcgate_firmware::device::Clock;
 use arcgate_firmware::gallery::nor::MemoryNor;
 use arcgate_firmware::link::message::Unit;
 
-use crate::machine::{CHIP, FPGA_IO, GALLERY, NANOSECONDS_PER_CYCLE};
+use crate::machine::{CHIP, FPGA_IO, NANOSECONDS_PER_CYCLE};
 
 /// The flash of gallery, event log and state.
 pub type Chip = MemoryNor<&'static mut [u8]>;
@@ -15,7 +15,7 @@ pub type Chip = MemoryNor<&'static mut [u8]>;
 /// Once.
 pub unsafe fn chip() -> Chip {
     // SAFETY: the linker places nothing there, and the caller says that nobody else has it.
-    MemoryNor::new(unsafe { GALLERY.on(CHIP).bytes_mut() })
+    MemoryNor::new(unsafe { CHIP.bytes_mut() })
 }
 
 /// The board's counter of cycles. Under `-icount shift=0`, where an instruction takes a nanosecond, it counts instructions by as

@@ -1,5 +1,7 @@
 //! Pieces of the address space.
 
+use arcgate_firmware::flash;
+
 /// Some bytes of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
@@ -15,9 +17,10 @@ impl Region {
         Region { begin, bytes }
     }
 
-    /// The same region of a chip that begins at an address.
-    pub const fn on(self, chip: Region) -> Self {
-        Region { begin: chip.begin + self.begin, bytes: self.bytes }
+
+    /// As a part of the chip that its offset counts on.
+    pub const fn of_chip(self) -> flash::Region {
+        flash::Region { offset: self.begin as u32, length: self.bytes as u32 }
     }
 
     /// The region's bytes.

@@ -1,19 +1,22 @@
 //! The device, put together and run.
 
+use core::cell::RefCell;
 use core::panic::PanicInfo;
 
 use arcgate_firmware::decide::time::Uptime;
-use arcgate_firmware::device::{Device, Hardware, MANIFEST_BYTES, Manifest, Memory, Parts, Setup, stack};
+use arcgate_firmware::device::{
+    Device, Hardware, Kept, MANIFEST_BYTES, Manifest, Memory, NoSlots, Parts, stack,
+};
 use arcgate_firmware::engine::plan::{MAGIC, PairError, PlanError, PlanModels};
+use arcgate_firmware::flash::Partition;
 use arcgate_firmware::gallery::{
     Entry, Lent, Line, NoCounter, Rooms, SoftwareSecret, index_lines_of_flash, records_of_flash,
 };
 use arcgate_firmware::link::LinkTrust;
-use arcgate_firmware::link::pairings::RamPairings;
 use semihosting::process;
 use static_cell::{ConstStaticCell, StaticCell};
 
-use crate::machine::{self, CLOCK, DETECTOR, FLASH, GALLERY, MODELS, RAM, STACK};
+use crate::machine::{self, CLOCK, DETECTOR, EVENTS, FLASH, GALLERY, MODELS, RAM, STACK, STATE};
 use crate::say::{
     Part::{Hexadecimal, Words},
     say,
@@ -61,9 +64,10 @@ struct Machine;
 
 impl Hardware for Machine {
     type Models = PlanModels<&'static [u8], &'static mut [u8]>;
-    type Flash = machine::Chip;
+    type Flash = Partition<'static, machine::Chip>;
+    type Store = Partition<'static, machine::Chip>;
+    type Slots = NoSlots;
     type Port = Uart;
-    type Pairings = RamPairings;
     type Counter = NoCounter;
     type Bytes = &'static mut [u8];
     type Room = Lent;
@@ -115,6 +119,7 @@ pub fn run() -> ! {
     static INPUT: ConstStaticCell<[u8; CROP]> = ConstStaticCell::new([0; CROP]);
     static LINES: ConstStaticCell<[Line; TEMPLATES]> = ConstStaticCell::new([Line::ZERO; TEMPLATES]);
     static ENTRIES: ConstStaticCell<[Entry; RECORDS]> = ConstStaticCell::new([Entry::NONE; RECORDS]);
+    static CHIP: StaticCell<RefCell<machine::Chip>> = StaticCell::new();
     static DEVICE: StaticCell<Device<Machine>> = StaticCell::new();
     let (Some(arena), Some(frame), Some(crop), Some(lines), Some(records)) =
         (ROOM.try_take(), PICTURE.try_take(), INPUT.try_take(), LINES.try_take(), ENTRIES.try_take())
@@ -128,15 +133,30 @@ pub fn run() -> ! {
         Err(PairError::Embedder(error)) => no_model(MODELS[0], error),
         Err(PairError::Detector(error)) => no_model(DETECTOR, error),
     };
-    let gallery = Rooms { records: &mut records[..], lines: &mut lines[..] };
-    let memory = Memory { frame: &mut frame[..], crop: &mut crop[..], gallery };
+    let room = Rooms { records: &mut records[..], lines: &mut lines[..] };
+    let memory = Memory { frame: &mut frame[..], crop: &mut crop[..], gallery: room };
     // SAFETY: it is taken here and nowhere else.
-    let flash = unsafe { machine::chip() };
-    // A bench, with an emulator's port for a wire.
-    let setup = Setup { link: LinkTrust::Open, boots: 0 };
-    let (port, pairings) = (Uart::start(), RamPairings::default());
-    let parts = Parts { models, flash, port, pairings, counter: NoCounter, memory, setup };
-    let Some(device) = DEVICE.try_init_with(|| Device::new(parts, &SoftwareSecret::default())) else {
+    let chip = unsafe { machine::chip() };
+    let Some(chip) = CHIP.try_init_with(|| RefCell::new(chip)) else { fail("the board's main runs once") };
+    let chip = &*chip;
+    let part = |region: Region| Partition::new(chip, region.of_chip());
+    let (Ok(gallery), Ok(events), Ok(state)) = (part(GALLERY), part(EVENTS), part(STATE)) else {
+        fail("the chip is smaller than its map")
+    };
+    let secret = SoftwareSecret::default();
+    let parts = Parts {
+        models,
+        gallery,
+        events: Some(events),
+        kept: Kept::open(state, &secret),
+        updates: None,
+        port: Uart::start(),
+        // A bench, with an emulator's port for a wire.
+        link: LinkTrust::Open,
+        counter: NoCounter,
+        memory,
+    };
+    let Some(device) = DEVICE.try_init_with(|| Device::new(parts, &secret)) else {
         fail("the board's main runs once")
     };
     device.set_clock(CLOCK);

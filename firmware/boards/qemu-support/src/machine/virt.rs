@@ -65,7 +65,7 @@ pub type Chip = CfiFlash;
 /// Once.
 pub unsafe fn chip() -> Chip {
     // SAFETY: the second chip begins here, and the caller says that nobody else has it.
-    unsafe { CfiFlash::new(GALLERY.on(CHIP)) }
+    unsafe { CfiFlash::new(CHIP) }
 }
 
 /// The core's own counter of instructions.
