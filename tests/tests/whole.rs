@@ -24,7 +24,7 @@ fn device(model: &Model, pictures: &Pictures) -> Client {
     let flash: MemoryNor<Vec<u8>> = MemoryNor::new(vec![0xff; 16 * 4096]);
     let models = model.with_detector(pictures.plan()).expect("two plans");
     let wire = LocalWire::new(models, flash, &SimSecret::software());
-    Client::over(Box::new(wire)).expect("a device").0
+    Client::over(Box::new(wire), None).expect("a device").0
 }
 
 /// The crop that the device makes of a picture; `None` where it sees nobody or points that span no face.
