@@ -26,7 +26,7 @@ use crate::onnx::metadata::hex;
 use crate::photo::PhotoError;
 
 pub use people::{PersonPhotos, Summary, enroll, in_folder};
-pub use place::{FILE_SECTORS, Place, nowhere, open, open_copy, open_with, reach, simulate};
+pub use place::{FILE_SECTORS, NoModel, Place, nowhere, open, open_copy, open_with, reach, simulate};
 pub use sending::Sending;
 pub use survey::{Survey, survey};
 

@@ -32,8 +32,9 @@ pub struct Place {
     names: Option<BTreeMap<String, PersonId>>,
 }
 
-/// Stands where the model would, for looking after people without it.
-struct NoModel(ModelInfo);
+/// Stands where the model would, for looking after people without it; it embeds nothing.
+#[derive(Debug)]
+pub struct NoModel(pub ModelInfo);
 
 impl Embedder for NoModel {
     fn info(&self) -> &ModelInfo {

@@ -5,10 +5,11 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arcgate::enroll::NoModel;
 use arcgate::link::Wire;
 use arcgate_firmware::decide::time::Uptime;
 use arcgate_firmware::device::{Device, Event, Parts, Setup};
-use arcgate_firmware::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo};
+use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Models};
 use arcgate_firmware::gallery::nor::MemoryNor;
 use arcgate_firmware::gallery::{NoCounter, PersonId, Validity};
 use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, split};
@@ -36,19 +37,6 @@ const DIMENSION: u16 = 64;
 
 /// People enrolled besides the one whose validity is changed.
 const OTHERS: u32 = 8;
-
-/// Runs no model: nobody sends pictures here.
-struct NoModel(ModelInfo);
-
-impl Embedder for NoModel {
-    fn info(&self) -> &ModelInfo {
-        &self.0
-    }
-
-    fn embed(&mut self, _: &[u8], _: &mut [i8]) -> Result<(), EmbedError> {
-        Err(EmbedError::Runtime)
-    }
-}
 
 /// What a gallery may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +98,7 @@ impl Yard {
         let flash = MemoryNor::new(vec![0xff; 16 * ERASE]);
         let memory = memory(&flash);
         let parts = Parts {
-            models: Box::new(NoModel(info)) as Box<dyn Embedder + Send>,
+            models: Box::new(NoModel(info)) as Box<dyn Models + Send>,
             flash,
             port: MemoryPort::default(),
             pairings: RamPairings::default(),
