@@ -45,6 +45,9 @@ pub enum KeyError {
     /// The public half where the private one is needed.
     #[error("{} holds the public half of an update key, which signs nothing\n  accepted: the private half", .0.display())]
     PublicOnly(PathBuf),
+    /// No public half of an update key is in it.
+    #[error("{} is no public update key\n  accepted: what `arcgate keys update` writes beside a key, a line \"arcgate update public key 1: ...\"", .0.display())]
+    NoPublicKey(PathBuf),
     /// The file is there already.
     #[error("{} exists, and a key that is written over is lost\n  accepted: another place (-o)", .0.display())]
     Exists(PathBuf),

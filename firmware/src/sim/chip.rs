@@ -1,13 +1,14 @@
 //! What a simulated device has beside its gallery: flashes for its state, its events and two models, each a file of one folder; and
 //! how it starts from what they hold.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 
-use super::{CROP, Desktop, ERASE, FileFlash, FlashError, SimSecret, memory};
+use super::{CROP, Desktop, FileFlash, FlashError, SimSecret, memory};
 use crate::device::{Device, Kept, Parts, Remains, Updates};
 use crate::engine::{Embedder, Models};
 use crate::gallery::Monotonic;
@@ -23,30 +24,31 @@ const MODEL: usize = 1024;
 /// Bytes that a model may run in.
 const ARENA: usize = 16 << 20;
 
-/// The flashes, and whose models it takes.
+/// The flashes.
 #[derive(Debug)]
 pub struct Chip {
-    /// `None` when it could not be kept the last time.
+    /// `None` when it could not be read the last time.
     state: Option<FileFlash>,
     events: Option<FileFlash>,
-    slots: Slots<FileFlash>,
+    /// Of a device that takes models.
+    slots: Option<Slots<FileFlash>>,
 }
 
 impl Chip {
-    /// Opens the files in `folder`, or makes them.
+    /// Opens the files in `folder`, or makes them; with a verifier, the device takes models.
     ///
     /// # Errors
     /// As [`FileFlash::open_or_create`].
-    pub fn open(folder: &Path, verifier: Verifier) -> Result<Self, FlashError> {
+    pub fn open(folder: &Path, verifier: Option<Verifier>) -> Result<Self, FlashError> {
         std::fs::create_dir_all(folder)?;
         let open = |name: &str, sectors| FileFlash::open_or_create(&folder.join(name), sectors);
         let (state, events) = (open("state", STATE)?, open("events", EVENTS)?);
-        let slots = Slots::new([open("model-a", MODEL)?, open("model-b", MODEL)?], verifier);
+        let slots = match verifier {
+            Some(verifier) => Some(Slots::new([open("model-a", MODEL)?, open("model-b", MODEL)?], verifier)),
+            None => None,
+        };
         Ok(Chip { state: Some(state), events: Some(events), slots })
     }
-
-    /// Bytes of one slot.
-    pub const SLOT_BYTES: usize = MODEL * ERASE;
 }
 
 /// What a device is put together from, at each start.
@@ -65,19 +67,22 @@ impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Bench<
         let Bench { model, chip, gallery, port, counter } = self;
         let mut memory = memory(&gallery);
         let (mut kept, mut events, mut updates, mut models) = (Kept::nothing(), None, None, model);
-        if let Some(chip) = chip {
-            kept = chip.state.map_or_else(Kept::nothing, |state| Kept::open(state, secret));
-            events = chip.events;
-            let copies = [Slot::A, Slot::B].map(|slot| (slot, Arc::<[u8]>::from(chip.slots.bytes(slot))));
-            let read = |slot, range: std::ops::Range<usize>| -> Arc<[u8]> {
-                let bytes = copies.iter().find(|(name, _)| *name == slot).map_or(&[][..], |(_, bytes)| bytes);
-                Arc::from(bytes.get(range).unwrap_or_default())
-            };
-            let (started, found) =
-                Updates::start(chip.slots, &mut kept, read, vec![0; ARENA], &mut memory.crop[..CROP]);
-            updates = Some(started);
-            if !found.info().is_none() {
-                models = Box::new(found);
+        if let Some(Chip { state, events: log, slots }) = chip {
+            kept = state.map_or_else(Kept::nothing, |state| Kept::open(state, secret));
+            events = log;
+            if let Some(slots) = slots {
+                let copies = [Slot::A, Slot::B].map(|slot| slots.bytes(slot).to_vec());
+                let read = |slot, range: Range<usize>| -> Arc<[u8]> {
+                    let [a, b] = &copies;
+                    let bytes = if slot == Slot::A { a } else { b };
+                    Arc::from(bytes.get(range).unwrap_or_default())
+                };
+                let (started, found) =
+                    Updates::start(slots, &mut kept, read, vec![0; ARENA], &mut memory.crop[..CROP]);
+                updates = Some(started);
+                if !found.info().is_none() {
+                    models = Box::new(found);
+                }
             }
         }
         Device::new(Parts { models, gallery, events, kept, updates, port, link, counter, memory }, secret)
@@ -86,7 +91,7 @@ impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Bench<
     /// What the next start finds.
     pub fn after(remains: Remains<Desktop<F, P, M>>) -> Self {
         let Remains { models, gallery, events, state, slots, port, counter } = remains;
-        let chip = slots.map(|slots| Chip { state, events, slots });
+        let chip = events.is_some().then_some(Chip { state, events, slots });
         Bench { model: models, chip, gallery, port, counter }
     }
 }

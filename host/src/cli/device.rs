@@ -1,6 +1,8 @@
 //! `arcgate device`.
 
 mod pair;
+mod update;
+mod upkeep;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,22 @@ enum Verb {
         /// Its number (`arcgate device pairings`).
         host: u16,
     },
+    /// How it does: starts, answers, failures, its link and its log.
+    Stats(Port),
+    /// What happened on it: who was at the door, enrolments, pairings, updates, faults. Numbers of people, no names.
+    Log {
+        #[command(flatten)]
+        port: Port,
+        /// The number of the first line.
+        #[arg(long, default_value_t = 0)]
+        from: u32,
+    },
+    /// Have it enroll whoever stands before its camera, shot by shot.
+    Enroll(upkeep::EnrollArgs),
+    /// Give it another model, signed (`arcgate pack`); it runs once it has reproduced its self-test on the device.
+    Update(update::Args),
+    /// Have it start anew.
+    Restart(Port),
     /// Begin an empty gallery for the device's model: everybody enrolled is lost.
     Reset {
         #[command(flatten)]
@@ -76,6 +94,11 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
             ui.json(&json!({"time": now}));
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Stats(port) => upkeep::stats(&port.port, ui),
+        Verb::Log { port, from } => upkeep::log(&port.port, from, ui),
+        Verb::Enroll(args) => upkeep::enroll(&args, ui),
+        Verb::Update(args) => update::update(&args, ui),
+        Verb::Restart(port) => upkeep::restart(&port.port, ui),
         Verb::Pair(args) => pair::pair(args, ui),
         Verb::Pairings(port) => pair::list(&port.port, ui),
         Verb::Unpair { port, host } => pair::unpair(&port.port, host, ui),

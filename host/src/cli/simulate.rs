@@ -10,7 +10,8 @@ use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::ModelInfo;
 use arcgate_firmware::link::pairing::Shown;
 use arcgate_firmware::link::{LinkTrust, Role};
-use arcgate_firmware::sim::{FRAME, Nature, StoredCamera, StoredShot};
+use arcgate_firmware::sim::{Chip, FRAME, Nature, StoredCamera, StoredShot};
+use arcgate_firmware::update::{Development, UpdateKey, Verifier};
 use serde_json::json;
 
 use super::clock;
@@ -18,6 +19,7 @@ use super::people::{KeyArg, ModelArg, answer_json, answer_text};
 use super::shared::{self, FaceArgs};
 use crate::data::ImageSet;
 use crate::enroll;
+use crate::keys::update;
 use crate::link::Target;
 use crate::photo::{Detector, Finder, Found, Photo, PhotoError};
 use crate::ui::Ui;
@@ -30,7 +32,8 @@ use crate::ui::Ui;
 pub struct Args {
     #[command(flatten)]
     model: ModelArg,
-    /// The file that is the device's flash; a gallery file is one. Made if it is not there.
+    /// The file that is the device's flash for people; a gallery file is one. Made if it is not there, and so is a folder of its name
+    /// with ".d" behind, for pairings, events and models.
     #[arg(long, value_name = "FILE", default_value = "simulated.gallery")]
     flash: PathBuf,
     /// A file that stands for a counter outside of the flash: with it a flash that was put back is noticed and refused. Made if it
@@ -46,10 +49,16 @@ pub struct Args {
     /// The share of strangers' searches that it may answer: the threshold is that of the model's next lower rate.
     #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = shared::rate::<f32>)]
     fpir: f32,
-    /// Trust everybody who reaches the port: nobody is paired, nothing is sealed. Without it only paired computers are served; they
-    /// are forgotten when the device stops.
+    /// Trust everybody who reaches the port: nobody is paired, nothing is sealed. Without it only paired computers are served.
     #[arg(long)]
     open: bool,
+    /// The public half of a key (`arcgate keys update` writes it beside the private one): the device takes models that it signed
+    /// (`arcgate device update`), and runs --model until one comes.
+    #[arg(long, value_name = "FILE")]
+    update_key: Option<PathBuf>,
+    /// Take models that are signed with the development key, which everybody has.
+    #[arg(long)]
+    development: bool,
     /// Hold the device's button for so long as it starts, which allows pairing for a minute: less than 3 s for operators, longer for
     /// administrators too. It prints the code.
     #[arg(long, value_name = "SECONDS", conflicts_with = "open")]
@@ -93,6 +102,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         matching,
         secret: args.key.secret()?,
         counter: args.counter.as_deref(),
+        chip: Some(chip(&args)?),
         link: if args.open { LinkTrust::Open } else { LinkTrust::Paired },
         press: args.button.map(role_of_press),
     };
@@ -108,6 +118,18 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let _ = stopped.recv();
     device.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+/// The flashes beside the gallery's.
+fn chip(args: &Args) -> anyhow::Result<Chip> {
+    let accepted = if args.development { Development::Accepted } else { Development::Refused };
+    let key = args.update_key.as_deref().map(update::read_public).transpose()?;
+    let key = key.or(args.development.then_some(UpdateKey::DEVELOPMENT));
+    let verifier = key.map(|key| Verifier::new(key, accepted)).transpose()?;
+    let mut folder = args.flash.clone().into_os_string();
+    folder.push(".d");
+    let folder = PathBuf::from(folder);
+    Chip::open(&folder, verifier).with_context(|| format!("the flashes in {}", folder.display()))
 }
 
 /// What a button that was held for so many seconds allows.
@@ -132,6 +154,14 @@ fn tell(event: &Event, ui: &Ui) {
         }
         Event::ClockSet(time) if ui.json => ui.say(json!({"time": time}).to_string()),
         Event::ClockSet(time) => ui.say(format!("it is {}", clock::text(*time))),
+        Event::Shot(Ok(progress)) => ui.note(format!("shot {} of {} kept", progress.taken, progress.wanted)),
+        Event::Shot(Err(why)) => ui.note(format!("shot not kept: {why}")),
+        Event::GaveUp => ui.note("nobody stood still for the enrolment"),
+        Event::Updated { version } if ui.json => ui.say(json!({"updated": version}).to_string()),
+        Event::Updated { version } => {
+            ui.say(format!("took model {version}, which runs from the next start on"))
+        }
+        Event::NotUpdated { version } => ui.note(format!("refused model {version}")),
         Event::Refused(fault) => ui.note(format!("refused: {fault}")),
         Event::Noise(noise) if ui.verbose => ui.note(format!("noise on the link: {noise:?}")),
         Event::Noise(_) => {}

@@ -90,6 +90,7 @@ impl Gate {
                     matching,
                     secret: SimSecret::software(),
                     counter: None,
+                    chip: None,
                     link: LinkTrust::Open,
                     press: None,
                 },

@@ -279,8 +279,8 @@ fn send(
     client.send_frame(&frame, landmarks, &mut |_| ())
 }
 
-/// Starts a simulated device that runs `model`, finds faces itself by the plan `detector` if there is one, keeps its people in the file `flash` and its count of operations in the file
-/// that `nature` names, if any (both made if they are not there), and listens on `address` (`127.0.0.1:0`: any free port); it
+/// Starts a simulated device that runs `model`, finds faces itself by the plan `detector` if there is one, keeps its people in the file
+/// `flash` and its count of operations in the file that `nature` names, if any (both made if they are not there), and listens on `address` (`127.0.0.1:0`: any free port); it
 /// stops when the result is dropped.
 ///
 /// # Errors
@@ -300,15 +300,15 @@ pub fn simulate(
     };
     let file = |path: &Path, why| EnrollError::File { path: path.into(), why };
     let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(|why| file(flash, why))?;
-    let Nature { matching, secret, counter, link, press } = nature;
+    let Nature { matching, secret, counter, chip, link, press } = nature;
     let started = match counter {
         Some(path) => {
             let counter = FileCounter::open(path).map_err(|e| file(path, FlashError::Io(e)))?;
-            let nature = Nature { matching, secret, counter, link, press };
+            let nature = Nature { matching, secret, counter, chip, link, press };
             Running::start_with(engine, nor, address, camera, log, nature)
         }
         None => {
-            let nature = Nature { matching, secret, counter: NoCounter, link, press };
+            let nature = Nature { matching, secret, counter: NoCounter, chip, link, press };
             Running::start_with(engine, nor, address, camera, log, nature)
         }
     };

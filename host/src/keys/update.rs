@@ -57,6 +57,16 @@ pub fn read(path: &Path) -> Result<SigningKey, KeyError> {
     }
 }
 
+/// Reads the public half of a key.
+///
+/// # Errors
+/// When it cannot be read or is none.
+pub fn read_public(path: &Path) -> Result<UpdateKey, KeyError> {
+    let line = read_line(path)?;
+    let public = line.strip_prefix(PUBLIC).and_then(digits);
+    public.map(UpdateKey).ok_or_else(|| KeyError::NoPublicKey(path.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +77,8 @@ mod tests {
         let path = folder.path().join("update.key");
         let public = make(&path).unwrap();
         assert_eq!(read(&path).unwrap().public(), public);
+        assert_eq!(read_public(&public_path(&path)).unwrap(), public);
+        assert!(matches!(read_public(&path), Err(KeyError::NoPublicKey(_))));
         let beside = std::fs::read_to_string(folder.path().join("update.key.pub")).unwrap();
         assert_eq!(beside, format!("{PUBLIC}{}\n", hex(&public.0)));
         assert!(matches!(read(&public_path(&path)), Err(KeyError::PublicOnly(_))));

@@ -23,10 +23,10 @@ use super::transport::{LinkError, Transport, Wire, too_long};
 const CHECKS: u32 = 4;
 
 /// How long to try requests that only move bytes or look things up.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long to try requests that run the model or erase flash; an emulated microcontroller takes many seconds.
-const LONG_PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(300);
 
 /// How often a session is opened until a packet comes through in it: a stranger on the wire may open others.
 const OPENINGS: u32 = 3;
@@ -452,7 +452,7 @@ impl Client {
     }
 
     /// Sends `request` until its reply comes or `patience` ends; `take` says what the reply should be.
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &mut self,
         name: &'static str,
         request: Request<'_>,

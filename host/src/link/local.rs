@@ -4,11 +4,10 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arcgate_firmware::decide::time::{UnixTime, Uptime};
-use arcgate_firmware::device::{Parts, Setup};
+use arcgate_firmware::device::{Kept, Parts};
 use arcgate_firmware::engine::Models;
 use arcgate_firmware::gallery::NoCounter;
 use arcgate_firmware::link::LinkTrust;
-use arcgate_firmware::link::pairings::RamPairings;
 use arcgate_firmware::sim::{MemoryPort, SimDevice, SimSecret, memory};
 use embedded_storage::nor_flash::NorFlash;
 
@@ -23,10 +22,18 @@ impl<F: NorFlash> LocalWire<F> {
     /// Starts the device with this secret.
     pub fn new(engine: Box<dyn Models + Send>, flash: F, secret: &SimSecret) -> Self {
         let memory = memory(&flash);
-        let (port, pairings) = (MemoryPort::default(), RamPairings::default());
-        // Nobody else reaches this wire.
-        let setup = Setup { link: LinkTrust::Open, boots: 0 };
-        let parts = Parts { models: engine, flash, port, pairings, counter: NoCounter, memory, setup };
+        let parts = Parts {
+            models: engine,
+            gallery: flash,
+            events: None,
+            kept: Kept::nothing(),
+            updates: None,
+            port: MemoryPort::default(),
+            // Nobody else reaches this wire.
+            link: LinkTrust::Open,
+            counter: NoCounter,
+            memory,
+        };
         let mut device = SimDevice::new(parts, secret);
         // This computer knows it.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -8,6 +8,7 @@ mod handshake;
 mod local;
 mod target;
 mod transport;
+mod upkeep;
 
 pub use client::{Client, Laps};
 pub use devices::Devices;

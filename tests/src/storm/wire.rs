@@ -8,13 +8,12 @@ use std::time::Duration;
 use arcgate::enroll::NoModel;
 use arcgate::link::Wire;
 use arcgate_firmware::decide::time::Uptime;
-use arcgate_firmware::device::{Device, Event, Parts, Setup};
+use arcgate_firmware::device::{Device, Event, Kept, Parts};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Models};
 use arcgate_firmware::gallery::nor::MemoryNor;
 use arcgate_firmware::gallery::{NoCounter, PersonId, Validity};
 use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, split};
 use arcgate_firmware::link::pairing::Code;
-use arcgate_firmware::link::pairings::RamPairings;
 use arcgate_firmware::link::{LinkTrust, Role};
 use arcgate_firmware::sim::{ERASE, MemoryPort, Raw, SimDevice, SimSecret, memory};
 use rand::{RngExt, SeedableRng};
@@ -99,12 +98,14 @@ impl Yard {
         let memory = memory(&flash);
         let parts = Parts {
             models: Box::new(NoModel(info)) as Box<dyn Models + Send>,
-            flash,
+            gallery: flash,
+            events: None,
+            kept: Kept::nothing(),
+            updates: None,
             port: MemoryPort::default(),
-            pairings: RamPairings::default(),
+            link: LinkTrust::Paired,
             counter: NoCounter,
             memory,
-            setup: Setup { link: LinkTrust::Paired, boots: 0 },
         };
         let nobody = State { people: 0, from: None };
         let mut yard = Yard {
