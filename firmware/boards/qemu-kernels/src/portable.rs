@@ -17,14 +17,14 @@ pub fn depthwise_scratch_bytes(_: Shape, _: Shape, _: Window) -> usize {
     0
 }
 
-/// Convolves `x` into `y`.
-pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
-    portable::conv(conv, x, scratch, y);
+/// Convolves `x` into `y`; `None` when one of them is too short.
+pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) -> Option<()> {
+    portable::conv(conv, x, scratch, y)
 }
 
-/// Convolves `x` into `y`.
-pub fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], _: &mut [i8], y: &mut [i8]) {
-    portable::depthwise(depthwise, x, y);
+/// Convolves `x` into `y`; `None` when one of them is too short.
+pub fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], _: &mut [i8], y: &mut [i8]) -> Option<()> {
+    portable::depthwise(depthwise, x, y)
 }
 
 /// Replaces every value.

@@ -161,7 +161,9 @@ impl Room {
         let conv = Conv { weights: as_i8(&self.packed[..packed]), ..conv };
         let mut y = Guarded::new(&mut self.y, off, output.bytes());
         let mut scratch = Guarded::new(&mut self.scratch, 0, scratch);
-        around(&mut || tested::conv(&conv, x, scratch.inside(), y.inside()));
+        let mut ran = None;
+        around(&mut || ran = tested::conv(&conv, x, scratch.inside(), y.inside()));
+        ran?;
         y.check(wanted);
         scratch.check(&[]);
         Some(())
@@ -195,7 +197,9 @@ impl Room {
         depthwise.run(x, wanted);
         let mut y = Guarded::new(&mut self.y, off, output.bytes());
         let mut scratch = Guarded::new(&mut self.scratch, 0, scratch);
-        around(&mut || tested::depthwise(&depthwise, x, scratch.inside(), y.inside()));
+        let mut ran = None;
+        around(&mut || ran = tested::depthwise(&depthwise, x, scratch.inside(), y.inside()));
+        ran?;
         y.check(wanted);
         scratch.check(&[]);
         Some(())

@@ -17,7 +17,6 @@ impl Region {
         Region { begin, bytes }
     }
 
-
     /// As a part of the chip that its offset counts on.
     pub const fn of_chip(self) -> flash::Region {
         flash::Region { offset: self.begin as u32, length: self.bytes as u32 }
