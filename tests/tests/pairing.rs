@@ -113,3 +113,25 @@ fn nobody_is_paired_where_no_button_was_pressed_or_the_link_is_open() {
         assert!(refused.code == FAILED && refused.stderr.contains(expected), "{}", refused.stderr);
     }
 }
+
+#[test]
+fn pairings_and_the_log_outlast_the_power() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("devices.toml");
+    let device = simulator(folder.path(), &["--button", "4"]);
+    let host = pair(&device, &keys, "administrator", str::to_owned).done().json()["host"].as_u64().unwrap();
+    // Killed, as when the power goes.
+    drop(device);
+    let device = simulator(folder.path(), &[]);
+    let asked = |words: &[&str]| {
+        let words = [words, &["--port", device.target(), "--json"]].concat();
+        with_keys(&keys, &words).done().json()
+    };
+    let stats = asked(&["device", "stats"]);
+    assert_eq!((stats["boots"].as_u64(), stats["pairings"].as_u64()), (Some(2), Some(1)));
+    let log = asked(&["device", "log"]);
+    let told: Vec<&serde_json::Value> =
+        log["lines"].as_array().unwrap().iter().map(|line| &line["what"]).collect();
+    let paired = serde_json::json!({"Paired": {"number": host, "role": 2}});
+    assert_eq!(told, [&serde_json::json!("Boot"), &paired, &serde_json::json!("Boot")]);
+}

@@ -35,7 +35,7 @@ fn place<const C: usize>(
     stride: u16,
     out: &mut [u8],
 ) {
-    for row in out.chunks_exact_mut(usize::from(stride) * C).take(height.into()) {
+    for row in out.chunks_exact_mut((usize::from(stride) * C).max(1)).take(height.into()) {
         for (place, pixel) in row.as_chunks_mut().0.iter_mut().take(width.into()).zip(&mut pixels) {
             *place = pixel;
         }

@@ -219,7 +219,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
 
     /// What the last `embed` gave.
     pub(super) fn embedding(&self) -> &[i8] {
-        &self.embedding[..self.dimension]
+        self.embedding.get(..self.dimension).unwrap_or_default()
     }
 
     pub(super) fn crop_piece(&self, offset: u32) -> Result<Reply<'_>, Fault> {
@@ -227,10 +227,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
     }
 
     pub(super) fn embedding_piece(&mut self, offset: u32) -> Result<Reply<'_>, Fault> {
-        for (byte, &value) in self.wire.iter_mut().zip(&self.embedding[..self.dimension]) {
+        for (byte, &value) in self.wire.iter_mut().zip(&self.embedding) {
             *byte = value as u8;
         }
-        piece(&self.wire[..self.dimension], offset)
+        piece(self.wire.get(..self.dimension).unwrap_or_default(), offset)
     }
 }
 

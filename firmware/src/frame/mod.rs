@@ -154,8 +154,8 @@ impl<'a> Frame<'a> {
 
     /// Red, green and blue at column `x` and row `y`, each clamped into the picture (the border is replicated).
     pub fn rgb_clamped(&self, x: i32, y: i32) -> [u8; 3] {
-        let x = x.clamp(0, self.width as i32 - 1) as usize;
-        let y = y.clamp(0, self.height as i32 - 1) as usize;
+        let x = x.min(self.width as i32 - 1).max(0) as usize;
+        let y = y.min(self.height as i32 - 1).max(0) as usize;
         let at = (y * self.width as usize + x) * self.format.bytes_per_pixel();
         let [r, g, b] = self.format.unpack(self.data.get(at..).unwrap_or(&[]));
         match self.format {

@@ -80,17 +80,19 @@ fn pack<M: Serialize, const MAX: usize>(
     out: &mut [u8],
 ) -> Result<usize, TooLong> {
     let mut plain = [0u8; MAX_MESSAGE + TAG + SUM];
-    let room = &mut plain[..MAX];
+    let room = plain.get_mut(..MAX).ok_or(TooLong)?;
     let head = postcard::to_slice(&header, room).map_err(|_| TooLong)?.len();
-    let mut length = head + postcard::to_slice(message, &mut room[head..]).map_err(|_| TooLong)?.len();
+    let behind = room.get_mut(head..).ok_or(TooLong)?;
+    let mut length = head + postcard::to_slice(message, behind).map_err(|_| TooLong)?.len();
     if let Some(session) = session {
-        let tag = session.seal(header.sequence, &mut plain[head..length]).ok_or(TooLong)?;
-        plain[length..length + TAG].copy_from_slice(&tag);
+        let tag =
+            session.seal(header.sequence, plain.get_mut(head..length).ok_or(TooLong)?).ok_or(TooLong)?;
+        *plain.get_mut(length..).and_then(<[u8]>::first_chunk_mut).ok_or(TooLong)? = tag;
         length += TAG;
     }
-    let sum = CRC.checksum(&plain[..length]).to_le_bytes();
-    plain[length..length + SUM].copy_from_slice(&sum);
-    let encoded = cobs::try_encode(&plain[..length + SUM], out).map_err(|_| TooLong)?;
+    let sum = CRC.checksum(plain.get(..length).ok_or(TooLong)?).to_le_bytes();
+    *plain.get_mut(length..).and_then(<[u8]>::first_chunk_mut).ok_or(TooLong)? = sum;
+    let encoded = cobs::try_encode(plain.get(..length + SUM).ok_or(TooLong)?, out).map_err(|_| TooLong)?;
     *out.get_mut(encoded).ok_or(TooLong)? = 0;
     Ok(encoded + 1)
 }

@@ -278,7 +278,8 @@ impl Running {
                 if let Some(at_most) = pressed.take() {
                     device.allow_pairing(at_most, Uptime(0));
                 }
-                while !stopped.load(Ordering::Relaxed) && !(device.wants_restart() && device.is_idle()) {
+                // The reply to whoever asked for the restart goes first.
+                while !stopped.load(Ordering::Relaxed) && (!device.wants_restart() || !device.is_idle()) {
                     // A connection that broke is the wire pulled out: the port waits for the next one.
                     let event = device.poll().unwrap_or_default();
                     let somebody = camera.has_more() || device.phase() != Phase::Idle;

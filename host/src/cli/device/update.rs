@@ -16,6 +16,9 @@ use crate::update;
 /// How long a device may take to start.
 const START: Duration = Duration::from_secs(60);
 
+/// How long is waited between two looks.
+const GLANCE: Duration = Duration::from_millis(200);
+
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// tcp:HOST:PORT or a serial port.
@@ -53,7 +56,7 @@ pub fn update(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     })?;
     bar.finish_and_clear();
     drop(client);
-    let info = started(port, &checked.header.embedding_id)?;
+    let info = started(port, version)?;
     let again = matches!(info.gallery, Some(GalleryError::WrongModel { .. }));
     if !ui.json {
         ui.say(format!("{port}: runs model {version}"));
@@ -70,22 +73,22 @@ pub fn update(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until the device runs the model with this id.
-fn started(port: &Target, id: &[u8; 32]) -> anyhow::Result<DeviceInfo> {
+/// Waits until the device runs the model of this version.
+fn started(port: &Target, version: u32) -> anyhow::Result<DeviceInfo> {
+    let running = || -> Result<(Option<u32>, DeviceInfo), LinkError> {
+        let (mut client, info) = Client::connect(port)?;
+        Ok((client.stats()?.model_version, info))
+    };
     let begin = Instant::now();
     loop {
-        let last = match Client::connect(port) {
-            Ok((_, info)) if info.model.embedding_id == *id => return Ok(info),
-            Ok(_) => None,
-            Err(error) => Some(error),
-        };
-        if begin.elapsed() > START {
-            let why: Option<LinkError> = last;
-            return Err(why.map_or_else(
-                || anyhow::anyhow!("the device took the model and does not run it"),
-                anyhow::Error::from,
-            ));
+        match running() {
+            Ok((Some(found), info)) if found == version => return Ok(info),
+            Ok((found, _)) if begin.elapsed() > START => {
+                let found = found.map_or("none from an update".into(), |found| format!("version {found}"));
+                anyhow::bail!("the device took model {version}, and still runs {found}");
+            }
+            Err(error) if begin.elapsed() > START => return Err(error.into()),
+            Ok(_) | Err(_) => std::thread::sleep(GLANCE),
         }
-        std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -1,0 +1,143 @@
+//! Another model for a simulated device, through the program: taken, refused, and what becomes of the people.
+
+use std::path::Path;
+
+use arcgate_tests::data::workspace;
+use arcgate_tests::program::{Run, arcgate};
+use arcgate_tests::simulator::Simulator;
+use serde_json::{Value, json};
+
+const FAILED: i32 = 1;
+const MODEL: &str = "models/synth-s/synth-s.onnx";
+const PEOPLE: u64 = 4;
+
+struct Bench {
+    folder: tempfile::TempDir,
+    device: Simulator,
+}
+
+impl Bench {
+    /// A device that takes models signed with the development key, and some drawn people enrolled.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let people = PEOPLE.to_string();
+        arcgate(["synth", "-o", &at("people"), "--identities", &people, "--views", "3", "--size", "48x48"])
+            .done();
+        let device = Simulator::start(["--model", MODEL, "--flash", &at("flash"), "--development"]);
+        arcgate(["enroll", &at("people"), "--to", device.target(), "--accept-findings"]).done();
+        Bench { folder, device }
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.folder.path().join(name).to_string_lossy().into_owned()
+    }
+
+    fn pack(&self, model: &str, version: &str, signer: &[&str]) -> String {
+        let image = self.at(&format!("{version}.update"));
+        let words = ["pack", model, "--model-version", version, "-o", &image];
+        arcgate([&words[..], signer].concat()).done();
+        image
+    }
+
+    fn device(&self, verb: &str, more: &[&str]) -> Run {
+        arcgate([&["device", verb, "--port", self.device.target(), "--json"], more].concat())
+    }
+
+    fn update(&self, image: &str) -> Run {
+        self.device("update", &[image])
+    }
+
+    fn people(&self) -> Vec<Value> {
+        let list = arcgate(["gallery", "list", "--to", self.device.target(), "--json"]).done().json();
+        list["people"].as_array().expect("people").clone()
+    }
+
+    /// What the log tells of models.
+    fn told(&self) -> Vec<Value> {
+        let log = self.device("log", &[]).done().json();
+        let lines = log["lines"].as_array().expect("lines").iter().map(|line| line["what"].clone());
+        lines.filter(|what| what.to_string().contains("Update")).collect()
+    }
+}
+
+/// Another model than the shipped one: its float twin, quantized on other portraits.
+fn another(folder: &Path) -> String {
+    let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    arcgate([
+        "synth",
+        "-o",
+        &at("others"),
+        "--identities",
+        "20",
+        "--views",
+        "2",
+        "--first",
+        "500",
+        "--size",
+        "48x48",
+    ])
+    .done();
+    let float = workspace().join("models/synth-s/synth-s-float.onnx");
+    let made = at("another.onnx");
+    arcgate(["import", float.to_str().unwrap(), "--calibrate", &at("others"), "-o", &made]).done();
+    made
+}
+
+#[test]
+fn the_same_embedder_is_taken_and_everybody_is_still_known() {
+    let bench = Bench::new();
+    let before = bench.people();
+    assert_eq!(before.len() as u64, PEOPLE);
+    let said = bench.update(&bench.pack(MODEL, "5", &["--development"])).done().json();
+    assert_eq!(said, json!({"version": 5, "same_embeddings": true, "enroll_again": 0}));
+    let stats = bench.device("stats", &[]).done().json();
+    assert_eq!((stats["model_version"].as_u64(), stats["boots"].as_u64()), (Some(5), Some(2)));
+    assert_eq!(bench.people(), before);
+    let name = before[0]["name"].as_str().unwrap();
+    let photo =
+        std::fs::read_dir(bench.folder.path().join("people").join(name)).unwrap().next().unwrap().unwrap();
+    let photo = photo.path();
+    let found =
+        arcgate(["identify", photo.to_str().unwrap(), "--to", bench.device.target(), "--json"]).json();
+    assert!(found.to_string().contains(name), "{found}");
+
+    // An older one, and one that somebody else signed.
+    let older = bench.update(&bench.pack(MODEL, "4", &["--development"]));
+    assert!(
+        older.code == FAILED && older.stderr.contains('4') && older.stderr.contains('5'),
+        "{}",
+        older.stderr
+    );
+    let key = bench.at("own.key");
+    arcgate(["keys", "update", "-o", &key]).done();
+    let strangers = bench.update(&bench.pack(MODEL, "9", &["--key", &key]));
+    assert_eq!(strangers.code, FAILED, "{}", strangers.stderr);
+    assert_eq!(bench.device("stats", &[]).done().json()["model_version"].as_u64(), Some(5));
+    let told = |what: &str, version: u32| json!({what: {"version": version}});
+    let expected = [told("UpdateAccepted", 5), told("UpdateRefused", 4), told("UpdateRefused", 9)];
+    assert_eq!(bench.told(), expected);
+}
+
+#[test]
+fn for_another_embedder_people_are_listed_and_keep_their_names() {
+    let bench = Bench::new();
+    let image = bench.pack(&another(bench.folder.path()), "6", &["--development"]);
+    let careful = bench.update(&image);
+    assert!(careful.code == FAILED && careful.stderr.contains("--forget-templates"), "{}", careful.stderr);
+    assert_eq!(bench.people().len() as u64, PEOPLE);
+    let names = |people: &[Value]| people.iter().map(|p| p["name"].clone()).collect::<Vec<_>>();
+    let before = names(&bench.people());
+    let said = bench.device("update", &[&image, "--forget-templates"]).done().json();
+    assert_eq!(said, json!({"version": 6, "same_embeddings": false, "enroll_again": PEOPLE}));
+    let backup = bench.at("people.backup");
+    let to = bench.device.target();
+    arcgate(["gallery", "backup", "--to", to, "-o", &backup]).done();
+    arcgate(["gallery", "restore", &backup, "--to", to, "--replace", "--people-only", "--yes"]).done();
+    let after = bench.people();
+    assert_eq!(names(&after), before);
+    assert!(after.iter().all(|person| person["templates"] == 0), "{after:?}");
+    let photographs = bench.at("people");
+    arcgate(["enroll", &photographs, "--to", to, "--accept-findings"]).done();
+    assert!(bench.people().iter().all(|person| person["templates"] == 3));
+}
