@@ -9,8 +9,10 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::{CROP, Desktop, FileFlash, FlashError, SimSecret, memory};
+use crate::decide::table::ThresholdTable;
+use crate::detect::{Face, MOST_FACES, Settings};
 use crate::device::{Device, Kept, Parts, Remains, Updates};
-use crate::engine::{Embedder, Models};
+use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
 use crate::gallery::Monotonic;
 use crate::link::LinkTrust;
 use crate::state::Slot;
@@ -82,6 +84,8 @@ impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Bench<
                 updates = Some(started);
                 if !found.info().is_none() {
                     models = Box::new(found);
+                } else if models.arena().len() < ARENA {
+                    models = Box::new(Waiting { models, arena: vec![0; ARENA] });
                 }
             }
         }
@@ -93,5 +97,52 @@ impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Bench<
         let Remains { models, gallery, events, state, slots, port, counter } = remains;
         let chip = events.is_some().then_some(Chip { state, events, slots });
         Bench { model: models, chip, gallery, port, counter }
+    }
+}
+
+/// Models that came with the device, and room to try others.
+struct Waiting {
+    models: Box<dyn Models + Send>,
+    arena: Vec<u8>,
+}
+
+impl Embedder for Waiting {
+    fn info(&self) -> &ModelInfo {
+        self.models.info()
+    }
+
+    fn thresholds(&self) -> Option<ThresholdTable<'_>> {
+        self.models.thresholds()
+    }
+
+    fn embed(&mut self, crop: &[u8], out: &mut [i8]) -> Result<(), EmbedError> {
+        self.models.embed(crop, out)
+    }
+
+    fn embed_watched(
+        &mut self,
+        crop: &[u8],
+        out: &mut [i8],
+        after: &mut dyn FnMut(usize),
+    ) -> Result<(), EmbedError> {
+        self.models.embed_watched(crop, out, after)
+    }
+}
+
+impl Models for Waiting {
+    fn detector(&self) -> Option<&ModelInfo> {
+        self.models.detector()
+    }
+
+    fn find(
+        &mut self,
+        picture: &[u8],
+        settings: &Settings,
+    ) -> Result<heapless::Vec<Face, MOST_FACES>, LookError> {
+        self.models.find(picture, settings)
+    }
+
+    fn arena(&mut self) -> &mut [u8] {
+        &mut self.arena
     }
 }

@@ -122,6 +122,10 @@ impl<M: Models + ?Sized> Models for Box<M> {
     ) -> Result<heapless::Vec<Face, MOST_FACES>, LookError> {
         (**self).find(picture, settings)
     }
+
+    fn arena(&mut self) -> &mut [u8] {
+        (**self).arena()
+    }
 }
 
 /// A picture for the camera.
