@@ -76,8 +76,7 @@ pub fn storm(frames: u64, seed: u64) -> Tally {
             hosts.pair_and_part(&administrator, &operator);
         }
     }
-    let tally = hosts.yard().tally;
-    tally
+    hosts.yard().tally
 }
 
 struct Hosts {

@@ -264,11 +264,13 @@ mod tests {
         let of = |set: &[(&str, &str)]| {
             place(|name| set.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into()))
         };
-        let cases: [(&[(&str, &str)], Option<&str>); 5] = [
-            (&[("ARCGATE_KEYS", "/k"), ("XDG_CONFIG_HOME", "/x"), ("HOME", "/h")], Some("/k")),
-            (&[("XDG_CONFIG_HOME", "/x"), ("HOME", "/h")], Some("/x/arcgate/devices.toml")),
-            (&[("HOME", "/h")], Some("/h/.config/arcgate/devices.toml")),
-            (&[("XDG_CONFIG_HOME", ""), ("HOME", "/h")], Some("/h/.config/arcgate/devices.toml")),
+        let (keys, home) = (("ARCGATE_KEYS", "/k"), ("HOME", "/h"));
+        let [folder, nowhere] = ["/x", ""].map(|value| ("XDG_CONFIG_HOME", value));
+        let cases = [
+            (&[keys, folder, home][..], Some("/k")),
+            (&[folder, home], Some("/x/arcgate/devices.toml")),
+            (&[home], Some("/h/.config/arcgate/devices.toml")),
+            (&[nowhere, home], Some("/h/.config/arcgate/devices.toml")),
             (&[], None),
         ];
         for (set, expected) in cases {
