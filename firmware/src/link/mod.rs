@@ -25,6 +25,7 @@
 //! are as safe as that memory.
 
 pub mod agreement;
+mod fault;
 pub mod handshake;
 pub mod message;
 pub mod packet;
@@ -34,7 +35,8 @@ pub mod role;
 pub mod session;
 pub mod sessions;
 
-pub use message::{Fault, Reply, Request};
+pub use fault::Fault;
+pub use message::{Reply, Request};
 pub use role::Role;
 
 /// Whom a device trusts on its link.
