@@ -4,6 +4,7 @@ mod bundles;
 mod clock;
 mod door;
 mod frames;
+#[cfg(feature = "sim")]
 mod paired;
 
 use std::collections::VecDeque;

@@ -319,5 +319,5 @@ impl PairingMode {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sim"))]
 mod tests;
