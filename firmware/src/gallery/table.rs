@@ -279,10 +279,20 @@ fn insert_each(list: &mut [Entry], mut moves: usize) -> bool {
         }
         moves -= behind;
         if let Some(moved) = list.get_mut(end - 1 - behind..end) {
-            moved.rotate_right(1);
+            last_to_front(moved);
         }
     }
     true
+}
+
+/// The last becomes the first, all others one later.
+fn last_to_front(list: &mut [Entry]) {
+    let list = Cell::from_mut(list).as_slice_of_cells();
+    for pair in list.windows(2).rev() {
+        if let [before, behind] = pair {
+            before.swap(behind);
+        }
+    }
 }
 
 #[cfg(test)]
