@@ -4,8 +4,6 @@
 //! with its shape; one that is smaller is taken as it is. It lies in the picture's upper left, and the rest is black. Where no face is
 //! found, a second look shows the frame at half the size: a face that fills the picture is beyond what the largest cells can hold.
 
-use nalgebra::Point2;
-
 use super::Face;
 use crate::align::scaled;
 use crate::engine::{ChannelOrder, LookError, ModelInfo};
@@ -69,16 +67,7 @@ impl View {
             return *face;
         }
         let [sx, sy] = [0, 1].map(|side| f32::from(self.frame[side]) / f32::from(self.shown[side]));
-        // Pixel centres are whole numbers: the left edge is at -1/2 in both.
-        let (x_of, y_of) = (|x: f32| (x + 0.5) * sx - 0.5, |y: f32| (y + 0.5) * sy - 0.5);
-        Face {
-            x: x_of(face.x),
-            y: y_of(face.y),
-            width: face.width * sx,
-            height: face.height * sy,
-            landmarks: face.landmarks.map(|p| Point2::new(x_of(p.x), y_of(p.y))),
-            score: face.score,
-        }
+        face.scaled([sx, sy])
     }
 }
 
@@ -107,6 +96,8 @@ pub fn look<const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    use nalgebra::Point2;
+
     use super::*;
     use crate::frame::PixelFormat;
 

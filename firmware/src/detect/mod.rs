@@ -13,6 +13,8 @@ pub use decode::{DetectError, Map, STRIDES, Values, decode};
 pub use look::{View, look};
 pub use suppress::overlap;
 
+use nalgebra::Point2;
+
 use crate::frame::Landmarks;
 
 /// Faces that a device tells apart in one picture, at most: the surest ones.
@@ -36,6 +38,20 @@ pub struct Face {
 }
 
 impl Face {
+    /// The face in a picture that has so many times the columns and rows of the one in which it lies.
+    pub fn scaled(&self, [sx, sy]: [f32; 2]) -> Self {
+        // Pixel centres are whole numbers: the left edge is at -1/2 in both.
+        let (x_of, y_of) = (|x: f32| (x + 0.5) * sx - 0.5, |y: f32| (y + 0.5) * sy - 0.5);
+        Face {
+            x: x_of(self.x),
+            y: y_of(self.y),
+            width: self.width * sx,
+            height: self.height * sy,
+            landmarks: self.landmarks.map(|p| Point2::new(x_of(p.x), y_of(p.y))),
+            score: self.score,
+        }
+    }
+
     /// The index of the face that a picture is about: the one of greatest `area - 2 d^2`, where `d` is the distance of its
     /// box's centre from the picture's centre. `None` when there is none.
     pub fn main(faces: &[Face], width: u16, height: u16) -> Option<usize> {

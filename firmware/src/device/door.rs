@@ -2,7 +2,7 @@
 
 use crate::decide::table::Scope;
 use crate::decide::time::Uptime;
-use crate::decide::{Decision, MatchRules, Thresholds};
+use crate::decide::{Decision, Thresholds};
 use crate::engine::Embedder;
 use crate::events::What;
 use crate::gallery::{Binding, GalleryError, Name, Nearest};
@@ -102,7 +102,7 @@ impl<H: Hardware, C: Camera> Stages for Looking<'_, H, C> {
     }
 
     fn bars(&self) -> Bars {
-        let fpir = MatchRules::default().target_fpir;
+        let fpir = self.core.rules.matching.target_fpir;
         let known = self.core.thresholds(Scope::Frame);
         let one = Thresholds { people: 1, ..known };
         Bars { same: one.at(fpir), known: known.at(fpir) }
@@ -114,7 +114,9 @@ impl<H: Hardware> Core<H> {
     pub(super) fn look<C: Camera>(&mut self, camera: &mut C, somebody: bool, now: Uptime) -> Option<Event> {
         self.watched = Some(now);
         let coming = self.updates.as_ref().is_some_and(|updates| updates.is_coming(now));
-        self.machine.set_updating(coming);
+        if self.machine.set_updating(coming) {
+            self.enrolment = Enrolment::GaveUp;
+        }
         // It is taken out so that it may ask for everything else.
         let mut machine = core::mem::take(&mut self.machine);
         let outcome = machine.step(&mut Looking { core: self, camera, somebody }, now);
@@ -147,7 +149,7 @@ impl<H: Hardware> Core<H> {
         }
     }
 
-    /// All shots are there: they become templates, all or none.
+    /// All shots are there and become templates: of somebody new all or none, of somebody enrolled one after the other.
     fn enroll_shots(&mut self) -> Event {
         let Some(guide) = self.machine.guide.take() else { return Event::GaveUp };
         let shots = guide.embeddings();

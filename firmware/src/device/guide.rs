@@ -2,7 +2,7 @@
 //!
 //! In: the embedding of each shot that was good enough to be embedded, and who the gallery finds in it. Out: for every shot either
 //! how far the enrolment has come or a reason to tell whoever stands there. Nothing is written before all shots are there, so that
-//! a cut in between leaves nobody half enrolled.
+//! a cut in between leaves nobody new half enrolled.
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};

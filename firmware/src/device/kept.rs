@@ -6,7 +6,7 @@ use embedded_storage::nor_flash::NorFlash;
 use crate::decide::time::{Uptime, WallClock};
 use crate::events::{Log, LogError, Page, Trouble, What};
 use crate::gallery::DeviceSecret;
-use crate::link::pairings::{PAIRINGS, Pairing, Pairings, PairingsError};
+use crate::link::pairings::{Pairing, Pairings, PairingsError};
 use crate::state::{FAILURES_UNKNOWN, Found, State, StateError, Store};
 
 /// The [`State`] of a device.
@@ -71,22 +71,21 @@ impl<F: NorFlash> Kept<F> {
 
 impl<F: NorFlash> Pairings for Kept<F> {
     fn list(&self) -> &[Pairing] {
-        &self.state().pairings
+        self.state().list()
     }
 
     fn add(&mut self, pairing: Pairing) -> Result<(), PairingsError> {
-        if self.state().pairings.is_full() {
-            return Err(PairingsError::Full { capacity: PAIRINGS as u8 });
+        match self {
+            Kept::Flash(store) => store.add(pairing),
+            Kept::Ram(state) => state.add(pairing),
         }
-        // There is room, as was seen just now.
-        let added = self.update(|state| drop(state.pairings.push(pairing)));
-        added.map_err(|_| PairingsError::Storage)
     }
 
     fn remove(&mut self, host: u16) -> Result<(), PairingsError> {
-        self.get(host).ok_or(PairingsError::Unknown { host })?;
-        let removed = self.update(|state| state.pairings.retain(|pairing| pairing.host != host));
-        removed.map_err(|_| PairingsError::Storage)
+        match self {
+            Kept::Flash(store) => store.remove(host),
+            Kept::Ram(state) => state.remove(host),
+        }
     }
 }
 

@@ -138,12 +138,19 @@ impl Machine {
         interrupted
     }
 
-    /// The model is being replaced, or is no longer. An enrolment is given up: its shots were of the model before.
-    pub(super) fn set_updating(&mut self, updating: bool) {
+    /// The model is being replaced, or is no longer. An enrolment is given up, since its shots were of the model before; whether there
+    /// was one.
+    pub(super) fn set_updating(&mut self, updating: bool) -> bool {
         match (updating, self.phase) {
-            (true, _) => (self.phase, self.guide) = (Phase::Updating, None),
-            (false, Phase::Updating) => self.phase = Phase::Idle,
-            (false, _) => {}
+            (true, _) => {
+                self.phase = Phase::Updating;
+                self.guide.take().is_some()
+            }
+            (false, Phase::Updating) => {
+                self.phase = Phase::Idle;
+                false
+            }
+            (false, _) => false,
         }
     }
 
@@ -489,10 +496,10 @@ mod tests {
     fn nothing_is_looked_at_while_the_model_is_replaced() {
         let mut bench = Bench::new();
         bench.machine.guide = Some(Guide::begin(Enrolee::New(Name::new()), 3, Uptime(0)));
-        bench.machine.set_updating(true);
+        assert!(bench.machine.set_updating(true), "the enrolment is given up");
         assert_eq!(bench.until(Scene::Known, 200), None);
         assert_eq!((bench.machine.phase(), bench.fake.pictures), (Phase::Updating, 0));
-        bench.machine.set_updating(false);
+        assert!(!bench.machine.set_updating(false));
         assert_eq!(bench.until(Scene::Known, 200), Some(Outcome::Answered(KNOWN)));
     }
 }

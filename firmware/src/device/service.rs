@@ -20,6 +20,7 @@ use super::kept::Journal;
 use super::machine::Machine;
 use super::picture::{Missing, Picture};
 use super::port::Service;
+use super::updates::stated;
 use super::{Clock, Event, Hardware, Incoming, Kept, Keys, Updates, profile};
 
 /// Everything behind the port.
@@ -57,7 +58,7 @@ impl<H: Hardware> Service for Core<H> {
 
     fn answer(&mut self, request: Request<'_>) -> (Reply<'_>, Option<Event>) {
         let stated = match (&request, &self.updates) {
-            (Request::BeginUpdate { header }, Some(updates)) => Some(updates.stated(header)),
+            (Request::BeginUpdate { header }, Some(_)) => Some(stated(header)),
             (Request::FinishUpdate, Some(updates)) => Some(updates.coming()),
             _ => None,
         };

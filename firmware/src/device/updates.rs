@@ -92,14 +92,6 @@ impl<F: SlotFlash> Updates<F> {
         self.incoming.is_some_and(|incoming| now.0.saturating_sub(incoming.last.0) <= PATIENCE)
     }
 
-    /// The version that an image gives itself, also one that is refused.
-    pub(super) fn stated(&self, header: &[u8]) -> u32 {
-        header
-            .first_chunk::<HEADER>()
-            .and_then(|bytes| Header::read(bytes).ok())
-            .map_or(0, |(h, _)| h.version)
-    }
-
     /// The version on its way; 0 when none is.
     pub(super) fn coming(&self) -> u32 {
         self.incoming.map_or(0, |incoming| incoming.version)
@@ -114,7 +106,7 @@ impl<F: SlotFlash> Updates<F> {
     ) -> Result<(u32, u32), UpdateError> {
         self.incoming = None;
         let total = self.slots.begin(header, kept.state())?;
-        self.incoming = Some(Incoming { version: self.stated(header), total, last: now });
+        self.incoming = Some(Incoming { version: stated(header), total, last: now });
         Ok((0, total))
     }
 
@@ -145,4 +137,9 @@ impl<F: SlotFlash> Updates<F> {
         kept.update(|state| accepted.apply(state)).map_err(UpdateError::from)?;
         Ok(accepted.version)
     }
+}
+
+/// The version that an image gives itself, also one that is refused; 0 where it says none.
+pub(super) fn stated(header: &[u8]) -> u32 {
+    header.first_chunk::<HEADER>().and_then(|bytes| Header::read(bytes).ok()).map_or(0, |(h, _)| h.version)
 }

@@ -1,6 +1,6 @@
 //! The hosts that a device knows.
 
-use heapless::{String, Vec};
+use heapless::String;
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
@@ -103,47 +103,5 @@ pub trait Pairings {
     /// The host with this number.
     fn get(&self, host: u16) -> Option<&Pairing> {
         self.list().iter().find(|pairing| pairing.host == host)
-    }
-}
-
-/// Pairings that last as long as the power.
-#[derive(Debug, Clone, Default)]
-pub struct RamPairings(Vec<Pairing, PAIRINGS>);
-
-impl Pairings for RamPairings {
-    fn list(&self) -> &[Pairing] {
-        &self.0
-    }
-
-    fn add(&mut self, pairing: Pairing) -> Result<(), PairingsError> {
-        self.0.push(pairing).map_err(|_| PairingsError::Full { capacity: PAIRINGS as u8 })
-    }
-
-    fn remove(&mut self, host: u16) -> Result<(), PairingsError> {
-        let at = self.0.iter().position(|pairing| pairing.host == host);
-        self.0.remove(at.ok_or(PairingsError::Unknown { host })?);
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn eight_hosts_have_room_and_a_removed_one_makes_some() {
-        let mut pairings = RamPairings::default();
-        let pairing =
-            |host| Pairing { host, role: Role::Operator, key: [host as u8; 32], label: Label::new() };
-        for host in 1..=8 {
-            pairings.add(pairing(host)).unwrap();
-        }
-        assert_eq!(pairings.add(pairing(9)), Err(PairingsError::Full { capacity: 8 }));
-        assert_eq!(pairings.remove(9), Err(PairingsError::Unknown { host: 9 }));
-        pairings.remove(3).unwrap();
-        assert_eq!(pairings.get(3), None);
-        pairings.add(pairing(9)).unwrap();
-        let hosts: std::vec::Vec<u16> = pairings.list().iter().map(|p| p.host).collect();
-        assert_eq!(hosts, [1, 2, 4, 5, 6, 7, 8, 9]);
     }
 }

@@ -10,7 +10,6 @@ pub mod fuzz;
 pub mod images;
 mod port;
 mod raw;
-mod rows;
 mod secret;
 
 use std::collections::VecDeque;
@@ -167,8 +166,6 @@ impl StoredShot {
 pub struct StoredCamera {
     shots: VecDeque<StoredShot>,
     shown: Option<StoredShot>,
-    /// The next row to be fetched.
-    row: u16,
 }
 
 impl StoredCamera {

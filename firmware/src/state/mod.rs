@@ -40,7 +40,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::flash::FlashFault;
-use crate::link::pairings::{PAIRINGS, Pairing};
+use crate::link::pairings::{PAIRINGS, Pairing, Pairings, PairingsError};
 pub use store::{Found, Store};
 
 /// Failures of a device that does not know how many there were. Where nobody is enrolled it may forget them: there is nobody to be
@@ -105,6 +105,23 @@ impl State {
             failures: FAILURES_UNKNOWN,
             locked: false,
         }
+    }
+}
+
+/// Those of a state in RAM last as long as the power.
+impl Pairings for State {
+    fn list(&self) -> &[Pairing] {
+        &self.pairings
+    }
+
+    fn add(&mut self, pairing: Pairing) -> Result<(), PairingsError> {
+        self.pairings.push(pairing).map_err(|_| PairingsError::Full { capacity: PAIRINGS as u8 })
+    }
+
+    fn remove(&mut self, host: u16) -> Result<(), PairingsError> {
+        self.get(host).ok_or(PairingsError::Unknown { host })?;
+        self.pairings.retain(|pairing| pairing.host != host);
+        Ok(())
     }
 }
 

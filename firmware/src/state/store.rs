@@ -6,7 +6,7 @@ use super::{State, StateError};
 use crate::flash::seal::{self, NONCE, OVERHEAD, Sealer};
 use crate::flash::{self, FlashFault, UNIT};
 use crate::gallery::DeviceSecret;
-use crate::link::pairings::{PAIRINGS, Pairing, Pairings, PairingsError};
+use crate::link::pairings::{Pairing, Pairings, PairingsError};
 
 /// The layout that this code writes and reads.
 const VERSION: u8 = 1;
@@ -221,27 +221,26 @@ impl<F: NorFlash> Store<F> {
     }
 }
 
+impl<F: NorFlash> Store<F> {
+    fn change(&mut self, changed: State) -> Result<(), PairingsError> {
+        self.update(|state| *state = changed).map_err(|_| PairingsError::Storage)
+    }
+}
+
 impl<F: NorFlash> Pairings for Store<F> {
     fn list(&self) -> &[Pairing] {
-        &self.state.pairings
+        self.state.list()
     }
 
     fn add(&mut self, pairing: Pairing) -> Result<(), PairingsError> {
-        if self.state.pairings.is_full() {
-            return Err(PairingsError::Full { capacity: PAIRINGS as u8 });
-        }
-        let added = self.update(|state| {
-            // There is room.
-            let _ = state.pairings.push(pairing);
-        });
-        added.map_err(|_| PairingsError::Storage)
+        let mut changed = self.state.clone();
+        changed.add(pairing)?;
+        self.change(changed)
     }
 
     fn remove(&mut self, host: u16) -> Result<(), PairingsError> {
-        if self.get(host).is_none() {
-            return Err(PairingsError::Unknown { host });
-        }
-        let removed = self.update(|state| state.pairings.retain(|pairing| pairing.host != host));
-        removed.map_err(|_| PairingsError::Storage)
+        let mut changed = self.state.clone();
+        changed.remove(host)?;
+        self.change(changed)
     }
 }

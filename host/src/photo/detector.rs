@@ -9,7 +9,6 @@ use arcgate_firmware::engine::{ChannelOrder, LookError};
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use image::RgbImage;
 use image::imageops::{self, FilterType};
-use nalgebra::Point2;
 
 use super::yunet::FloatYunet;
 use super::{Photo, PhotoError};
@@ -127,20 +126,9 @@ impl Detector {
     /// The faces of a picture scaled down until its longer side is `bound`, in the pixels of the whole picture.
     fn look_scaled(&self, whole: &RgbImage, bound: u32) -> Result<Vec<Face>, PhotoError> {
         let small = scaled(whole, bound);
-        let (sx, sy) =
-            (whole.width() as f32 / small.width() as f32, whole.height() as f32 / small.height() as f32);
-        // Pixel centres are whole numbers: the picture's left edge is at -1/2 in both.
-        let x_of = |x: f32| (x + 0.5) * sx - 0.5;
-        let y_of = |y: f32| (y + 0.5) * sy - 0.5;
-        let faces = self.look(&small)?.into_iter().map(|face| Face {
-            x: x_of(face.x),
-            y: y_of(face.y),
-            width: face.width * sx,
-            height: face.height * sy,
-            landmarks: face.landmarks.map(|p| Point2::new(x_of(p.x), y_of(p.y))),
-            score: face.score,
-        });
-        Ok(faces.collect())
+        let times =
+            [whole.width() as f32 / small.width() as f32, whole.height() as f32 / small.height() as f32];
+        Ok(self.look(&small)?.iter().map(|face| face.scaled(times)).collect())
     }
 
     /// The faces of a picture as it is, padded with black at its right and lower edges, the surest first; for a plan, of one that is

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::link::agreement::NONCE;
-use crate::link::pairings::RamPairings;
 use crate::sim::cuts::Random;
+use crate::state::State;
 
 const DEVICE: PublicKey = [8; 32];
 
@@ -23,7 +23,7 @@ fn proposal(seed: u64, role: Role) -> Proposal {
 /// A device in pairing mode since `Uptime(0)`, and what it draws.
 struct Pressed {
     mode: PairingMode,
-    pairings: RamPairings,
+    pairings: State,
     drawn: u64,
 }
 
@@ -31,7 +31,7 @@ impl Pressed {
     fn new(at_most: Role) -> Self {
         let mut mode = PairingMode::default();
         mode.begin(at_most, Uptime(0));
-        Pressed { mode, pairings: RamPairings::default(), drawn: 1000 }
+        Pressed { mode, pairings: State::unknown(), drawn: 1000 }
     }
 
     fn commit(&mut self, proposal: &Proposal, now: u64) -> Result<Share, Refusal> {
