@@ -5,13 +5,14 @@
 //!
 //! A frame's way down: [`camera`] -> [`frame`] -> [`detect`] -> [`align`] -> [`engine`] (int8 [`embedding`]) -> [`gallery`]
 //! search by angle -> [`decide`] -> [`panel`]. [`link`] carries the requests of a host, [`bundle`] people in a file, [`device`] ties
-//! the rooms together; [`random`] draws what must never repeat. Of one [`flash`] chip a device keeps, besides people, its
-//! [`state`], a log of [`events`] and two models ([`update`]).
+//! the rooms together, and [`board`] runs it with what is around it; [`random`] draws what must never repeat. Of one [`flash`] chip a
+//! device keeps, besides people, its [`state`], a log of [`events`] and two models ([`update`]).
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 // Nothing panics on a device; the simulated hardware and the tests may.
 #![cfg_attr(not(any(feature = "sim", test)), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod align;
+pub mod board;
 pub mod bundle;
 pub mod camera;
 pub mod decide;

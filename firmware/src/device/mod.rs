@@ -200,6 +200,35 @@ impl<H: Hardware> Device<H> {
         self.endpoint.allow_pairing(at_most, now);
     }
 
+    /// Whether a host may be paired now.
+    pub fn is_pairing(&self, now: Uptime) -> bool {
+        self.endpoint.is_pairing(now)
+    }
+
+    /// How the guided enrolment before the camera goes.
+    pub fn enrolment(&self) -> Enrolment {
+        self.core.enrolment
+    }
+
+    /// Whether there is a model and a gallery that can be searched.
+    pub fn can_recognise(&self) -> bool {
+        !self.core.engine.info().is_none() && self.core.gallery.state().is_ok()
+    }
+
+    /// Somebody before the device wants it to forget everybody: who is enrolled, and then which hosts are paired. What happened stays in
+    /// the log, and the model in its slot.
+    pub fn forget_everybody(&mut self, now: Uptime) -> Event {
+        self.tick(now);
+        let event = self.core.forget_everybody().map_or_else(Event::Refused, |()| Event::Erased);
+        self.core.happened(&event);
+        event
+    }
+
+    /// Tells the log that the pins of lock, lights or button fail, or that they work again.
+    pub(crate) fn tell_pins(&mut self, fail: bool) {
+        self.core.note(if fail { What::Fault(Trouble::Port) } else { What::Recovered(Trouble::Port) });
+    }
+
     /// Whether there is nothing to send and nothing received to look at: the board may sleep until its port has something.
     pub fn is_idle(&self) -> bool {
         self.endpoint.is_idle()

@@ -98,6 +98,11 @@ impl<P: Read + ReadReady + Write + WriteReady> Endpoint<P> {
         self.peers.mode.begin(at_most, now);
     }
 
+    /// Whether a host may be paired now.
+    pub(super) fn is_pairing(&self, now: Uptime) -> bool {
+        self.peers.mode.role(now).is_some()
+    }
+
     /// Whether there is nothing to send, to look at or to tell.
     pub(super) fn is_idle(&self) -> bool {
         self.out.rest().is_empty() && self.unread.is_empty() && self.later.is_none()

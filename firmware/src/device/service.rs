@@ -7,9 +7,10 @@ use crate::decide::time::{UnixTime, Uptime, WallClock};
 use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
 use crate::engine::{Embedder, Models};
+use crate::events::What;
 use crate::gallery::{Candidate, Gallery, GalleryError, Nearest, PersonId};
 use crate::link::message::{Answer, DeviceInfo, Enrolment, FIRMWARE, Named, PROTOCOL, Who};
-use crate::link::pairings::{PairedHost, Pairings};
+use crate::link::pairings::{PairedHost, Pairing, Pairings};
 use crate::link::{Fault, LinkTrust, Reply, Request};
 use crate::random::Random;
 use crate::update::{self, UpdateError};
@@ -239,6 +240,22 @@ impl<H: Hardware> Core<H> {
         if !self.engine.info().is_none() && self.gallery.binding() != model {
             self.gallery.rebind(model);
         }
+    }
+
+    /// Forgets people, and where that is done hosts. Whose people they are only a model says.
+    pub(super) fn forget_everybody(&mut self) -> Result<(), Fault> {
+        if self.engine.info().is_none() {
+            return Err(Fault::NoModel);
+        }
+        self.stop_enrolling();
+        (self.backup, self.restore) = (None, None);
+        self.rebind();
+        self.gallery.format()?;
+        while let Some(&Pairing { host, .. }) = self.kept.list().first() {
+            self.kept.remove(host)?;
+            self.note(What::Unpaired { number: u32::from(host) });
+        }
+        Ok(())
     }
 
     /// The time since boot; zero as long as the board has not told it.

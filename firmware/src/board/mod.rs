@@ -1,0 +1,170 @@
+//! The main loop of every board, simulated ones too: a [`Device`] and what is around it, one bounded round at a time.
+//!
+//! ```text
+//! watchdog <- fed
+//! button   -> short: an operator may be paired; 3 s: an administrator; 10 s: everybody enrolled and paired is forgotten
+//! presence -> whether the camera looks
+//! port    <-> Device::poll
+//! camera   -> Device::watch -> who is there -> lock, lights, buzzer
+//! ```
+//!
+//! The lock opens for who is before the camera and for nothing else; it is closed while the panel shows that something is at fault,
+//! which it does for a camera that is dead, a gallery that cannot be read, a model that is not there and a pin that cannot be set.
+
+#[cfg(test)]
+mod tests;
+
+use embedded_hal::digital::InputPin;
+
+use crate::decide::time::Uptime;
+use crate::device::{Camera, CameraFault, Device, Event, Hardware, Phase, Shot};
+use crate::link::Role;
+use crate::link::message::Enrolment;
+use crate::panel::{Code, Inputs, Outputs, Panel, Press, Seen, Signal};
+
+/// Milliseconds that a board may sleep at most between two rounds, so that lights flash and the lock closes in time.
+pub const LONGEST_SLEEP_MS: u32 = 10;
+
+/// Restarts the chip when it is not fed for a time that the board chose: longer than its longest round, see
+/// [`device`](crate::device). A chip that restarts closes its lock.
+pub trait Watchdog {
+    /// All is well.
+    fn feed(&mut self);
+}
+
+/// None.
+impl Watchdog for () {
+    fn feed(&mut self) {}
+}
+
+/// The camera of a board that has none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoCamera;
+
+impl Camera for NoCamera {
+    fn poll(&mut self, _: Uptime) -> Result<bool, CameraFault> {
+        Ok(false)
+    }
+
+    fn shot(&self) -> Option<Shot<'_>> {
+        None
+    }
+
+    fn rest(&mut self) {}
+}
+
+/// What a board does after a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Next {
+    /// The next round: there is work.
+    Again,
+    /// There is nothing to do before the port has something, or for [`LONGEST_SLEEP_MS`]; then the next round.
+    Sleep,
+    /// Starts anew: a model was accepted or an administrator asked for it, and the reply is away.
+    Restart,
+}
+
+/// What is around a device: camera `C`, outputs `O`, pin `B` of the button and `S` of the presence sensor, watchdog `W`.
+#[derive(Debug)]
+pub struct Board<C, O, B, S, W = ()> {
+    camera: C,
+    panel: Panel<O>,
+    inputs: Inputs<B, S>,
+    watchdog: W,
+    /// What people before the device are to type.
+    code: Option<Code>,
+    /// Whether a pin could not be read or set in the last round.
+    pins_fail: bool,
+}
+
+impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B, S, W> {
+    /// A board before its first round, its lock closed.
+    pub fn new(camera: C, panel: Panel<O>, inputs: Inputs<B, S>, watchdog: W) -> Self {
+        Board { camera, panel, inputs, watchdog, code: None, pins_fail: false }
+    }
+
+    /// One round; `tell` hears what happened, the port's before the camera's.
+    pub fn round<H: Hardware>(
+        &mut self,
+        device: &mut Device<H>,
+        now: Uptime,
+        tell: &mut impl FnMut(&Event),
+    ) -> Next {
+        self.watchdog.feed();
+        let Seen { press, present, fault: unread } = self.inputs.look(now);
+        let pressed = press.and_then(|press| self.press(press, device, now));
+        device.tick(now);
+        // A port that fails is a wire pulled out: the device waits for the next packet.
+        let asked = device.poll().unwrap_or_default();
+        let seen = device.watch(&mut self.camera, present, now);
+        for event in [&pressed, &asked, &seen].into_iter().flatten() {
+            self.happened(event);
+            tell(event);
+        }
+        let signal = self.signal(device, now);
+        self.panel.show(signal);
+        let unset = self.panel.tick(now).err();
+        if self.pins_fail != (unread.is_some() || unset.is_some()) {
+            self.pins_fail = !self.pins_fail;
+            device.tell_pins(self.pins_fail);
+        }
+        let quiet = pressed.is_none() && asked.is_none() && seen.is_none();
+        match device.is_idle() {
+            true if device.wants_restart() => Next::Restart,
+            true if quiet && matches!(device.phase(), Phase::Idle | Phase::LockedOut) => Next::Sleep,
+            _ => Next::Again,
+        }
+    }
+
+    /// The camera.
+    pub fn camera(&mut self) -> &mut C {
+        &mut self.camera
+    }
+
+    /// The lock and the lights.
+    pub fn panel(&self) -> &Panel<O> {
+        &self.panel
+    }
+
+    /// The camera again, for another start. The lock closes.
+    pub fn into_camera(self) -> C {
+        self.camera
+    }
+
+    fn press<H: Hardware>(&mut self, press: Press, device: &mut Device<H>, now: Uptime) -> Option<Event> {
+        match press {
+            Press::Short => device.allow_pairing(Role::Operator, now),
+            Press::Long => device.allow_pairing(Role::Administrator, now),
+            Press::VeryLong => return Some(device.forget_everybody(now)),
+        }
+        None
+    }
+
+    fn happened(&mut self, event: &Event) {
+        match event {
+            Event::Answered(answer) => self.panel.answered(answer),
+            Event::Pairing(shown) => self.code = Code::new(shown.code.0),
+            Event::Paired { .. } => self.code = None,
+            _ => {}
+        }
+    }
+
+    /// What the lights say for as long as nobody has an answer.
+    fn signal<H: Hardware>(&mut self, device: &mut Device<H>, now: Uptime) -> Signal {
+        if !device.is_pairing(now) {
+            self.code = None;
+        }
+        match (device.phase(), device.enrolment(), self.code) {
+            (Phase::Updating, ..) => Signal::Updating,
+            (Phase::Fault, ..) => Signal::Fault,
+            (.., Some(code)) => Signal::PairingCode(code),
+            (_, Enrolment::UnderWay { progress, .. }, _) => {
+                Signal::Enrolling { done: progress.taken, of: progress.wanted }
+            }
+            _ if !device.can_recognise() => Signal::Fault,
+            (Phase::Idle | Phase::LockedOut, ..) => Signal::Ready,
+            _ => Signal::LookHere,
+        }
+    }
+}
