@@ -141,3 +141,30 @@ fn for_another_embedder_people_are_listed_and_keep_their_names() {
     arcgate(["enroll", &photographs, "--to", to, "--accept-findings"]).done();
     assert!(bench.people().iter().all(|person| person["templates"] == 3));
 }
+
+#[test]
+fn a_devices_people_are_looked_after_by_the_verbs_of_device_too() {
+    let bench = Bench::new();
+    let to = bench.device.target();
+    let people = bench.people();
+    assert_eq!(bench.device("list", &[]).done().json()["people"].as_array(), Some(&people));
+    assert_eq!(bench.device("verify", &[]).done().json()["lost"], 0);
+    let [first, last] = [&people[0], &people[people.len() - 1]];
+    let name = |person: &Value| person["name"].as_str().unwrap().to_owned();
+    let view = |person: &Value| bench.at(&format!("people/{}/view-000.png", name(person)));
+    let seen = bench.device("identify", &[&view(first)]);
+    let same = arcgate(["identify", &view(first), "--to", to, "--json"]);
+    assert_eq!((seen.code, seen.json()), (same.code, same.json()));
+    assert_eq!((seen.code, &seen.json()["best"]["name"]), (0, &first["name"]));
+    let backup = bench.at("people.backup");
+    assert_eq!(bench.device("backup", &["-o", &backup]).done().json()["people"], PEOPLE);
+    bench.device("remove", &[&name(last), "--yes"]).done();
+    assert_eq!(bench.people(), people[..people.len() - 1]);
+    bench.device("restore", &[&backup, "--replace", "--yes"]).done();
+    assert_eq!(bench.people(), people);
+    let profile = bench.device("profile", &[]).done().json();
+    assert_eq!(profile["place"], to);
+    assert!(profile["layers"].as_array().is_some_and(|layers| !layers.is_empty()), "{profile}");
+    let here = arcgate(["device", "profile", MODEL]);
+    assert!(here.code == FAILED && here.stderr.contains("--port"), "{}", here.stderr);
+}

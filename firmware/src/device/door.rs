@@ -4,7 +4,7 @@ use crate::decide::table::Scope;
 use crate::decide::time::Uptime;
 use crate::decide::{Decision, Thresholds};
 use crate::engine::Embedder;
-use crate::events::What;
+use crate::events::{Trouble, What};
 use crate::gallery::{Binding, GalleryError, Name, Nearest};
 use crate::link::message::{Answer, Enrolment, Stats, Who};
 use crate::link::pairings::Pairings;
@@ -56,7 +56,11 @@ impl<H: Hardware, C: Camera> Stages for Looking<'_, H, C> {
     }
 
     fn capture(&mut self, now: Uptime) -> Result<bool, Fault> {
-        Ok(self.camera.poll(now)?)
+        let whole = self.camera.poll(now)?;
+        if whole && core::mem::take(&mut self.core.camera_failed) {
+            self.core.note(What::Recovered(Trouble::Camera));
+        }
+        Ok(whole)
     }
 
     fn rest(&mut self) {
@@ -231,6 +235,12 @@ impl<H: Hardware> Core<H> {
         let failures = self.machine.watch.failures();
         if matches!(event, Event::Answered(_)) {
             self.keep_failures(failures);
+        }
+        // A camera that stays dead is tried again and again: only the change is news.
+        if matches!(event, Event::Refused(Fault::Camera(_)))
+            && core::mem::replace(&mut self.camera_failed, true)
+        {
+            return;
         }
         if let Some(what) = event.told(failures) {
             self.note(what);

@@ -91,6 +91,7 @@ impl<H: Hardware> Device<H> {
                 machine: Machine::default(),
                 enrolment: Enrolment::None,
                 counts: Counts::default(),
+                camera_failed: false,
                 clock: None,
                 now: None,
                 wall: WallClock::Unset,

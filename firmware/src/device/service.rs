@@ -34,6 +34,8 @@ pub(super) struct Core<H: Hardware> {
     pub(super) machine: Machine,
     pub(super) enrolment: Enrolment,
     pub(super) counts: Counts,
+    /// Whether the camera has failed since it last gave a picture.
+    pub(super) camera_failed: bool,
     pub(super) clock: Option<Clock>,
     /// The board's uptime, as far as it was told.
     pub(super) now: Option<Uptime>,

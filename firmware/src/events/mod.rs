@@ -164,8 +164,6 @@ pub enum What {
         /// The pairing's number.
         number: u32,
     },
-    /// The device was locked by its owner, or unlocked.
-    Locked(bool),
     /// The door was opened by hand or by a host.
     Opened,
     /// A model was accepted.

@@ -90,21 +90,12 @@ pub struct State {
     pub model_floor: u32,
     /// Failed presentations in a row, see [`Lockout`](crate::decide::lockout::Lockout).
     pub failures: u8,
-    /// Whether its owner had locked it.
-    pub locked: bool,
 }
 
 impl State {
     /// Of a device that remembers nothing.
     pub fn unknown() -> Self {
-        State {
-            boots: 0,
-            pairings: Vec::new(),
-            active: Slot::A,
-            model_floor: 0,
-            failures: FAILURES_UNKNOWN,
-            locked: false,
-        }
+        State { boots: 0, pairings: Vec::new(), active: Slot::A, model_floor: 0, failures: FAILURES_UNKNOWN }
     }
 }
 

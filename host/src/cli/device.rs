@@ -1,4 +1,5 @@
-//! `arcgate device`.
+//! `arcgate device`: everything that a device does for a host. What can be done with a gallery file too, or on this computer, is
+//! defined by `arcgate gallery`, `identify` and `profile`.
 
 mod pair;
 mod update;
@@ -9,13 +10,14 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::clock;
-use super::gallery::confirmed;
+use super::gallery::{self, confirmed};
 use super::people::{KeyArg, degrees};
+use super::{identify, profile};
 use crate::link::{Client, Target};
 use crate::onnx::metadata::hex;
 use crate::ui::{Ui, thousands};
 
-/// Ask a device about itself.
+/// Talk to a device: about itself, its people, its model, its log.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
@@ -56,6 +58,12 @@ enum Verb {
     },
     /// Have it enroll whoever stands before its camera, shot by shot.
     Enroll(upkeep::EnrollArgs),
+    /// Who is in a photograph: a name or unknown.
+    Identify(identify::Args),
+    #[command(flatten)]
+    People(gallery::Verb),
+    /// Where the time goes: every operation of its model, by its own clock.
+    Profile(profile::Args),
     /// Give it another model, signed (`arcgate pack`); it runs once it has reproduced its self-test on the device.
     Update(update::Args),
     /// Have it start anew.
@@ -97,6 +105,15 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         Verb::Stats(port) => upkeep::stats(&port.port, ui),
         Verb::Log { port, from } => upkeep::log(&port.port, from, ui),
         Verb::Enroll(args) => upkeep::enroll(&args, ui),
+        Verb::Identify(args) => identify::run(args, ui),
+        Verb::People(verb) => gallery::look_after(verb, ui),
+        Verb::Profile(args) => {
+            anyhow::ensure!(
+                args.port.is_some(),
+                "no device was named\n  accepted: --port TARGET; `arcgate profile MODEL` measures this computer"
+            );
+            profile::run(args, ui)
+        }
         Verb::Update(args) => update::update(&args, ui),
         Verb::Restart(port) => upkeep::restart(&port.port, ui),
         Verb::Pair(args) => pair::pair(args, ui),

@@ -24,8 +24,9 @@ pub struct Args {
     verb: Verb,
 }
 
+/// What can be done with the people enrolled; `arcgate device` has the same verbs.
 #[derive(clap::Subcommand, Debug)]
-enum Verb {
+pub(super) enum Verb {
     /// Who is enrolled, with how many templates.
     List(Place),
     /// Forget people and their templates.
@@ -50,9 +51,9 @@ enum Verb {
 }
 
 #[derive(clap::Args, Debug)]
-struct Place {
+pub(super) struct Place {
     /// A gallery file, tcp:HOST:PORT, or a serial port.
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, visible_alias = "port", value_name = "TARGET")]
     to: Target,
     #[command(flatten)]
     key: KeyArg,
@@ -63,7 +64,15 @@ struct Place {
 /// # Errors
 /// Whatever stopped it, in words for people.
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
-    match args.verb {
+    look_after(args.verb, ui)
+}
+
+/// As [`run`], a verb alone.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn look_after(verb: Verb, ui: &Ui) -> anyhow::Result<ExitCode> {
+    match verb {
         Verb::List(place) => list(&place, ui),
         Verb::Remove { who, place, yes } => remove(&who, &place, yes, ui),
         Verb::Allow(args) => allow::allow(&args, ui),

@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(required = true, value_name = "PHOTO")]
     photos: Vec<PathBuf>,
     /// Where people are enrolled: a gallery file, tcp:HOST:PORT, or a serial port.
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, visible_alias = "port", value_name = "TARGET")]
     to: Target,
     #[command(flatten)]
     key: KeyArg,

@@ -94,7 +94,7 @@ enum Command {
     Gallery(gallery::Args),
     /// The device on this desktop.
     Simulate(simulate::Args),
-    /// Ask a device about itself.
+    /// Talk to a device: about itself, its people, its model, its log.
     Device(device::Args),
     /// Keys of devices, for bundles and flash images; keys that sign model images.
     Keys(keys::Args),

@@ -24,7 +24,7 @@ pub struct Args {
     model: Option<PathBuf>,
     /// Measure the device behind tcp:HOST:PORT or a serial port, with its own clock.
     #[arg(long, value_name = "TARGET")]
-    port: Option<Target>,
+    pub(super) port: Option<Target>,
     /// Runs on this computer; the median of each layer counts.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with = "port")]
     runs: u32,

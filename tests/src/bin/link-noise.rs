@@ -14,7 +14,7 @@ fn main() -> Result<ExitCode> {
     let ([frames, seed], as_json) = options::read([("--frames", 100_000), ("--seed", 1)])?;
     let begin = Instant::now();
     let tally = storm(frames, seed);
-    println!(
+    let words = format!(
         "{} packets ({} tampered with, {} put in) in {} sessions and {} pairings in {:.0} s: {} commands done, {} refused, \
          {} forgeries and {} packets of noise told; {} wrong commands, {} unrecovered",
         tally.frames,
@@ -30,23 +30,20 @@ fn main() -> Result<ExitCode> {
         tally.wrong_commands,
         tally.unrecovered,
     );
-    if as_json {
-        let result = json!({
-            "frames": tally.frames,
-            "wrong_commands": tally.wrong_commands,
-            "unrecovered": tally.unrecovered,
-            "tampered": tally.tampered,
-            "inserted": tally.inserted,
-            "sessions": tally.sessions,
-            "pairings": tally.pairings,
-            "commands": tally.commands,
-            "refused": tally.refused,
-            "forged": tally.forged,
-            "noise": tally.noise,
-            "seed": seed,
-        });
-        println!("{result}");
-    }
+    let result = json!({
+        "frames": tally.frames,
+        "wrong_commands": tally.wrong_commands,
+        "unrecovered": tally.unrecovered,
+        "tampered": tally.tampered,
+        "inserted": tally.inserted,
+        "sessions": tally.sessions,
+        "pairings": tally.pairings,
+        "commands": tally.commands,
+        "refused": tally.refused,
+        "forged": tally.forged,
+        "noise": tally.noise,
+        "seed": seed,
+    });
     let sound = (tally.wrong_commands, tally.unrecovered) == (0, 0);
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(options::report(words, &result, as_json, sound))
 }

@@ -14,7 +14,7 @@ fn main() -> Result<ExitCode> {
     let ([cuts, seed], as_json) = options::read([("--cuts", 200_000), ("--seed", 1)])?;
     let begin = Instant::now();
     let tally = all_parts(cuts, seed);
-    println!(
+    let words = format!(
         "{} power cuts ({} in erases, {} in compaction) over {} operations ({} on galleries nearly full) in {:.0} s: \
          {} lost, {} phantom, {} mounts failed",
         tally.cuts,
@@ -27,20 +27,17 @@ fn main() -> Result<ExitCode> {
         tally.phantom,
         tally.failed_mounts,
     );
-    if as_json {
-        let result = json!({
-            "cuts": tally.cuts,
-            "operations": tally.operations,
-            "lost": tally.lost,
-            "phantom": tally.phantom,
-            "failed_mounts": tally.failed_mounts,
-            "in_erases": tally.in_erases,
-            "in_compaction": tally.in_compaction,
-            "nearly_full": tally.nearly_full,
-            "seed": seed,
-        });
-        println!("{result}");
-    }
+    let result = json!({
+        "cuts": tally.cuts,
+        "operations": tally.operations,
+        "lost": tally.lost,
+        "phantom": tally.phantom,
+        "failed_mounts": tally.failed_mounts,
+        "in_erases": tally.in_erases,
+        "in_compaction": tally.in_compaction,
+        "nearly_full": tally.nearly_full,
+        "seed": seed,
+    });
     let sound = (tally.lost, tally.phantom, tally.failed_mounts) == (0, 0, 0);
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(options::report(words, &result, as_json, sound))
 }

@@ -212,12 +212,40 @@ fn the_log_tells_what_happened_over_a_restart_and_never_who_a_host_asked_about()
     let page = device.core.journal.page::<16>(0).unwrap();
     let told: Vec<What> = page.entries.iter().map(|entry| entry.what).collect();
     let ada = Candidate { person: PersonId(1), angle: Angle::from_millidegrees(0) };
-    let fault = What::Fault(Trouble::Camera);
-    assert_eq!(told, [What::Boot, What::Enrolled(PersonId(1)), fault, What::Known(ada), What::Boot]);
-    let said = asked(&mut device, 1, &Request::ReadLog { from: page.entries[4].number });
+    let camera = Trouble::Camera;
+    let expected = [
+        What::Boot,
+        What::Enrolled(PersonId(1)),
+        What::Fault(camera),
+        What::Recovered(camera),
+        What::Known(ada),
+        What::Boot,
+    ];
+    assert_eq!(told, expected);
+    let said = asked(&mut device, 1, &Request::ReadLog { from: page.entries[5].number });
     assert!(
         said.contains("Boot { boots: 2") && said.contains("what: Boot") && !said.contains("Known"),
         "{said}"
     );
     assert!(asked(&mut device, 2, &Request::Stats).contains("boots: 2"));
+}
+
+#[test]
+fn a_camera_that_stays_dead_is_logged_once_and_so_is_its_recovery() {
+    let mut device = new_lasting();
+    let picture = Some(pictures()[0]);
+    let mut camera = Shows(vec![None, None, None, picture, None, None, picture], 0);
+    let told: Vec<Event> = (0..200).filter_map(|now| device.watch(&mut camera, true, Uptime(now))).collect();
+    let failed = |event: &&Event| matches!(event, Event::Refused(Fault::Camera(_)));
+    assert_eq!(told.iter().filter(failed).count(), 5, "{told:?}");
+    assert_eq!(device.core.stats().camera_faults, 5, "each is counted");
+    let page = device.core.journal.page::<16>(0).unwrap();
+    let logged: Vec<What> = page
+        .entries
+        .iter()
+        .map(|entry| entry.what)
+        .filter(|what| matches!(what, What::Fault(_) | What::Recovered(_)))
+        .collect();
+    let (fault, recovered) = (What::Fault(Trouble::Camera), What::Recovered(Trouble::Camera));
+    assert_eq!(logged, [fault, recovered, fault, recovered]);
 }

@@ -10,7 +10,7 @@ use super::super::clock;
 use crate::ui::Ui;
 
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Names, or numbers as `list` shows them.
     #[arg(required = true, value_name = "NAME|NUMBER")]
     who: Vec<String>,

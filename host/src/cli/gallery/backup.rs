@@ -16,7 +16,7 @@ use crate::onnx::metadata::hex;
 use crate::ui::{Ui, thousands};
 
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: super::Place,
     /// Where the backup goes; nothing is written over.

@@ -20,7 +20,7 @@ use crate::onnx::metadata::hex;
 use crate::ui::{Ui, thousands};
 
 #[derive(clap::Args, Debug)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// A backup, or the bundle that `arcgate enroll -o` wrote.
     bundle: PathBuf,
     #[command(flatten)]
