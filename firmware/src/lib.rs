@@ -14,6 +14,7 @@
 pub mod align;
 pub mod bundle;
 pub mod camera;
+mod cipher;
 pub mod decide;
 pub mod detect;
 pub mod device;

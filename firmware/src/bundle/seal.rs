@@ -1,12 +1,11 @@
 //! Keys of bundles: what follows from a device's secret, and what a bundle is sealed and signed with.
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Tag};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
 use super::BundleError;
 use super::layout::{HEADER, HEADER_BODY, Header, SALT, TAG};
+use crate::cipher::Aead;
 
 /// What a device and its administrator share: seals bundles and opens them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +72,7 @@ pub fn is_signed(key: &PublicKey, digest: &[u8; 32], signature: &[u8; 64]) -> bo
 /// What seals and opens one bundle, and what its signature is over.
 #[derive(Clone)]
 pub struct Sealer {
-    cipher: ChaCha20Poly1305,
+    cipher: Aead,
     said: Sha256,
 }
 
@@ -99,7 +98,7 @@ impl Sealer {
         let digest = Sha256::new_with_prefix(b"arcgate bundle 1").chain_update(key.0).chain_update(body);
         body[SALT].fill(0);
         let said = Sha256::new_with_prefix(b"arcgate backup 1").chain_update(body);
-        Sealer { cipher: ChaCha20Poly1305::new(&digest.finalize()), said }
+        Sealer { cipher: Aead::new(digest.finalize().into()), said }
     }
 
     /// The header with its tag.
@@ -107,9 +106,8 @@ impl Sealer {
         let mut bytes = [0; HEADER];
         let body = header.body();
         bytes[..HEADER_BODY].copy_from_slice(&body);
-        let nothing: &mut [u8] = &mut [];
         // Of so few bytes it cannot fail, and a tag of zeros would only be refused.
-        if let Ok(tag) = self.cipher.encrypt_inout_detached(&HEADER_NONCE.into(), &body, nothing.into()) {
+        if let Ok(tag) = self.cipher.seal(&HEADER_NONCE, &body, &mut []) {
             bytes[HEADER_BODY..].copy_from_slice(&tag);
         }
         bytes
@@ -117,11 +115,8 @@ impl Sealer {
 
     /// Whether this key wrote the header.
     pub fn is_own(&self, header: &Header, bytes: &[u8]) -> bool {
-        bytes.get(HEADER_BODY..HEADER).and_then(|tag| tag.try_into().ok()).is_some_and(|tag: [u8; TAG]| {
-            let nothing: &mut [u8] = &mut [];
-            let (body, tag) = (header.body(), Tag::from(tag));
-            self.cipher.decrypt_inout_detached(&HEADER_NONCE.into(), &body, nothing.into(), &tag).is_ok()
-        })
+        let tag: Option<&[u8; TAG]> = bytes.get(HEADER_BODY..HEADER).and_then(|tag| tag.try_into().ok());
+        tag.is_some_and(|tag| self.cipher.open(&HEADER_NONCE, &header.body(), &mut [], tag))
     }
 
     /// Seals a record whose content is written.
@@ -132,8 +127,7 @@ impl Sealer {
         let damaged = BundleError::Damaged { record: number };
         let (content, tag) = record.split_last_chunk_mut::<TAG>().ok_or(damaged)?;
         self.said.update(&*content);
-        let sealed = self.cipher.encrypt_inout_detached(&nonce(number).into(), &[], content.into());
-        *tag = sealed.map_err(|_| damaged)?.into();
+        *tag = self.cipher.seal(&nonce(number), &[], content).map_err(|_| damaged)?;
         Ok(())
     }
 
@@ -144,10 +138,7 @@ impl Sealer {
     pub fn open<'r>(&self, number: u32, record: &'r mut [u8]) -> Result<&'r [u8], BundleError> {
         let damaged = BundleError::Damaged { record: number };
         let (content, tag) = record.split_last_chunk_mut::<TAG>().ok_or(damaged)?;
-        let (nonce, tag) = (nonce(number), Tag::from(*tag));
-        let opened = self.cipher.decrypt_inout_detached(&nonce.into(), &[], (&mut *content).into(), &tag);
-        opened.map_err(|_| damaged)?;
-        Ok(content)
+        if self.cipher.open(&nonce(number), &[], content, tag) { Ok(content) } else { Err(damaged) }
     }
 
     /// Counts a content among what the signature is over.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::handshake::FromDevice;
 use super::message::MAX_PIECE;
-use super::session::{Session, TAG};
+use super::session::Session;
+use crate::cipher::TAG;
 
 /// The longest header and message together.
 pub const MAX_MESSAGE: usize = MAX_PIECE + 64;
@@ -169,7 +170,7 @@ impl Decoder {
         match (length, overrun) {
             (0, _) => None,
             (_, true) => Some(Err(Noise::Long)),
-            _ => Some(open(&mut self.bytes[..length])),
+            _ => self.bytes.get_mut(..length).map(open),
         }
     }
 }
