@@ -126,8 +126,8 @@ mod tests {
             // A changed bit anywhere opens nothing and changes nothing.
             let (mut sealed, mut other, mut changed) = (message.clone(), data.clone(), tag);
             let bit = hit.index((TAG + sealed.len() + other.len()) * 8);
-            let bytes = changed.iter_mut().chain(&mut sealed).chain(&mut other);
-            *bytes.skip(bit / 8).next().unwrap() ^= 1 << (bit % 8);
+            let mut bytes = changed.iter_mut().chain(&mut sealed).chain(&mut other);
+            *bytes.nth(bit / 8).unwrap() ^= 1 << (bit % 8);
             let before = sealed.clone();
             prop_assert!(!own.open(&nonce, &other, &mut sealed, &changed));
             prop_assert_eq!(sealed, before);

@@ -212,8 +212,8 @@ mod tests {
             let (key, signature) = (identity.public(), identity.sign(&digest));
             prop_assert!(is_signed(&key, &digest, &signature));
             let (mut key, mut said, mut changed) = (key, digest, signature);
-            let bytes = key.iter_mut().chain(&mut said).chain(&mut changed);
-            *bytes.skip(hit / 8).next().unwrap() ^= 1 << (hit % 8);
+            let mut bytes = key.iter_mut().chain(&mut said).chain(&mut changed);
+            *bytes.nth(hit / 8).unwrap() ^= 1 << (hit % 8);
             prop_assert!(!is_signed(&key, &said, &changed));
             prop_assert!(!strict(&key, &said, &changed));
             // The scalar plus the order of the group.
