@@ -15,6 +15,7 @@ pub mod align;
 pub mod board;
 pub mod bundle;
 pub mod camera;
+mod cipher;
 pub mod decide;
 pub mod detect;
 pub mod device;

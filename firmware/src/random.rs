@@ -9,11 +9,15 @@
 //! random bytes or counts its boots; with neither, every start draws the same. The key is replaced with each draw
 //! ("fast key erasure", Bernstein 2017), so that whoever reads the memory later learns no byte that was drawn before.
 
-use chacha20::ChaCha20;
-use chacha20::cipher::{KeyIvInit, StreamCipher};
+use chacha20::cipher::{Block, KeyIvInit, StreamCipherCore};
+use chacha20::variants::Ietf;
+use chacha20::{ChaChaCore, R20};
 use sha2::{Digest, Sha256};
 
 use crate::gallery::DeviceSecret;
+
+/// The keystream, by whole blocks of 64 bytes.
+type Stream = ChaChaCore<R20, Ietf>;
 
 /// The generator.
 #[derive(Clone)]
@@ -36,14 +40,13 @@ impl Random {
         Random { key: digest.chain_update(boots.to_le_bytes()).finalize().into() }
     }
 
-    /// Draws bytes.
+    /// Draws bytes, at most 32.
     pub fn draw<const N: usize>(&mut self) -> [u8; N] {
-        let mut stream = ChaCha20::new(&self.key.into(), &[0; 12].into());
-        self.key.fill(0);
-        stream.apply_keystream(&mut self.key);
-        let mut bytes = [0; N];
-        stream.apply_keystream(&mut bytes);
-        bytes
+        const { assert!(N <= 32, "key and draw are one block of the keystream") };
+        let mut block = Block::<Stream>::default();
+        Stream::new(&self.key.into(), &[0; 12].into()).write_keystream_block(&mut block);
+        self.key = core::array::from_fn(|i| block[i]);
+        core::array::from_fn(|i| block[32 + i % 32])
     }
 
     /// Another generator, of which this one knows nothing afterwards.

@@ -136,7 +136,7 @@ pub fn decode<const N: usize>(
         return Err(DetectError::Size { width, height });
     }
     for (map, stride) in maps.iter().zip(STRIDES) {
-        let cells = (width / stride) as usize * (height / stride) as usize;
+        let cells = cells(width, stride) * cells(height, stride);
         for (name, found, values) in
             [("cls", map.cls, 1), ("obj", map.obj, 1), ("bbox", map.bbox, 4), ("kps", map.kps, 10)]
         {
@@ -156,11 +156,17 @@ pub fn decode<const N: usize>(
     Ok(faces)
 }
 
+/// Cells along a side of the picture.
+fn cells(side: u16, stride: u16) -> usize {
+    // No stride is zero, which the compiler does not see.
+    side.checked_div(stride).unwrap_or(0).into()
+}
+
 /// The best face that overlaps none of `taken`.
 fn best_apart(maps: &[Map<'_>; 3], width: u16, settings: &Settings, taken: &[Face]) -> Option<Face> {
     let mut best: Option<Face> = None;
     for (map, stride) in maps.iter().zip(STRIDES) {
-        let columns = (width / stride) as usize;
+        let columns = cells(width, stride);
         for cell in 0..map.cls.len() {
             let (Some(cls), Some(obj)) = (map.cls.get(cell), map.obj.get(cell)) else { break };
             // A NaN fails the comparison.
@@ -186,7 +192,8 @@ fn best_apart(maps: &[Map<'_>; 3], width: u16, settings: &Settings, taken: &[Fac
 fn face_at(map: &Map<'_>, stride: u16, cell: usize, columns: usize, score: f32) -> Option<Face> {
     let bbox: [f32; 4] = map.bbox.cell(cell)?;
     let kps: [f32; 10] = map.kps.cell(cell)?;
-    let (column, row, stride) = ((cell % columns) as f32, (cell / columns) as f32, stride as f32);
+    let (column, row) = (cell.checked_rem(columns)?, cell.checked_div(columns)?);
+    let (column, row, stride) = (column as f32, row as f32, stride as f32);
     let (width, height) = (libm::expf(bbox[2]) * stride, libm::expf(bbox[3]) * stride);
     let face = Face {
         x: (bbox[0] + column) * stride - width * 0.5,

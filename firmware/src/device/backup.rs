@@ -127,7 +127,8 @@ impl Outgoing {
                     // A record that has become unreadable meanwhile.
                     let number = gallery.stored_after(person, after, &mut values)?.ok_or(Fault::Changed)?;
                     self.stage = Stage::Templates(person, number, left - 1);
-                    break Item::Template(&values[..self.writer.header().dimension.into()]);
+                    let dimension = usize::from(self.writer.header().dimension);
+                    break Item::Template(values.get(..dimension).ok_or(Fault::Changed)?);
                 }
             }
         };

@@ -130,9 +130,8 @@ impl<P: Read + ReadReady + Write + WriteReady> Endpoint<P> {
             }
             self.unread = 0..self.port.read(&mut self.input)?;
         }
-        for at in self.unread.clone() {
-            self.unread.start = at + 1;
-            match self.decoder.push(self.input[at]) {
+        while let Some(&byte) = self.unread.next().and_then(|at| self.input.get(at)) {
+            match self.decoder.push(byte) {
                 None => {}
                 Some(Err(noise)) => return Ok(Some(Event::Noise(noise))),
                 Some(Ok(payload)) => {

@@ -226,8 +226,12 @@ impl<H: Hardware> Core<H> {
                 quiet(Reply::Restarting)
             }
             Request::ListPairings => {
-                // There are no more than have room.
-                quiet(Reply::Pairings(self.kept.list().iter().map(PairedHost::from).collect()))
+                let mut hosts = Vec::new();
+                for pairing in self.kept.list() {
+                    // There are no more than have room.
+                    let _ = hosts.push(PairedHost::from(pairing));
+                }
+                quiet(Reply::Pairings(hosts))
             }
             Request::RemovePairing { host } => {
                 self.kept.remove(host)?;

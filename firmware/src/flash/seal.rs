@@ -12,21 +12,20 @@
 //! again, the nonce comes again with the same payload alone, and two records tell no more than that they are equal. A record opens
 //! at its place on its device only.
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Tag};
 use sha2::{Digest, Sha256};
 
+use crate::cipher::{Aead, TAG};
 use crate::gallery::DeviceSecret;
 
 /// Bytes of a record before its payload.
 pub const NONCE: usize = 12;
 
 /// Bytes of a record besides its payload.
-pub const OVERHEAD: usize = NONCE + 16;
+pub const OVERHEAD: usize = NONCE + TAG;
 
 /// What seals and opens records of one purpose.
 pub struct Sealer {
-    cipher: ChaCha20Poly1305,
+    cipher: Aead,
     salts: Sha256,
 }
 
@@ -41,7 +40,7 @@ impl Sealer {
     pub fn new<S: DeviceSecret>(secret: &S, purpose: &[u8]) -> Self {
         let key = Sha256::new_with_prefix(purpose).chain_update(secret.secret()).finalize();
         let salts = Sha256::new_with_prefix(b"arcgate record 1").chain_update(key);
-        Sealer { cipher: ChaCha20Poly1305::new(&key), salts }
+        Sealer { cipher: Aead::new(key.into()), salts }
     }
 
     /// Seals the record that lies at `offset` and whose payload is written; `false` only when it is too short.
@@ -52,21 +51,16 @@ impl Sealer {
         let digest = self.salts.clone().chain_update(place).chain_update(number).chain_update(&*payload);
         nonce[..4].copy_from_slice(&number);
         nonce[4..].copy_from_slice(&digest.finalize()[..NONCE - 4]);
-        match self.cipher.encrypt_inout_detached(&(*nonce).into(), &place, payload.into()) {
-            Ok(sum) => {
-                tag.copy_from_slice(&sum);
-                true
-            }
-            Err(_) => false,
-        }
+        self.cipher.seal(nonce, &place, payload).is_ok_and(|sum| {
+            *tag = sum;
+            true
+        })
     }
 
     /// Opens the record at `offset` in place and gives its number and payload; `None` when it is not what was sealed there.
     pub fn open<'r>(&self, offset: u32, record: &'r mut [u8]) -> Option<(u32, &'r [u8])> {
         let (nonce, payload, tag) = parts(record)?;
-        let (place, tag) = (offset.to_le_bytes(), Tag::from(*tag));
-        self.cipher.decrypt_inout_detached(&(*nonce).into(), &place, (&mut *payload).into(), &tag).ok()?;
-        Some((number(nonce), payload))
+        self.cipher.open(nonce, &offset.to_le_bytes(), payload, tag).then(|| (number(nonce), &*payload))
     }
 }
 
@@ -75,7 +69,7 @@ pub fn number(nonce: &[u8; NONCE]) -> u32 {
     u32::from_le_bytes([nonce[0], nonce[1], nonce[2], nonce[3]])
 }
 
-fn parts(record: &mut [u8]) -> Option<(&mut [u8; NONCE], &mut [u8], &mut [u8; 16])> {
+fn parts(record: &mut [u8]) -> Option<(&mut [u8; NONCE], &mut [u8], &mut [u8; TAG])> {
     let (nonce, rest) = record.split_first_chunk_mut()?;
     let (payload, tag) = rest.split_last_chunk_mut()?;
     Some((nonce, payload, tag))

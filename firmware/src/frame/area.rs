@@ -31,21 +31,27 @@ pub fn means<const C: usize>(
                 *sum += u64::from(row) * u64::from(tall);
             }
         }
-        sums.map(|sum| quotient(sum + area / 2, area))
+        let mut pixel = [0; C];
+        for (value, sum) in pixel.iter_mut().zip(sums) {
+            *value = quotient(sum + area / 2, area);
+        }
+        pixel
     })
 }
 
-/// A quotient below 256. Cores without a division of 64 bits have one of 32 that takes a few cycles.
+/// A quotient below 256, of an area that is not zero where there are pixels. Cores without a division of 64 bits have one of 32 that takes a few cycles.
 fn quotient(sum: u64, area: u64) -> u8 {
     match (u32::try_from(sum), u32::try_from(area)) {
-        (Ok(sum), Ok(area)) => (sum / area) as u8,
-        _ => (sum / area) as u8,
+        (Ok(sum), Ok(area)) => (sum / area.max(1)) as u8,
+        _ => (sum / area.max(1)) as u8,
     }
 }
 
 /// The picture's pixels under pixel `at` of `out` pixels that share `of` pixels, each with its length in units of `1 / out` pixel; the
 /// lengths add up to `of`. No product reaches 2^32: all three are below 2^16.
 fn spans(at: u32, out: u32, of: u32) -> impl Iterator<Item = (u32, u32)> {
+    // Where there are none, nobody asks; the compiler sees that nothing is divided by zero.
+    let out = out.max(1);
     let (start, end) = (at * of, (at + 1) * of);
     (start / out..end.div_ceil(out)).map(move |p| (p, end.min((p + 1) * out) - start.max(p * out)))
 }

@@ -12,12 +12,11 @@
 //! So a record opens on the device that wrote it, with the model it was made by, in its slot and under its sector's sequence
 //! number, or not at all.
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Tag};
 use sha2::{Digest, Sha256};
 
 use super::layout::{CLEAR, Header, Place, TAG};
 use super::transform::Seed;
+use crate::cipher::Aead;
 
 /// Where the device's secret comes from.
 pub trait DeviceSecret {
@@ -60,7 +59,7 @@ pub struct Sealer {
     secret: [u8; 32],
     /// What the next seed is drawn from, besides the key.
     random: [u8; 32],
-    cipher: ChaCha20Poly1305,
+    cipher: Aead,
     /// What seeds are drawn from.
     seeds: Sha256,
     /// What marks of names begin with.
@@ -92,7 +91,7 @@ impl Sealer {
         let key = digest.finalize();
         let names = Sha256::new_with_prefix(b"arcgate names 3").chain_update(key);
         let seeds = Sha256::new_with_prefix(b"arcgate transform 3").chain_update(key);
-        Sealer { secret, random, cipher: ChaCha20Poly1305::new(&key), seeds, names }
+        Sealer { secret, random, cipher: Aead::new(key.into()), seeds, names }
     }
 
     /// The seed of a gallery that begins with the sector `sequence`.
@@ -108,21 +107,17 @@ impl Sealer {
     /// Seals a whole record: its clear part is written, its payload not yet sealed. `false` only when the record is too short.
     pub fn seal(&self, record: &mut [u8], place: Place) -> bool {
         let Some((clear, payload, tag)) = parts(record) else { return false };
-        match self.cipher.encrypt_inout_detached(&place.nonce().into(), clear, payload.into()) {
-            Ok(sum) => {
-                tag.copy_from_slice(&sum);
-                true
-            }
-            Err(_) => false,
-        }
+        self.cipher.seal(&place.nonce(), clear, payload).is_ok_and(|sum| {
+            *tag = sum;
+            true
+        })
     }
 
     /// Opens a whole record in place; `false`, and its payload is not to be used, when it is not what was sealed.
     #[must_use]
     pub fn open(&self, record: &mut [u8], place: Place) -> bool {
         let Some((clear, payload, tag)) = parts(record) else { return false };
-        let tag = Tag::from(*tag);
-        self.cipher.decrypt_inout_detached(&place.nonce().into(), clear, payload.into(), &tag).is_ok()
+        self.cipher.open(&place.nonce(), clear, payload, tag)
     }
 
     /// Seals `seed` into the header of sector `index` and writes its tag. `false` never comes of so few bytes.
@@ -130,25 +125,16 @@ impl Sealer {
     pub fn seal_header(&self, header: &mut Header, index: u16, seed: &Seed) -> bool {
         let (nonce, body) = (header_nonce(header, index), header.body());
         header.seed = *seed;
-        match self.cipher.encrypt_inout_detached(&nonce.into(), &body, header.seed.as_mut_slice().into()) {
-            Ok(tag) => {
-                header.tag = tag.into();
-                true
-            }
-            Err(_) => false,
-        }
+        self.cipher.seal(&nonce, &body, &mut header.seed).is_ok_and(|tag| {
+            header.tag = tag;
+            true
+        })
     }
 
     /// The seed in the header of sector `index`; `None` when this device did not write it, or for another model.
     pub fn open_header(&self, header: &Header, index: u16) -> Option<Seed> {
-        let (nonce, mut seed, tag) = (header_nonce(header, index), header.seed, Tag::from(header.tag));
-        let opened = self.cipher.decrypt_inout_detached(
-            &nonce.into(),
-            &header.body(),
-            seed.as_mut_slice().into(),
-            &tag,
-        );
-        opened.ok().map(|()| seed)
+        let (nonce, mut seed) = (header_nonce(header, index), header.seed);
+        self.cipher.open(&nonce, &header.body(), &mut seed, &header.tag).then_some(seed)
     }
 }
 

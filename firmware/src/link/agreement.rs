@@ -1,10 +1,11 @@
 //! Key agreement: X25519 between two ephemeral keys (RFC 7748), and HKDF-SHA256 (RFC 5869) from what they agree on.
 
-use hkdf::Hkdf;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use curve25519_dalek::scalar::clamp_integer;
+use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use x25519_dalek::{PublicKey, StaticSecret};
 
 /// Random bytes that stand beside an ephemeral key.
 pub const NONCE: usize = 16;
@@ -28,7 +29,7 @@ impl Share {
 /// A key pair for one session or one pairing, with random bytes beside it.
 #[derive(Clone)]
 pub struct Ephemeral {
-    secret: StaticSecret,
+    secret: [u8; 32],
     share: Share,
 }
 
@@ -42,8 +43,7 @@ impl core::fmt::Debug for Ephemeral {
 impl Ephemeral {
     /// From random bytes that are used for nothing else.
     pub fn new(secret: [u8; 32], nonce: [u8; NONCE]) -> Self {
-        let secret = StaticSecret::from(secret);
-        let public = PublicKey::from(&secret).to_bytes();
+        let public = x25519(secret, &BASE_POINT);
         Ephemeral { secret, share: Share { public, nonce } }
     }
 
@@ -55,14 +55,38 @@ impl Ephemeral {
     /// What both sides know from each other's shares; `None` when the other's key is one of the few that make it the same for
     /// everybody.
     pub(super) fn agree(&self, other: &Share) -> Option<[u8; 32]> {
-        let agreed = self.secret.diffie_hellman(&PublicKey::from(other.public));
-        agreed.was_contributory().then(|| agreed.to_bytes())
+        let agreed = x25519(self.secret, &other.public);
+        (!is_same(&agreed, &[0; 32])).then_some(agreed)
     }
+}
+
+/// The u-coordinate of the base point.
+const BASE_POINT: [u8; 32] = {
+    let mut point = [0; 32];
+    point[0] = 9;
+    point
+};
+
+/// The function X25519 of RFC 7748, by the Montgomery ladder over all bits of the clamped scalar: the same steps for every secret.
+fn x25519(scalar: [u8; 32], point: &[u8; 32]) -> [u8; 32] {
+    let scalar = clamp_integer(scalar);
+    let bits = scalar.iter().rev().flat_map(|&byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1));
+    MontgomeryPoint(*point).mul_bits_be(bits).to_bytes()
+}
+
+/// HMAC-SHA256 (RFC 2104) of all parts and what ends them.
+fn hmac(key: &[u8; 32], parts: &[&[u8]], end: &[u8]) -> [u8; 32] {
+    // A key that is shorter than a block of the hash is one of a whole block, filled up with zeros.
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    let mac = Hmac::<Sha256>::new(&block.into());
+    let mac = parts.iter().fold(mac, |mac, part| mac.chain_update(part));
+    mac.chain_update(end).finalize().into_bytes().into()
 }
 
 /// Keys and proofs that follow from secrets and a transcript.
 #[derive(Clone)]
-pub(super) struct Derived(Hkdf<Sha256>);
+pub(super) struct Derived([u8; 32]);
 
 impl core::fmt::Debug for Derived {
     /// Nothing of it: it is secret.
@@ -75,19 +99,14 @@ impl Derived {
     /// HKDF-Extract, the transcript's digest as its salt.
     pub(super) fn new(transcript: Sha256, secrets: [&[u8; 32]; 2]) -> Self {
         let [first, second] = secrets;
-        let mut material = [0; 64];
-        material[..32].copy_from_slice(first);
-        material[32..].copy_from_slice(second);
-        Derived(Hkdf::new(Some(&transcript.finalize()), &material))
+        Derived(hmac(&transcript.finalize().into(), &[first, second], &[]))
     }
 
-    /// HKDF-Expand for a purpose: the parts of `info` are of lengths that the first of them determines.
+    /// HKDF-Expand for a purpose, one block of it: the parts of `info` are of lengths that the first of them determines.
     pub(super) fn expand<const N: usize>(&self, info: &[&[u8]]) -> [u8; N] {
-        const { assert!(N <= 255 * 32, "more than HKDF gives") };
-        let mut out = [0; N];
-        // It fails for more than the length asserted only.
-        let _ = self.0.expand_multi_info(info, &mut out);
-        out
+        const { assert!(N <= 32, "more than a block of HKDF") };
+        let block = hmac(&self.0, info, &[1]);
+        core::array::from_fn(|i| block[i % 32])
     }
 }
 
@@ -109,6 +128,18 @@ mod tests {
         for public in weak {
             assert_eq!(a.agree(&Share { public, nonce: [0; NONCE] }), None);
         }
+    }
+
+    #[test]
+    fn what_is_derived_is_hkdf() {
+        let (transcript, secrets) = (Sha256::new_with_prefix(b"transcript"), [[3; 32], [4; 32]]);
+        let hkdf = hkdf::Hkdf::<Sha256>::new(Some(&transcript.clone().finalize()), &secrets.concat());
+        let derived = Derived::new(transcript, secrets.each_ref());
+        let (mut expected, mut short) = ([0; 32], [0; 4]);
+        hkdf.expand_multi_info(&[b"what", b"for"], &mut expected).unwrap();
+        hkdf.expand(b"short", &mut short).unwrap();
+        assert_eq!(derived.expand::<32>(&[b"what", b"for"]), expected);
+        assert_eq!(derived.expand::<4>(&[b"short"]), short);
     }
 
     /// The example of RFC 7748, section 6.1.

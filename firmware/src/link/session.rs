@@ -17,8 +17,6 @@
 //!
 //! A sequence is sealed once in each direction: what is sent again is the same bytes. So no nonce is ever used for two messages.
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Tag};
 use sha2::{Digest, Sha256};
 
 use super::agreement::{Derived, Ephemeral, Share, is_same};
@@ -26,9 +24,7 @@ use super::handshake::{Open, Opened, Refusal};
 use super::pairings::Pairing;
 use super::role::Role;
 use crate::bundle::PublicKey;
-
-/// Bytes of a tag.
-pub const TAG: usize = 16;
+use crate::cipher::{Aead, TAG};
 
 /// Which way a packet goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +41,8 @@ pub struct Session {
     role: Role,
     speaks: Direction,
     hears: Direction,
-    outgoing: ChaCha20Poly1305,
-    incoming: ChaCha20Poly1305,
+    outgoing: Aead,
+    incoming: Aead,
 }
 
 impl core::fmt::Debug for Session {
@@ -81,7 +77,7 @@ impl Keys {
     }
 
     fn session(&self, pairing: &Pairing, speaks: Direction) -> Session {
-        let [to_device, to_host] = [1, 2].map(|purpose| ChaCha20Poly1305::new(&self.expand(purpose).into()));
+        let [to_device, to_host] = [1, 2].map(|purpose| Aead::new(self.expand(purpose)));
         let (hears, outgoing, incoming) = match speaks {
             Direction::ToDevice => (Direction::ToHost, to_device, to_host),
             Direction::ToHost => (Direction::ToDevice, to_host, to_device),
@@ -155,16 +151,14 @@ impl Session {
     /// sealed once.
     pub(super) fn seal(&self, sequence: u32, message: &mut [u8]) -> Option<[u8; TAG]> {
         let (nonce, data) = (nonce(self.speaks, sequence), self.data(sequence));
-        let tag = self.outgoing.encrypt_inout_detached(&nonce.into(), &data, message.into());
-        tag.ok().map(Into::into)
+        self.outgoing.seal(&nonce, &data, message).ok()
     }
 
     /// Opens what the other side sealed, in place; `None` when it did not.
     pub fn open<'m>(&self, sequence: u32, sealed: &'m mut [u8]) -> Option<&'m [u8]> {
         let (message, tag) = sealed.split_last_chunk_mut::<TAG>()?;
-        let (nonce, data, tag) = (nonce(self.hears, sequence), self.data(sequence), Tag::from(*tag));
-        let opened = self.incoming.decrypt_inout_detached(&nonce.into(), &data, (&mut *message).into(), &tag);
-        opened.ok().map(|()| &*message)
+        let (nonce, data) = (nonce(self.hears, sequence), self.data(sequence));
+        self.incoming.open(&nonce, &data, message, tag).then_some(&*message)
     }
 
     fn data(&self, sequence: u32) -> [u8; 8] {

@@ -22,9 +22,12 @@ pub fn say(parts: &[Part<'_>]) {
         match *part {
             Words(words) => words.bytes().for_each(sys_writec),
             Number(number) => digits::<10>(number),
-            Code(code) => {
-                let digit = |unit: u32| b'0' + (code / unit % 10) as u8;
-                [100_000, 10_000, 1000, 100, 10, 1].map(digit).into_iter().for_each(sys_writec);
+            Code(mut code) => {
+                let mut digits = [0; 6];
+                for digit in digits.iter_mut().rev() {
+                    (*digit, code) = (b'0' + (code % 10) as u8, code / 10);
+                }
+                digits.into_iter().for_each(sys_writec);
             }
             Hexadecimal(address) => {
                 "0x".bytes().for_each(sys_writec);
