@@ -17,7 +17,7 @@ use arcgate_firmware::update::{Development, HEADER, Slots, UpdateKey, Verifier};
 use semihosting::process;
 use static_cell::{ConstStaticCell, StaticCell};
 
-use crate::machine::{self, CHIP, CLOCK, DETECTOR, FLASH, PLAN, RAM, STACK};
+use crate::machine::{self, CLOCK, DETECTOR, FLASH, PLAN, RAM, STACK};
 use crate::say::{
     Part::{Hexadecimal, Words},
     say,
@@ -133,7 +133,7 @@ pub fn run() -> ! {
     let memory = Memory { frame: &mut frame[..], crop: &mut crop[..], gallery: room };
     // SAFETY: each part of the chip, which are apart, is taken once, here. Bytes of a slot are given out below for the model that is
     // started, and the slots are written to where that model is not.
-    let part = |region| unsafe { machine::flash(Region::of_chip(CHIP, region)) };
+    let part = |region| unsafe { machine::flash(Region::of_chip(machine::chip(), region)) };
     let mut kept = Kept::open(part(MAP.state), &secret);
     // A bench: no other key signs for it, and images for desks are what it is for.
     let Ok(verifier) = Verifier::new(UpdateKey::DEVELOPMENT, Development::Accepted) else {
@@ -142,7 +142,7 @@ pub fn run() -> ! {
     let slots = Slots::new(MAP.models.map(part), verifier);
     let read = |slot, range: Range<usize>| {
         let [a, b] = MAP.models;
-        let region = Region::of_chip(CHIP, if slot == Slot::A { a } else { b });
+        let region = Region::of_chip(machine::chip(), if slot == Slot::A { a } else { b });
         // SAFETY: the slot lies in memory, and as long as its model runs only the other one is written to.
         unsafe { region.bytes() }.get(range).unwrap_or_default()
     };

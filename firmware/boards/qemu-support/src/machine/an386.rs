@@ -4,7 +4,7 @@
 //! code memory  0x00000000   768 KB   firmware
 //!              0x000c0000   256 KB   detector that QEMU loads
 //!              0x00100000   3 MB     plan that QEMU loads
-//! PSRAM        0x21000000   8 MB     the NOR chip, in sectors of 4 KB
+//! PSRAM        0x21000000   8 MB     the NOR chip, in sectors of 4 KB; on an500 at 0x60000000
 //! ```
 
 use arcgate_firmware::engine::plan::Target;
@@ -27,8 +27,15 @@ pub const PLAN: Region = Region::new(0x0010_0000, 3 << 20);
 /// A detector's plan that QEMU has laid beside it.
 pub const DETECTOR: Region = Region::new(0x000C_0000, 256 << 10);
 
-/// Where the NOR chip begins, which is drawn in [`MAP`](crate::MAP).
-pub const CHIP: usize = 0x2100_0000;
+/// Where the NOR chip begins, which is drawn in [`MAP`](crate::MAP): the two machines run one program, and have their PSRAM at
+/// different addresses.
+pub fn chip() -> usize {
+    const CPUID: *const u32 = 0xe000_ed00 as *const u32;
+    const CORTEX_M7: u32 = 0xc27;
+    // SAFETY: every core of the family has this register, which reading does not change.
+    let part = unsafe { CPUID.read_volatile() } >> 4 & 0xfff;
+    if part == CORTEX_M7 { 0x6000_0000 } else { 0x2100_0000 }
+}
 
 /// The CMSDK UART of the link.
 pub const UART: usize = 0x4000_4000;

@@ -28,7 +28,9 @@ pub const PLAN: Region = Region::new(0x1010_0000, 3 << 20);
 pub const DETECTOR: Region = Region::new(0x100C_0000, 256 << 10);
 
 /// Where the NOR chip begins, which is drawn in [`MAP`](crate::MAP).
-pub const CHIP: usize = 0x8000_0000;
+pub const fn chip() -> usize {
+    0x8000_0000
+}
 
 /// The CMSDK UART of the link.
 pub const UART: usize = 0x5020_0000;

@@ -33,7 +33,9 @@ pub const PLAN: Region = Region::new(0x2280_0000, 3 << 20);
 pub const DETECTOR: Region = Region::new(0x22B0_0000, 256 << 10);
 
 /// Where the NOR chip begins, which is drawn in [`MAP`](crate::MAP).
-pub const CHIP: usize = 0x2200_0000;
+pub const fn chip() -> usize {
+    0x2200_0000
+}
 
 /// The NS16550 of the link.
 pub const UART: usize = 0x1000_0000;
