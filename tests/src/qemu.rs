@@ -1,13 +1,14 @@
 //! The firmware in QEMU: started, reached over TCP, killed when the test ends.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use arcgate::link::{Client, Target};
+use tempfile::NamedTempFile;
 
 use crate::data::workspace;
 
@@ -152,7 +153,8 @@ impl Machine {
 #[derive(Debug)]
 pub struct Emulator {
     child: Child,
-    said: File,
+    /// A file that is read by its name: a descriptor shared with QEMU would move the place where that writes.
+    said: NamedTempFile,
     target: Target,
 }
 
@@ -186,7 +188,7 @@ impl Emulator {
         }
         // The port is free now; if somebody takes it before QEMU does, QEMU says so and the test fails.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).unwrap().port();
-        let said = tempfile::tempfile().expect("a temporary file");
+        let said = NamedTempFile::new().expect("a temporary file");
         let words: String = words.iter().map(|word| format!(",arg={word}")).collect();
         let files = files.iter().flat_map(|(file, at)| {
             ["-device".into(), format!("loader,file={},addr={at:#x},force-raw=on", file.display())]
@@ -198,8 +200,8 @@ impl Emulator {
             .args(["-semihosting-config", &format!("enable=on,target=native,arg=arcgate{words}")])
             .args(["-serial", &format!("tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on")])
             .stdin(Stdio::null())
-            .stdout(said.try_clone().unwrap())
-            .stderr(said.try_clone().unwrap())
+            .stdout(said.as_file().try_clone().unwrap())
+            .stderr(said.as_file().try_clone().unwrap())
             .spawn()
             .expect("QEMU starts");
         Emulator { child, said, target: Target::Tcp(format!("127.0.0.1:{port}")) }
@@ -252,10 +254,8 @@ impl Emulator {
 
     /// Everything that QEMU and the firmware have said.
     pub fn said(&mut self) -> String {
-        let mut text = String::new();
-        let read = self.said.seek(SeekFrom::Start(0)).and_then(|_| self.said.read_to_string(&mut text));
-        match read {
-            Ok(_) => text,
+        match std::fs::read(self.said.path()) {
+            Ok(said) => String::from_utf8_lossy(&said).into_owned(),
             Err(error) => format!("(what it said cannot be read: {error})"),
         }
     }
