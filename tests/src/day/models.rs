@@ -47,24 +47,22 @@ impl Models {
         let float = (data::find("models/MobileFaceNet.onnx"), data::find("models/yunet_2026may.onnx"));
         let data = float.0.zip(float.1).zip(data::find("lfw"));
         let folder = if data.is_some() { "target/tests/day" } else { "target/tests/day-drawn" };
-        let kitchen = Kitchen { folder: data::workspace().join(folder), core: on.core() };
-        std::fs::create_dir_all(&kitchen.folder).with_context(|| folder)?;
+        let cache = Cache { folder: data::workspace().join(folder), core: on.core() };
+        std::fs::create_dir_all(&cache.folder).with_context(|| folder)?;
         let are_real = data.is_some();
         let (first, other, detector) = match data {
             Some(((float, finder), lfw)) => {
-                let int8 = |name, images| kitchen.embedder(name, images, &float, &lfw);
-                (int8("embedder", "200")?, int8("other", "60")?, Some(kitchen.detector(&finder, &lfw)?))
+                let int8 = |name, images| cache.embedder(name, images, &float, &lfw);
+                (int8("embedder", "200")?, int8("other", "60")?, Some(cache.detector(&finder, &lfw)?))
             }
-            None => (shipped("synth-s.onnx"), kitchen.drawn()?, None),
+            None => (shipped("synth-s.onnx"), cache.drawn()?, None),
         };
-        let [embedder, other] = [("embedder", first), ("other", other)].map(|(n, m)| kitchen.plan(n, &m));
-        let (embedder, other) = (embedder?, other?);
-        let finder = detector.map(|onnx| kitchen.plan("detector", &onnx)).transpose()?;
-        let image = |version, plan: &Path| {
-            let [plan, detector] = [Some(plan), finder.as_deref()].map(|path| path.map(std::fs::read));
-            let plan = plan.context("a plan")??;
-            let bytes = update::pack(&development(), version, &plan, detector.transpose()?.as_deref())?;
-            anyhow::Ok(Image { version, bytes })
+        let (embedder, other) = (cache.plan("embedder", &first)?, cache.plan("other", &other)?);
+        let detector = detector.map(|onnx| cache.plan("detector", &onnx)).transpose()?;
+        let finds = detector.as_deref().map(std::fs::read).transpose()?;
+        let image = |version, embedder: &Path| -> anyhow::Result<Image> {
+            let embeds = std::fs::read(embedder)?;
+            Ok(Image { version, bytes: update::pack(&development(), version, &embeds, finds.as_deref())? })
         };
         let small = std::fs::read(shipped("synth-s.plan"))?;
         Ok(Models {
@@ -75,7 +73,7 @@ impl Models {
             other: image(3, &other)?,
             later: Image { version: LATER, bytes: update::pack(&development(), LATER, &small, None)? },
             bad: bad(&small)?,
-            finder: Finder::new(finder.map(Detector::open).transpose()?, None),
+            finder: Finder::new(detector.map(Detector::open).transpose()?, None),
         })
     }
 }
@@ -84,13 +82,13 @@ fn shipped(name: &str) -> PathBuf {
     data::workspace().join("models/synth-s").join(name)
 }
 
-/// What the program makes, in a folder of things that are made once.
-struct Kitchen {
+/// What `arcgate` makes and takes long for, in a folder.
+struct Cache {
     folder: PathBuf,
     core: Option<&'static str>,
 }
 
-impl Kitchen {
+impl Cache {
     /// The file of this name; made by `make` where it is missing or older than this program, which is built with `arcgate`.
     fn made(&self, name: &str, make: impl FnOnce(&str)) -> anyhow::Result<PathBuf> {
         let path = self.folder.join(name);
