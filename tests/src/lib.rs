@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod data;
+pub mod day;
 pub mod mcu;
 pub mod nets;
 pub mod noise;

@@ -1,105 +1,249 @@
 //! The firmware in QEMU: started, reached over TCP, killed when the test ends.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use arcgate::link::{Client, Target};
+use tempfile::NamedTempFile;
 
 use crate::data::workspace;
 
-/// Bytes of the PSRAM, whose first megabyte is the gallery's flash.
-const PSRAM: u64 = 16 << 20;
-
-/// Where the board keeps its model; the first of `MODELS` in `qemu-support`.
-const MODEL_ADDRESS: u32 = 0x10_0000;
-
-/// Where it keeps its detector; `DETECTOR` in `qemu-support`.
-const DETECTOR_ADDRESS: u32 = 0xc_0000;
-
-/// How long QEMU may take until it listens and the firmware answers.
+/// How long QEMU may take until the firmware answers.
 const BOOT: Duration = Duration::from_secs(60);
 
-/// The board's ELF file, built by `tests/bare-metal.sh`; the error says what is missing.
-///
-/// # Errors
-/// When QEMU or the file is not there.
-pub fn board() -> Result<PathBuf, String> {
-    let version = Command::new("qemu-system-arm").arg("--version").output();
-    if !version.is_ok_and(|o| o.status.success()) {
-        return Err("qemu-system-arm is not installed".into());
+/// An emulated board: what `firmware/boards/qemu-support` calls a machine, and how QEMU is told to be it.
+#[derive(Debug)]
+pub struct Machine {
+    /// As QEMU calls it.
+    pub name: &'static str,
+    /// The emulator.
+    emulator: &'static str,
+    /// Its board's package and target.
+    board: &'static str,
+    target: &'static str,
+    /// How the memory of its NOR chip is kept in a file.
+    chip: Chip,
+    /// Where the board looks for a plan and for a detector's when no slot has a model: `PLAN` and `DETECTOR` in `qemu-support`.
+    plan: u32,
+    detector: u32,
+}
+
+/// Memory that lies in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chip {
+    /// RAM of so many bytes, in whose beginning the firmware keeps the rules of NOR flash.
+    Memory(u64),
+    /// A CFI chip.
+    Flash,
+}
+
+/// Bytes of the file that are erased flash at first: more than any board's chip has.
+const CHIP: u64 = 32 << 20;
+
+/// All emulated boards.
+pub static MACHINES: [Machine; 5] = [
+    Machine {
+        name: "mps2-an386",
+        emulator: "qemu-system-arm",
+        board: "qemu-mps2",
+        target: "thumbv7em-none-eabihf",
+        chip: Chip::Memory(16 << 20),
+        plan: 0x0010_0000,
+        detector: 0x000c_0000,
+    },
+    Machine {
+        name: "mps2-an500",
+        emulator: "qemu-system-arm",
+        board: "qemu-mps2",
+        target: "thumbv7em-none-eabihf",
+        chip: Chip::Memory(16 << 20),
+        plan: 0x0010_0000,
+        detector: 0x000c_0000,
+    },
+    Machine {
+        name: "mps2-an505",
+        emulator: "qemu-system-arm",
+        board: "qemu-mps2",
+        target: "thumbv8m.main-none-eabihf",
+        chip: Chip::Memory(16 << 20),
+        plan: 0x1010_0000,
+        detector: 0x100c_0000,
+    },
+    Machine {
+        name: "mps3-an547",
+        emulator: "qemu-system-arm",
+        board: "qemu-an547",
+        target: "thumbv8m.main-none-eabihf",
+        chip: Chip::Memory(2 << 30),
+        plan: 0x6080_0000,
+        detector: 0x60b0_0000,
+    },
+    Machine {
+        name: "virt",
+        emulator: "qemu-system-riscv32",
+        board: "qemu-riscv",
+        target: "riscv32imac-unknown-none-elf",
+        chip: Chip::Flash,
+        plan: 0x2280_0000,
+        detector: 0x22b0_0000,
+    },
+];
+
+impl Machine {
+    /// The Cortex-M4, on which most tests run.
+    pub fn m4() -> &'static Machine {
+        &MACHINES[0]
     }
-    let board = "firmware/boards/qemu-mps2/target/thumbv7em-none-eabihf/release/arcgate-qemu-mps2";
-    let elf = workspace().join(board);
-    if elf.is_file() { Ok(elf) } else { Err(format!("{board} is not built (tests/bare-metal.sh)")) }
+
+    /// The machine of a name.
+    pub fn named(name: &str) -> Option<&'static Machine> {
+        MACHINES.iter().find(|machine| machine.name == name)
+    }
+
+    /// The board's ELF file, built by `tests/bare-metal.sh`.
+    ///
+    /// # Errors
+    /// When QEMU or the file is not there: what is missing.
+    pub fn elf(&self) -> Result<PathBuf, String> {
+        let version = Command::new(self.emulator).arg("--version").output();
+        if !version.is_ok_and(|o| o.status.success()) {
+            return Err(format!("{} is not installed", self.emulator));
+        }
+        let Machine { board, target, .. } = self;
+        let elf = format!("firmware/boards/{board}/target/{target}/release/arcgate-{board}");
+        let path = workspace().join(&elf);
+        if path.is_file() { Ok(path) } else { Err(format!("{elf} is not built (tests/bare-metal.sh)")) }
+    }
+
+    /// QEMU's arguments for the machine, its chip and its program.
+    fn arguments(&self, chip: &Path, elf: &Path) -> Vec<String> {
+        let (name, chip, elf) = (self.name, chip.display(), elf.display());
+        let told = match self.chip {
+            Chip::Memory(bytes) => [
+                ("-machine", format!("{name},memory-backend=m")),
+                ("-object", format!("memory-backend-file,id=m,size={bytes},mem-path={chip},share=on")),
+                ("-kernel", elf.to_string()),
+            ]
+            .to_vec(),
+            Chip::Flash => [
+                ("-machine", name.to_owned()),
+                ("-bios", "none".to_owned()),
+                ("-drive", format!("if=pflash,unit=1,format=raw,file={chip}")),
+                ("-device", format!("loader,file={elf},cpu-num=0")),
+            ]
+            .to_vec(),
+        };
+        told.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
+    }
+
+    /// Makes the file of an erased chip.
+    fn erase(&self, chip: &Path) -> std::io::Result<()> {
+        let mut file = File::create(chip)?;
+        let length = if let Chip::Memory(bytes) = self.chip { bytes } else { CHIP };
+        std::io::copy(&mut std::io::repeat(0xff).take(length.min(CHIP)), &mut file)?;
+        file.set_len(length)
+    }
 }
 
 /// A running emulator; killed, which is a power cut, when dropped.
 #[derive(Debug)]
 pub struct Emulator {
     child: Child,
-    said: File,
+    /// A file that is read by its name: a descriptor shared with QEMU would move the place where that writes.
+    said: NamedTempFile,
     target: Target,
 }
 
 impl Emulator {
-    /// Starts the board `elf` with a plan in its model slot and `psram` as the file behind its PSRAM (made if it is not
-    /// there), and connects to it.
+    /// Starts a machine with `chip` as the file behind its NOR chip (made, erased, if it is not there) and these words on the
+    /// firmware's command line; nobody connects to it.
     ///
     /// # Panics
-    /// When QEMU does not start, or the firmware does not answer in a minute; with what it has said.
-    pub fn start(elf: &Path, plan: &Path, psram: &Path) -> (Self, Client) {
-        Self::start_with(elf, plan, None, psram)
+    /// When the board is not built or QEMU does not start.
+    pub fn boot(machine: &Machine, chip: &Path, words: &[&str]) -> Self {
+        Self::spawn(machine, chip, words, &[])
     }
 
-    /// As [`Emulator::start`], with a detector's plan in its slot if there is one.
+    /// Starts a machine whose link is open with a plan, and perhaps a detector's, laid into its memory, and connects to it.
     ///
     /// # Panics
-    /// As [`Emulator::start`].
-    pub fn start_with(elf: &Path, plan: &Path, detector: Option<&Path>, psram: &Path) -> (Self, Client) {
-        if !psram.exists() {
-            let mut file = File::create(psram).expect("a file for the PSRAM");
-            std::io::copy(&mut std::io::repeat(0xff).take(PSRAM), &mut file).expect("16 MiB on disk");
+    /// As [`Emulator::boot`], and when the firmware does not answer in a minute; with what it has said.
+    pub fn start(machine: &Machine, plan: &Path, detector: Option<&Path>, chip: &Path) -> (Self, Client) {
+        let detector = detector.map(|file| (file, machine.detector));
+        let files: Vec<_> = [(plan, machine.plan)].into_iter().chain(detector).collect();
+        let mut emulator = Self::spawn(machine, chip, &["open"], &files);
+        let client = emulator.connect();
+        (emulator, client)
+    }
+
+    /// As [`Emulator::boot`], with files laid into the memory.
+    fn spawn(machine: &Machine, chip: &Path, words: &[&str], files: &[(&Path, u32)]) -> Self {
+        let elf = machine.elf().unwrap_or_else(|why| panic!("{why}"));
+        if !chip.exists() {
+            machine.erase(chip).expect("a file for the chip");
         }
         // The port is free now; if somebody takes it before QEMU does, QEMU says so and the test fails.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).unwrap().port();
-        let mut said = tempfile::tempfile().expect("a temporary file");
-        let memory = format!("memory-backend-file,id=m,size=16M,mem-path={},share=on", psram.display());
-        let detector = detector.map(|plan| (plan, DETECTOR_ADDRESS));
-        let loaders = [Some((plan, MODEL_ADDRESS)), detector].into_iter().flatten().flat_map(|(plan, at)| {
-            ["-device".into(), format!("loader,file={},addr={at:#x},force-raw=on", plan.display())]
+        let said = NamedTempFile::new().expect("a temporary file");
+        let words: String = words.iter().map(|word| format!(",arg={word}")).collect();
+        let files = files.iter().flat_map(|(file, at)| {
+            ["-device".into(), format!("loader,file={},addr={at:#x},force-raw=on", file.display())]
         });
-        let child = Command::new("qemu-system-arm")
-            .args(["-machine", "mps2-an386,memory-backend=m", "-object", &memory])
+        let child = Command::new(machine.emulator)
+            .args(machine.arguments(chip, &elf))
+            .args(files)
             .args(["-display", "none", "-monitor", "none"])
-            .args(["-semihosting-config", "enable=on,target=native"])
+            .args(["-semihosting-config", &format!("enable=on,target=native,arg=arcgate{words}")])
             .args(["-serial", &format!("tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on")])
-            .args(loaders)
-            .arg("-kernel")
-            .arg(elf)
             .stdin(Stdio::null())
-            .stdout(said.try_clone().unwrap())
-            .stderr(said.try_clone().unwrap())
+            .stdout(said.as_file().try_clone().unwrap())
+            .stderr(said.as_file().try_clone().unwrap())
             .spawn()
             .expect("QEMU starts");
-        said.flush().unwrap();
-        let target = Target::Tcp(format!("127.0.0.1:{port}"));
-        let mut emulator = Emulator { child, said, target };
+        Emulator { child, said, target: Target::Tcp(format!("127.0.0.1:{port}")) }
+    }
+
+    /// Connects to a device whose link is open, once it answers.
+    ///
+    /// # Panics
+    /// When it does not in a minute; with what it has said.
+    pub fn connect(&mut self) -> Client {
         let begin = Instant::now();
         loop {
-            match Client::connect(emulator.target()) {
-                Ok((client, _)) => return (emulator, client),
+            match Client::connect(self.target()) {
+                Ok((client, _)) => return client,
                 Err(error) => {
-                    let ended = emulator.child.try_wait().expect("QEMU's state");
+                    let ended = self.child.try_wait().expect("QEMU's state");
                     if ended.is_some() || begin.elapsed() > BOOT {
-                        panic!("{error}; QEMU {ended:?} said:\n{}", emulator.said());
+                        panic!("{error}; QEMU {ended:?} said:\n{}", self.said());
                     }
                     std::thread::sleep(Duration::from_millis(50));
                 }
             }
+        }
+    }
+
+    /// Waits until the firmware has said `words`, and gives what follows them in their line.
+    ///
+    /// # Panics
+    /// When it has not in a minute, or has ended; with what it has said.
+    pub fn hear(&mut self, words: &str) -> String {
+        let begin = Instant::now();
+        loop {
+            let said = self.said();
+            let line = said.rsplit_once(words).and_then(|(_, rest)| rest.split_once('\n'));
+            if let Some((rest, _)) = line {
+                return rest.to_owned();
+            }
+            let ended = self.child.try_wait().expect("QEMU's state");
+            if ended.is_some() || begin.elapsed() > BOOT {
+                panic!("QEMU {ended:?} never said {words:?}, but:\n{said}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -110,10 +254,8 @@ impl Emulator {
 
     /// Everything that QEMU and the firmware have said.
     pub fn said(&mut self) -> String {
-        let mut text = String::new();
-        let read = self.said.seek(SeekFrom::Start(0)).and_then(|_| self.said.read_to_string(&mut text));
-        match read {
-            Ok(_) => text,
+        match std::fs::read(self.said.path()) {
+            Ok(said) => String::from_utf8_lossy(&said).into_owned(),
             Err(error) => format!("(what it said cannot be read: {error})"),
         }
     }

@@ -24,7 +24,7 @@ use arcgate_firmware::link::Fault;
 use arcgate_firmware::link::message::{Answer, Who};
 use arcgate_tests::or_skip;
 use arcgate_tests::people::{Crowd, Shot, calibrated, describe, embed, model};
-use arcgate_tests::qemu::{Emulator, board};
+use arcgate_tests::qemu::{Emulator, Machine};
 use arcgate_tests::whole::{Pictures, aligning_model};
 use nalgebra::Point2;
 
@@ -37,7 +37,7 @@ struct Bench {
 }
 
 fn bench(calibrate: bool) -> Result<Bench, String> {
-    let elf = board()?;
+    let elf = Machine::m4().elf()?;
     let model = model()?;
     let crowd = Crowd::for_model(&model)?;
     let model = if calibrate { calibrated(model, &crowd) } else { model };
@@ -51,7 +51,7 @@ impl Bench {
     /// A board whose flash is kept in the file `psram`.
     fn start(&self, psram: &str) -> (Emulator, Client) {
         let at = |name: &str| self.folder.path().join(name);
-        Emulator::start(&self.elf, &at("model.plan"), &at(psram))
+        Emulator::start(Machine::m4(), &at("model.plan"), None, &at(psram))
     }
 }
 
@@ -236,7 +236,7 @@ fn flash_ram_and_stack_are_those_that_were_told() {
 /// Pictures of a board's own kind: what the desktop and the board make of them, the face found by each.
 #[test]
 fn whole_pictures_give_the_same_crops_and_embeddings() {
-    let elf = or_skip!(board());
+    or_skip!(Machine::m4().elf());
     let model = or_skip!(aligning_model());
     let folder = tempfile::tempdir().unwrap();
     let pictures = Pictures::new(12, folder.path());
@@ -245,7 +245,7 @@ fn whole_pictures_give_the_same_crops_and_embeddings() {
     std::fs::write(&plan, model.plan_bytes()).unwrap();
     std::fs::write(&detector, pictures.plan()).unwrap();
     let (_emulator, mut client) =
-        Emulator::start_with(&elf, &plan, Some(&detector), &folder.path().join("psram"));
+        Emulator::start(Machine::m4(), &plan, Some(&detector), &folder.path().join("psram"));
     let info = client.info().unwrap();
     assert_eq!(info.detector.map(|[w, h]| (w, h)), pictures.detector.picture());
     let compare = |client: &mut Client, sent: &Photo, kept: &Photo| -> bool {
@@ -281,14 +281,12 @@ fn whole_pictures_give_the_same_crops_and_embeddings() {
 }
 
 #[test]
-fn a_slot_without_a_plan_ends_the_emulator() {
-    let elf = or_skip!(board());
+fn a_board_without_a_model_says_so_and_waits_for_one() {
+    or_skip!(Machine::m4().elf());
     let folder = tempfile::tempdir().unwrap();
     let plan = folder.path().join("no.plan");
     std::fs::write(&plan, b"this is no plan").unwrap();
-    let psram = folder.path().join("psram");
-    let said = std::panic::catch_unwind(|| drop(Emulator::start(&elf, &plan, &psram)));
-    let said = said.expect_err("the firmware runs without a model");
-    let said = said.downcast_ref::<String>().expect("a message");
-    assert!(said.contains("no model at 0x100000"), "{said}");
+    let (_emulator, mut client) = Emulator::start(Machine::m4(), &plan, None, &folder.path().join("psram"));
+    let asked = client.identify();
+    assert!(matches!(asked, Err(LinkError::Fault(Fault::NoModel))), "{asked:?}");
 }

@@ -14,7 +14,7 @@ use arcgate_firmware::gallery::PersonId;
 use arcgate_firmware::link::message::{Answer, Who};
 use arcgate_tests::or_skip;
 use arcgate_tests::people::{Crowd, calibrated, shipped_model};
-use arcgate_tests::qemu::{Emulator, board};
+use arcgate_tests::qemu::{Emulator, Machine};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -76,7 +76,7 @@ fn send(client: &mut Client, model: &Model, crowd: &Crowd, face: usize) {
 
 #[test]
 fn whoever_was_answered_for_is_there_after_every_kill() {
-    let elf = or_skip!(board());
+    or_skip!(Machine::m4().elf());
     let model = or_skip!(shipped_model());
     let crowd = or_skip!(Crowd::for_model(&model));
     let model = calibrated(model, &crowd);
@@ -92,7 +92,7 @@ fn whoever_was_answered_for_is_there_after_every_kill() {
     let mut takes = [Duration::from_millis(30); 3];
     let (mut done, mut undone) = (0, 0);
     for round in 0..=KILLS {
-        let (emulator, mut client) = Emulator::start(&elf, &plan, &psram);
+        let (emulator, mut client) = Emulator::start(Machine::m4(), &plan, None, &psram);
         let info = client.info().unwrap();
         assert_eq!((info.gallery, info.damaged), (None, 0), "after kill {round}");
         let seen = listed(&mut client);

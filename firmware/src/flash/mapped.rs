@@ -15,7 +15,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WRITE: usize, const ERASE: usize> SlotF
 {
     fn bytes(&self) -> &[u8] {
         let bytes = MemoryNor::bytes(self);
-        &bytes[..self.capacity().min(bytes.len())]
+        bytes.get(..self.capacity()).unwrap_or(bytes)
     }
 }
 

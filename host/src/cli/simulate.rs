@@ -7,17 +7,20 @@ use std::sync::mpsc;
 use anyhow::Context;
 use arcgate_firmware::decide::{MatchRules, TARGET_FPIR};
 use arcgate_firmware::device::Event;
-use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::engine::plan::PlanModels;
+use arcgate_firmware::engine::{Embedder, ModelInfo, Models};
 use arcgate_firmware::link::pairing::Shown;
 use arcgate_firmware::link::{LinkTrust, Role};
 use arcgate_firmware::sim::{Chip, FRAME, Nature, StoredCamera, StoredShot};
 use arcgate_firmware::update::{Development, UpdateKey, Verifier};
+use clap::ArgGroup;
 use serde_json::json;
 
 use super::clock;
 use super::people::{KeyArg, ModelArg, answer_json, answer_text};
 use super::shared::{self, FaceArgs};
 use crate::data::ImageSet;
+use crate::engine::Kind;
 use crate::enroll;
 use crate::keys::update;
 use crate::link::Target;
@@ -29,9 +32,13 @@ use crate::ui::Ui;
 /// A --detector that a device can run, int8 ONNX or plan, becomes the device's own: it finds the face in whatever picture comes without
 /// landmarks, from its camera or from a host. A float one looks at the camera's images beforehand.
 #[derive(clap::Args, Debug)]
+#[command(group = ArgGroup::new("signer").args(["update_key", "development"]).multiple(true))]
 pub struct Args {
     #[command(flatten)]
     model: ModelArg,
+    /// Start without a model, as a new device does, and wait for one (`arcgate device update`).
+    #[arg(long, conflicts_with_all = ["model", "detector"], requires = "signer")]
+    no_model: bool,
     /// The file that is the device's flash for people; a gallery file is one. Made if it is not there, and so is a folder of its name
     /// with ".d" behind, for pairings, events and models.
     #[arg(long, value_name = "FILE", default_value = "simulated.gallery")]
@@ -77,15 +84,19 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let Target::Tcp(address) = &args.port else {
         anyhow::bail!("a simulated device listens on TCP\n  accepted: --port tcp:HOST:PORT");
     };
-    let model = args.model.open()?;
     let detector = args.finder.detector()?;
     let own = detector.as_ref().and_then(Detector::plan).cloned();
+    let models: Box<dyn Models + Send> = match &own {
+        _ if args.no_model => Box::new(PlanModels::<Vec<u8>, _>::none(Vec::new())),
+        Some(detector) => args.model.open()?.with_detector(detector)?,
+        None => args.model.open()?.embedder(Kind::Plan)?,
+    };
     let camera = match &args.camera {
         Some(folder) => {
             let mut set = ImageSet::open(folder)?;
             let landmarks = args.finder.landmarks_or(set.landmarks.take())?;
             let finder = Finder::new(detector.filter(|_| own.is_none()), landmarks);
-            pictures(&set, &finder, model.info(), own.is_some(), ui)
+            pictures(&set, &finder, models.info(), own.is_some() || args.no_model, ui)
         }
         None => StoredCamera::default(),
     };
@@ -106,7 +117,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         link: if args.open { LinkTrust::Open } else { LinkTrust::Paired },
         press: args.button.map(role_of_press),
     };
-    let device = enroll::simulate(&model, own.as_ref(), &args.flash, address, camera, nature, log)?;
+    let device = enroll::simulate(models, &args.flash, address, camera, nature, log)?;
     ui.note(format!(
         "a device with its flash in {} listens on tcp:{}",
         args.flash.display(),

@@ -10,7 +10,7 @@ use arcgate_firmware::sim::{Nature, SimSecret, StoredCamera};
 
 use super::DemoError;
 use super::people::Album;
-use crate::engine::Model;
+use crate::engine::{Kind, Model};
 use crate::enroll;
 use crate::link::Target;
 use crate::ui::Ui;
@@ -81,8 +81,7 @@ impl Gate {
                 _ => {}
             }
             let device = enroll::simulate(
-                model,
-                None,
+                model.embedder(Kind::Plan)?,
                 &flash,
                 "127.0.0.1:0",
                 StoredCamera::new([]),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo, Models};
@@ -279,25 +278,20 @@ fn send(
     client.send_frame(&frame, landmarks, &mut |_| ())
 }
 
-/// Starts a simulated device that runs `model`, finds faces itself by the plan `detector` if there is one, keeps its people in the file
-/// `flash` and its count of operations in the file that `nature` names, if any (both made if they are not there), and listens on `address` (`127.0.0.1:0`: any free port); it
-/// stops when the result is dropped.
+/// Starts a simulated device that runs `models`, keeps its people in the file `flash` and its count of operations in the file that
+/// `nature` names, if any (both made if they are not there), and listens on `address` (`127.0.0.1:0`: any free port); it stops when
+/// the result is dropped.
 ///
 /// # Errors
-/// When a file is no flash or no counter or is in use, the model cannot be run, or the address cannot be listened on.
+/// When a file is no flash or no counter or is in use, or the address cannot be listened on.
 pub fn simulate(
-    model: &Model,
-    detector: Option<&Arc<[u8]>>,
+    models: Box<dyn Models + Send>,
     flash: &Path,
     address: &str,
     camera: StoredCamera,
     nature: Nature<Option<&Path>>,
     log: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Running, EnrollError> {
-    let engine = match detector {
-        Some(detector) => model.with_detector(detector)?,
-        None => model.embedder(Kind::Plan)?,
-    };
     let file = |path: &Path, why| EnrollError::File { path: path.into(), why };
     let nor = FileFlash::open_or_create(flash, FILE_SECTORS).map_err(|why| file(flash, why))?;
     let Nature { matching, secret, counter, chip, link, press } = nature;
@@ -305,11 +299,11 @@ pub fn simulate(
         Some(path) => {
             let counter = FileCounter::open(path).map_err(|e| file(path, FlashError::Io(e)))?;
             let nature = Nature { matching, secret, counter, chip, link, press };
-            Running::start_with(engine, nor, address, camera, log, nature)
+            Running::start_with(models, nor, address, camera, log, nature)
         }
         None => {
             let nature = Nature { matching, secret, counter: NoCounter, chip, link, press };
-            Running::start_with(engine, nor, address, camera, log, nature)
+            Running::start_with(models, nor, address, camera, log, nature)
         }
     };
     started.map_err(|e| file(flash, FlashError::Io(io::Error::new(e.kind(), format!("{address}: {e}")))))

@@ -1,7 +1,7 @@
 //! arcgate's firmware on QEMU's mps3-an547.
 //!
-//! The plan for it is loaded into the first slot for models (`-device loader,file=MODEL.plan,addr=0x60200000,force-raw=on`); the NOR
-//! chip is the beginning of the DDR, which QEMU can keep in a file.
+//! A plan that QEMU is to lay into its memory goes to 0x60800000 (`-device loader,file=MODEL.plan,addr=0x60800000,force-raw=on`); the
+//! NOR chip is the beginning of the DDR, which QEMU can keep in a file.
 #![no_std]
 #![no_main]
 

@@ -77,8 +77,9 @@ impl CfiFlash {
         unsafe { ((self.region.begin + offset) as *mut u32).write_volatile(word) }
     }
 
-    /// Waits until both chips are ready, and lets the array be read again.
-    fn finish(&mut self, offset: usize) -> Result<(), CfiError> {
+    /// Waits until both chips have done what they were told. They show their status, and take the next command, until
+    /// [`CfiFlash::show_array`].
+    fn wait(&mut self, offset: usize) -> Result<(), CfiError> {
         let mut status = 0;
         for _ in 0..LOOKS {
             // SAFETY: as in `put`; after a command the chips show their status, and showing it changes nothing.
@@ -87,9 +88,13 @@ impl CfiFlash {
                 break;
             }
         }
-        self.put(offset, Command::ClearStatus as u32);
-        self.put(offset, Command::ReadArray as u32);
         if status & READY == READY && status & FAILED == 0 { Ok(()) } else { Err(CfiError::Status(status)) }
+    }
+
+    /// Lets the array be read again.
+    fn show_array(&mut self) {
+        self.put(0, Command::ClearStatus as u32);
+        self.put(0, Command::ReadArray as u32);
     }
 }
 
@@ -124,19 +129,27 @@ impl NorFlash for CfiFlash {
         for offset in (from as usize..to as usize).step_by(SECTOR) {
             self.put(offset, Command::Erase as u32);
             self.put(offset, Command::Confirm as u32);
-            self.finish(offset)?;
+            let erased = self.wait(offset);
+            self.show_array();
+            erased?;
         }
         Ok(())
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), CfiError> {
         check_write(self, offset, bytes.len())?;
+        // Not back to the array after each word, which costs the emulator more than programming it.
+        let mut programmed = Ok(());
         for (at, &word) in bytes.as_chunks::<WORD>().0.iter().enumerate() {
             let offset = offset as usize + at * WORD;
             self.put(offset, Command::Program as u32);
             self.put(offset, u32::from_le_bytes(word));
-            self.finish(offset)?;
+            programmed = self.wait(offset);
+            if programmed.is_err() {
+                break;
+            }
         }
-        Ok(())
+        self.show_array();
+        programmed
     }
 }

@@ -7,8 +7,9 @@
 //! | mps3-an547 | Cortex-M55 | MVE |
 //! | virt | RV32 | portable |
 //!
-//! The model is a plan that QEMU loads into the first slot for models, a detector, if there is one, into its own; gallery, event log and state lie on a NOR chip, which QEMU
-//! keeps in a file: killing QEMU is a power cut. The link is the first UART. What happens is said through semihosting; a panic or a
+//! Gallery, event log, state and two slots for models lie on a NOR chip ([`MAP`]), which QEMU keeps in a file: killing QEMU is a power
+//! cut. A board starts without a model, and takes images of the development key over its link; or it runs a plan that QEMU has laid
+//! into its memory. The link is the first UART; whom it trusts says QEMU's command line (`words.rs`). What happens is said through semihosting; a panic or a
 //! boot that fails ends QEMU with a non-zero status.
 #![no_std]
 #![warn(missing_docs)]
@@ -21,6 +22,7 @@ mod events;
 #[cfg_attr(machine = "an547", path = "machine/an547.rs")]
 #[cfg_attr(machine = "virt", path = "machine/virt.rs")]
 pub mod machine;
+mod map;
 #[cfg(target_arch = "arm")]
 mod mps;
 mod region;
@@ -29,6 +31,8 @@ mod say;
 #[cfg_attr(target_arch = "arm", path = "uart/cmsdk.rs")]
 #[cfg_attr(target_arch = "riscv32", path = "uart/ns16550.rs")]
 mod uart;
+mod words;
 
+pub use map::MAP;
 pub use region::Region;
 pub use run::run;

@@ -4,18 +4,43 @@ use arcgate_firmware::device::Clock;
 use arcgate_firmware::gallery::nor::MemoryNor;
 use arcgate_firmware::link::message::Unit;
 
-use crate::machine::{CHIP, FPGA_IO, NANOSECONDS_PER_CYCLE};
+use cortex_m::peripheral::SCB;
 
-/// The flash of gallery, event log and state.
-pub type Chip = MemoryNor<&'static mut [u8]>;
+use crate::Region;
+use crate::machine::{FPGA_IO, NANOSECONDS_PER_CYCLE};
 
-/// Takes the chip, as it was when the power went.
+/// A part of the chip.
+pub type Flash = MemoryNor<Memory>;
+
+/// Memory that stands for flash.
+#[derive(Debug)]
+pub struct Memory(Region);
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: whoever called `flash` said that it is there, and that nobody writes to it but through this.
+        unsafe { self.0.bytes() }
+    }
+}
+
+impl AsMut<[u8]> for Memory {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above; and that nobody uses other references to it now.
+        unsafe { self.0.bytes_mut() }
+    }
+}
+
+/// Takes a part of the chip, as it was when the power went.
 ///
 /// # Safety
-/// Once.
-pub unsafe fn chip() -> Chip {
-    // SAFETY: the linker places nothing there, and the caller says that nobody else has it.
-    MemoryNor::new(unsafe { CHIP.bytes_mut() })
+/// Memory of the chip, each part taken once; nobody uses what [`Region::bytes`] gives of a part while that is written to.
+pub unsafe fn flash(region: Region) -> Flash {
+    MemoryNor::new(Memory(region))
+}
+
+/// Starts the machine anew.
+pub fn restart() -> ! {
+    SCB::sys_reset()
 }
 
 /// The board's counter of cycles. Under `-icount shift=0`, where an instruction takes a nanosecond, it counts instructions by as

@@ -5,7 +5,7 @@ use arcgate_firmware::flash;
 /// Some bytes of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
-    /// Where they begin: an address, or of what lies on the NOR chip an offset on it.
+    /// The address at which they begin.
     pub begin: usize,
     /// How many there are.
     pub bytes: usize,
@@ -17,9 +17,9 @@ impl Region {
         Region { begin, bytes }
     }
 
-    /// As a part of the chip that its offset counts on.
-    pub const fn of_chip(self) -> flash::Region {
-        flash::Region { offset: self.begin as u32, length: self.bytes as u32 }
+    /// A region of the NOR chip, whose first byte is at the address `chip`.
+    pub const fn of_chip(chip: usize, region: flash::Region) -> Self {
+        Region { begin: chip + region.offset as usize, bytes: region.length as usize }
     }
 
     /// The region's bytes.

@@ -1,28 +1,29 @@
 //! The device, put together and run.
 
-use core::cell::RefCell;
+use core::ops::Range;
 use core::panic::PanicInfo;
 
 use arcgate_firmware::decide::time::Uptime;
 use arcgate_firmware::device::{
-    Device, Hardware, Kept, MANIFEST_BYTES, Manifest, Memory, NoSlots, Parts, stack,
+    Device, Hardware, Kept, MANIFEST_BYTES, Manifest, Memory, Parts, Updates, stack,
 };
+use arcgate_firmware::engine::Embedder;
 use arcgate_firmware::engine::plan::{MAGIC, PairError, PlanError, PlanModels};
-use arcgate_firmware::flash::Partition;
 use arcgate_firmware::gallery::{
-    Entry, Lent, Line, NoCounter, Rooms, SoftwareSecret, index_lines_of_flash, records_of_flash,
+    Entry, Lent, Line, NoCounter, Rooms, index_lines_of_flash, records_of_flash,
 };
-use arcgate_firmware::link::LinkTrust;
+use arcgate_firmware::state::Slot;
+use arcgate_firmware::update::{Development, HEADER, Slots, UpdateKey, Verifier};
 use semihosting::process;
 use static_cell::{ConstStaticCell, StaticCell};
 
-use crate::machine::{self, CLOCK, DETECTOR, EVENTS, FLASH, GALLERY, MODELS, RAM, STACK, STATE};
+use crate::machine::{self, CLOCK, DETECTOR, FLASH, PLAN, RAM, STACK};
 use crate::say::{
     Part::{Hexadecimal, Words},
     say,
 };
 use crate::uart::Uart;
-use crate::{Region, events};
+use crate::{MAP, Region, events, words};
 
 /// Where a plan states its length.
 const PLAN_LENGTH: usize = 12;
@@ -37,10 +38,10 @@ const FRAME: usize = 320 * 240 * 3;
 const CROP: usize = 256 * 256 * 3;
 
 /// People and templates that the gallery keeps track of: all that its flash holds.
-const RECORDS: usize = records_of_flash(GALLERY.bytes);
+const RECORDS: usize = records_of_flash(MAP.gallery.length as usize);
 
 /// Lines of RAM for opened templates: half of what the flash holds. The others are opened in each search.
-const TEMPLATES: usize = index_lines_of_flash(GALLERY.bytes / 2);
+const TEMPLATES: usize = index_lines_of_flash(MAP.gallery.length as usize / 2);
 
 /// Bytes of stack that are watched: more than it takes.
 const PAINTED: usize = 512 << 10;
@@ -50,7 +51,7 @@ const PAINTED: usize = 512 << 10;
 #[unsafe(no_mangle)]
 static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
     flash: FLASH.bytes as u32,
-    plan: MODELS[0].bytes as u32,
+    plan: MAP.models[0].length - HEADER as u32,
     ram: RAM.bytes as u32,
     arena: ARENA as u32,
     crop: CROP as u32,
@@ -64,9 +65,9 @@ struct Machine;
 
 impl Hardware for Machine {
     type Models = PlanModels<&'static [u8], &'static mut [u8]>;
-    type Flash = Partition<'static, machine::Chip>;
-    type Store = Partition<'static, machine::Chip>;
-    type Slots = NoSlots;
+    type Flash = machine::Flash;
+    type Store = machine::Flash;
+    type Slots = machine::Flash;
     type Port = Uart;
     type Counter = NoCounter;
     type Bytes = &'static mut [u8];
@@ -77,18 +78,19 @@ impl Hardware for Machine {
 #[repr(align(4))]
 struct Aligned([u8; ARENA]);
 
-/// The plan in a slot; the whole slot if the plan does not say how long it is, for the error that follows.
-fn plan(slot: Region) -> &'static [u8] {
-    // SAFETY: the slots are memory that nothing writes to while the firmware runs.
-    let slot = unsafe { slot.bytes() };
-    let stated = slot.get(PLAN_LENGTH..).and_then(|tail| tail.first_chunk());
-    // An empty slot states nothing: the whole of it is no plan either.
+/// A plan that QEMU has laid somewhere, if it has; all of the place if the plan does not say how long it is, for the error that follows.
+fn loaded(place: Region) -> Option<&'static [u8]> {
+    // SAFETY: nothing writes there while the firmware runs.
+    let place = unsafe { place.bytes() };
+    let stated = place.get(PLAN_LENGTH..).and_then(|tail| tail.first_chunk());
     let length = stated.map_or(0, |&bytes| u32::from_le_bytes(bytes) as usize);
-    slot.get(..length).filter(|plan| plan.len() > PLAN_LENGTH).unwrap_or(slot)
+    let plan = place.get(..length).filter(|plan| plan.len() > PLAN_LENGTH).unwrap_or(place);
+    Some(plan).filter(|plan| plan.starts_with(&MAGIC))
 }
 
-fn no_model(slot: Region, error: PlanError) -> ! {
-    say(&[Words("no model at "), Hexadecimal(slot.begin)]);
+/// Says that a plan cannot run.
+fn no_model(place: Region, error: PlanError) -> ! {
+    say(&[Words("no model at "), Hexadecimal(place.begin)]);
     #[cfg(feature = "text")]
     crate::say::say_all(format_args!("  {error}"));
     #[cfg(not(feature = "text"))]
@@ -96,7 +98,8 @@ fn no_model(slot: Region, error: PlanError) -> ! {
     process::exit(1)
 }
 
-fn fail(why: &str) -> ! {
+/// Says why the board cannot run, and ends QEMU.
+pub fn fail(why: &str) -> ! {
     say(&[Words(why)]);
     process::exit(1)
 }
@@ -119,40 +122,51 @@ pub fn run() -> ! {
     static INPUT: ConstStaticCell<[u8; CROP]> = ConstStaticCell::new([0; CROP]);
     static LINES: ConstStaticCell<[Line; TEMPLATES]> = ConstStaticCell::new([Line::ZERO; TEMPLATES]);
     static ENTRIES: ConstStaticCell<[Entry; RECORDS]> = ConstStaticCell::new([Entry::NONE; RECORDS]);
-    static CHIP: StaticCell<RefCell<machine::Chip>> = StaticCell::new();
     static DEVICE: StaticCell<Device<Machine>> = StaticCell::new();
     let (Some(arena), Some(frame), Some(crop), Some(lines), Some(records)) =
         (ROOM.try_take(), PICTURE.try_take(), INPUT.try_take(), LINES.try_take(), ENTRIES.try_take())
     else {
         fail("the board's main runs once")
     };
-    // A board whose slot for a detector holds none is sent faces that a host has found.
-    let detector = Some(plan(DETECTOR)).filter(|plan| plan.starts_with(&MAGIC));
-    let models = match PlanModels::new(plan(MODELS[0]), detector, &mut arena.0[..]) {
-        Ok(models) => models,
-        Err(PairError::Embedder(error)) => no_model(MODELS[0], error),
-        Err(PairError::Detector(error)) => no_model(DETECTOR, error),
-    };
+    let words::Asked { link, press, secret } = words::read();
     let room = Rooms { records: &mut records[..], lines: &mut lines[..] };
     let memory = Memory { frame: &mut frame[..], crop: &mut crop[..], gallery: room };
-    // SAFETY: it is taken here and nowhere else.
-    let chip = unsafe { machine::chip() };
-    let Some(chip) = CHIP.try_init_with(|| RefCell::new(chip)) else { fail("the board's main runs once") };
-    let chip = &*chip;
-    let part = |region: Region| Partition::new(chip, region.of_chip());
-    let (Ok(gallery), Ok(events), Ok(state)) = (part(GALLERY), part(EVENTS), part(STATE)) else {
-        fail("the chip is smaller than its map")
+    // SAFETY: each part of the chip, which are apart, is taken once, here. Bytes of a slot are given out below for the model that is
+    // started, and the slots are written to where that model is not.
+    let part = |region| unsafe { machine::flash(Region::of_chip(machine::chip(), region)) };
+    let mut kept = Kept::open(part(MAP.state), &secret);
+    // A bench: no other key signs for it, and images for desks are what it is for.
+    let Ok(verifier) = Verifier::new(UpdateKey::DEVELOPMENT, Development::Accepted) else {
+        fail("the development key is refused")
     };
-    let secret = SoftwareSecret::default();
+    let slots = Slots::new(MAP.models.map(part), verifier);
+    let read = |slot, range: Range<usize>| {
+        let [a, b] = MAP.models;
+        let region = Region::of_chip(machine::chip(), if slot == Slot::A { a } else { b });
+        // SAFETY: the slot lies in memory, and as long as its model runs only the other one is written to.
+        unsafe { region.bytes() }.get(range).unwrap_or_default()
+    };
+    let (updates, mut models) = Updates::start(slots, &mut kept, read, &mut arena.0[..], memory.crop);
+    let mut updates = Some(updates);
+    if models.info().is_none()
+        && let Some(plan) = loaded(PLAN)
+    {
+        // It is there to be run, and not to be replaced.
+        updates = None;
+        match models.load(plan, loaded(DETECTOR)) {
+            Ok(()) => {}
+            Err(PairError::Embedder(error)) => no_model(PLAN, error),
+            Err(PairError::Detector(error)) => no_model(DETECTOR, error),
+        }
+    }
     let parts = Parts {
         models,
-        gallery,
-        events: Some(events),
-        kept: Kept::open(state, &secret),
-        updates: None,
+        gallery: part(MAP.gallery),
+        events: Some(part(MAP.events)),
+        kept,
+        updates,
         port: Uart::start(),
-        // A bench, with an emulator's port for a wire.
-        link: LinkTrust::Open,
+        link,
         counter: NoCounter,
         memory,
     };
@@ -160,6 +174,9 @@ pub fn run() -> ! {
         fail("the board's main runs once")
     };
     device.set_clock(CLOCK);
+    if let Some(at_most) = press {
+        device.allow_pairing(at_most, Uptime(machine::milliseconds()));
+    }
     let gallery = device.gallery();
     events::boot(gallery.state().is_ok().then(|| gallery.usage().people));
     let mut lowest = usize::MAX;
@@ -176,6 +193,9 @@ pub fn run() -> ! {
             }
         }
         if device.is_idle() {
+            if device.wants_restart() {
+                machine::restart();
+            }
             device.port().sleep();
         }
     }

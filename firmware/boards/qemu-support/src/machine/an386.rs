@@ -2,16 +2,15 @@
 //!
 //! ```text
 //! code memory  0x00000000   768 KB   firmware
-//!              0x000c0000   256 KB   detector
-//!              0x00100000   1.5 MB   model
-//!              0x00280000   1.5 MB   model
-//! PSRAM        0x21000000   2 MB     the NOR chip, in sectors of 4 KB
+//!              0x000c0000   256 KB   detector that QEMU loads
+//!              0x00100000   3 MB     plan that QEMU loads
+//! PSRAM        0x21000000   8 MB     the NOR chip, in sectors of 4 KB; on an500 at 0x60000000
 //! ```
 
 use arcgate_firmware::engine::plan::Target;
 
 use crate::Region;
-pub use crate::mps::{CLOCK, Chip, chip, milliseconds};
+pub use crate::mps::{CLOCK, Flash, flash, milliseconds, restart};
 
 /// What the weights of its plans are packed for.
 pub const TARGET: Target = Target::Dsp;
@@ -22,23 +21,21 @@ pub const FLASH: Region = Region::new(0x0000_0000, 4 << 20);
 /// SRAM.
 pub const RAM: Region = Region::new(0x2000_0000, 4 << 20);
 
-/// The two slots for models.
-pub const MODELS: [Region; 2] = [Region::new(0x0010_0000, 3 << 19), Region::new(0x0028_0000, 3 << 19)];
+/// A plan that QEMU has laid into the memory: what runs while no slot has a model.
+pub const PLAN: Region = Region::new(0x0010_0000, 3 << 20);
 
-/// The slot for the plan that finds faces.
+/// A detector's plan that QEMU has laid beside it.
 pub const DETECTOR: Region = Region::new(0x000C_0000, 256 << 10);
 
-/// The NOR chip.
-pub const CHIP: Region = Region::new(0x2100_0000, 2 << 20);
-
-/// On the chip: people and templates.
-pub const GALLERY: Region = Region::new(0, 1 << 20);
-
-/// On the chip: the event log.
-pub const EVENTS: Region = Region::new(1 << 20, 1 << 19);
-
-/// On the chip: what else survives a restart.
-pub const STATE: Region = Region::new(3 << 19, 1 << 19);
+/// Where the NOR chip begins, which is drawn in [`MAP`](crate::MAP): the two machines run one program, and have their PSRAM at
+/// different addresses.
+pub fn chip() -> usize {
+    const CPUID: *const u32 = 0xe000_ed00 as *const u32;
+    const CORTEX_M7: u32 = 0xc27;
+    // SAFETY: every core of the family has this register, which reading does not change.
+    let part = unsafe { CPUID.read_volatile() } >> 4 & 0xfff;
+    if part == CORTEX_M7 { 0x6000_0000 } else { 0x2100_0000 }
+}
 
 /// The CMSDK UART of the link.
 pub const UART: usize = 0x4000_4000;

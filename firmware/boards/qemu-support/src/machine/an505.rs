@@ -2,16 +2,15 @@
 //!
 //! ```text
 //! code memory  0x10000000   768 KB   firmware
-//!              0x100c0000   256 KB   detector
-//!              0x10100000   1.5 MB   model
-//!              0x10280000   1.5 MB   model
-//! PSRAM        0x80000000   2 MB     the NOR chip, in sectors of 4 KB
+//!              0x100c0000   256 KB   detector that QEMU loads
+//!              0x10100000   3 MB     plan that QEMU loads
+//! PSRAM        0x80000000   8 MB     the NOR chip, in sectors of 4 KB
 //! ```
 
 use arcgate_firmware::engine::plan::Target;
 
 use crate::Region;
-pub use crate::mps::{CLOCK, Chip, chip, milliseconds};
+pub use crate::mps::{CLOCK, Flash, flash, milliseconds, restart};
 
 /// What the weights of its plans are packed for.
 pub const TARGET: Target = Target::Dsp;
@@ -22,23 +21,16 @@ pub const FLASH: Region = Region::new(0x1000_0000, 4 << 20);
 /// SRAM.
 pub const RAM: Region = Region::new(0x3800_0000, 4 << 20);
 
-/// The two slots for models.
-pub const MODELS: [Region; 2] = [Region::new(0x1010_0000, 3 << 19), Region::new(0x1028_0000, 3 << 19)];
+/// A plan that QEMU has laid into the memory: what runs while no slot has a model.
+pub const PLAN: Region = Region::new(0x1010_0000, 3 << 20);
 
-/// The slot for the plan that finds faces.
+/// A detector's plan that QEMU has laid beside it.
 pub const DETECTOR: Region = Region::new(0x100C_0000, 256 << 10);
 
-/// The NOR chip.
-pub const CHIP: Region = Region::new(0x8000_0000, 2 << 20);
-
-/// On the chip: people and templates.
-pub const GALLERY: Region = Region::new(0, 1 << 20);
-
-/// On the chip: the event log.
-pub const EVENTS: Region = Region::new(1 << 20, 1 << 19);
-
-/// On the chip: what else survives a restart.
-pub const STATE: Region = Region::new(3 << 19, 1 << 19);
+/// Where the NOR chip begins, which is drawn in [`MAP`](crate::MAP).
+pub const fn chip() -> usize {
+    0x8000_0000
+}
 
 /// The CMSDK UART of the link.
 pub const UART: usize = 0x5020_0000;

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! first chip   0x20000000   32 MB    firmware
-//! second chip  0x22000000   2 MB     the NOR chip, in sectors of 256 KB
-//!              0x22200000   1.5 MB   model
-//!              0x22380000   1.5 MB   model
-//!              0x22500000   256 KB   detector
+//! second chip  0x22000000   8 MB     the NOR chip, in sectors of 256 KB
+//!              0x22800000   3 MB     plan that QEMU loads
+//!              0x22b00000   256 KB   detector that QEMU loads
 //! DRAM         0x80000000   16 MB    variables and stack
 //! ```
 
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::engine::plan::Target;
+use arcgate_firmware::flash::Mapped;
 use arcgate_firmware::link::message::Unit;
 use riscv::register::minstret;
 
@@ -26,23 +26,16 @@ pub const FLASH: Region = Region::new(0x2000_0000, 32 << 20);
 /// As much of the DRAM as the board takes.
 pub const RAM: Region = Region::new(0x8000_0000, 16 << 20);
 
-/// The two slots for models.
-pub const MODELS: [Region; 2] = [Region::new(0x2220_0000, 3 << 19), Region::new(0x2238_0000, 3 << 19)];
+/// A plan that QEMU has laid into the memory: what runs while no slot has a model.
+pub const PLAN: Region = Region::new(0x2280_0000, 3 << 20);
 
-/// The slot for the plan that finds faces.
-pub const DETECTOR: Region = Region::new(0x2250_0000, 256 << 10);
+/// A detector's plan that QEMU has laid beside it.
+pub const DETECTOR: Region = Region::new(0x22B0_0000, 256 << 10);
 
-/// The part of the second chip that is no model's.
-pub const CHIP: Region = Region::new(0x2200_0000, 2 << 20);
-
-/// On the chip: people and templates.
-pub const GALLERY: Region = Region::new(0, 1 << 20);
-
-/// On the chip: the event log.
-pub const EVENTS: Region = Region::new(1 << 20, 1 << 19);
-
-/// On the chip: what else survives a restart.
-pub const STATE: Region = Region::new(3 << 19, 1 << 19);
+/// Where the NOR chip begins, which is drawn in [`MAP`](crate::MAP).
+pub const fn chip() -> usize {
+    0x2200_0000
+}
 
 /// The NS16550 of the link.
 pub const UART: usize = 0x1000_0000;
@@ -56,16 +49,28 @@ pub const PLIC: usize = 0x0c00_0000;
 /// Stack, as it is measured on mps2-an386; here it was not.
 pub const STACK: usize = 66_000;
 
-/// The flash of gallery, event log and state.
-pub type Chip = CfiFlash;
+/// A part of the chip.
+pub type Flash = Mapped<CfiFlash>;
 
-/// Takes the chip.
+/// Takes a part of the chip, as it was when the power went.
 ///
 /// # Safety
-/// Once.
-pub unsafe fn chip() -> Chip {
-    // SAFETY: the second chip begins here, and the caller says that nobody else has it.
-    unsafe { CfiFlash::new(CHIP) }
+/// Whole sectors of the chip, each taken once; nobody uses what [`Region::bytes`] gives of a part while that is written to.
+pub unsafe fn flash(region: Region) -> Flash {
+    // SAFETY: the second chip is there, the caller has its sectors alone, and the program lies in the first chip. Between commands,
+    // which this one core gives one after the other, the chip shows its array.
+    unsafe { Mapped::new(CfiFlash::new(region), region.begin as *const u8) }
+}
+
+/// Starts the machine anew, by its finisher.
+pub fn restart() -> ! {
+    const FINISHER: *mut u32 = 0x0010_0000 as *mut u32;
+    const RESET: u32 = 0x7777;
+    // SAFETY: the machine has this register, and nothing is left to be done.
+    unsafe { FINISHER.write_volatile(RESET) };
+    loop {
+        riscv::asm::wfi();
+    }
 }
 
 /// The core's own counter of instructions.

@@ -8,9 +8,16 @@ use crate::machine::{PLIC, UART, UART_INTERRUPT};
 
 const DATA: usize = UART;
 const INTERRUPTS: usize = UART + 1;
+const FIFO_CONTROL: usize = UART + 2;
+const LINE_CONTROL: usize = UART + 3;
 const LINE_STATUS: usize = UART + 5;
 
 const INTERRUPTS_RECEIVED: u8 = 1 << 0;
+/// FIFOs on; the receiver interrupts when 14 bytes are there, or when fewer have been there for the time of four.
+const FIFO_CONTROL_14: u8 = 0xc1;
+const LINE_CONTROL_8N1: u8 = 0x03;
+/// The first two registers are the divider of the clock.
+const LINE_CONTROL_DIVIDER: u8 = 1 << 7;
 const LINE_STATUS_RECEIVED: u8 = 1 << 0;
 const LINE_STATUS_ROOM: u8 = 1 << 5;
 
@@ -58,6 +65,13 @@ impl Uart {
         set_plic(THRESHOLD, 0);
         // SAFETY: interrupts stay switched off in `mstatus`, so that no handler runs.
         unsafe { riscv::register::mie::set_mext() };
+        // The emulator moves bytes as fast as it can, and as many at a time as the FIFO takes; the divider, as fast as it goes, is for
+        // the time after which it tells of fewer.
+        set(LINE_CONTROL, LINE_CONTROL_8N1 | LINE_CONTROL_DIVIDER);
+        set(DATA, 1);
+        set(INTERRUPTS, 0);
+        set(LINE_CONTROL, LINE_CONTROL_8N1);
+        set(FIFO_CONTROL, FIFO_CONTROL_14);
         set(INTERRUPTS, INTERRUPTS_RECEIVED);
         Uart(())
     }
