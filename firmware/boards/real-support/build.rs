@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `ARCGATE_UPDATE_KEY` | public half of the key whose models the board takes (`arcgate keys update`) | it takes none; with the feature `development`, those of the development key |
 //! | `ARCGATE_DEVICE_KEY` | the board's secret (`arcgate keys device`) | a secret that follows from the chip's number |
-//! | `ARCGATE_MODEL` | a packed model (`arcgate pack`), which lies in slot A | the board waits for one over the link |
+//! | `ARCGATE_MODEL` | a packed model (`arcgate pack`), which lies in slot A (Cortex-M boards) | the board waits for one over the link |
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -21,6 +21,12 @@ fn main() {
     constant("UPDATE_KEY", file("ARCGATE_UPDATE_KEY").map(|path| key(&path, UPDATE_KEY)));
     constant("DEVICE_KEY", file("ARCGATE_DEVICE_KEY").map(|path| key(&path, DEVICE_KEY)));
     if let Some(path) = file("ARCGATE_MODEL") {
+        let target = std::env::var("TARGET").unwrap_or_default();
+        assert!(
+            target.starts_with("thumb"),
+            "ARCGATE_MODEL: no slot in a program for {target}\n  accepted: `espflash write-bin 0x100000 {}`",
+            path.display()
+        );
         let bytes = std::fs::metadata(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).len();
         writeln!(
             made,

@@ -12,6 +12,7 @@
 //! | camera SCK | P1.15 | | | |
 
 use arcgate_firmware::camera::arducam::{ArduCam, Module, Resolution, Settings};
+use arcgate_firmware::link::packet::MAX_PACKET;
 use arcgate_firmware::panel::{Inputs, Pin, Pins};
 use arcgate_real_support::Polled;
 use embassy_nrf::buffered_uarte::BufferedUarte;
@@ -25,8 +26,8 @@ use crate::Interrupts;
 
 /// Milliseconds for which somebody is taken to be there after the sensor went off.
 const PRESENCE_HOLD_MS: u32 = 5000;
-/// Bytes that the driver keeps each way. A host has one packet under way at a time.
-const RECEIVED: usize = 1024;
+/// Bytes that the driver keeps each way: in, a packet, rounded to an even number as the DMA has it.
+const RECEIVED: usize = MAX_PACKET.next_multiple_of(2);
 const SENT: usize = 256;
 /// The longest write to the sensor.
 const TWIM: usize = 16;

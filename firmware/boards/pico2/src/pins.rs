@@ -12,6 +12,7 @@
 //! | camera MOSI | GP19 | | | |
 
 use arcgate_firmware::camera::arducam::{ArduCam, Module, Settings};
+use arcgate_firmware::link::packet::MAX_PACKET;
 use arcgate_firmware::panel::{Inputs, Pin, Pins};
 use arcgate_real_support::Polled;
 use embassy_rp::gpio::{Input, Level, Output, Pull};
@@ -30,8 +31,8 @@ const SPI_HERTZ: u32 = 8_000_000;
 const I2C_HERTZ: u32 = 100_000;
 /// Milliseconds for which somebody is taken to be there after the sensor went off.
 const PRESENCE_HOLD_MS: u32 = 5000;
-/// Bytes that the driver keeps each way. A host has one packet under way at a time.
-const RECEIVED: usize = 1024;
+/// Bytes that the driver keeps each way: in, a packet.
+const RECEIVED: usize = MAX_PACKET;
 const SENT: usize = 256;
 
 type Bus = spi::Spi<'static, peripherals::SPI0, spi::Blocking>;

@@ -43,7 +43,7 @@ pub struct Start<F: 'static, P, R> {
     pub flash: &'static RefCell<F>,
     /// Where everything lies on it.
     pub map: MemoryMap,
-    /// Where the core reads the flash's first byte.
+    /// Where the core reads the flash's first byte, or would if it read more than the model slots.
     pub base: *const u8,
     /// The wire of the link.
     pub port: P,
@@ -75,7 +75,8 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
     /// When the flash is not what the map says.
     ///
     /// # Safety
-    /// The core reads the whole flash from `base` on for ever, and it shows what was programmed as soon as a write has returned.
+    /// From `base` on the core reads the flash's model slots, each at its offset, for ever, and they show what was
+    /// programmed as soon as a write has returned.
     unsafe fn device(
         self,
         memory: Memory<&'static mut [u8], gallery::Lent>,
@@ -85,7 +86,7 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
         let part = |region: Region| Partition::new(flash, region).map_err(|_| StartFault::Flash);
         let at = |region: Region| base.wrapping_add(region.offset as usize);
         let slot = |region: Region| -> Result<_, StartFault> {
-            // SAFETY: the caller says that the region's bytes are there; slots are written through this alone, and never the one that runs.
+            // SAFETY: the caller says that the slot's bytes are there; they are written through this alone.
             Ok(unsafe { Mapped::new(part(region)?, at(region)) })
         };
         let mut kept = Kept::open(part(map.state)?, &secret);
@@ -96,7 +97,7 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
                 let slots = Slots::new([slot(a)?, slot(b)?], verifier);
                 let read = |slot, range: core::ops::Range<usize>| {
                     let region = if slot == Slot::A { a } else { b };
-                    // SAFETY: as above, and nothing is written to the slot whose model runs.
+                    // SAFETY: as above, and nothing is written to a slot whose model runs.
                     let bytes = unsafe { core::slice::from_raw_parts(at(region), region.length as usize) };
                     bytes.get(range).unwrap_or_default()
                 };
@@ -148,7 +149,8 @@ pub struct Around<C, O, B, S, W> {
 /// When it cannot be put together; nothing has moved then.
 ///
 /// # Safety
-/// The core reads the whole flash from [`Start::base`] on for ever, and it shows what was programmed as soon as a write has returned.
+/// From [`Start::base`] on the core reads the flash's model slots, each at its offset, for ever, and they show what was
+/// programmed as soon as a write has returned.
 pub unsafe fn run<F, P, R, C, O, B, S, W>(
     start: Start<F, P, R>,
     around: Around<C, O, B, S, W>,
