@@ -1,6 +1,6 @@
 //! Puts into the firmware what is not for the repository.
 //!
-//! | variable | a file | without it |
+//! | variable | a file, by its absolute path | without it |
 //! |---|---|---|
 //! | `ARCGATE_UPDATE_KEY` | public half of the key whose models the board takes (`arcgate keys update`) | it takes none; with the feature `development`, those of the development key |
 //! | `ARCGATE_DEVICE_KEY` | the board's secret (`arcgate keys device`) | a secret that follows from the chip's number |
