@@ -10,7 +10,8 @@ use object::{Endianness, Object, ObjectSection, ObjectSymbol};
 /// A firmware as the linker made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Firmware {
-    /// Bytes of flash from its first to its last, initial values of variables with them.
+    /// Bytes of flash from its first to its last, initial values of variables with them. What a boot loader copies into RAM, and so is
+    /// linked to run there, counts by itself.
     pub flash: usize,
     /// Bytes of RAM of its variables; the stack comes on top.
     pub ram: usize,
@@ -59,14 +60,14 @@ impl Firmware {
         let elf = elf.map_err(|e| FirmwareError::Elf { path: name(), why: e.to_string() })?;
         let manifest = manifest(&elf).ok_or_else(|| FirmwareError::Manifest { path: name() })?;
         let endian = elf.endian();
-        let (mut flash, mut ram) = (Span::default(), Span::default());
+        let (mut flash, mut ram) = (Vec::new(), Span::default());
         for segment in elf.elf_program_headers().iter().filter(|s| s.p_type(endian) == PT_LOAD) {
-            flash.add(segment.p_paddr(endian), segment.p_filesz(endian));
+            flash.push((segment.p_paddr(endian), segment.p_filesz(endian)));
             if segment.p_flags(endian).contains(PF_W) {
                 ram.add(segment.p_vaddr(endian), segment.p_memsz(endian));
             }
         }
-        Ok(Firmware { flash: flash.bytes(), ram: ram.bytes(), manifest })
+        Ok(Firmware { flash: stored(flash, manifest.flash), ram: ram.bytes(), manifest })
     }
 }
 
@@ -77,6 +78,21 @@ fn manifest(elf: &ElfFile32<'_>) -> Option<Manifest> {
     let at = symbol.address().checked_sub(section.address())?;
     let bytes = section.data().ok()?.get(usize::try_from(at).ok()?..)?;
     Manifest::from_bytes(bytes.first_chunk::<MANIFEST_BYTES>()?)
+}
+
+/// Bytes of flash that segments, each an address and a length, take: from the first to the last, but not over a gap as large as a
+/// flash of `chip` bytes, behind which no flash goes on.
+fn stored(mut segments: Vec<(u32, u32)>, chip: u32) -> usize {
+    segments.sort_unstable();
+    let mut spans = vec![Span::default()];
+    for (start, bytes) in segments.into_iter().filter(|&(_, bytes)| bytes > 0) {
+        let last = spans.last_mut().filter(|span| !span.ends_before(start, chip));
+        match last {
+            Some(span) => span.add(start, bytes),
+            None => spans.push(Span(Some((start.into(), u64::from(start) + u64::from(bytes))))),
+        }
+    }
+    spans.iter().map(Span::bytes).sum()
 }
 
 /// From the first of some bytes to the last.
@@ -91,7 +107,31 @@ impl Span {
         }
     }
 
+    /// Whether `gap` bytes or more lie between it and `start`.
+    fn ends_before(&self, start: u32, gap: u32) -> bool {
+        self.0.is_some_and(|(_, end)| u64::from(start) >= end + u64::from(gap))
+    }
+
     fn bytes(&self) -> usize {
         self.0.map_or(0, |(first, last)| (last - first) as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flash_is_counted_over_small_gaps_and_not_from_chip_to_chip() {
+        let cases: [(&str, Vec<(u32, u32)>, usize); 5] = [
+            ("nothing", vec![(0x2000_0000, 0)], 0),
+            ("in a row", vec![(0x100, 0x40), (0, 0x100)], 0x140),
+            ("a gap", vec![(0, 0x100), (0x8_0000, 0x10)], 0x8_0010),
+            ("what is copied to RAM", vec![(0x4200_0020, 0x1000), (0x4080_0000, 0x300)], 0x1300),
+            ("the end of the address space", vec![(0xffff_f000, 0xfff)], 0xfff),
+        ];
+        for (name, segments, bytes) in cases {
+            assert_eq!(stored(segments, 4 << 20), bytes, "{name}");
+        }
     }
 }

@@ -1,0 +1,68 @@
+//! Where everything lies on the STM32H743ZI's flash (2 MB in two banks, erased by 128 KB), and how large its memory is.
+//!
+//! ```text
+//! bank 1  0x08000000  512 KB  code
+//!         0x08080000  256 KB  model slot A
+//!         0x080c0000  256 KB  model slot B
+//! bank 2  0x08100000  512 KB  gallery
+//!         0x08180000  256 KB  events
+//!         0x081c0000  256 KB  state
+//! ```
+//!
+//! The core goes on while bank 2 is erased; while a model comes in it waits, for a second or two a sector at worst.
+//!
+//! Of 512 KB of AXI SRAM: arena 192, camera 150, host's picture and crop 75 each, gallery 16. The stack has 128 KB of its own.
+
+use arcgate_firmware::device::{MANIFEST_BYTES, Manifest};
+use arcgate_firmware::engine::plan::Target;
+use arcgate_firmware::flash::{MemoryMap, Region};
+use arcgate_firmware::update::HEADER;
+use arcgate_real_support::Memory;
+
+const KB: u32 = 1 << 10;
+
+const fn at(kb: u32, length: u32) -> Region {
+    Region { offset: kb * KB, length: length * KB }
+}
+
+/// Where the core reads the flash.
+pub const BASE: usize = embassy_stm32::flash::FLASH_BASE;
+
+/// The flash.
+pub const MAP: MemoryMap = MemoryMap {
+    chip: embassy_stm32::flash::FLASH_SIZE as u32,
+    erase: embassy_stm32::flash::MAX_ERASE_SIZE as u32,
+    code: at(0, 512),
+    models: [at(512, 256), at(768, 256)],
+    gallery: at(1024, 512),
+    events: at(1536, 256),
+    state: at(1792, 256),
+}
+.checked();
+
+const ARENA: usize = 192 << 10;
+/// A detector's picture of 160 x 160, or an embedder's of 112 x 112, in three colours.
+const CROP: usize = 160 * 160 * 3;
+const FRAME: usize = 160 * 160 * 3;
+/// 320 x 240 in RGB565.
+const CAMERA: usize = 320 * 240 * 2;
+/// People and templates, and lines of 64 bytes for opened templates: those that find no place are opened in each search.
+const RECORDS: usize = 1024;
+const LINES: usize = 128;
+
+/// All that the device is lent.
+pub type Room = Memory<ARENA, CROP, FRAME, CAMERA, RECORDS, LINES>;
+
+/// What `arcgate compile --board` reads. The stack is what an emulated Cortex-M7 took with the same device.
+#[used]
+#[unsafe(no_mangle)]
+static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
+    flash: MAP.chip,
+    plan: MAP.models[0].length - HEADER as u32,
+    ram: 640 * KB,
+    arena: ARENA as u32,
+    crop: CROP as u32,
+    stack: 66_000,
+    target: Target::Dsp as u32,
+}
+.to_bytes();

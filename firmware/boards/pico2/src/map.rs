@@ -1,0 +1,70 @@
+//! Where everything lies on the Pico 2's flash (4 MB, erased by 4 KB), and how large its memory is.
+//!
+//! ```text
+//! 0x10000000   512 KB  code
+//! 0x10080000   768 KB  model slot A
+//! 0x10140000   768 KB  model slot B
+//! 0x10200000  1024 KB  gallery
+//! 0x10300000    64 KB  events
+//! 0x10310000    16 KB  state
+//! 0x10314000           free
+//! ```
+//!
+//! Of 512 KB of RAM: arena 128, camera 150, host's picture and crop 75 each, gallery 16; what is left, more than 66, is the stack's.
+
+use arcgate_firmware::device::{MANIFEST_BYTES, Manifest};
+use arcgate_firmware::engine::plan::Target;
+use arcgate_firmware::flash::{MemoryMap, Region};
+use arcgate_firmware::update::HEADER;
+use arcgate_real_support::Memory;
+
+const KB: u32 = 1 << 10;
+
+const fn at(kb: u32, length: u32) -> Region {
+    Region { offset: kb * KB, length: length * KB }
+}
+
+/// Where the core reads the flash.
+pub const BASE: usize = 0x1000_0000;
+
+/// Bytes of the flash.
+pub const FLASH: usize = 4 << 20;
+
+/// The flash.
+pub const MAP: MemoryMap = MemoryMap {
+    chip: FLASH as u32,
+    erase: embassy_rp::flash::ERASE_SIZE as u32,
+    code: at(0, 512),
+    models: [at(512, 768), at(1280, 768)],
+    gallery: at(2048, 1024),
+    events: at(3072, 64),
+    state: at(3136, 16),
+}
+.checked();
+
+const ARENA: usize = 128 << 10;
+/// A detector's picture of 160 x 160, or an embedder's of 112 x 112, in three colours.
+const CROP: usize = 160 * 160 * 3;
+const FRAME: usize = 160 * 160 * 3;
+/// 320 x 240 in RGB565.
+const CAMERA: usize = 320 * 240 * 2;
+/// People and templates, and lines of 64 bytes for opened templates: those that find no place are opened in each search.
+const RECORDS: usize = 1024;
+const LINES: usize = 128;
+
+/// All that the device is lent.
+pub type Room = Memory<ARENA, CROP, FRAME, CAMERA, RECORDS, LINES>;
+
+/// What `arcgate compile --board` reads. The stack is what an emulated Cortex-M4 took with the same device.
+#[used]
+#[unsafe(no_mangle)]
+static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
+    flash: MAP.chip,
+    plan: MAP.models[0].length - HEADER as u32,
+    ram: 512 * KB,
+    arena: ARENA as u32,
+    crop: CROP as u32,
+    stack: 66_000,
+    target: Target::Dsp as u32,
+}
+.to_bytes();

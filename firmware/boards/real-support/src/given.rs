@@ -1,0 +1,3 @@
+//! What the build was given: see `build.rs`.
+
+include!(concat!(env!("OUT_DIR"), "/given.rs"));
