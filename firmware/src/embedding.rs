@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The longest embedding that a device takes.
-pub const MAX_DIMENSION: usize = 512;
+pub use crate::engine::kernels::dot::{MAX_DIMENSION, dot};
 
 /// The angle between two embeddings, in thousandths of a degree, `0..=180_000`. Smaller is more alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,11 +46,6 @@ impl core::fmt::Display for Angle {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{:.*}", f.precision().unwrap_or(1), self.degrees())
     }
-}
-
-/// The integer dot product; exact up to [`MAX_DIMENSION`] values.
-pub fn dot(a: &[i8], b: &[i8]) -> i32 {
-    a.iter().zip(b).map(|(&a, &b)| a as i32 * b as i32).sum()
 }
 
 /// The squared Euclidean norm.

@@ -3,10 +3,11 @@
 //! Two engines stand behind one trait: [`plan`] interprets a model lowered by the host (every device), `tract` runs the
 //! same ONNX (feature `tract`: the oracle, and the engine of Linux-class boards). They give the same bytes.
 
-pub mod kernels;
 pub mod plan;
 #[cfg(feature = "tract")]
 pub mod tract;
+
+pub use arcgate_kernels as kernels;
 
 use serde::{Deserialize, Serialize};
 

@@ -190,7 +190,7 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
     /// Whose template row `at` holds; of rows that [`Index::len`] does not count whatever lies there.
     pub fn owner(&self, at: usize) -> Option<Owner> {
         let (line, place) = self.owner_place(at);
-        self.memory.as_ref().get(line)?.0.as_chunks().0.get(place).copied().map(Owner::decode)
+        self.memory.as_ref().get(line)?.bytes().as_chunks().0.get(place).copied().map(Owner::decode)
     }
 
     /// Whether one of the rows holds `template`, of `person`.
@@ -221,7 +221,7 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
 
     fn owner_bytes(&mut self, at: usize) -> Option<&mut [u8; OWNER]> {
         let (line, place) = self.owner_place(at);
-        self.memory.as_mut().get_mut(line)?.0.as_chunks_mut().0.get_mut(place)
+        self.memory.as_mut().get_mut(line)?.bytes_mut().as_chunks_mut().0.get_mut(place)
     }
 }
 

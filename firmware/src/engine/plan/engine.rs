@@ -8,7 +8,7 @@ use super::step::{Op, Step};
 use super::{Header, Plan, PlanError, Target};
 use crate::decide::table::ThresholdTable;
 use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, mve, portable, scalar};
-use crate::engine::{EmbedError, Embedder, ModelInfo, Models, Task};
+use crate::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models, Task};
 
 /// Runs a plan over one arena: a static buffer on a device, a vector on the host. Clones share what was prepared for the
 /// processor.
@@ -131,7 +131,10 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
     }
     let (input, output) = (step.input.range(), step.output.range());
     match &step.op {
-        Op::Input { tables } => scalar::pixels(info.order, tables, crop, as_i8_mut(arena.get_mut(output)?)),
+        Op::Input { tables } => {
+            let blue_first = info.order == ChannelOrder::Bgr;
+            scalar::pixels(blue_first, tables, crop, as_i8_mut(arena.get_mut(output)?));
+        }
         Op::Conv(conv) => {
             let [x, scratch, y] = with_scratch(step, arena)?;
             match step.target {
