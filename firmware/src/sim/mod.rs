@@ -34,7 +34,7 @@ use crate::frame::{Frame, Intake, Landmarks, PixelFormat};
 use crate::gallery::{Monotonic, NoCounter, Owned, index_lines_of_flash};
 use crate::link::message::Unit;
 use crate::link::{LinkTrust, Role};
-pub use chip::Chip;
+pub use chip::{Bench, Chip, FromSlot};
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::{MemoryPort, TcpPort};
