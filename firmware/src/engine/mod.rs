@@ -177,6 +177,8 @@ pub enum LookError {
     },
     /// The plan's bytes changed since it was validated.
     Changed,
+    /// The runtime below the engine failed (tract only).
+    Runtime,
     /// The maps are not those of the picture, which validation excludes.
     Maps(DetectError),
 }
@@ -189,6 +191,7 @@ impl core::fmt::Display for LookError {
                 write!(f, "the detector takes pictures of {expected} bytes, {found} were given")
             }
             LookError::Changed => write!(f, "the detector's plan has changed since it was read"),
+            LookError::Runtime => write!(f, "the runtime failed to run the detector"),
             LookError::Maps(error) => error.fmt(f),
         }
     }

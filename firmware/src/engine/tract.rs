@@ -1,5 +1,7 @@
 //! The same ONNX through tract: the oracle, and the engine of Linux-class boards.
 
+mod models;
+
 use std::sync::Arc;
 
 use tract_onnx::pb::ModelProto;
@@ -7,7 +9,9 @@ use tract_onnx::prelude::*;
 
 use super::kernels::Shape;
 use super::plan::{MAPS, map_shape};
-use super::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models};
+use super::{ChannelOrder, EmbedError, Embedder, LookError, ModelInfo, Models};
+use crate::detect::{self, Face, Map, Settings, Values};
+pub use models::{CROPS, Graphs, TractModels};
 
 /// An int8 model in tract's optimized form. Cloning shares the graph.
 #[derive(Debug, Clone)]
@@ -32,6 +36,15 @@ pub enum TractError {
         /// What it should have.
         expected: String,
     },
+    /// A detector's graph, where the models have no detector.
+    NoDetector,
+    /// The graph is not the model's: the two give other bytes.
+    Differs {
+        /// "embedder" or "detector".
+        which: &'static str,
+        /// The drawn crop on which they do.
+        crop: u32,
+    },
 }
 
 impl core::fmt::Display for TractError {
@@ -40,6 +53,13 @@ impl core::fmt::Display for TractError {
             TractError::Graph(why) => write!(f, "tract cannot run the model: {why}"),
             TractError::Fact { which, found, expected } => {
                 write!(f, "the model's {which} is {found}; accepted: {expected}")
+            }
+            TractError::NoDetector => f.write_str("a detector's ONNX, and the model has no detector"),
+            TractError::Differs { which, crop } => {
+                write!(
+                    f,
+                    "the {which}'s ONNX differs from its plan on drawn crop {crop}; accepted: the file that it was lowered from"
+                )
             }
         }
     }
@@ -104,6 +124,26 @@ impl TractDetector {
             Ok(cells)
         };
         outputs.iter().enumerate().map(cells).collect()
+    }
+
+    /// The faces in a picture, best first, at most `N`: as [`PlanDetector::faces`](super::plan::PlanDetector::faces).
+    ///
+    /// # Errors
+    /// When `picture` has the wrong length, or tract fails.
+    pub fn faces<const N: usize>(
+        &mut self,
+        picture: &[u8],
+        settings: &Settings,
+    ) -> Result<heapless::Vec<Face, N>, LookError> {
+        let maps = self.maps(picture).map_err(|error| match error {
+            EmbedError::CropLength { expected, found } => LookError::PictureLength { expected, found },
+            _ => LookError::Runtime,
+        })?;
+        let mut next = maps.iter().map(|values| Values::Float(values));
+        let mut next = || next.next().ok_or(LookError::Runtime);
+        let mut map = || Ok(Map { cls: next()?, obj: next()?, bbox: next()?, kps: next()? });
+        let maps = [map()?, map()?, map()?];
+        detect::decode(&maps, self.info.width, self.info.height, settings).map_err(LookError::Maps)
     }
 }
 

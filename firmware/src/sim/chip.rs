@@ -1,5 +1,5 @@
 //! What a simulated device has beside its gallery: flashes for its state, its events and two models, each a file of one folder; and
-//! how it starts from what they hold.
+//! how it starts from what they hold. A Linux board has the same.
 
 use std::ops::Range;
 use std::path::Path;
@@ -8,12 +8,13 @@ use std::sync::Arc;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 
-use super::{CROP, Desktop, FileFlash, FlashError, SimSecret, memory};
+use super::{CROP, Desktop, FileFlash, FlashError, memory};
 use crate::decide::table::ThresholdTable;
 use crate::detect::{Face, MOST_FACES, Settings};
 use crate::device::{Device, Kept, Parts, Remains, Updates};
+use crate::engine::plan::PlanModels;
 use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
-use crate::gallery::Monotonic;
+use crate::gallery::{DeviceSecret, Monotonic};
 use crate::link::LinkTrust;
 use crate::state::Slot;
 use crate::update::{Slots, Verifier};
@@ -42,8 +43,24 @@ impl Chip {
     /// # Errors
     /// As [`FileFlash::open_or_create`].
     pub fn open(folder: &Path, verifier: Option<Verifier>) -> Result<Self, FlashError> {
+        Self::open_as(folder, verifier, |flash| flash)
+    }
+
+    /// As [`Chip::open`], of [durable](FileFlash::durable) files.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_durable(folder: &Path, verifier: Option<Verifier>) -> Result<Self, FlashError> {
+        Self::open_as(folder, verifier, FileFlash::durable)
+    }
+
+    fn open_as(
+        folder: &Path,
+        verifier: Option<Verifier>,
+        kind: fn(FileFlash) -> FileFlash,
+    ) -> Result<Self, FlashError> {
         std::fs::create_dir_all(folder)?;
-        let open = |name: &str, sectors| FileFlash::open_or_create(&folder.join(name), sectors);
+        let open = |name: &str, sectors| FileFlash::open_or_create(&folder.join(name), sectors).map(kind);
         let (state, events) = (open("state", STATE)?, open("events", EVENTS)?);
         let slots = match verifier {
             Some(verifier) => Some(Slots::new([open("model-a", MODEL)?, open("model-b", MODEL)?], verifier)),
@@ -53,19 +70,36 @@ impl Chip {
     }
 }
 
+/// The models that a start found in a slot.
+pub type FromSlot = PlanModels<Arc<[u8]>, Vec<u8>>;
+
 /// What a device is put together from, at each start.
-pub(super) struct Bench<F, P, M> {
+pub struct Bench<F, P, M> {
     /// The model that runs while no slot has one.
     pub model: Box<dyn Models + Send>,
+    /// What it has beside its gallery.
     pub chip: Option<Chip>,
+    /// For people.
     pub gallery: F,
+    /// The wire of the link.
     pub port: P,
+    /// Against galleries put back.
     pub counter: M,
 }
 
 impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Bench<F, P, M> {
     /// The device as it starts.
-    pub fn start(self, link: LinkTrust, secret: &SimSecret) -> Device<Desktop<F, P, M>> {
+    pub fn start(self, link: LinkTrust, secret: &impl DeviceSecret) -> Device<Desktop<F, P, M>> {
+        self.start_with(link, secret, |found| Box::new(found))
+    }
+
+    /// As [`Bench::start`]; what a slot holds runs as `engine` has it.
+    pub fn start_with(
+        self,
+        link: LinkTrust,
+        secret: &impl DeviceSecret,
+        engine: impl FnOnce(FromSlot) -> Box<dyn Models + Send>,
+    ) -> Device<Desktop<F, P, M>> {
         let Bench { model, chip, gallery, port, counter } = self;
         let mut memory = memory(&gallery);
         let (mut kept, mut events, mut updates, mut models) = (Kept::nothing(), None, None, model);
@@ -83,7 +117,7 @@ impl<F: NorFlash, P: Read + ReadReady + Write + WriteReady, M: Monotonic> Bench<
                     Updates::start(slots, &mut kept, read, vec![0; ARENA], &mut memory.crop[..CROP]);
                 updates = Some(started);
                 if !found.info().is_none() {
-                    models = Box::new(found);
+                    models = engine(found);
                 } else if models.arena().len() < ARENA {
                     models = Box::new(Waiting { models, arena: vec![0; ARENA] });
                 }

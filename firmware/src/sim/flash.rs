@@ -20,6 +20,7 @@ const WRITE: usize = 4;
 pub struct FileFlash {
     file: File,
     nor: MemoryNor<Vec<u8>, WRITE, ERASE>,
+    durable: bool,
 }
 
 /// Why a flash file failed.
@@ -87,7 +88,7 @@ impl FileFlash {
         if bytes.is_empty() || !bytes.len().is_multiple_of(ERASE) {
             return Err(FlashError::Length { found: bytes.len() as u64 });
         }
-        Ok(FileFlash { file, nor: MemoryNor::new(bytes) })
+        Ok(FileFlash { file, nor: MemoryNor::new(bytes), durable: false })
     }
 
     /// Makes `path`, erased, of `sectors` sectors.
@@ -99,7 +100,7 @@ impl FileFlash {
         lock(&file)?;
         let bytes = vec![0xff; sectors.max(1) * ERASE];
         file.write_all(&bytes)?;
-        Ok(FileFlash { file, nor: MemoryNor::new(bytes) })
+        Ok(FileFlash { file, nor: MemoryNor::new(bytes), durable: false })
     }
 
     /// Opens `path`, or makes it with `sectors` sectors when there is no such file.
@@ -110,9 +111,17 @@ impl FileFlash {
         if path.exists() { Self::open(path) } else { Self::create(path, sectors) }
     }
 
+    /// The same flash, whose writes and erases have reached the disk when they return: for a computer whose power may go.
+    pub fn durable(self) -> Self {
+        FileFlash { durable: true, ..self }
+    }
+
     fn write_through(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
         self.file.seek(SeekFrom::Start(from as u64))?;
         self.file.write_all(&self.nor.bytes()[from as usize..to as usize])?;
+        if self.durable {
+            self.file.sync_data()?;
+        }
         Ok(())
     }
 }

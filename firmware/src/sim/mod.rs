@@ -31,7 +31,7 @@ use crate::gallery::{Monotonic, NoCounter, Owned, index_lines_of_flash};
 use crate::link::message::Unit;
 pub use board::{Nature, Powered, Unpowered};
 pub use camera::{StoredCamera, StoredShot};
-pub use chip::Chip;
+pub use chip::{Bench, Chip, FromSlot};
 pub use counter::FileCounter;
 pub use flash::{ERASE, FileFlash, FlashError};
 pub use port::{MemoryPort, TcpPort};

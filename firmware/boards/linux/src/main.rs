@@ -1,0 +1,211 @@
+//! arcgate's device on a Linux board.
+//!
+//! ```text
+//! camera     V4L2, or image files, each shown once      camera.rs
+//! models     plans in slots; their ONNX by tract        arcgate_firmware::engine::tract
+//! flash      files in --home, written through           arcgate_firmware::sim
+//! link       TCP or a serial port                       tty.rs
+//! lock, lights, buzzer, button, presence: GPIO lines    pins.rs
+//! watchdog   /dev/watchdog                              watchdog.rs
+//! secret     a key file that its owner alone can read   secret.rs
+//! ```
+//!
+//! The device and its main loop are the firmware's; the parts that a simulated device has too are the simulator's. What happens is told
+//! on standard output, one line each, and what there is to know about the start on standard error: a service's journal has both.
+
+mod camera;
+mod pins;
+mod secret;
+mod tty;
+mod watchdog;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use arcgate_firmware::board::{Board, Next};
+use arcgate_firmware::decide::Rules;
+use arcgate_firmware::decide::time::Uptime;
+use arcgate_firmware::device::Event;
+use arcgate_firmware::engine::Models;
+use arcgate_firmware::engine::plan::PlanModels;
+use arcgate_firmware::engine::tract::{Graphs, TractModels};
+use arcgate_firmware::gallery::NoCounter;
+use arcgate_firmware::link::{LinkTrust, Role};
+use arcgate_firmware::panel::{LockRules, Panel};
+use arcgate_firmware::sim::{Bench, CLOCK, Chip, FileFlash, FromSlot, TcpPort};
+use arcgate_firmware::update::{Development, UpdateKey, Verifier};
+use clap::Parser;
+use embedded_io::{Read, ReadReady, Write, WriteReady};
+
+use camera::{Eye, View};
+use pins::Wiring;
+use secret::{KeyFile, UPDATE_KEY, read_key};
+use tty::{Port, TtyPort};
+use watchdog::Dog;
+
+/// Sectors of the gallery's flash: 4 MB.
+const GALLERY: usize = 1024;
+
+/// How long the device sleeps when nothing came.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Recognises who is before the camera and opens the door for whom it knows, until it is interrupted.
+#[derive(Parser, Debug)]
+#[command(version, about)]
+struct Args {
+    /// The folder of the device's flash: people, pairings, events and models. Made if it is not there.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/arcgate")]
+    home: PathBuf,
+    /// The device's secret (`arcgate keys device`), a file that nobody but its owner can read.
+    #[arg(long, value_name = "FILE")]
+    device_key: PathBuf,
+    /// The public half of the key whose models the device takes (`arcgate keys update`). Without it, in a build with the feature
+    /// `development`, that of the development key.
+    #[arg(long, value_name = "FILE")]
+    update_key: Option<PathBuf>,
+    /// The link: tcp:HOST:PORT (port 0: any free one) or /dev/ttyX[@BAUD].
+    #[arg(long, default_value = "tcp:localhost:7700")]
+    port: Port,
+    /// Trust everybody who reaches the port: nobody is paired, nothing is sealed.
+    #[arg(long)]
+    open: bool,
+    /// As if the button were held for so many seconds at the start: a computer may be paired within a minute, from 3 s as administrator.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "open")]
+    pair: Option<f32>,
+    /// The int8 ONNX of the embedder, to be run by tract in the place of its plan. One that differs from it is not run.
+    #[arg(long, value_name = "FILE")]
+    onnx: Option<PathBuf>,
+    /// The int8 ONNX of the detector, likewise.
+    #[arg(long, value_name = "FILE", requires = "onnx")]
+    detector_onnx: Option<PathBuf>,
+    #[command(flatten)]
+    view: View,
+    #[command(flatten)]
+    wiring: Wiring,
+    /// The watchdog, which restarts the board when the device hangs.
+    #[arg(long, value_name = "DEVICE")]
+    watchdog: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let secret = KeyFile::open(&args.device_key)?;
+    let key = match &args.update_key {
+        Some(path) => UpdateKey(read_key(path, UPDATE_KEY)?),
+        None => UpdateKey::DEVELOPMENT,
+    };
+    let verifier =
+        Verifier::new(key, Development::BUILD).context("no key whose models are taken (--update-key)")?;
+    let graphs =
+        args.onnx.as_deref().map(|onnx| Graphs::read(onnx, args.detector_onnx.as_deref())).transpose()?;
+    let flash = |name: &str| format!("{} in {}", name, args.home.display());
+    let chip = Chip::open_durable(&args.home, Some(verifier)).with_context(|| flash("the flashes"))?;
+    let gallery = FileFlash::open_or_create(&args.home.join("gallery"), GALLERY)
+        .with_context(|| flash("the gallery"))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    ctrlc::set_handler(move || stopped.store(true, Ordering::Relaxed))
+        .context("cannot listen for the signal to stop")?;
+    let device = Linux { args, secret, graphs, stop };
+    let gallery = gallery.durable();
+    match &args.port {
+        Port::Tcp(address) => {
+            let port = TcpPort::listen(address).with_context(|| format!("cannot listen on {address}"))?;
+            eprintln!("listens on tcp:{}", port.address()?);
+            device.live(chip, gallery, port)
+        }
+        Port::Tty { path, baud } => {
+            let port = TtyPort::open(path, *baud).with_context(|| format!("cannot open {path}"))?;
+            eprintln!("listens on {path}");
+            device.live(chip, gallery, port)
+        }
+    }
+}
+
+/// What stays from one start of the device to the next.
+struct Linux<'a> {
+    args: &'a Args,
+    secret: KeyFile,
+    graphs: Option<Graphs>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Linux<'_> {
+    /// Runs the device, which starts anew when it wants to, until the program is to stop. The lock closes.
+    fn live<P>(self, chip: Chip, gallery: FileFlash, port: P) -> anyhow::Result<()>
+    where
+        P: Read + ReadReady + Write + WriteReady,
+    {
+        let model = Box::new(PlanModels::<Vec<u8>, _>::none(Vec::new()));
+        let mut bench = Bench { model, chip: Some(chip), gallery, port, counter: NoCounter };
+        let mut pair = self.args.pair;
+        let link = if self.args.open { LinkTrust::Open } else { LinkTrust::Paired };
+        while !self.is_stopped() {
+            let mut device = bench.start_with(link, &self.secret, |found| self.engine(found));
+            device.set_clock(CLOCK);
+            let eye = Eye::open(&self.args.view)?;
+            if eye.shows_photographs() {
+                device.set_rules(Rules::photographs())?;
+            }
+            let outputs = self.args.wiring.outputs()?;
+            let inputs = self.args.wiring.inputs(eye.somebody())?;
+            let dog = Dog::open(self.args.watchdog.as_deref())?;
+            let mut board = Board::new(eye, Panel::new(outputs, LockRules::default())?, inputs, dog);
+            if let Some(seconds) = pair.take() {
+                let at_most = if seconds < 3.0 { Role::Operator } else { Role::Administrator };
+                device.allow_pairing(at_most, Uptime(0));
+            }
+            match device.gallery().state() {
+                Ok(()) => eprintln!("up, {} people", device.gallery().usage().people),
+                Err(why) => eprintln!("up, without a gallery: {why}"),
+            }
+            let boot = Instant::now();
+            while !self.is_stopped() {
+                match board.round(&mut device, Uptime(boot.elapsed().as_millis() as u64), &mut tell) {
+                    Next::Again => {}
+                    Next::Sleep => std::thread::sleep(PAUSE),
+                    Next::Restart => break,
+                }
+            }
+            bench = Bench::after(device.take_apart());
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What a slot holds, by tract where its ONNX was given. Signed is the plan: what differs from it does not run.
+    fn engine(&self, found: FromSlot) -> Box<dyn Models + Send> {
+        let mut models = TractModels::new(found);
+        match self.graphs.as_ref().map(|graphs| models.load(graphs)) {
+            None => eprintln!("the plan runs"),
+            Some(Ok(())) => eprintln!("tract runs"),
+            Some(Err(why)) => eprintln!("the plan runs: {why}"),
+        }
+        Box::new(models)
+    }
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::Pairing(shown) => {
+            println!("code {}: type it at {:?}, which will be {}", shown.code, shown.label, shown.role);
+        }
+        event => println!("{event:?}"),
+    }
+}
