@@ -1,7 +1,7 @@
 //! What operations with packed weights do on Arm cores with the DSP instructions, in amounts that instructions are
 //! proportional to.
 //!
-//! The amounts follow `firmware/src/engine/kernels/dsp`: a convolution brings the windows of two output pixels (one, where
+//! The amounts follow `firmware/kernels/src/dsp`: a convolution brings the windows of two output pixels (one, where
 //! there is only one) into pairs of 16 bits and multiplies them with block after block of output channels; a depthwise
 //! convolution goes through strips of four channels, whose rows it keeps as pairs.
 

@@ -1,4 +1,4 @@
-//! What a convolution does on RV32, where `firmware/src/engine/kernels/rv32` has its loops: in the terms of [`Term`], of which a
+//! What a convolution does on RV32, where `firmware/kernels/src/rv32` has its loops: in the terms of [`Term`], of which a
 //! multiply-accumulate in a tile stands for [`TILED`] instructions of such a loop, and so on.
 
 use arcgate_firmware::engine::kernels::Window;

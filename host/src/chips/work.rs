@@ -1,6 +1,6 @@
 //! What an operation of a plan does, in amounts that instructions are proportional to.
 //!
-//! The amounts follow the loops of the scalar kernels (`firmware/src/engine/kernels/scalar`): a convolution multiplies the
+//! The amounts follow the loops of the scalar kernels (`firmware/kernels/src/scalar`): a convolution multiplies the
 //! windows of two output pixels with four output channels at a time, a depthwise convolution goes through a pixel's channels
 //! in blocks of 32. RV32 has loops of its own ([`rv32`]). Where those loops change, `tests/bench-mcu` shows which rates no longer fit.
 
