@@ -1,5 +1,7 @@
 //! What happens on a device, and what its log keeps of it.
 
+use core::fmt;
+
 use crate::decide::Rejection;
 use crate::decide::lockout::Wait;
 use crate::decide::time::UnixTime;
@@ -16,6 +18,7 @@ use super::guide::{Progress, ShotFault};
 
 /// Something that happened on the device, for its log, its LED, its door.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Event {
     /// Who is before the camera: what a door may open for.
     Answered(Answer),
@@ -113,5 +116,40 @@ impl Event {
             | Event::Shot(_)
             | Event::GaveUp => return None,
         })
+    }
+}
+
+impl fmt::Display for Event {
+    /// One line of plain words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Answered(answer) => answer.fmt(f),
+            Event::Asked(answer) => write!(f, "asked about a picture: {answer}"),
+            Event::Enrolled(person) => write!(f, "enrolled a template of person {person}"),
+            Event::Removed(person) => write!(f, "removed person {person}"),
+            Event::Erased => f.write_str("the gallery is empty"),
+            Event::BackedUp(people) => write!(f, "a host took a backup of {people} people"),
+            Event::Restored(Restored { people, templates, .. }) => {
+                write!(f, "took in {people} people and {templates} templates of a bundle")
+            }
+            Event::ClockSet(time) => write!(f, "it is {} s after 1970", time.0),
+            Event::Refused(fault) => write!(f, "refused: {fault}"),
+            Event::Noise(noise) => write!(f, "noise on the link: {noise}"),
+            Event::Forged(how) => write!(f, "a packet that no paired host sent now: {how}"),
+            Event::TurnedAway(why) => write!(f, "turned away: {why}"),
+            Event::Session { host, role } => write!(f, "a session with host {host}, {role}"),
+            Event::Pairing(Shown { code, role, label }) => {
+                write!(f, "code {code}: type it at {label:?}, which will be {role}")
+            }
+            Event::Paired { host, role } => write!(f, "paired with host {host}, {role}"),
+            Event::Unpaired { host } => write!(f, "host {host} is paired no more"),
+            Event::Shot(Ok(Progress { taken, wanted })) => write!(f, "shot {taken} of {wanted} kept"),
+            Event::Shot(Err(why)) => write!(f, "shot not kept: {why}"),
+            Event::GaveUp => f.write_str("nobody stood still for the enrolment"),
+            Event::Updated { version } => {
+                write!(f, "took model {version}, which runs from the next start on")
+            }
+            Event::NotUpdated { version } => write!(f, "refused model {version}"),
+        }
     }
 }

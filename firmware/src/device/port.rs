@@ -44,6 +44,15 @@ pub enum Forgery {
     Sequence,
 }
 
+impl core::fmt::Display for Forgery {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Forgery::Seal => "its seal is another's",
+            Forgery::Sequence => "it is not the next one",
+        })
+    }
+}
+
 /// What answers requests.
 pub(super) trait Service {
     /// Where its pairings are.

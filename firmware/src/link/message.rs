@@ -393,6 +393,7 @@ pub struct Stats {
 
 /// What came of a bundle so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Restored {
     /// Records of the bundle.
     pub total: u32,
@@ -413,6 +414,7 @@ pub struct Restored {
 /// Whose signature a bundle has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Signed {
     /// None was read.
     #[default]
@@ -501,6 +503,7 @@ impl From<&ModelSummary> for ModelInfo {
 
 /// A candidate with their name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Named {
     /// Stable number.
     pub person: PersonId,
@@ -524,6 +527,7 @@ impl Named {
 
 /// [`Decision`] with names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Answer {
     /// Somebody enrolled.
     Known {
@@ -545,6 +549,16 @@ pub enum Answer {
     },
     /// The probe counts for nothing.
     Rejected(Rejection),
+}
+
+impl core::fmt::Display for Answer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Answer::Known { best, .. } => write!(f, "known: {} at {} degrees", best.name, best.angle),
+            Answer::Unknown { why, .. } => write!(f, "unknown: {why}"),
+            Answer::Rejected(why) => write!(f, "rejected: {why}"),
+        }
+    }
 }
 
 impl Answer {

@@ -128,6 +128,17 @@ pub enum Noise {
     Header,
 }
 
+impl core::fmt::Display for Noise {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Noise::Long => write!(f, "more than {MAX_PACKET} bytes without a zero"),
+            Noise::Coding => f.write_str("bytes that are no COBS"),
+            Noise::Sum => f.write_str("a CRC that differs"),
+            Noise::Header => f.write_str("a packet without a header"),
+        }
+    }
+}
+
 /// Collects bytes from the wire into packets; begins again at every zero.
 #[derive(Debug)]
 pub struct Decoder {

@@ -161,6 +161,7 @@ impl Comparison {
 
 /// What a device shows to the people before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Shown {
     /// To be typed at the host.
     pub code: Code,

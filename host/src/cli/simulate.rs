@@ -153,42 +153,36 @@ fn tell(event: &Event, ui: &Ui) {
         Event::Answered(answer) | Event::Asked(answer) if ui.json => ui.say(answer_json(answer).to_string()),
         Event::Answered(answer) | Event::Asked(answer) => ui.say(answer_text(answer, None)),
         Event::Enrolled(person) if ui.json => ui.say(json!({"enrolled": person.0}).to_string()),
-        Event::Enrolled(person) => ui.say(format!("enrolled a template of person {person}")),
         Event::Removed(person) if ui.json => ui.say(json!({"removed": person.0}).to_string()),
-        Event::Removed(person) => ui.say(format!("removed person {person}")),
-        Event::Erased => ui.say(if ui.json { "{\"erased\":true}" } else { "the gallery is empty" }),
+        Event::Erased if ui.json => ui.say("{\"erased\":true}"),
         Event::BackedUp(people) if ui.json => ui.say(json!({"backed_up": people}).to_string()),
-        Event::BackedUp(people) => ui.say(format!("a host took a backup of {people} people")),
         Event::Restored(done) if ui.json => ui.say(json!({"restored": done}).to_string()),
-        Event::Restored(done) => {
-            ui.say(format!("took in {} people and {} templates of a bundle", done.people, done.templates));
-        }
         Event::ClockSet(time) if ui.json => ui.say(json!({"time": time}).to_string()),
         Event::ClockSet(time) => ui.say(format!("it is {}", clock::text(*time))),
-        Event::Shot(Ok(progress)) => ui.note(format!("shot {} of {} kept", progress.taken, progress.wanted)),
-        Event::Shot(Err(why)) => ui.note(format!("shot not kept: {why}")),
-        Event::GaveUp => ui.note("nobody stood still for the enrolment"),
         Event::Updated { version } if ui.json => ui.say(json!({"updated": version}).to_string()),
-        Event::Updated { version } => {
-            ui.say(format!("took model {version}, which runs from the next start on"))
-        }
-        Event::NotUpdated { version } => ui.note(format!("refused model {version}")),
-        Event::Refused(fault) => ui.note(format!("refused: {fault}")),
-        Event::Noise(noise) if ui.verbose => ui.note(format!("noise on the link: {noise:?}")),
-        Event::Noise(_) => {}
-        Event::Forged(how) => ui.note(format!("a packet that no paired host sent now: {how:?}")),
-        Event::TurnedAway(why) => ui.note(format!("turned away: {why}")),
-        Event::Session { host, role } => ui.note(format!("a session with host {host}, {role}")),
         Event::Pairing(Shown { code, role, label }) if ui.json => {
             ui.say(json!({"code": code.to_string(), "role": role, "label": label.as_str()}).to_string());
         }
-        Event::Pairing(Shown { code, role, label }) => {
-            ui.say(format!("code {code}: type it at {label:?}, which will be {role}"));
-        }
         Event::Paired { host, role } if ui.json => ui.say(json!({"paired": host, "role": role}).to_string()),
-        Event::Paired { host, role } => ui.say(format!("paired with host {host}, {role}")),
         Event::Unpaired { host } if ui.json => ui.say(json!({"unpaired": host}).to_string()),
-        Event::Unpaired { host } => ui.say(format!("host {host} is paired no more")),
+        Event::Noise(_) if !ui.verbose => {}
+        Event::Enrolled(_)
+        | Event::Removed(_)
+        | Event::Erased
+        | Event::BackedUp(_)
+        | Event::Restored(_)
+        | Event::Updated { .. }
+        | Event::Pairing(_)
+        | Event::Paired { .. }
+        | Event::Unpaired { .. } => ui.say(event.to_string()),
+        Event::Shot(_)
+        | Event::GaveUp
+        | Event::NotUpdated { .. }
+        | Event::Refused(_)
+        | Event::Noise(_)
+        | Event::Forged(_)
+        | Event::TurnedAway(_)
+        | Event::Session { .. } => ui.note(event.to_string()),
     }
 }
 

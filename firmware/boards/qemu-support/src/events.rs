@@ -148,5 +148,5 @@ pub fn stack(lowest: usize) {
 /// Something happened.
 #[cfg(feature = "defmt")]
 pub fn tell(event: &Event) {
-    defmt::info!("{}", defmt::Debug2Format(event));
+    defmt::info!("{}", event);
 }

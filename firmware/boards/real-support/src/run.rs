@@ -179,8 +179,7 @@ where
         Err(error) => defmt::error!("up, without a gallery: {}", error),
     }
     loop {
-        let next =
-            board.round(&mut device, uptime(), &mut |event| defmt::info!("{}", defmt::Debug2Format(event)));
+        let next = board.round(&mut device, uptime(), &mut |event| defmt::info!("{}", event));
         match next {
             Next::Again => {}
             Next::Sleep => sleep(),
