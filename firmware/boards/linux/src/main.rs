@@ -29,7 +29,6 @@ use anyhow::Context;
 use arcgate_firmware::board::{Board, Next};
 use arcgate_firmware::decide::Rules;
 use arcgate_firmware::decide::time::Uptime;
-use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::Models;
 use arcgate_firmware::engine::plan::PlanModels;
 use arcgate_firmware::engine::tract::{Graphs, TractModels};
@@ -174,7 +173,8 @@ impl Linux<'_> {
             }
             let boot = Instant::now();
             while !self.is_stopped() {
-                match board.round(&mut device, Uptime(boot.elapsed().as_millis() as u64), &mut tell) {
+                let now = Uptime(boot.elapsed().as_millis() as u64);
+                match board.round(&mut device, now, &mut |event| println!("{event}")) {
                     Next::Again => {}
                     Next::Sleep => std::thread::sleep(PAUSE),
                     Next::Restart => break,
@@ -198,14 +198,5 @@ impl Linux<'_> {
             Some(Err(why)) => eprintln!("the plan runs: {why}"),
         }
         Box::new(models)
-    }
-}
-
-fn tell(event: &Event) {
-    match event {
-        Event::Pairing(shown) => {
-            println!("code {}: type it at {:?}, which will be {}", shown.code, shown.label, shown.role);
-        }
-        event => println!("{event:?}"),
     }
 }
