@@ -51,6 +51,10 @@ impl Camera for NoCamera {
     }
 
     fn rest(&mut self) {}
+
+    fn is_fitted(&self) -> bool {
+        false
+    }
 }
 
 /// What a board does after a round.
@@ -152,7 +156,7 @@ impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B
 
     /// What the lights say for as long as nobody has an answer.
     fn signal<H: Hardware>(&mut self, device: &mut Device<H>, now: Uptime) -> Signal {
-        if !device.is_pairing(now) {
+        if device.pairing(now).is_none() {
             self.code = None;
         }
         match (device.phase(), device.enrolment(), self.code) {

@@ -76,6 +76,11 @@ pub trait Camera {
 
     /// Nobody is there: takes as little power as it can until the next [`Camera::poll`].
     fn rest(&mut self);
+
+    /// Whether there is such a thing, so that somebody may be enrolled before it.
+    fn is_fitted(&self) -> bool {
+        true
+    }
 }
 
 impl<C: camera::Camera, B: AsRef<[u8]> + AsMut<[u8]>> Camera for Grabber<C, B> {

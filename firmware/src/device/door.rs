@@ -116,7 +116,9 @@ impl<H: Hardware, C: Camera> Stages for Looking<'_, H, C> {
 impl<H: Hardware> Core<H> {
     /// One step of the machine.
     pub(super) fn look<C: Camera>(&mut self, camera: &mut C, somebody: bool, now: Uptime) -> Option<Event> {
-        self.watched = Some(now);
+        if camera.is_fitted() {
+            self.watched = Some(now);
+        }
         let coming = self.updates.as_ref().is_some_and(|updates| updates.is_coming(now));
         if self.machine.set_updating(coming) {
             self.enrolment = Enrolment::GaveUp;

@@ -25,7 +25,7 @@ mod restore;
 mod service;
 pub mod stack;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod updates;
 
 use embedded_io::ErrorType;
@@ -201,9 +201,9 @@ impl<H: Hardware> Device<H> {
         self.endpoint.allow_pairing(at_most, now);
     }
 
-    /// Whether a host may be paired now.
-    pub fn is_pairing(&self, now: Uptime) -> bool {
-        self.endpoint.is_pairing(now)
+    /// For which role at most a host may be paired now, if it may.
+    pub fn pairing(&self, now: Uptime) -> Option<Role> {
+        self.endpoint.pairing(now)
     }
 
     /// How the guided enrolment before the camera goes.

@@ -98,9 +98,9 @@ impl<P: Read + ReadReady + Write + WriteReady> Endpoint<P> {
         self.peers.mode.begin(at_most, now);
     }
 
-    /// Whether a host may be paired now.
-    pub(super) fn is_pairing(&self, now: Uptime) -> bool {
-        self.peers.mode.role(now).is_some()
+    /// For which role at most a host may be paired now, if it may.
+    pub(super) fn pairing(&self, now: Uptime) -> Option<Role> {
+        self.peers.mode.role(now)
     }
 
     /// Whether there is nothing to send, to look at or to tell.

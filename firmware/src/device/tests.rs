@@ -2,7 +2,7 @@
 
 mod bundles;
 mod clock;
-mod door;
+pub(crate) mod door;
 mod frames;
 #[cfg(feature = "sim")]
 mod paired;
@@ -35,10 +35,10 @@ use crate::link::{Fault, LinkTrust, Reply, Request};
 
 /// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
 #[derive(Debug, Default)]
-struct Port {
-    input: VecDeque<u8>,
+pub(crate) struct Port {
+    pub(crate) input: VecDeque<u8>,
     output: std::vec::Vec<u8>,
-    takes: usize,
+    pub(crate) takes: usize,
     reads: usize,
 }
 
@@ -85,7 +85,7 @@ impl Write for Port {
 
 /// The picture itself is the embedding; counts its runs. With a detector, every white pixel is a face.
 #[derive(Debug)]
-struct Copier {
+pub(crate) struct Copier {
     info: ModelInfo,
     detector: Option<ModelInfo>,
     thresholds: std::vec::Vec<u8>,
@@ -123,7 +123,7 @@ impl Embedder for Copier {
 }
 
 #[derive(Debug)]
-struct Bench;
+pub(crate) struct Bench;
 
 impl Hardware for Bench {
     type Models = Copier;
@@ -148,7 +148,7 @@ impl Models for Copier {
     }
 }
 
-type TestDevice = Device<Bench>;
+pub(crate) type TestDevice = Device<Bench>;
 
 fn engine() -> Copier {
     let angle = Angle::from_millidegrees(30_000);
@@ -203,7 +203,7 @@ fn begun(parts: Parts<Bench>, secret: &SoftwareSecret) -> TestDevice {
     device
 }
 
-fn packet(sequence: u32, message: &impl Serialize) -> std::vec::Vec<u8> {
+pub(crate) fn packet(sequence: u32, message: &impl Serialize) -> std::vec::Vec<u8> {
     let mut out = [0; MAX_PACKET];
     let length = encode(PacketHeader { session: 9, sequence }, message, &mut out).unwrap();
     out[..length].to_vec()

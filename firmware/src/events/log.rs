@@ -44,7 +44,7 @@ impl<F: NorFlash> Log<F> {
     pub fn open<S: DeviceSecret>(flash: F, secret: &S) -> Self {
         const { assert!(flash::takes_units::<F>(), "the flash's units must divide 32 bytes") };
         const { assert!(RECORD.is_multiple_of(flash::UNIT)) };
-        let sealer = Sealer::new(secret, b"arcgate events 1");
+        let sealer = Sealer::new(secret, b"arcgate events 2");
         let mut log = Log { flash, sealer, head: None, lost: 0, error: None };
         log.error = log.head().err();
         log

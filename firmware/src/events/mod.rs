@@ -3,7 +3,7 @@
 //! A [`Log`] appends one sealed record for an event and, when its region is full, erases the block with the oldest. Each [`Entry`]
 //! has a number, given in order and never twice, and is read by pages from a number on.
 //!
-//! # Layout, version 1
+//! # Layout, version 2
 //!
 //! ```text
 //! region  | block | block | ... |        in the order of their numbers, round and round
@@ -164,8 +164,6 @@ pub enum What {
         /// The pairing's number.
         number: u32,
     },
-    /// The door was opened by hand or by a host.
-    Opened,
     /// A model was accepted.
     UpdateAccepted {
         /// Its version.

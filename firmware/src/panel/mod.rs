@@ -129,4 +129,4 @@ impl<O: Outputs> Panel<O> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

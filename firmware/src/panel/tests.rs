@@ -24,16 +24,16 @@ struct Levels {
 
 /// Levels that pins and the test share.
 #[derive(Debug, Clone, Default)]
-struct Wires(Rc<RefCell<Levels>>);
+pub(crate) struct Wires(Rc<RefCell<Levels>>);
 
-type Fitted = Pins<Wire, Wire, Wire, Wire, NoPin>;
+pub(crate) type Fitted = Pins<Wire, Wire, Wire, Wire, NoPin>;
 
 impl Wires {
-    fn level(&self, name: &str) -> Option<bool> {
+    pub(crate) fn level(&self, name: &str) -> Option<bool> {
         self.0.borrow().high.get(name).copied()
     }
 
-    fn fail(&self, names: &[&'static str]) {
+    pub(crate) fn fail(&self, names: &[&'static str]) {
         self.0.borrow_mut().failing = names.to_vec();
     }
 
@@ -41,7 +41,7 @@ impl Wires {
         Wire { wires: self.clone(), name }
     }
 
-    fn pins(&self) -> Fitted {
+    pub(crate) fn pins(&self) -> Fitted {
         Pins {
             lock: Pin::low(self.wire("lock")),
             green: Pin::high(self.wire("green")),
@@ -52,13 +52,13 @@ impl Wires {
     }
 
     /// The lock's pin is low where it is open.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.level("lock") == Some(false)
     }
 }
 
 #[derive(Debug)]
-struct Wire {
+pub(crate) struct Wire {
     wires: Wires,
     name: &'static str,
 }
@@ -234,7 +234,7 @@ fn a_board_with_nothing_runs_all_the_same() {
 
 /// A level that a test sets, or an error.
 #[derive(Debug, Clone)]
-struct Level(Rc<RefCell<Result<bool, ErrorKind>>>);
+pub(crate) struct Level(pub(crate) Rc<RefCell<Result<bool, ErrorKind>>>);
 
 impl ErrorType for Level {
     type Error = ErrorKind;

@@ -10,7 +10,7 @@ use crate::gallery::Name;
 use crate::link::message::Enrolment;
 
 /// Shows one picture after the other, the last for ever; `None` is a camera that fails.
-struct Shows(Vec<Option<[u8; 64]>>, usize);
+pub(crate) struct Shows(pub(crate) Vec<Option<[u8; 64]>>, pub(crate) usize);
 
 impl Camera for Shows {
     fn poll(&mut self, _: Uptime) -> Result<bool, CameraFault> {
@@ -31,14 +31,14 @@ fn shows(picture: [u8; 64]) -> Shows {
 }
 
 /// The picture that [`frame`] sends, somebody else's, and one that is no evidence.
-fn pictures() -> [[u8; 64]; 3] {
+pub(crate) fn pictures() -> [[u8; 64]; 3] {
     let same = core::array::from_fn(|i| i as u8 + 1);
     let other = core::array::from_fn(|i| if i % 2 == 0 { 1 } else { 129 });
     [same, other, [0; 64]]
 }
 
 /// With flash for its state and its events.
-fn lasting(gallery: Vec<u8>, state: Vec<u8>, events: Vec<u8>) -> TestDevice {
+pub(crate) fn lasting(gallery: Vec<u8>, state: Vec<u8>, events: Vec<u8>) -> TestDevice {
     let secret = SoftwareSecret::default();
     let [gallery, state, events] = [gallery, state, events].map(MemoryNor::new);
     let memory =
@@ -57,7 +57,7 @@ fn lasting(gallery: Vec<u8>, state: Vec<u8>, events: Vec<u8>) -> TestDevice {
     begun(parts, &secret)
 }
 
-fn new_lasting() -> TestDevice {
+pub(crate) fn new_lasting() -> TestDevice {
     lasting(vec![0xff; 4 * 4096], vec![0xff; 2 * 4096], vec![0xff; 2 * 4096])
 }
 
@@ -70,14 +70,14 @@ fn after_a_cut(device: TestDevice) -> TestDevice {
     )
 }
 
-fn enroll_ada(device: &mut TestDevice) {
+pub(crate) fn enroll_ada(device: &mut TestDevice) {
     frame(device, 1);
     device.endpoint.port.input.extend(packet(3, &Request::Enroll(Who::New("Ada"))));
     run(device);
     replies(device);
 }
 
-fn asked(device: &mut TestDevice, sequence: u32, request: &Request<'_>) -> std::string::String {
+pub(crate) fn asked(device: &mut TestDevice, sequence: u32, request: &Request<'_>) -> std::string::String {
     device.endpoint.port.input.extend(packet(sequence, request));
     run(device);
     replies(device).pop().expect("a reply").1

@@ -101,7 +101,6 @@ fn told(what: &What) -> String {
         What::ClockSet => "the clock was set".into(),
         What::Paired { number, .. } => format!("paired with host {number}"),
         What::Unpaired { number } => format!("paired no more with host {number}"),
-        What::Opened => "the door was opened by hand or by a host".into(),
         What::UpdateAccepted { version } => format!("took model {version}"),
         What::UpdateRefused { version } => format!("refused model {version}"),
         What::FellBack { version } => {
