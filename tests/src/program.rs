@@ -39,12 +39,17 @@ impl Run {
 
 /// The program built beside the tests (`cargo test --workspace` builds it).
 pub fn path() -> PathBuf {
+    named("arcgate")
+}
+
+/// Another program of the workspace, built likewise.
+pub fn named(name: &str) -> PathBuf {
     let mut folder = std::env::current_exe().expect("a running test has a path");
     folder.pop();
     if folder.ends_with("deps") {
         folder.pop();
     }
-    folder.join(format!("arcgate{}", std::env::consts::EXE_SUFFIX))
+    folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Runs `arcgate` with these arguments in the workspace's root and waits for it.

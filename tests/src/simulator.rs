@@ -1,4 +1,4 @@
-//! `arcgate simulate` as a child process.
+//! `arcgate simulate` as a child process, and other devices that listen on TCP.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Simulator {
     child: Child,
     said: Receiver<String>,
+    notes: Receiver<String>,
     target: String,
 }
 
@@ -32,9 +33,17 @@ impl Simulator {
     /// # Panics
     /// As [`Simulator::start`].
     pub fn start_paired<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut child = Command::new(program::path())
-            .args(["simulate", "--port", "tcp:127.0.0.1:0", "--json"])
-            .args(arguments)
+        let mut command = Command::new(program::path());
+        command.args(["simulate", "--port", "tcp:127.0.0.1:0", "--json"]).args(arguments);
+        Self::run(command)
+    }
+
+    /// A device by a program that tells on standard error where it listens, as the simulator does.
+    ///
+    /// # Panics
+    /// As [`Simulator::start`].
+    pub fn run(mut command: Command) -> Self {
+        let mut child = command
             .current_dir(data::workspace())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -57,7 +66,7 @@ impl Simulator {
                 }
             }
         };
-        Simulator { child, said, target }
+        Simulator { child, said, notes, target }
     }
 
     /// Its address, as `--to` takes it.
@@ -72,6 +81,43 @@ impl Simulator {
     pub fn next(&self) -> serde_json::Value {
         let line = self.said.recv_timeout(PATIENCE).expect("the simulator says something");
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?} is no JSON: {e}"))
+    }
+
+    /// The next line with these words that it prints.
+    ///
+    /// # Panics
+    /// When none comes within a minute after another line.
+    pub fn hear(&self, words: &str) -> String {
+        wait(&self.said, words)
+    }
+
+    /// The next line with these words among its notes, on standard error.
+    ///
+    /// # Panics
+    /// As [`Simulator::hear`].
+    pub fn note(&self, words: &str) -> String {
+        wait(&self.notes, words)
+    }
+
+    /// Asks it to stop, and gives its exit code; -1 when a signal ended it.
+    ///
+    /// # Panics
+    /// When it cannot be asked.
+    pub fn terminate(mut self) -> i32 {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.expect("kill runs").success());
+        self.child.wait().expect("it ends").code().unwrap_or(-1)
+    }
+}
+
+fn wait(lines: &Receiver<String>, words: &str) -> String {
+    let mut others = Vec::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) if line.contains(words) => return line,
+            Ok(line) => others.push(line),
+            Err(_) => panic!("nothing about {words:?} in {others:#?}"),
+        }
     }
 }
 

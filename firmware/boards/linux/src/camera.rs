@@ -3,7 +3,6 @@
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
 use arcgate_firmware::board::NoCamera;
@@ -12,10 +11,10 @@ use arcgate_firmware::camera::{Grabber, Patience};
 use arcgate_firmware::decide::time::Uptime;
 use arcgate_firmware::device::{Camera, CameraFault, Shot};
 use arcgate_firmware::frame::{Frame, PixelFormat};
-use arcgate_firmware::sim::{FRAME, StoredCamera, StoredShot};
+use arcgate_firmware::sim::{FRAME, StoredCamera, StoredShot, Wire};
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
-use crate::pins::Level;
+use crate::note::note;
 
 /// What is looked at.
 #[derive(clap::Args, Debug)]
@@ -50,8 +49,8 @@ pub enum Eye {
     Blind(NoCamera),
     /// A V4L2 device.
     Live(Grabber<V4l2, Vec<u8>>),
-    /// Image files, and a level that says whether there are more.
-    Photographs(StoredCamera, Level),
+    /// Image files, and a wire that says whether there are more.
+    Photographs(StoredCamera, Wire),
 }
 
 impl Eye {
@@ -66,16 +65,22 @@ impl Eye {
         if kind.is_char_device() {
             let Size(width, height) = view.camera_size;
             let camera = V4l2::new(path, (width, height), PixelFormat::Rgb8);
-            // It may offer a larger picture than it was asked for.
+            // It may offer a larger picture than it was asked for; its rows lie in memory when the first one does.
             let memory = vec![0; FRAME.max(usize::from(width) * usize::from(height) * 3)];
-            return Ok(Eye::Live(Grabber::new(camera, memory, Patience::default())));
+            return Ok(Eye::Live(Grabber::new(
+                camera,
+                memory,
+                Patience { rows: u16::MAX, ..Patience::default() },
+            )));
         }
         let files = if kind.is_dir() { files(path)? } else { vec![path.clone()] };
         if files.is_empty() {
             bail!("the camera {}: a folder without files", path.display());
         }
         let shots: Vec<StoredShot> = files.iter().map(|file| shot(file)).collect::<Result<_, _>>()?;
-        Ok(Eye::Photographs(StoredCamera::new(shots), Level::new(true.into())))
+        let more = Wire::default();
+        more.set(true);
+        Ok(Eye::Photographs(StoredCamera::new(shots), more))
     }
 
     /// Whether each of its pictures is a presentation of its own.
@@ -83,11 +88,12 @@ impl Eye {
         matches!(self, Eye::Photographs(..))
     }
 
-    /// Where the camera itself says whether somebody is there: that level.
-    pub fn somebody(&self) -> Option<Level> {
+    /// Where no sensor is needed to say whether somebody is there: a wire that does.
+    pub fn somebody(&self) -> Option<Wire> {
         match self {
+            Eye::Blind(_) => Some(Wire::default()),
+            Eye::Live(_) => None,
             Eye::Photographs(_, more) => Some(more.clone()),
-            _ => None,
         }
     }
 }
@@ -123,12 +129,12 @@ impl Camera for Eye {
             Eye::Blind(none) => none.poll(now),
             Eye::Live(grabber) => grabber.poll(now).map(|frame| frame.is_some()).map_err(|failure| {
                 // The device's log has no room for what the driver says.
-                eprintln!("{failure}");
+                note!("{failure}");
                 CameraFault::from(failure)
             }),
             Eye::Photographs(camera, more) => {
                 let shown = camera.poll(now);
-                more.store(camera.has_more(), Ordering::Relaxed);
+                more.set(camera.has_more());
                 shown
             }
         }
@@ -148,6 +154,10 @@ impl Camera for Eye {
             Eye::Live(grabber) => Camera::rest(grabber),
             Eye::Photographs(camera, _) => camera.rest(),
         }
+    }
+
+    fn is_fitted(&self) -> bool {
+        !matches!(self, Eye::Blind(_))
     }
 }
 
@@ -176,12 +186,12 @@ mod tests {
         let mut eye = open(folder.path()).unwrap();
         let more = eye.somebody().unwrap();
         for grey in [10, 20, 30] {
-            assert!(more.load(Ordering::Relaxed));
+            assert!(more.is_set());
             assert_eq!(eye.poll(Uptime(0)), Ok(true));
             let frame = eye.shot().unwrap().frame;
             assert_eq!((frame.width(), frame.height(), frame.data()), (5, 3, &[grey; 45][..]));
         }
-        assert!(!more.load(Ordering::Relaxed));
+        assert!(!more.is_set());
         assert_eq!(eye.poll(Uptime(0)), Ok(false));
     }
 

@@ -14,6 +14,7 @@
 //! on standard output, one line each, and what there is to know about the start on standard error: a service's journal has both.
 
 mod camera;
+mod note;
 mod pins;
 mod secret;
 mod tty;
@@ -29,6 +30,7 @@ use anyhow::Context;
 use arcgate_firmware::board::{Board, Next};
 use arcgate_firmware::decide::Rules;
 use arcgate_firmware::decide::time::Uptime;
+use arcgate_firmware::device::Phase;
 use arcgate_firmware::engine::Models;
 use arcgate_firmware::engine::plan::PlanModels;
 use arcgate_firmware::engine::tract::{Graphs, TractModels};
@@ -41,15 +43,21 @@ use clap::Parser;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 
 use camera::{Eye, View};
+use note::{note, say};
 use pins::Wiring;
 use secret::{KeyFile, UPDATE_KEY, read_key};
 use tty::{Port, TtyPort};
 use watchdog::Dog;
 
+/// tract 0.23.9's AMX kernel loads whole tiles where less is left: at the end of an arena of glibc that is a segmentation fault.
+#[cfg(target_arch = "x86_64")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sectors of the gallery's flash: 4 MB.
 const GALLERY: usize = 1024;
 
-/// How long the device sleeps when nothing came.
+/// How long the program sleeps when there is nothing to do.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Recognises who is before the camera and opens the door for whom it knows, until it is interrupted.
@@ -94,7 +102,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("error: {why:#}");
+            note!("error: {why:#}");
             ExitCode::FAILURE
         }
     }
@@ -123,12 +131,12 @@ fn run(args: &Args) -> anyhow::Result<()> {
     match &args.port {
         Port::Tcp(address) => {
             let port = TcpPort::listen(address).with_context(|| format!("cannot listen on {address}"))?;
-            eprintln!("listens on tcp:{}", port.address()?);
+            note!("listens on tcp:{}", port.address()?);
             device.live(chip, gallery, port)
         }
         Port::Tty { path, baud } => {
             let port = TtyPort::open(path, *baud).with_context(|| format!("cannot open {path}"))?;
-            eprintln!("listens on {path}");
+            note!("listens on {path}");
             device.live(chip, gallery, port)
         }
     }
@@ -168,15 +176,16 @@ impl Linux<'_> {
                 device.allow_pairing(at_most, Uptime(0));
             }
             match device.gallery().state() {
-                Ok(()) => eprintln!("up, {} people", device.gallery().usage().people),
-                Err(why) => eprintln!("up, without a gallery: {why}"),
+                Ok(()) => note!("up, {} people", device.gallery().usage().people),
+                Err(why) => note!("up, without a gallery: {why}"),
             }
             let boot = Instant::now();
             while !self.is_stopped() {
                 let now = Uptime(boot.elapsed().as_millis() as u64);
-                match board.round(&mut device, now, &mut |event| println!("{event}")) {
-                    Next::Again => {}
-                    Next::Sleep => std::thread::sleep(PAUSE),
+                match board.round(&mut device, now, &mut |event| say!("{event}")) {
+                    // A camera that is still waited for is asked again later.
+                    Next::Again if device.phase() != Phase::Capture => {}
+                    Next::Again | Next::Sleep => std::thread::sleep(PAUSE),
                     Next::Restart => break,
                 }
             }
@@ -193,9 +202,9 @@ impl Linux<'_> {
     fn engine(&self, found: FromSlot) -> Box<dyn Models + Send> {
         let mut models = TractModels::new(found);
         match self.graphs.as_ref().map(|graphs| models.load(graphs)) {
-            None => eprintln!("the plan runs"),
-            Some(Ok(())) => eprintln!("tract runs"),
-            Some(Err(why)) => eprintln!("the plan runs: {why}"),
+            None => note!("the plan runs"),
+            Some(Ok(())) => note!("tract runs"),
+            Some(Err(why)) => note!("the plan runs: {why}"),
         }
         Box::new(models)
     }

@@ -5,11 +5,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use arcgate_firmware::panel::{Inputs, NoPin, Pin, Pins};
+use arcgate_firmware::sim::Wire;
 use embedded_hal::digital::{ErrorType, InputPin, OutputPin, PinState};
 use gpiocdev_embedded_hal as gpio;
 
@@ -137,16 +136,13 @@ impl OutputPin for Out {
     }
 }
 
-/// A line that is read, or a level that the program sets.
+/// A line that is read, or a wire in the program.
 pub enum In {
-    /// It.
+    /// A line.
     Line(gpio::InputPin),
-    /// High while set.
-    Level(Level),
+    /// A wire.
+    Wire(Wire),
 }
-
-/// A level that the program sets.
-pub type Level = Arc<AtomicBool>;
 
 impl ErrorType for In {
     type Error = gpio::Error;
@@ -156,7 +152,7 @@ impl InputPin for In {
     fn is_high(&mut self) -> Result<bool, gpio::Error> {
         match self {
             In::Line(line) => line.is_high(),
-            In::Level(level) => Ok(level.load(Ordering::Relaxed)),
+            In::Wire(wire) => Ok(wire.is_set()),
         }
     }
 
@@ -188,13 +184,17 @@ impl Wiring {
     ///
     /// # Errors
     /// When a line is not there or in use.
-    pub fn inputs(&self, somebody: Option<Level>) -> anyhow::Result<Inputs<In, In>> {
+    pub fn inputs(&self, somebody: Option<Wire>) -> anyhow::Result<Inputs<In, In>> {
         let take = |what: &str, line: &Option<Line>, without: bool| -> anyhow::Result<Pin<In>> {
-            let Some(line) = line else { return Ok(Pin::high(In::Level(Arc::new(without.into())))) };
+            let Some(line) = line else {
+                let wire = Wire::default();
+                wire.set(without);
+                return Ok(Pin::high(In::Wire(wire)));
+            };
             Ok(line.pin(In::Line(line.input().with_context(|| format!("the line of the {what}, {line}"))?)))
         };
         let presence = match somebody {
-            Some(level) => Pin::high(In::Level(level)),
+            Some(wire) => Pin::high(In::Wire(wire)),
             None => take("presence sensor", &self.presence, true)?,
         };
         Ok(Inputs::new(take("button", &self.button, false)?, presence, PRESENCE_HOLD_MS))
@@ -242,6 +242,6 @@ mod tests {
         let presence = Wiring { lock: None, presence: line("!no such line"), ..lock };
         let why = presence.inputs(None).err().map(|why| format!("{why:#}")).unwrap_or_default();
         assert!(why.contains("the presence sensor, !no such line: "), "{why}");
-        assert!(presence.inputs(Some(Level::default())).is_ok());
+        assert!(presence.inputs(Some(Wire::default())).is_ok());
     }
 }

@@ -10,7 +10,8 @@
 //! 0x10314000           free
 //! ```
 //!
-//! Of 512 KB of RAM: arena 128, camera 150, host's picture and crop 75 each, gallery 16; what is left, more than 66, is the stack's.
+//! Of 512 KB of RAM: arena 128, camera 150, crop 75, host's picture 66, gallery 16; what is left, more than 75, is the stack's, on
+//! which interrupts run too.
 
 use arcgate_firmware::device::{MANIFEST_BYTES, Manifest};
 use arcgate_firmware::engine::plan::Target;
@@ -45,7 +46,8 @@ pub const MAP: MemoryMap = MemoryMap {
 const ARENA: usize = 128 << 10;
 /// A detector's picture of 160 x 160, or an embedder's of 112 x 112, in three colours.
 const CROP: usize = 160 * 160 * 3;
-const FRAME: usize = 160 * 160 * 3;
+/// A photograph of 300 x 300 halved once, or one of 640 x 480 twice.
+const FRAME: usize = 150 * 150 * 3;
 /// 320 x 240 in RGB565.
 const CAMERA: usize = 320 * 240 * 2;
 /// People and templates, and lines of 64 bytes for opened templates: those that find no place are opened in each search.
