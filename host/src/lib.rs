@@ -2,7 +2,7 @@
 //!
 //! A model's way down: [`data`] -> [`train`] (with [`net`] and [`loss`]) -> [`onnx`] -> [`quantize`] -> [`lower`] -> a
 //! plan that a device interprets; [`chips`] says what that takes on which. [`study`] holds losses side by side; [`eval`] measures any model through any [`engine`];
-//! [`enroll`] and [`link`] speak to devices, [`bundle`] and [`keys`] carry people between them, [`update`] their models; [`report`] draws. The formats that both sides share are defined in `arcgate-firmware`.
+//! [`enroll`] and [`link`] speak to devices, [`bundle`] and [`keys`] carry people between them, [`update`] their models; [`scenario`] plays what happens before one; [`report`] draws. The formats that both sides share are defined in `arcgate-firmware`.
 
 pub mod bundle;
 pub mod chips;
@@ -22,6 +22,7 @@ pub mod onnx;
 pub mod photo;
 pub mod quantize;
 pub mod report;
+pub mod scenario;
 pub mod study;
 pub mod synth;
 pub mod train;

@@ -38,6 +38,12 @@ impl StoredShot {
         let (format, width, height) = (shown.format(), shown.width(), shown.height());
         StoredShot { format, width, height, data: shown.data().to_vec(), landmarks: points }
     }
+
+    /// As a camera gives it; `None` when the pixels are not as many as it says.
+    pub fn shot(&self) -> Option<Shot<'_>> {
+        let frame = Frame::new(self.format, self.width, self.height, &self.data).ok()?;
+        Some(Shot { frame, landmarks: self.landmarks })
+    }
 }
 
 /// A camera that shows stored pictures, each once; the device takes each for a presentation ([`Rules::photographs`]).
@@ -66,9 +72,7 @@ impl Camera for StoredCamera {
     }
 
     fn shot(&self) -> Option<Shot<'_>> {
-        let shown = self.shown.as_ref()?;
-        let frame = Frame::new(shown.format, shown.width, shown.height, &shown.data).ok()?;
-        Some(Shot { frame, landmarks: shown.landmarks })
+        self.shown.as_ref()?.shot()
     }
 
     fn rest(&mut self) {}

@@ -24,6 +24,7 @@ mod measured;
 mod pack;
 mod people;
 mod profile;
+mod scenario;
 mod shared;
 mod simulate;
 mod study;

@@ -11,20 +11,22 @@ use arcgate_firmware::engine::plan::PlanModels;
 use arcgate_firmware::engine::{Embedder, ModelInfo, Models};
 use arcgate_firmware::link::pairing::Shown;
 use arcgate_firmware::link::{LinkTrust, Role};
-use arcgate_firmware::sim::{Chip, FRAME, Nature, StoredCamera, StoredShot};
+use arcgate_firmware::sim::{Chip, FRAME, FileFlash, Nature, StoredCamera, StoredShot};
 use arcgate_firmware::update::{Development, UpdateKey, Verifier};
 use clap::ArgGroup;
 use serde_json::json;
 
 use super::clock;
 use super::people::{KeyArg, ModelArg, answer_json, answer_text};
+use super::scenario;
 use super::shared::{self, FaceArgs};
 use crate::data::ImageSet;
 use crate::engine::Kind;
-use crate::enroll;
+use crate::enroll::{self, EnrollError, FILE_SECTORS};
 use crate::keys::update;
 use crate::link::Target;
 use crate::photo::{Detector, Finder, Found, Photo, PhotoError};
+use crate::scenario::{LANGUAGE, Setting};
 use crate::ui::Ui;
 
 /// The device on this desktop: a file as its flash, TCP as its serial port, image files as its camera.
@@ -32,7 +34,7 @@ use crate::ui::Ui;
 /// A --detector that a device can run, int8 ONNX or plan, becomes the device's own: it finds the face in whatever picture comes without
 /// landmarks, from its camera or from a host. A float one looks at the camera's images beforehand.
 #[derive(clap::Args, Debug)]
-#[command(group = ArgGroup::new("signer").args(["update_key", "development"]).multiple(true))]
+#[command(after_help = LANGUAGE, group = ArgGroup::new("signer").args(["update_key", "development"]).multiple(true))]
 pub struct Args {
     #[command(flatten)]
     model: ModelArg,
@@ -50,9 +52,14 @@ pub struct Args {
     /// Where it listens; port 0 takes any free one.
     #[arg(long, value_name = "tcp:HOST:PORT", default_value = "tcp:localhost:7700")]
     port: Target,
-    /// A folder of images that the camera shows, each once; then the device goes on for its host.
+    /// A folder of images that the camera shows, each once; then the device goes on for its host. With --script, where the script's
+    /// pictures are.
     #[arg(long, value_name = "DIR")]
     camera: Option<PathBuf>,
+    /// Play a scenario instead of listening: what happens before the device and what it is to do, in the device's own time. Exits
+    /// with 1 at the first line that fails.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["port", "button", "counter"])]
+    script: Option<PathBuf>,
     /// The share of strangers' searches that it may answer: the threshold is that of the model's next lower rate.
     #[arg(long, value_name = "RATE", default_value_t = TARGET_FPIR, value_parser = shared::rate::<f32>)]
     fpir: f32,
@@ -91,6 +98,23 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         Some(detector) => args.model.open()?.with_detector(detector)?,
         None => args.model.open()?.embedder(Kind::Plan)?,
     };
+    if let Some(script) = &args.script {
+        let looks = own.is_some() || args.no_model;
+        let landmarks = args.finder.landmarks_or(None)?;
+        let finder = Finder::new(detector.filter(|_| own.is_none()), landmarks);
+        let info = models.info().clone();
+        let folder = args.camera.as_deref().or(script.parent()).unwrap_or(Path::new(""));
+        let file = |why| EnrollError::File { path: args.flash.clone(), why };
+        let setting = Setting {
+            flash: FileFlash::open_or_create(&args.flash, FILE_SECTORS).map_err(file)?,
+            chip: Some(chip(&args)?),
+            secret: args.key.secret()?,
+            link: trust(&args),
+            matching: matching(&args),
+            models,
+        };
+        return scenario::play(script, folder, &|path| shot(path, &finder, &info, looks), setting, ui);
+    }
     let camera = match &args.camera {
         Some(folder) => {
             let mut set = ImageSet::open(folder)?;
@@ -106,15 +130,14 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         let _ = stop.send(());
     };
     ctrlc::set_handler(interrupted).context("cannot listen for the interrupt that stops the device")?;
-    let matching = MatchRules { target_fpir: args.fpir, ..MatchRules::default() };
     let talk = *ui;
     let log = move |event: &Event| tell(event, &talk);
     let nature = Nature {
-        matching,
+        matching: matching(&args),
         secret: args.key.secret()?,
         counter: args.counter.as_deref(),
         chip: Some(chip(&args)?),
-        link: if args.open { LinkTrust::Open } else { LinkTrust::Paired },
+        link: trust(&args),
         press: args.button.map(role_of_press),
     };
     let device = enroll::simulate(models, &args.flash, address, camera, nature, log)?;
@@ -129,6 +152,14 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let _ = stopped.recv();
     device.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+fn matching(args: &Args) -> MatchRules {
+    MatchRules { target_fpir: args.fpir, ..MatchRules::default() }
+}
+
+fn trust(args: &Args) -> LinkTrust {
+    if args.open { LinkTrust::Open } else { LinkTrust::Paired }
 }
 
 /// The flashes beside the gallery's.
