@@ -1,5 +1,5 @@
 //! A camera that shows pictures of the host, each once: `0.ppm` or `0.pgm`, `1.ppm` or `1.pgm` and so on of a folder, read through
-//! semihosting. While there is one more, somebody is there.
+//! semihosting. Until all rows of the last one are fetched, somebody is there.
 //!
 //! Binary PPM and PGM (`P6`, `P5`) of one byte a value, with comments; what follows the picture in its file is not looked at. A
 //! picture that cannot be read is a fault of the camera, and the next one is tried after that.
@@ -47,14 +47,14 @@ pub struct Pictures<'s> {
     folder: Option<Folder>,
     /// The number of the next one.
     next: u64,
-    /// Whether there is a next one.
+    /// Whether there is one at hand or a next one.
     somebody: &'s Cell<bool>,
-    /// The one at hand.
-    open: Option<(File, Geometry)>,
+    /// The one at hand, and its rows yet to be fetched.
+    open: Option<(File, Geometry, u16)>,
 }
 
 impl<'s> Pictures<'s> {
-    /// The pictures of `folder`, if there is one; whether there is one more will always be in `somebody`.
+    /// The pictures of `folder`, if there is one; whether one is still to be shown will always be in `somebody`.
     pub fn new(folder: Option<Folder>, somebody: &'s Cell<bool>) -> Self {
         let pictures = Pictures { folder, next: 0, somebody, open: None };
         pictures.look_ahead();
@@ -62,7 +62,7 @@ impl<'s> Pictures<'s> {
     }
 
     fn look_ahead(&self) {
-        self.somebody.set(self.file().is_some());
+        self.somebody.set(self.open.is_some() || self.file().is_some());
     }
 
     /// The next picture's file.
@@ -78,12 +78,11 @@ impl<'s> Pictures<'s> {
     }
 
     /// Opens the next picture.
-    fn take(&mut self) -> Result<(File, Geometry), PictureError> {
+    fn take(&mut self) -> Result<(File, Geometry, u16), PictureError> {
         let mut file = self.file().ok_or(PictureError::Missing)?;
         self.next += 1;
-        self.look_ahead();
         let geometry = geometry(&mut file).ok_or(PictureError::Header)?;
-        Ok((file, geometry))
+        Ok((file, geometry, geometry.height))
     }
 
     /// Says of which picture this is true.
@@ -104,25 +103,35 @@ impl Camera for Pictures<'_> {
 
     fn start(&mut self) -> Result<(), PictureError> {
         self.open = None;
-        let taken = self.take().map_err(|error| self.failed(error))?;
-        self.open = Some(taken);
-        Ok(())
+        let taken = self.take();
+        let started = taken.as_ref().map(drop).map_err(|&error| self.failed(error));
+        self.open = taken.ok();
+        self.look_ahead();
+        started
     }
 
     fn poll(&mut self) -> Result<Option<Geometry>, PictureError> {
-        Ok(self.open.as_ref().map(|(_, geometry)| *geometry))
+        Ok(self.open.as_ref().map(|(_, geometry, _)| *geometry))
     }
 
     fn row(&mut self, out: &mut [u8]) -> Result<(), PictureError> {
         let read = match &mut self.open {
-            Some((file, geometry)) if out.len() == geometry.row_bytes() => file.fill(out).is_some(),
-            _ => false,
+            Some((file, geometry, left)) if out.len() == geometry.row_bytes() => {
+                *left = left.saturating_sub(1);
+                file.fill(out).map(|()| *left)
+            }
+            _ => None,
         };
-        if read { Ok(()) } else { Err(self.failed(PictureError::Row)) }
+        if read.is_none_or(|left| left == 0) {
+            self.open = None;
+            self.look_ahead();
+        }
+        read.map(drop).ok_or_else(|| self.failed(PictureError::Row))
     }
 
     fn rest(&mut self) -> Result<(), PictureError> {
         self.open = None;
+        self.look_ahead();
         Ok(())
     }
 }
