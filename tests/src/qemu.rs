@@ -268,3 +268,9 @@ impl Drop for Emulator {
         let _ = self.child.wait();
     }
 }
+
+/// The numbers of the lines of what a board said that begin with `word`.
+pub fn numbers(said: &str, word: &str) -> Vec<Vec<usize>> {
+    let lines = said.lines().filter_map(|line| line.strip_prefix(word));
+    lines.map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect()).collect()
+}

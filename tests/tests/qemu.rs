@@ -24,7 +24,7 @@ use arcgate_firmware::link::Fault;
 use arcgate_firmware::link::message::{Answer, Who};
 use arcgate_tests::or_skip;
 use arcgate_tests::people::{Crowd, Shot, calibrated, describe, embed, model};
-use arcgate_tests::qemu::{Emulator, Machine};
+use arcgate_tests::qemu::{Emulator, Machine, numbers};
 use arcgate_tests::whole::{Pictures, aligning_model};
 use nalgebra::Point2;
 
@@ -182,12 +182,6 @@ fn a_hundred_crops_equal_the_desktops() {
         compare(50..100, "psram-b");
         first.join().expect("the first board's crops are equal");
     });
-}
-
-/// The numbers of a line that begins with `word`.
-fn numbers(said: &str, word: &str) -> Vec<Vec<usize>> {
-    let lines = said.lines().filter_map(|line| line.strip_prefix(word));
-    lines.map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect()).collect()
 }
 
 #[test]

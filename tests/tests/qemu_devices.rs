@@ -1,14 +1,19 @@
 //! Whole devices on every emulated board, through the program: a first start without a model, a computer paired by the code on the
-//! board's console, a model over the link and the restart after it, people enrolled and found, and all of it there after a power cut.
+//! board's console, a model over the link and the restart after it, people enrolled and found, all of it there after a power cut, and a
+//! camera that opens the lock. What each board takes of flash, RAM and stack is printed.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use arcgate::chips::board::Board;
+use arcgate::engine::Model;
 use arcgate::link::Target;
+use arcgate_firmware::engine::plan::Plan;
+use arcgate_tests::data::workspace;
 use arcgate_tests::or_skip;
 use arcgate_tests::program::{self, Run, arcgate};
-use arcgate_tests::qemu::{Emulator, MACHINES, Machine};
+use arcgate_tests::qemu::{Emulator, MACHINES, Machine, numbers};
 
 const MODEL: &str = "models/synth-s/synth-s.onnx";
 const FAILED: i32 = 1;
@@ -19,13 +24,46 @@ struct Bench<'f> {
     machine: &'static Machine,
     folder: &'f Path,
     emulator: Emulator,
+    /// The most bytes of stack that the board has said.
+    deepest: usize,
 }
 
 impl<'f> Bench<'f> {
     fn boot(machine: &'static Machine, folder: &'f Path, words: &[&str]) -> Self {
-        let mut emulator = Emulator::boot(machine, &folder.join(machine.name), words);
+        let mut bench = Bench {
+            machine,
+            folder,
+            emulator: Emulator::boot(machine, &folder.join(machine.name), words),
+            deepest: 0,
+        };
+        bench.wait(words);
+        bench
+    }
+
+    /// Cuts the power, and boots with these words.
+    fn reboot(&mut self, words: &[&str]) {
+        self.deepest = self.deepest();
+        self.emulator = Emulator::boot(self.machine, &self.folder.join(self.machine.name), words);
+        self.wait(words);
+    }
+
+    /// The most bytes of stack that were taken until now.
+    fn deepest(&mut self) -> usize {
+        numbers(&self.emulator.said(), "stack: ")
+            .into_iter()
+            .flatten()
+            .max()
+            .unwrap_or_default()
+            .max(self.deepest)
+    }
+
+    /// Waits until it is up and its button has been pressed, if it is.
+    fn wait(&mut self, words: &[&str]) {
+        let emulator = &mut self.emulator;
         emulator.hear("up, ");
-        Bench { machine, folder, emulator }
+        if words.iter().any(|word| word.starts_with("button=")) {
+            emulator.hear("a host may be paired");
+        }
     }
 
     fn at(&self, name: &str) -> String {
@@ -85,6 +123,16 @@ fn a_board_is_paired_takes_a_model_and_remembers() {
     people.sort();
     let stranger = at("stranger");
     std::fs::rename(people.pop().expect("the last of them"), &stranger).expect("a place elsewhere");
+    let mated = folder.path().join("mated.png");
+    std::fs::rename(a_picture(&people[0]), &mated).expect("a picture that nobody enrolls");
+    let camera = folder.path().join("camera");
+    std::fs::create_dir(&camera).expect("a folder");
+    show(&a_picture(Path::new(&stranger)), &camera.join("0.ppm"));
+    std::fs::write(camera.join("1.pgm"), "P5 48 48 65535\n").expect("a file that is no such picture");
+    show(&mated, &camera.join("2.ppm"));
+    let camera = format!("camera={}", camera.display());
+    let name = people[0].file_name().expect("a name").to_string_lossy().into_owned();
+    let model = Model::open(&workspace().join(MODEL)).expect("the shipped model");
     for machine in &MACHINES {
         or_skip!(machine.elf());
         println!("{}", machine.name);
@@ -97,8 +145,7 @@ fn a_board_is_paired_takes_a_model_and_remembers() {
         let mut bench = Bench::boot(machine, folder.path(), &["button=4", &entropy]);
         let wrong = |code: &str| format!("{:06}", (code.parse::<u32>().expect("six digits") + 1) % 1_000_000);
         assert!(!bench.pair(wrong), "a wrong code was taken");
-        drop(bench);
-        let mut bench = Bench::boot(machine, folder.path(), &["button=4", &entropy]);
+        bench.reboot(&["button=4", &entropy]);
         assert!(bench.pair(str::to_owned));
 
         // Taken, and run by the same machine after its restart.
@@ -107,9 +154,7 @@ fn a_board_is_paired_takes_a_model_and_remembers() {
         assert_eq!((stats["model_version"].as_u64(), stats["boots"].as_u64()), (Some(1), Some(4)), "{stats}");
         bench.run(&["enroll", &at("people"), "--to", &bench.target(), "--accept-findings"]).done();
         let identify = |bench: &Bench<'_>, person: &Path| {
-            let picture =
-                std::fs::read_dir(person).expect("pictures").next().expect("one").expect("one").path();
-            bench.run(&["identify", &picture.to_string_lossy(), "--to", &bench.target()])
+            bench.run(&["identify", &a_picture(person).to_string_lossy(), "--to", &bench.target()])
         };
         let all_known = |bench: &Bench<'_>| {
             for person in &people {
@@ -122,19 +167,77 @@ fn a_board_is_paired_takes_a_model_and_remembers() {
         all_known(&bench);
 
         // The power goes; the pairing, the model and the people stay. A second model goes into the other slot.
-        drop(bench);
-        let bench = Bench::boot(machine, folder.path(), &[]);
+        bench.reboot(&[]);
         all_known(&bench);
         bench.device(&["update", &at("2.update")]).done();
         all_known(&bench);
         let older = bench.device(&["update", &at("1.update")]);
         assert_eq!(older.code, FAILED, "{}", older.stderr);
-        drop(bench);
-        let bench = Bench::boot(machine, folder.path(), &[]);
+        bench.reboot(&[]);
         let stats = bench.device(&["stats"]).done().json();
         assert_eq!((stats["model_version"].as_u64(), stats["boots"].as_u64()), (Some(2), Some(7)), "{stats}");
         all_known(&bench);
+        bench
+            .run(&[
+                "gallery",
+                "backup",
+                "--to",
+                &bench.target(),
+                "-o",
+                &at(&format!("{}.backup", machine.name)),
+            ])
+            .done();
+
+        // Before the camera a stranger, a file that is no picture, and another picture of somebody enrolled.
+        bench.reboot(&[&camera]);
+        bench.emulator.hear("the lock closes");
+        let said = bench.emulator.said();
+        let happened: Vec<&str> = said
+            .lines()
+            .skip_while(|line| !line.starts_with("placed: "))
+            .skip(1)
+            .filter(|line| !line.starts_with("stack: "))
+            .collect();
+        let [stranger, why, failed, known, opens, closes] = happened[..] else { panic!("{said}") };
+        assert_eq!(
+            [stranger, failed, opens, closes],
+            ["unknown", "refused", "the lock opens", "the lock closes"]
+        );
+        assert_eq!(why, "no binary PPM or PGM of one byte a value: picture 1");
+        assert!(known.starts_with(&format!("known: {name} at ")), "{known}");
+        all_known(&bench);
+        let stats = bench.device(&["stats"]).done().json();
+        assert_eq!(stats["camera_faults"].as_u64(), Some(1), "{stats}");
+
+        // What was told of it before is what it takes.
+        let board =
+            Board::named(&or_skip!(machine.elf()).to_string_lossy()).expect("a firmware with a manifest");
+        let plan = model.plan_bytes();
+        let told = board.take(&Plan::parse(plan).expect("a plan"), plan.len()).expect("it fits");
+        let placed = numbers(&bench.emulator.said(), "placed: ");
+        let [flash, ram] = placed[0][..] else { panic!("{placed:?}") };
+        let deepest = bench.deepest();
+        println!(
+            "{}: {flash} bytes of flash (text and data), {ram} of RAM (data and bss), {deepest} of stack, {} told",
+            machine.name, told.stack
+        );
+        assert_eq!((told.flash.firmware, told.ram.firmware + told.ram.plan), (flash, ram));
+        assert!(told.stack >= deepest, "{} bytes of stack were told, {deepest} were taken", told.stack);
+        assert!(told.stack as f64 <= 1.15 * deepest as f64, "{} told, {deepest} taken", told.stack);
     }
+}
+
+/// A picture of a person's folder.
+fn a_picture(person: &Path) -> PathBuf {
+    let mut pictures: Vec<_> =
+        std::fs::read_dir(person).expect("pictures").map(|entry| entry.expect("a picture").path()).collect();
+    pictures.sort();
+    pictures.swap_remove(0)
+}
+
+/// Writes a picture as a board's camera reads it.
+fn show(picture: &Path, file: &Path) {
+    image::open(picture).expect("a picture").to_rgb8().save(file).expect("a file");
 }
 
 #[test]
@@ -142,7 +245,7 @@ fn a_word_that_is_none_ends_the_board() {
     let machine = Machine::m4();
     or_skip!(machine.elf());
     let folder = tempfile::tempdir().expect("a folder");
-    for word in ["opne", "button=soon", "entropy=5a"] {
+    for word in ["opne", "button=soon", "entropy=5a", "camera"] {
         let mut emulator = Emulator::boot(machine, &folder.path().join("chip"), &[word]);
         assert_eq!(emulator.hear("no word for this board: "), word);
     }

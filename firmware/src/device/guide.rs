@@ -136,7 +136,12 @@ impl Guide {
 
     /// The embeddings of the shots kept.
     pub fn embeddings(&self) -> Vec<&[i8], MAX_SHOTS> {
-        self.shots.iter().filter_map(|shot| shot.get(..self.dimension)).collect()
+        let mut embeddings = Vec::new();
+        for embedding in self.shots.iter().filter_map(|shot| shot.get(..self.dimension)) {
+            // There is room for as many as are kept; collecting them would panic without.
+            embeddings.push(embedding).unwrap_or(());
+        }
+        embeddings
     }
 
     /// Looks at a shot; `nearest` is who the gallery finds in it.

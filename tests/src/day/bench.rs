@@ -104,6 +104,9 @@ impl Bench {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 let mut emulator = Emulator::boot(machine, &flash, &words);
                 emulator.hear("up, ");
+                if button.is_some() {
+                    emulator.hear("a host may be paired");
+                }
                 Running::Emulator(emulator)
             }
         });

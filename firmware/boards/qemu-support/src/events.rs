@@ -54,6 +54,12 @@ pub fn stack(lowest: usize) {
     say(&[Words("stack: "), Number(above(lowest) as u64), Words(" bytes")]);
 }
 
+/// Something that lasts has changed.
+#[cfg(not(feature = "defmt"))]
+pub fn changed(what: &'static str) {
+    say(&[Words(what)]);
+}
+
 /// Something happened.
 #[cfg(not(feature = "defmt"))]
 pub fn tell(event: &Event) {
@@ -143,6 +149,12 @@ pub fn boot(people: Option<u32>) {
 #[cfg(feature = "defmt")]
 pub fn stack(lowest: usize) {
     defmt::info!("stack: {} bytes", above(lowest));
+}
+
+/// Something that lasts has changed.
+#[cfg(feature = "defmt")]
+pub fn changed(what: &'static str) {
+    defmt::info!("{}", what);
 }
 
 /// Something happened.

@@ -9,14 +9,18 @@
 //!
 //! Gallery, event log, state and two slots for models lie on a NOR chip ([`MAP`]), which QEMU keeps in a file: killing QEMU is a power
 //! cut. A board starts without a model, and takes images of the development key over its link; or it runs a plan that QEMU has laid
-//! into its memory. The link is the first UART; whom it trusts says QEMU's command line (`words.rs`). What happens is said through semihosting; a panic or a
-//! boot that fails ends QEMU with a non-zero status.
+//! into its memory. The link is the first UART. QEMU's command line says whom it trusts, for how long the button is held, and what the
+//! camera sees (`words.rs`). Lock and lights are those of the FPGA. What happens is said through semihosting; a panic or a boot that
+//! fails ends QEMU with a non-zero status.
 #![no_std]
 #![warn(missing_docs)]
 
+mod camera;
 #[cfg(target_arch = "riscv32")]
 mod cfi;
 mod events;
+mod file;
+mod level;
 #[cfg_attr(machine = "an386", path = "machine/an386.rs")]
 #[cfg_attr(machine = "an505", path = "machine/an505.rs")]
 #[cfg_attr(machine = "an547", path = "machine/an547.rs")]

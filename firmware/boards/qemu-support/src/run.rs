@@ -1,8 +1,12 @@
 //! The device, put together and run.
 
+use core::cell::Cell;
 use core::ops::Range;
 use core::panic::PanicInfo;
 
+use arcgate_firmware::board::{Board, Next};
+use arcgate_firmware::camera::Grabber;
+use arcgate_firmware::decide::Rules;
 use arcgate_firmware::decide::time::Uptime;
 use arcgate_firmware::device::{
     Device, Hardware, Kept, MANIFEST_BYTES, Manifest, Memory, Parts, Updates, stack,
@@ -12,11 +16,14 @@ use arcgate_firmware::engine::plan::{MAGIC, PairError, PlanError, PlanModels};
 use arcgate_firmware::gallery::{
     Entry, Lent, Line, NoCounter, Rooms, index_lines_of_flash, records_of_flash,
 };
+use arcgate_firmware::panel::{Inputs, LockRules, Panel, Pin};
 use arcgate_firmware::state::Slot;
 use arcgate_firmware::update::{Development, HEADER, Slots, UpdateKey, Verifier};
 use semihosting::process;
 use static_cell::{ConstStaticCell, StaticCell};
 
+use crate::camera::{PATIENCE, Pictures};
+use crate::level::{Level, pressed};
 use crate::machine::{self, CLOCK, DETECTOR, FLASH, PLAN, RAM, STACK};
 use crate::say::{
     Part::{Hexadecimal, Words},
@@ -31,7 +38,7 @@ const PLAN_LENGTH: usize = 12;
 /// Room for running the models, one after the other.
 const ARENA: usize = 2 << 20;
 
-/// Bytes in which a picture is kept: 320 x 240 in three colours.
+/// Bytes in which a picture is kept, the host's and the camera's: 320 x 240 in three colours.
 const FRAME: usize = 320 * 240 * 3;
 
 /// Bytes of the largest input of a model, a detector's: 256 x 256 in three colours.
@@ -119,16 +126,20 @@ pub fn run() -> ! {
     let painted = unsafe { stack::paint(PAINTED) };
     static ROOM: ConstStaticCell<Aligned> = ConstStaticCell::new(Aligned([0; ARENA]));
     static PICTURE: ConstStaticCell<[u8; FRAME]> = ConstStaticCell::new([0; FRAME]);
+    static CAMERA: ConstStaticCell<[u8; FRAME]> = ConstStaticCell::new([0; FRAME]);
     static INPUT: ConstStaticCell<[u8; CROP]> = ConstStaticCell::new([0; CROP]);
     static LINES: ConstStaticCell<[Line; TEMPLATES]> = ConstStaticCell::new([Line::ZERO; TEMPLATES]);
     static ENTRIES: ConstStaticCell<[Entry; RECORDS]> = ConstStaticCell::new([Entry::NONE; RECORDS]);
     static DEVICE: StaticCell<Device<Machine>> = StaticCell::new();
-    let (Some(arena), Some(frame), Some(crop), Some(lines), Some(records)) =
-        (ROOM.try_take(), PICTURE.try_take(), INPUT.try_take(), LINES.try_take(), ENTRIES.try_take())
+    let (Some(arena), Some(frame), Some(shown), Some(crop)) =
+        (ROOM.try_take(), PICTURE.try_take(), CAMERA.try_take(), INPUT.try_take())
     else {
         fail("the board's main runs once")
     };
-    let words::Asked { link, press, secret } = words::read();
+    let (Some(lines), Some(records)) = (LINES.try_take(), ENTRIES.try_take()) else {
+        fail("the board's main runs once")
+    };
+    let words::Asked { link, button, camera, secret } = words::read();
     let room = Rooms { records: &mut records[..], lines: &mut lines[..] };
     let memory = Memory { frame: &mut frame[..], crop: &mut crop[..], gallery: room };
     // SAFETY: each part of the chip, which are apart, is taken once, here. Bytes of a slot are given out below for the model that is
@@ -174,29 +185,42 @@ pub fn run() -> ! {
         fail("the board's main runs once")
     };
     device.set_clock(CLOCK);
-    if let Some(at_most) = press {
-        device.allow_pairing(at_most, Uptime(machine::milliseconds()));
+    let somebody = Cell::new(false);
+    if camera.is_some() && device.set_rules(Rules::photographs()).is_err() {
+        fail("photographs are voted on by rules that cannot hold")
     }
+    let camera = Grabber::new(Pictures::new(camera, &somebody), &mut shown[..], PATIENCE);
+    let Ok(panel) = Panel::new(machine::Lights::default(), LockRules::default()) else {
+        fail("the lock's rules have no bounded pulse")
+    };
+    let inputs = Inputs::new(Pin::high(pressed(button)), Pin::high(Level(|| somebody.get())), 0);
+    let mut board = Board::new(camera, panel, inputs, ());
     let gallery = device.gallery();
     events::boot(gallery.state().is_ok().then(|| gallery.usage().people));
     let mut lowest = usize::MAX;
+    let (mut open, mut pairing) = (false, false);
     loop {
-        device.tick(Uptime(machine::milliseconds()));
-        // The UART cannot fail.
-        let Ok(event) = device.poll();
-        if let Some(event) = event {
-            events::tell(&event);
+        let now = Uptime(machine::milliseconds());
+        let next = board.round(device, now, &mut |event| {
+            events::tell(event);
             let reached = painted.lowest();
             if reached < lowest {
                 lowest = reached;
                 events::stack(lowest);
             }
+        });
+        if open != board.panel().is_open() {
+            open = !open;
+            events::changed(if open { "the lock opens" } else { "the lock closes" });
         }
-        if device.is_idle() {
-            if device.wants_restart() {
-                machine::restart();
-            }
-            device.port().sleep();
+        if pairing != device.is_pairing(now) {
+            pairing = !pairing;
+            events::changed(if pairing { "a host may be paired" } else { "no host may be paired" });
+        }
+        match next {
+            Next::Again => {}
+            Next::Sleep => device.port().sleep(),
+            Next::Restart => machine::restart(),
         }
     }
 }

@@ -21,7 +21,7 @@ pub fn say(parts: &[Part<'_>]) {
     for part in parts {
         match *part {
             Words(words) => words.bytes().for_each(sys_writec),
-            Number(number) => digits::<10>(number),
+            Number(number) => digits::<10>(number, sys_writec),
             Code(mut code) => {
                 let mut digits = [0; 6];
                 for digit in digits.iter_mut().rev() {
@@ -31,14 +31,15 @@ pub fn say(parts: &[Part<'_>]) {
             }
             Hexadecimal(address) => {
                 "0x".bytes().for_each(sys_writec);
-                digits::<16>(address as u64);
+                digits::<16>(address as u64, sys_writec);
             }
         }
     }
     sys_writec(b'\n');
 }
 
-fn digits<const BASE: u64>(mut number: u64) {
+/// Gives the digits of a number, the highest first.
+pub fn digits<const BASE: u64>(mut number: u64, put: impl FnMut(u8)) {
     let (mut digits, mut count) = ([0; 20], 0);
     for place in digits.iter_mut().rev() {
         let digit = (number % BASE) as u8;
@@ -48,7 +49,7 @@ fn digits<const BASE: u64>(mut number: u64) {
             break;
         }
     }
-    digits.iter().skip(digits.len() - count).for_each(|&digit| sys_writec(digit));
+    digits.iter().skip(digits.len() - count).copied().for_each(put);
 }
 
 /// Says a line in all words that there are for it.

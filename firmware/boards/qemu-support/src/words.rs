@@ -3,7 +3,8 @@
 //! | word | |
 //! |---|---|
 //! | `open` | whoever reaches the UART is trusted, as on a bench; without it paired hosts are |
-//! | `button=SECONDS` | somebody holds the button for so long as the board starts: below 3 for an operator, from 3 on for an administrator |
+//! | `button=SECONDS` | somebody presses the button just after the start, and holds it for so long |
+//! | `camera=DIR` | the camera shows the pictures of this folder of the host, each once (`camera.rs`); without it it sees nobody |
 //! | `entropy=HEX` | 64 digits, random bytes of the host: the emulated boards have no source of their own |
 //!
 //! The first word is the program's name.
@@ -11,25 +12,25 @@
 use core::cell::Cell;
 
 use arcgate_firmware::gallery::{DeviceSecret, SoftwareSecret};
-use arcgate_firmware::link::{LinkTrust, Role};
-use semihosting::sys::arm_compat::{CommandLine, sys_get_cmdline};
+use arcgate_firmware::link::LinkTrust;
+use semihosting::sys::arm_compat::CommandLine;
 
+use crate::camera::Folder;
 use crate::run::fail;
 use crate::say::{Part::Words, say};
 
 /// Bytes of the longest command line.
 const LONGEST: usize = 1024;
 
-/// Seconds from which a press is for an administrator.
-const LONG: u32 = 3;
-
 /// What is asked.
 #[derive(Debug)]
 pub struct Asked {
     /// Whom the link trusts.
     pub link: LinkTrust,
-    /// For whom the button is held.
-    pub press: Option<Role>,
+    /// For how many seconds the button is held.
+    pub button: Option<u32>,
+    /// What the camera shows.
+    pub camera: Option<Folder>,
     /// What the device draws from.
     pub secret: BenchSecret,
 }
@@ -63,11 +64,14 @@ impl DeviceSecret for BenchSecret {
 
 /// Reads the command line; a word that is none ends QEMU.
 pub fn read() -> Asked {
-    let mut asked = Asked { link: LinkTrust::Paired, press: None, secret: BenchSecret::default() };
+    let secret = BenchSecret::default();
+    let mut asked = Asked { link: LinkTrust::Paired, button: None, camera: None, secret };
     let mut room = [0; LONGEST];
     let mut place = CommandLine { ptr: room.as_mut_ptr(), size: LONGEST };
+    #[expect(deprecated, reason = "the one that replaces it can panic")]
     // SAFETY: the place is `room`, which is as long as it says.
-    if unsafe { sys_get_cmdline(&mut place) }.is_err() {
+    let told = unsafe { semihosting::sys::arm_compat::sys_get_cmdline(&mut place) };
+    if told.is_err() {
         fail("the command line is too long");
     }
     let line = &room[..];
@@ -75,7 +79,7 @@ pub fn read() -> Asked {
     for word in line.split(|&byte| byte == b' ').skip(1).filter(|word| !word.is_empty()) {
         if take(word, &mut asked).is_none() {
             say(&[Words("no word for this board: "), Words(str::from_utf8(word).unwrap_or_default())]);
-            fail("  accepted: open, button=SECONDS, entropy= with 64 hexadecimal digits");
+            fail("  accepted: open, button=SECONDS, camera=DIR, entropy= with 64 hexadecimal digits");
         }
     }
     asked
@@ -85,8 +89,9 @@ fn take(word: &[u8], asked: &mut Asked) -> Option<()> {
     if word == b"open" {
         asked.link = LinkTrust::Open;
     } else if let Some(seconds) = word.strip_prefix(b"button=") {
-        let seconds: u32 = str::from_utf8(seconds).ok()?.parse().ok()?;
-        asked.press = Some(if seconds < LONG { Role::Operator } else { Role::Administrator });
+        asked.button = Some(str::from_utf8(seconds).ok()?.parse().ok()?);
+    } else if let Some(folder) = word.strip_prefix(b"camera=") {
+        asked.camera = Some(Folder::from_slice(folder).ok()?);
     } else {
         asked.secret.given = Some(seed(word.strip_prefix(b"entropy=")?)?);
     }

@@ -10,7 +10,7 @@
 use arcgate_firmware::engine::plan::Target;
 
 use crate::Region;
-pub use crate::mps::{CLOCK, Flash, flash, milliseconds, restart};
+pub use crate::mps::{CLOCK, Flash, Lights, flash, milliseconds, restart, wait};
 
 /// What the weights of its plans are packed for.
 pub const TARGET: Target = Target::Dsp;

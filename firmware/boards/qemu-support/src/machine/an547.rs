@@ -11,7 +11,7 @@
 use arcgate_firmware::engine::plan::Target;
 
 use crate::Region;
-pub use crate::mps::{CLOCK, Flash, flash, milliseconds, restart};
+pub use crate::mps::{CLOCK, Flash, Lights, flash, milliseconds, restart, wait};
 
 /// What the weights of its plans are packed for.
 pub const TARGET: Target = Target::Mve;

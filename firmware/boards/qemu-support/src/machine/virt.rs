@@ -8,6 +8,7 @@
 //! DRAM         0x80000000   16 MB    variables and stack
 //! ```
 
+use arcgate_firmware::board::LONGEST_SLEEP_MS;
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::engine::plan::Target;
 use arcgate_firmware::flash::Mapped;
@@ -46,8 +47,8 @@ pub const UART_INTERRUPT: usize = 10;
 /// The platform's interrupt controller.
 pub const PLIC: usize = 0x0c00_0000;
 
-/// Stack, as it is measured on mps2-an386; here it was not.
-pub const STACK: usize = 66_000;
+/// The most stack that was painted over, and a little more.
+pub const STACK: usize = 72_000;
 
 /// A part of the chip.
 pub type Flash = Mapped<CfiFlash>;
@@ -76,15 +77,41 @@ pub fn restart() -> ! {
 /// The core's own counter of instructions.
 pub const CLOCK: Clock = Clock { now: || minstret::read() as u32, unit: Unit::Instructions, per_tick: 1 };
 
-/// Milliseconds since the machine was switched on, by the CLINT's timer of 10 MHz.
+/// It has no lock and no lights.
+pub type Lights = ();
+
+/// Ticks of the CLINT's timer in a millisecond: 10 MHz.
+const TICKS_PER_MS: u64 = 10_000;
+
+/// Waits for an interrupt, at most for [`LONGEST_SLEEP_MS`]. Interrupts are switched off in `mstatus`, so that none is handled.
+pub fn wait() {
+    const COMPARE: [*mut u32; 2] = [0x0200_4000 as *mut u32, 0x0200_4004 as *mut u32];
+    let end = ticks() + u64::from(LONGEST_SLEEP_MS) * TICKS_PER_MS;
+    let [low, high] = COMPARE;
+    // SAFETY: the CLINT has these registers, which touch no memory, and no handler is there to be called.
+    unsafe {
+        high.write_volatile(u32::MAX);
+        low.write_volatile(end as u32);
+        high.write_volatile((end >> 32) as u32);
+        riscv::register::mie::set_mtimer();
+    }
+    riscv::asm::wfi();
+}
+
+/// Milliseconds since the machine was switched on.
 pub fn milliseconds() -> u64 {
+    ticks() / TICKS_PER_MS
+}
+
+/// The CLINT's timer.
+fn ticks() -> u64 {
     const LOW: *const u32 = 0x0200_bff8 as *const u32;
     const HIGH: *const u32 = 0x0200_bffc as *const u32;
     loop {
         // SAFETY: the CLINT has these registers, which reading does not change.
         let [high, low, again] = unsafe { [HIGH, LOW, HIGH].map(|half| half.read_volatile()) };
         if high == again {
-            return ((high as u64) << 32 | low as u64) / 10_000;
+            return (high as u64) << 32 | low as u64;
         }
     }
 }

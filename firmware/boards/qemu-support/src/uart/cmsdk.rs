@@ -7,7 +7,7 @@ use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 
-use crate::machine::{UART, UART_INTERRUPTS};
+use crate::machine::{UART, UART_INTERRUPTS, wait};
 
 const DATA: usize = UART;
 const STATE: usize = UART + 0x04;
@@ -67,7 +67,7 @@ impl Uart {
         Uart(())
     }
 
-    /// Sleeps until a byte has arrived, if none has.
+    /// Sleeps until a byte has arrived, if none has, or for as long as a board may.
     pub fn sleep(&mut self) {
         for _ in 0..LOOKS {
             if get(STATE) & STATE_RX_FULL != 0 {
@@ -77,7 +77,7 @@ impl Uart {
         }
         if get(STATE) & STATE_RX_FULL == 0 {
             // A byte that arrives before the sleep begins leaves the interrupt pending, which ends it at once.
-            cortex_m::asm::wfi();
+            wait();
             set(INTSTATUS, INTSTATUS_RX);
             UART_INTERRUPTS.into_iter().for_each(|interrupt| NVIC::unpend(Interrupt(interrupt)));
         }

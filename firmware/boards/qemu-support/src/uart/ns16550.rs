@@ -4,7 +4,7 @@ use core::convert::Infallible;
 
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 
-use crate::machine::{PLIC, UART, UART_INTERRUPT};
+use crate::machine::{PLIC, UART, UART_INTERRUPT, wait};
 
 const DATA: usize = UART;
 const INTERRUPTS: usize = UART + 1;
@@ -76,13 +76,13 @@ impl Uart {
         Uart(())
     }
 
-    /// Sleeps until a byte has arrived, if none has.
+    /// Sleeps until a byte has arrived, if none has, or for as long as a board may.
     pub fn sleep(&mut self) {
         if (0..LOOKS).any(|_| has_byte()) {
             return;
         }
         // A byte that arrives before the sleep begins leaves the interrupt pending, which ends it at once.
-        riscv::asm::wfi();
+        wait();
         // SAFETY: reading this register of the PLIC's claims the interrupt, and writing it completes that.
         let claimed = unsafe { (CLAIM as *const u32).read_volatile() };
         set_plic(CLAIM, claimed);
