@@ -56,8 +56,8 @@ impl Similarity {
             return Err(AlignError::Scale { scale: libm::sqrt(scale_squared) as f32 });
         }
         let shift = Vector2::new(from.x - (cos * to.x + sin * to.y), from.y - (cos * to.y - sin * to.x));
-        let fixed = [fixed(cos), fixed(sin), fixed(shift.x), fixed(-sin), fixed(cos), fixed(shift.y)];
-        Ok(Similarity { crop_to_frame: Matrix2x3::from_row_slice(&fixed) })
+        let [c, s, x, y] = [cos, sin, shift.x, shift.y].map(fixed);
+        Ok(Similarity { crop_to_frame: Matrix2x3::new(c, s, x, -s, c, y) })
     }
 
     /// A shift by whole pixels: crop pixel (0, 0) is frame pixel (`x`, `y`).

@@ -197,29 +197,33 @@ impl<'t> ThresholdTable<'t> {
     }
 
     fn check_cells(&self) -> Result<(), TableError> {
-        let words = |index| self.cell_words(index);
+        let halves = |index| {
+            let [a, b, c, d, e, f] = self.cell_words(index);
+            [[a, b, c], [d, e, f]]
+        };
         for index in 0..self.rates * self.sizes {
-            let cell = words(index);
-            let wrong = |at: usize, accepted| {
-                Err(TableError::Value { field: "cell", index, value: cell[at], accepted })
-            };
-            for first in [0, 3] {
-                let [angle, low, high] = [cell[first], cell[first + 1], cell[first + 2]];
+            let wrong = |value, accepted| Err(TableError::Value { field: "cell", index, value, accepted });
+            let cell @ [[single, ..], [voted, ..]] = halves(index);
+            let fewer = index.checked_sub(self.rates).map(halves).unwrap_or([[u32::MAX; 3]; 2]);
+            let is_first = index.is_multiple_of(self.rates);
+            let lower = if is_first { [[0; 3]; 2] } else { halves(index - 1) };
+            for ((half, [fewer, ..]), [lower, ..]) in cell.into_iter().zip(fewer).zip(lower) {
+                let [angle, low, high] = half;
                 if high > Angle::MAX.millidegrees() {
-                    return wrong(first + 2, "0 to 180000 thousandths of a degree");
+                    return wrong(high, "0 to 180000 thousandths of a degree");
                 }
                 if !(low..=high).contains(&angle) {
-                    return wrong(first, "an angle within its interval");
+                    return wrong(angle, "an angle within its interval");
                 }
-                if index >= self.rates && angle > words(index - self.rates)[first] {
-                    return wrong(first, "at most the angle for fewer people");
+                if angle > fewer {
+                    return wrong(angle, "at most the angle for fewer people");
                 }
-                if !index.is_multiple_of(self.rates) && angle < words(index - 1)[first] {
-                    return wrong(first, "at least the angle for the lower rate");
+                if angle < lower {
+                    return wrong(angle, "at least the angle for the lower rate");
                 }
             }
-            if cell[3] > cell[0] {
-                return wrong(3, "at most the angle for a single frame");
+            if voted > single {
+                return wrong(voted, "at most the angle for a single frame");
             }
         }
         Ok(())

@@ -66,8 +66,8 @@ impl View {
         if self.frame == self.shown {
             return *face;
         }
-        let [sx, sy] = [0, 1].map(|side| f32::from(self.frame[side]) / f32::from(self.shown[side]));
-        face.scaled([sx, sy])
+        let ([width, height], [columns, rows]) = (self.frame.map(f32::from), self.shown.map(f32::from));
+        face.scaled([width / columns, height / rows])
     }
 }
 
