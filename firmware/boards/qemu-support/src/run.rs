@@ -213,7 +213,7 @@ pub fn run() -> ! {
             open = !open;
             events::changed(if open { "the lock opens" } else { "the lock closes" });
         }
-        if pairing != device.is_pairing(now) {
+        if pairing != device.pairing(now).is_some() {
             pairing = !pairing;
             events::changed(if pairing { "a host may be paired" } else { "no host may be paired" });
         }
