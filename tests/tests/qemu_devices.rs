@@ -2,6 +2,7 @@
 //! board's console, a model over the link and the restart after it, people enrolled and found, all of it there after a power cut, and a
 //! camera that opens the lock. What each board takes of flash, RAM and stack is printed.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +15,7 @@ use arcgate_tests::data::workspace;
 use arcgate_tests::or_skip;
 use arcgate_tests::program::{self, Run, arcgate};
 use arcgate_tests::qemu::{Emulator, MACHINES, Machine, numbers};
+use image::codecs::pnm::{PnmEncoder, PnmSubtype, SampleEncoding};
 
 const MODEL: &str = "models/synth-s/synth-s.onnx";
 const FAILED: i32 = 1;
@@ -237,7 +239,10 @@ fn a_picture(person: &Path) -> PathBuf {
 
 /// Writes a picture as a board's camera reads it.
 fn show(picture: &Path, file: &Path) {
-    image::open(picture).expect("a picture").to_rgb8().save(file).expect("a file");
+    let colours = PnmSubtype::Pixmap(SampleEncoding::Binary);
+    let encoder = PnmEncoder::new(File::create(file).expect("a file")).with_subtype(colours);
+    let picture = image::open(picture).expect("a picture").to_rgb8();
+    picture.write_with_encoder(encoder).expect("a picture that can be written");
 }
 
 #[test]

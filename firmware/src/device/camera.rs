@@ -83,6 +83,27 @@ pub trait Camera {
     }
 }
 
+/// A camera that may not be there: then it shows nothing.
+impl<C: Camera> Camera for Option<C> {
+    fn poll(&mut self, now: Uptime) -> Result<bool, CameraFault> {
+        self.as_mut().map_or(Ok(false), |camera| camera.poll(now))
+    }
+
+    fn shot(&self) -> Option<Shot<'_>> {
+        self.as_ref()?.shot()
+    }
+
+    fn rest(&mut self) {
+        if let Some(camera) = self {
+            camera.rest();
+        }
+    }
+
+    fn is_fitted(&self) -> bool {
+        self.as_ref().is_some_and(Camera::is_fitted)
+    }
+}
+
 impl<C: camera::Camera, B: AsRef<[u8]> + AsMut<[u8]>> Camera for Grabber<C, B> {
     fn poll(&mut self, now: Uptime) -> Result<bool, CameraFault> {
         Ok(Grabber::poll(self, now).map_err(CameraFault::from)?.is_some())

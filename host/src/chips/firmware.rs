@@ -60,11 +60,16 @@ impl Firmware {
         let elf = elf.map_err(|e| FirmwareError::Elf { path: name(), why: e.to_string() })?;
         let manifest = manifest(&elf).ok_or_else(|| FirmwareError::Manifest { path: name() })?;
         let endian = elf.endian();
+        // Runtimes of RISC-V give all RAM that is left to a section of this name.
+        let stack = elf.section_by_name(".stack").map(|section| (section.address(), section.size()));
         let (mut flash, mut ram) = (Vec::new(), Span::default());
         for segment in elf.elf_program_headers().iter().filter(|s| s.p_type(endian) == PT_LOAD) {
             flash.push((segment.p_paddr(endian), segment.p_filesz(endian)));
             if segment.p_flags(endian).contains(PF_W) {
-                ram.add(segment.p_vaddr(endian), segment.p_memsz(endian));
+                let (begin, bytes) = (segment.p_vaddr(endian), segment.p_memsz(endian));
+                let end = u64::from(begin) + u64::from(bytes);
+                let left = stack.filter(|&(begin, bytes)| begin + bytes == end).map_or(0, |(_, bytes)| bytes);
+                ram.add(begin, bytes.saturating_sub(left as u32));
             }
         }
         Ok(Firmware { flash: stored(flash, manifest.flash), ram: ram.bytes(), manifest })

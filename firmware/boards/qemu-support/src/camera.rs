@@ -44,7 +44,7 @@ pub enum PictureError {
 /// The pictures of a folder.
 #[derive(Debug)]
 pub struct Pictures<'s> {
-    folder: Option<Folder>,
+    folder: Folder,
     /// The number of the next one.
     next: u64,
     /// Whether there is one at hand or a next one.
@@ -54,8 +54,8 @@ pub struct Pictures<'s> {
 }
 
 impl<'s> Pictures<'s> {
-    /// The pictures of `folder`, if there is one; whether one is still to be shown will always be in `somebody`.
-    pub fn new(folder: Option<Folder>, somebody: &'s Cell<bool>) -> Self {
+    /// The pictures of `folder`; whether one is still to be shown will always be in `somebody`.
+    pub fn new(folder: Folder, somebody: &'s Cell<bool>) -> Self {
         let pictures = Pictures { folder, next: 0, somebody, open: None };
         pictures.look_ahead();
         pictures
@@ -68,7 +68,7 @@ impl<'s> Pictures<'s> {
     /// The next picture's file.
     fn file(&self) -> Option<File> {
         [&b".ppm\0"[..], b".pgm\0"].into_iter().find_map(|ending| {
-            let mut path = self.folder.clone()?;
+            let mut path = self.folder.clone();
             path.push(b'/').ok()?;
             let mut fits = true;
             digits::<10>(self.next, |digit| fits &= path.push(digit).is_ok());

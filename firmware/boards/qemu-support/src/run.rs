@@ -189,7 +189,8 @@ pub fn run() -> ! {
     if camera.is_some() && device.set_rules(Rules::photographs()).is_err() {
         fail("photographs are voted on by rules that cannot hold")
     }
-    let camera = Grabber::new(Pictures::new(camera, &somebody), &mut shown[..], PATIENCE);
+    let camera =
+        camera.map(|folder| Grabber::new(Pictures::new(folder, &somebody), &mut shown[..], PATIENCE));
     let Ok(panel) = Panel::new(machine::Lights::default(), LockRules::default()) else {
         fail("the lock's rules have no bounded pulse")
     };

@@ -45,5 +45,5 @@ pub const FPGA_IO: usize = 0x5930_2000;
 /// Nanoseconds of a tick of its counter of cycles, at 20 MHz.
 pub const NANOSECONDS_PER_CYCLE: u32 = 50;
 
-/// Stack, as it is measured on mps2-an386; here it was not.
+/// The most stack that was painted over, and a little more.
 pub const STACK: usize = 66_000;
