@@ -26,13 +26,10 @@ fn pictures() -> tempfile::TempDir {
     folder
 }
 
-/// Plays a script on a board with an erased flash.
+/// Plays a script on a new board.
 fn play(script: &Path, pictures: &Path) -> Run {
-    let flash = tempfile::tempdir().expect("a folder");
-    let [script, pictures, flash] =
-        [script, pictures, &flash.path().join("flash")].map(|path| path.to_string_lossy().into_owned());
-    let words = ["simulate", "--json", "--model", MODEL, "--script", &script, "--camera", &pictures];
-    arcgate([&words[..], &["--flash", &flash]].concat())
+    let [script, pictures] = [script, pictures].map(|path| path.to_string_lossy().into_owned());
+    arcgate(["simulate", "--json", "--model", MODEL, "--script", &script, "--camera", &pictures])
 }
 
 #[test]

@@ -7,6 +7,9 @@ fn main() {
     println!("cargo:rustc-link-arg=-Tlink.x");
     // For tests/no-panics, which looks who refers to what; nothing of it is flashed.
     println!("cargo:rustc-link-arg=--emit-relocs");
+    if std::env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo:rustc-link-arg=-Tdefmt.x");
+    }
     println!("cargo:rerun-if-changed=memory.x");
     println!("cargo:rerun-if-changed=build.rs");
 }

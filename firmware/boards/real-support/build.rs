@@ -50,6 +50,7 @@ fn file(variable: &str) -> Option<PathBuf> {
 fn key(path: &PathBuf, prefix: &str) -> [u8; 32] {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let digits = text.trim().strip_prefix(prefix).filter(|digits| digits.len() == 64);
+    let digits = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
     let digits = digits.unwrap_or_else(|| {
         panic!("{}: no key\n  accepted: \"{prefix}\" and 64 hexadecimal digits", path.display())
     });

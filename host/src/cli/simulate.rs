@@ -42,9 +42,9 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["model", "detector"], requires = "signer")]
     no_model: bool,
     /// The file that is the device's flash for people; a gallery file is one. Made if it is not there, and so is a folder of its name
-    /// with ".d" behind, for pairings, events and models.
-    #[arg(long, value_name = "FILE", default_value = "simulated.gallery")]
-    flash: PathBuf,
+    /// with ".d" behind, for pairings, events and models. Without it simulated.gallery, or a new one for a script alone.
+    #[arg(long, value_name = "FILE")]
+    flash: Option<PathBuf>,
     /// A file that stands for a counter outside of the flash: with it a flash that was put back is noticed and refused. Made if it
     /// is not there, which goes with a flash that holds nothing yet.
     #[arg(long, value_name = "FILE")]
@@ -104,10 +104,12 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         let finder = Finder::new(detector.filter(|_| own.is_none()), landmarks);
         let info = models.info().clone();
         let folder = args.camera.as_deref().or(script.parent()).unwrap_or(Path::new(""));
-        let file = |why| EnrollError::File { path: args.flash.clone(), why };
+        let scratch = tempfile::tempdir().context("cannot make a folder for the flash")?;
+        let flash = args.flash.clone().unwrap_or_else(|| scratch.path().join("flash"));
+        let file = |why| EnrollError::File { path: flash.clone(), why };
         let setting = Setting {
-            flash: FileFlash::open_or_create(&args.flash, FILE_SECTORS).map_err(file)?,
-            chip: Some(chip(&args)?),
+            flash: FileFlash::open_or_create(&flash, FILE_SECTORS).map_err(file)?,
+            chip: Some(chip(&args, &flash)?),
             secret: args.key.secret()?,
             link: trust(&args),
             matching: matching(&args),
@@ -124,6 +126,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         }
         None => StoredCamera::default(),
     };
+    let flash = args.flash.clone().unwrap_or_else(|| "simulated.gallery".into());
     let (stop, stopped) = mpsc::channel();
     let interrupted = move || {
         // The receiver waits until the device stops.
@@ -136,16 +139,12 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         matching: matching(&args),
         secret: args.key.secret()?,
         counter: args.counter.as_deref(),
-        chip: Some(chip(&args)?),
+        chip: Some(chip(&args, &flash)?),
         link: trust(&args),
         press: args.button.map(role_of_press),
     };
-    let device = enroll::simulate(models, &args.flash, address, camera, nature, log)?;
-    ui.note(format!(
-        "a device with its flash in {} listens on tcp:{}",
-        args.flash.display(),
-        device.address()
-    ));
+    let device = enroll::simulate(models, &flash, address, camera, nature, log)?;
+    ui.note(format!("a device with its flash in {} listens on tcp:{}", flash.display(), device.address()));
     let next = if args.open { "enroll DIR --to" } else { "device pair --port" };
     ui.note(format!("next:   arcgate {next} tcp:{}   (interrupt with Ctrl-C)", device.address()));
     // The other end lives in the handler, which lives as long as the process.
@@ -163,12 +162,12 @@ fn trust(args: &Args) -> LinkTrust {
 }
 
 /// The flashes beside the gallery's.
-fn chip(args: &Args) -> anyhow::Result<Chip> {
+fn chip(args: &Args, flash: &Path) -> anyhow::Result<Chip> {
     let accepted = if args.development { Development::Accepted } else { Development::Refused };
     let key = args.update_key.as_deref().map(update::read_public).transpose()?;
     let key = key.or(args.development.then_some(UpdateKey::DEVELOPMENT));
     let verifier = key.map(|key| Verifier::new(key, accepted)).transpose()?;
-    let mut folder = args.flash.clone().into_os_string();
+    let mut folder = flash.as_os_str().to_owned();
     folder.push(".d");
     let folder = PathBuf::from(folder);
     Chip::open(&folder, verifier).with_context(|| format!("the flashes in {}", folder.display()))

@@ -59,7 +59,9 @@ pub fn read_key(path: &Path, prefix: &str) -> anyhow::Result<[u8; 32]> {
     let mut text = String::new();
     let read = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
     read.with_context(|| path.display().to_string())?;
-    let digits = text.trim().strip_prefix(prefix).filter(|digits| digits.len() == 64 && digits.is_ascii());
+    let digits = text.trim().strip_prefix(prefix).filter(|digits| digits.len() == 64);
+    // A sign is no digit.
+    let digits = digits.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
     let byte = |i: usize| u8::from_str_radix(digits?.get(2 * i..2 * i + 2)?, 16).ok();
     let mut bytes = [0; 32];
     for (i, place) in bytes.iter_mut().enumerate() {

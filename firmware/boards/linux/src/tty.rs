@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -61,6 +62,11 @@ impl TtyPort {
     }
 
     fn over(mut tty: TTYPort) -> serialport::Result<Self> {
+        // A terminal that is ready for a byte waits until it has taken all of them, unless it is told not to.
+        // SAFETY: the descriptor is the port's, and the flag is about waiting alone.
+        if unsafe { libc::fcntl(tty.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) } < 0 {
+            return Err(io::Error::last_os_error().into());
+        }
         tty.set_timeout(Duration::ZERO)?;
         Ok(TtyPort { tty, output: VecDeque::new() })
     }

@@ -4,7 +4,7 @@ use arcgate_firmware::device::Event;
 #[cfg(not(feature = "defmt"))]
 use arcgate_firmware::link::{Role, message::Answer};
 
-#[cfg(all(feature = "defmt", target_arch = "arm"))]
+#[cfg(feature = "defmt")]
 use defmt_semihosting as _;
 
 use crate::machine::{FLASH, RAM};

@@ -10,11 +10,12 @@ pub enum Part<'a> {
     /// In decimal digits.
     Number(u64),
     /// In six decimal digits.
+    #[cfg(not(feature = "defmt"))]
     Code(u32),
     /// An address.
     Hexadecimal(usize),
 }
-use Part::{Code, Hexadecimal, Number, Words};
+use Part::{Hexadecimal, Number, Words};
 
 /// Says a line.
 pub fn say(parts: &[Part<'_>]) {
@@ -22,7 +23,8 @@ pub fn say(parts: &[Part<'_>]) {
         match *part {
             Words(words) => words.bytes().for_each(sys_writec),
             Number(number) => digits::<10>(number, sys_writec),
-            Code(mut code) => {
+            #[cfg(not(feature = "defmt"))]
+            Part::Code(mut code) => {
                 let mut digits = [0; 6];
                 for digit in digits.iter_mut().rev() {
                     (*digit, code) = (b'0' + (code % 10) as u8, code / 10);
