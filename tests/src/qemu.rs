@@ -16,7 +16,7 @@ use crate::data::workspace;
 const BOOT: Duration = Duration::from_secs(60);
 
 /// An emulated board: what `firmware/boards/qemu-support` calls a machine, and how QEMU is told to be it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Machine {
     /// As QEMU calls it.
     pub name: &'static str,
@@ -25,6 +25,8 @@ pub struct Machine {
     /// Its board's package and target.
     board: &'static str,
     target: &'static str,
+    /// Where in its package it is built.
+    built: &'static str,
     /// How the memory of its NOR chip is kept in a file.
     chip: Chip,
     /// Where the board looks for a plan and for a detector's when no slot has a model: `PLAN` and `DETECTOR` in `qemu-support`.
@@ -51,6 +53,7 @@ pub static MACHINES: [Machine; 5] = [
         emulator: "qemu-system-arm",
         board: "qemu-mps2",
         target: "thumbv7em-none-eabihf",
+        built: "target",
         chip: Chip::Memory(16 << 20),
         plan: 0x0010_0000,
         detector: 0x000c_0000,
@@ -60,6 +63,7 @@ pub static MACHINES: [Machine; 5] = [
         emulator: "qemu-system-arm",
         board: "qemu-mps2",
         target: "thumbv7em-none-eabihf",
+        built: "target",
         chip: Chip::Memory(16 << 20),
         plan: 0x0010_0000,
         detector: 0x000c_0000,
@@ -69,6 +73,7 @@ pub static MACHINES: [Machine; 5] = [
         emulator: "qemu-system-arm",
         board: "qemu-mps2",
         target: "thumbv8m.main-none-eabihf",
+        built: "target",
         chip: Chip::Memory(16 << 20),
         plan: 0x1010_0000,
         detector: 0x100c_0000,
@@ -78,6 +83,7 @@ pub static MACHINES: [Machine; 5] = [
         emulator: "qemu-system-arm",
         board: "qemu-an547",
         target: "thumbv8m.main-none-eabihf",
+        built: "target",
         chip: Chip::Memory(2 << 30),
         plan: 0x6080_0000,
         detector: 0x60b0_0000,
@@ -87,6 +93,7 @@ pub static MACHINES: [Machine; 5] = [
         emulator: "qemu-system-riscv32",
         board: "qemu-riscv",
         target: "riscv32imac-unknown-none-elf",
+        built: "target",
         chip: Chip::Flash,
         plan: 0x2280_0000,
         detector: 0x22b0_0000,
@@ -104,6 +111,11 @@ impl Machine {
         MACHINES.iter().find(|machine| machine.name == name)
     }
 
+    /// The same, with a firmware that logs by defmt.
+    pub fn with_defmt(self) -> Machine {
+        Machine { built: "target/defmt", ..self }
+    }
+
     /// The board's ELF file, built by `tests/bare-metal.sh`.
     ///
     /// # Errors
@@ -113,8 +125,8 @@ impl Machine {
         if !version.is_ok_and(|o| o.status.success()) {
             return Err(format!("{} is not installed", self.emulator));
         }
-        let Machine { board, target, .. } = self;
-        let elf = format!("firmware/boards/{board}/target/{target}/release/arcgate-{board}");
+        let Machine { board, target, built, .. } = self;
+        let elf = format!("firmware/boards/{board}/{built}/{target}/release/arcgate-{board}");
         let path = workspace().join(&elf);
         if path.is_file() { Ok(path) } else { Err(format!("{elf} is not built (tests/bare-metal.sh)")) }
     }
@@ -250,6 +262,11 @@ impl Emulator {
     /// Where its link is.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The file of everything that QEMU and the firmware have said.
+    pub fn log(&self) -> &Path {
+        self.said.path()
     }
 
     /// Everything that QEMU and the firmware have said.
