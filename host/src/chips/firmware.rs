@@ -126,9 +126,12 @@ impl Span {
 mod tests {
     use super::*;
 
+    /// Addresses and lengths.
+    type Segments = Vec<(u32, u32)>;
+
     #[test]
     fn flash_is_counted_over_small_gaps_and_not_from_chip_to_chip() {
-        let cases: [(&str, Vec<(u32, u32)>, usize); 5] = [
+        let cases: [(&str, Segments, usize); 5] = [
             ("nothing", vec![(0x2000_0000, 0)], 0),
             ("in a row", vec![(0x100, 0x40), (0, 0x100)], 0x140),
             ("a gap", vec![(0, 0x100), (0x8_0000, 0x10)], 0x8_0010),

@@ -169,11 +169,12 @@ impl Play<'_> {
         let (stage, from) = (self.stage.clone(), self.since);
         let shown = || {
             let stage = locked(&stage);
-            let codes = stage.told.iter().skip(from).filter_map(|(_, event)| match event {
+            let told = stage.told.get(from..).unwrap_or_default();
+            let code = told.iter().rev().find_map(|(_, event)| match event {
                 Event::Pairing(shown) => Some(shown.code),
                 _ => None,
             });
-            codes.last().ok_or(Failure::NoCode)
+            code.ok_or(Failure::NoCode)
         };
         let label = Label::try_from("a scenario").unwrap_or_default();
         let (_, pairing) = pair_over(self.wire()?, role, label, shown)?;
