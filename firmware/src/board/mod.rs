@@ -17,7 +17,7 @@ mod tests;
 use embedded_hal::digital::InputPin;
 
 use crate::decide::time::Uptime;
-use crate::device::{Camera, CameraFault, Device, Event, Hardware, Phase, Shot};
+use crate::device::{Camera, Device, Event, Hardware, Phase};
 use crate::link::Role;
 use crate::link::message::Enrolment;
 use crate::panel::{Code, Inputs, Outputs, Panel, Press, Seen, Signal};
@@ -37,26 +37,6 @@ impl Watchdog for () {
     fn feed(&mut self) {}
 }
 
-/// The camera of a board that has none.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoCamera;
-
-impl Camera for NoCamera {
-    fn poll(&mut self, _: Uptime) -> Result<bool, CameraFault> {
-        Ok(false)
-    }
-
-    fn shot(&self) -> Option<Shot<'_>> {
-        None
-    }
-
-    fn rest(&mut self) {}
-
-    fn is_fitted(&self) -> bool {
-        false
-    }
-}
-
 /// What a board does after a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -69,7 +49,8 @@ pub enum Next {
     Restart,
 }
 
-/// What is around a device: camera `C`, outputs `O`, pin `B` of the button and `S` of the presence sensor, watchdog `W`.
+/// What is around a device: camera `C` (an `Option` where there may be none), outputs `O`, pin `B` of the button and `S` of the
+/// presence sensor, watchdog `W`.
 #[derive(Debug)]
 pub struct Board<C, O, B, S, W = ()> {
     camera: C,

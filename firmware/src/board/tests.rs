@@ -7,6 +7,7 @@ use std::vec::Vec;
 use embedded_hal::digital::ErrorKind;
 
 use super::*;
+use crate::device::CameraFault;
 use crate::device::tests::door::{Shows, asked, enroll_ada, lasting, new_lasting, pictures};
 use crate::device::tests::{TestDevice, packet};
 use crate::events::{Trouble, What};
@@ -219,7 +220,7 @@ fn a_code_is_shown_as_long_as_somebody_may_be_paired() {
 fn before_no_camera_nobody_can_be_enrolled() {
     let mut device = new_lasting();
     let panel = Panel::new((), RULES).unwrap();
-    let mut board = Board::new(NoCamera, panel, Inputs::new(Pin::high(NoPin), Pin::high(NoPin), 0), ());
+    let mut board = Board::new(None::<Shows>, panel, Inputs::new(Pin::high(NoPin), Pin::high(NoPin), 0), ());
     for now in 0..50 {
         assert_eq!(board.round(&mut device, Uptime(now), &mut |event| panic!("{event:?}")), Next::Sleep);
     }

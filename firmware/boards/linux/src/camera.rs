@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
-use arcgate_firmware::board::NoCamera;
 use arcgate_firmware::camera::v4l2::V4l2;
 use arcgate_firmware::camera::{Grabber, Patience};
 use arcgate_firmware::decide::time::Uptime;
@@ -45,8 +44,6 @@ impl FromStr for Size {
 
 /// A camera.
 pub enum Eye {
-    /// There is none.
-    Blind(NoCamera),
     /// A V4L2 device.
     Live(Grabber<V4l2, Vec<u8>>),
     /// Image files, and a wire that says whether there are more.
@@ -54,12 +51,12 @@ pub enum Eye {
 }
 
 impl Eye {
-    /// Opens the camera. A V4L2 device is opened when it is first looked at, and again after it was unplugged.
+    /// Opens the camera, if one is asked for. A V4L2 device is opened when it is first looked at, and again after it was unplugged.
     ///
     /// # Errors
     /// When there is nothing at its path, or a file is no image.
-    pub fn open(view: &View) -> anyhow::Result<Self> {
-        let Some(path) = &view.camera else { return Ok(Eye::Blind(NoCamera)) };
+    pub fn open(view: &View) -> anyhow::Result<Option<Self>> {
+        let Some(path) = &view.camera else { return Ok(None) };
         let kind =
             std::fs::metadata(path).with_context(|| format!("the camera {}", path.display()))?.file_type();
         if kind.is_char_device() {
@@ -67,11 +64,8 @@ impl Eye {
             let camera = V4l2::new(path, (width, height), PixelFormat::Rgb8);
             // It may offer a larger picture than it was asked for; its rows lie in memory when the first one does.
             let memory = vec![0; FRAME.max(usize::from(width) * usize::from(height) * 3)];
-            return Ok(Eye::Live(Grabber::new(
-                camera,
-                memory,
-                Patience { rows: u16::MAX, ..Patience::default() },
-            )));
+            let patience = Patience { rows: u16::MAX, ..Patience::default() };
+            return Ok(Some(Eye::Live(Grabber::new(camera, memory, patience))));
         }
         let files = if kind.is_dir() { files(path)? } else { vec![path.clone()] };
         if files.is_empty() {
@@ -80,7 +74,7 @@ impl Eye {
         let shots: Vec<StoredShot> = files.iter().map(|file| shot(file)).collect::<Result<_, _>>()?;
         let more = Wire::default();
         more.set(true);
-        Ok(Eye::Photographs(StoredCamera::new(shots), more))
+        Ok(Some(Eye::Photographs(StoredCamera::new(shots), more)))
     }
 
     /// Whether each of its pictures is a presentation of its own.
@@ -91,7 +85,6 @@ impl Eye {
     /// Where no sensor is needed to say whether somebody is there: a wire that does.
     pub fn somebody(&self) -> Option<Wire> {
         match self {
-            Eye::Blind(_) => Some(Wire::default()),
             Eye::Live(_) => None,
             Eye::Photographs(_, more) => Some(more.clone()),
         }
@@ -126,7 +119,6 @@ fn shot(path: &Path) -> anyhow::Result<StoredShot> {
 impl Camera for Eye {
     fn poll(&mut self, now: Uptime) -> Result<bool, CameraFault> {
         match self {
-            Eye::Blind(none) => none.poll(now),
             Eye::Live(grabber) => grabber.poll(now).map(|frame| frame.is_some()).map_err(|failure| {
                 // The device's log has no room for what the driver says.
                 note!("{failure}");
@@ -142,7 +134,6 @@ impl Camera for Eye {
 
     fn shot(&self) -> Option<Shot<'_>> {
         match self {
-            Eye::Blind(none) => none.shot(),
             Eye::Live(grabber) => Camera::shot(grabber),
             Eye::Photographs(camera, _) => camera.shot(),
         }
@@ -150,14 +141,9 @@ impl Camera for Eye {
 
     fn rest(&mut self) {
         match self {
-            Eye::Blind(none) => none.rest(),
             Eye::Live(grabber) => Camera::rest(grabber),
             Eye::Photographs(camera, _) => camera.rest(),
         }
-    }
-
-    fn is_fitted(&self) -> bool {
-        !matches!(self, Eye::Blind(_))
     }
 }
 
@@ -166,7 +152,8 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> anyhow::Result<Eye> {
-        Eye::open(&View { camera: Some(path.into()), camera_size: Size(640, 480) })
+        let eye = Eye::open(&View { camera: Some(path.into()), camera_size: Size(640, 480) })?;
+        eye.context("a camera was asked for")
     }
 
     #[test]

@@ -37,7 +37,7 @@ use arcgate_firmware::engine::tract::{Graphs, TractModels};
 use arcgate_firmware::gallery::NoCounter;
 use arcgate_firmware::link::{LinkTrust, Role};
 use arcgate_firmware::panel::{LockRules, Panel};
-use arcgate_firmware::sim::{Bench, CLOCK, Chip, FileFlash, FromSlot, TcpPort};
+use arcgate_firmware::sim::{Bench, CLOCK, Chip, FileFlash, FromSlot, TcpPort, Wire};
 use arcgate_firmware::update::{Development, UpdateKey, Verifier};
 use clap::Parser;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
@@ -164,11 +164,13 @@ impl Linux<'_> {
             let mut device = bench.start_with(link, &self.secret, |found| self.engine(found));
             device.set_clock(CLOCK);
             let eye = Eye::open(&self.args.view)?;
-            if eye.shows_photographs() {
+            if eye.as_ref().is_some_and(Eye::shows_photographs) {
                 device.set_rules(Rules::photographs())?;
             }
             let outputs = self.args.wiring.outputs()?;
-            let inputs = self.args.wiring.inputs(eye.somebody())?;
+            // Before no camera there is nobody.
+            let somebody = eye.as_ref().map_or_else(|| Some(Wire::default()), Eye::somebody);
+            let inputs = self.args.wiring.inputs(somebody)?;
             let dog = Dog::open(self.args.watchdog.as_deref())?;
             let mut board = Board::new(eye, Panel::new(outputs, LockRules::default())?, inputs, dog);
             if let Some(seconds) = pair.take() {

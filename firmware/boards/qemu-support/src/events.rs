@@ -104,7 +104,7 @@ pub fn tell(event: &Event) {
         Event::Unpaired { host } => one("paired no more with host ", (*host).into()),
     }
     #[cfg(feature = "text")]
-    why(event);
+    crate::say::say_all(format_args!("  {event}"));
 }
 
 #[cfg(not(feature = "defmt"))]
@@ -112,25 +112,6 @@ fn role(role: Role) -> &'static str {
     match role {
         Role::Operator => "operator",
         Role::Administrator => "administrator",
-    }
-}
-
-/// The reason of an event that has one.
-#[cfg(feature = "text")]
-fn why(event: &Event) {
-    use crate::say::say_all;
-    match event {
-        Event::Answered(answer) | Event::Asked(answer) => match answer {
-            Answer::Known { .. } => {}
-            Answer::Unknown { why, .. } => say_all(format_args!("  {why}")),
-            Answer::Rejected(why) => say_all(format_args!("  {why}")),
-        },
-        Event::Refused(fault) => say_all(format_args!("  {fault}")),
-        Event::Noise(noise) => say_all(format_args!("  {noise:?}")),
-        Event::Forged(how) => say_all(format_args!("  {how:?}")),
-        Event::Shot(Err(why)) => say_all(format_args!("  {why}")),
-        Event::TurnedAway(why) => say_all(format_args!("  {why}")),
-        _ => {}
     }
 }
 
