@@ -12,10 +12,9 @@
 //! `partitions.csv` is the same map for the bootloader. Of 441 KB of RAM beside it: arena 160, crop 75, host's picture 48, camera 38,
 //! gallery 8; what is left after the code that lies in RAM, more than 66, is the stack's.
 
-use arcgate_firmware::device::{MANIFEST_BYTES, Manifest};
+use arcgate_firmware::device::MANIFEST_BYTES;
 use arcgate_firmware::engine::plan::Target;
 use arcgate_firmware::flash::{MemoryMap, Region};
-use arcgate_firmware::update::HEADER;
 use arcgate_real_support::Memory;
 
 const KB: u32 = 1 << 10;
@@ -49,17 +48,7 @@ const LINES: usize = 64;
 /// All that the device is lent.
 pub type Room = Memory<ARENA, CROP, FRAME, CAMERA, RECORDS, LINES>;
 
-/// What `arcgate compile --board` reads. RAM is what esp-hal's memory map has; the stack is what an emulated RV32 took with the same
-/// device.
+/// What `arcgate compile --board` reads. RAM is what esp-hal's memory map has.
 #[used]
 #[unsafe(no_mangle)]
-static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
-    flash: MAP.chip,
-    plan: MAP.models[0].length - HEADER as u32,
-    ram: 0x6_e610,
-    arena: ARENA as u32,
-    crop: CROP as u32,
-    stack: 66_000,
-    target: Target::Portable as u32,
-}
-.to_bytes();
+static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Room::manifest(&MAP, 0x6_e610, Target::Portable).to_bytes();

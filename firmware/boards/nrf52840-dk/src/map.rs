@@ -12,10 +12,9 @@
 //! Of 256 KB of RAM: arena 64, camera 38, host's picture 28, crop 37, gallery 8; what is left, more than 66, is the stack's. A model of
 //! `arcgate compile --ram 64K` fits; there is no room for a detector of 160 x 160.
 
-use arcgate_firmware::device::{MANIFEST_BYTES, Manifest};
+use arcgate_firmware::device::MANIFEST_BYTES;
 use arcgate_firmware::engine::plan::Target;
 use arcgate_firmware::flash::{MemoryMap, Region};
-use arcgate_firmware::update::HEADER;
 use arcgate_real_support::Memory;
 
 const KB: u32 = 1 << 10;
@@ -52,16 +51,7 @@ const LINES: usize = 64;
 /// All that the device is lent.
 pub type Room = Memory<ARENA, CROP, FRAME, CAMERA, RECORDS, LINES>;
 
-/// What `arcgate compile --board` reads. The stack is what an emulated Cortex-M4 took with the same device.
+/// What `arcgate compile --board` reads.
 #[used]
 #[unsafe(no_mangle)]
-static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
-    flash: MAP.chip,
-    plan: MAP.models[0].length - HEADER as u32,
-    ram: 256 * KB,
-    arena: ARENA as u32,
-    crop: CROP as u32,
-    stack: 66_000,
-    target: Target::Dsp as u32,
-}
-.to_bytes();
+static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Room::manifest(&MAP, 256 * KB, Target::Dsp).to_bytes();

@@ -13,10 +13,9 @@
 //!
 //! Of 512 KB of AXI SRAM: arena 192, camera 150, host's picture and crop 75 each, gallery 16. The stack has 128 KB of its own.
 
-use arcgate_firmware::device::{MANIFEST_BYTES, Manifest};
+use arcgate_firmware::device::MANIFEST_BYTES;
 use arcgate_firmware::engine::plan::Target;
 use arcgate_firmware::flash::{MemoryMap, Region};
-use arcgate_firmware::update::HEADER;
 use arcgate_real_support::Memory;
 
 const KB: u32 = 1 << 10;
@@ -53,16 +52,7 @@ const LINES: usize = 128;
 /// All that the device is lent.
 pub type Room = Memory<ARENA, CROP, FRAME, CAMERA, RECORDS, LINES>;
 
-/// What `arcgate compile --board` reads. The stack is what an emulated Cortex-M7 took with the same device.
+/// What `arcgate compile --board` reads.
 #[used]
 #[unsafe(no_mangle)]
-static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
-    flash: MAP.chip,
-    plan: MAP.models[0].length - HEADER as u32,
-    ram: 640 * KB,
-    arena: ARENA as u32,
-    crop: CROP as u32,
-    stack: 66_000,
-    target: Target::Dsp as u32,
-}
-.to_bytes();
+static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Room::manifest(&MAP, 640 * KB, Target::Dsp).to_bytes();

@@ -13,10 +13,9 @@
 //! Of 512 KB of RAM: arena 128, camera 150, crop 75, host's picture 66, gallery 16; what is left, more than 75, is the stack's, on
 //! which interrupts run too.
 
-use arcgate_firmware::device::{MANIFEST_BYTES, Manifest};
+use arcgate_firmware::device::MANIFEST_BYTES;
 use arcgate_firmware::engine::plan::Target;
 use arcgate_firmware::flash::{MemoryMap, Region};
-use arcgate_firmware::update::HEADER;
 use arcgate_real_support::Memory;
 
 const KB: u32 = 1 << 10;
@@ -57,16 +56,7 @@ const LINES: usize = 128;
 /// All that the device is lent.
 pub type Room = Memory<ARENA, CROP, FRAME, CAMERA, RECORDS, LINES>;
 
-/// What `arcgate compile --board` reads. The stack is what an emulated Cortex-M4 took with the same device.
+/// What `arcgate compile --board` reads.
 #[used]
 #[unsafe(no_mangle)]
-static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Manifest {
-    flash: MAP.chip,
-    plan: MAP.models[0].length - HEADER as u32,
-    ram: 512 * KB,
-    arena: ARENA as u32,
-    crop: CROP as u32,
-    stack: 66_000,
-    target: Target::Dsp as u32,
-}
-.to_bytes();
+static ARCGATE_MANIFEST: [u8; MANIFEST_BYTES] = Room::manifest(&MAP, 512 * KB, Target::Dsp).to_bytes();

@@ -1,6 +1,13 @@
 //! The static memory of a board.
 
+use arcgate_firmware::device::Manifest;
+use arcgate_firmware::engine::plan::Target;
+use arcgate_firmware::flash::MemoryMap;
 use arcgate_firmware::gallery::{self, Entry, Line, Rooms};
+use arcgate_firmware::update::HEADER;
+
+/// Bytes of stack that the device takes at most, as measured on emulated cores, and a little more.
+const STACK: u32 = 66_000;
 
 /// Where plans run; it begins where plans for any core want it.
 #[derive(Debug)]
@@ -47,6 +54,19 @@ impl<
             camera: [0; CAMERA],
             records: [Entry::NONE; RECORDS],
             lines: [Line::ZERO; LINES],
+        }
+    }
+
+    /// What a board with this memory has room for: its flash, `ram` bytes in all, and plans for `target`.
+    pub const fn manifest(map: &MemoryMap, ram: u32, target: Target) -> Manifest {
+        Manifest {
+            flash: map.chip,
+            plan: map.models[0].length - HEADER as u32,
+            ram,
+            arena: ARENA as u32,
+            crop: CROP as u32,
+            stack: STACK,
+            target: target as u32,
         }
     }
 
