@@ -4,27 +4,9 @@
 use arcgate_firmware::engine::kernels::dsp as packed;
 #[cfg(feature = "mve")]
 use arcgate_firmware::engine::kernels::mve as packed;
-#[cfg(feature = "mve")]
-use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise};
-#[cfg(not(feature = "mve"))]
-pub use packed::{conv, depthwise};
-pub use packed::{conv_scratch_bytes, depthwise_scratch_bytes, slope, sum};
+pub use packed::{conv, conv_scratch_bytes, depthwise, depthwise_scratch_bytes, slope, sum};
 
 use crate::room::Geometry;
-
-/// Convolves `x` into `y`.
-#[cfg(feature = "mve")]
-pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) -> Option<()> {
-    packed::conv(conv, x, scratch, y);
-    Some(())
-}
-
-/// Convolves `x` into `y`.
-#[cfg(feature = "mve")]
-pub fn depthwise(depthwise: &Depthwise<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) -> Option<()> {
-    packed::depthwise(depthwise, x, scratch, y);
-    Some(())
-}
 
 /// Packs `weights`, a run of taps for each output channel, and says how many bytes that are; `None` if they do not fit.
 pub fn pack(geometry: &Geometry, weights: &[u8], into: &mut [u8]) -> Option<usize> {

@@ -1,24 +1,27 @@
 //! Cortex-M55 and others with MVE: two rows at a time, which share what is loaded of the probe, 16 values an instruction.
 
+use core::num::NonZero;
+
 use super::{GROUP, Hit, LINE, Line};
 
 /// [`super::Probe::scan`].
 pub fn scan(probe: &[Line], rows: &[Line], from: usize, bound: i32) -> Option<Hit> {
-    let lines = probe.len();
+    let lines = NonZero::new(probe.len())?;
     let mut first = from;
     loop {
-        let rest = rows.get(first * lines..).filter(|rest| rest.len() >= lines)?;
+        let rest = rows.get(first * lines.get()..)?;
         // Where there is only one row it is multiplied with itself beside it.
         let (count, pairs) = match rest.len() / lines {
+            0 => return None,
             1 => (1, 1),
             more => (2, more / 2),
         };
-        let pairs = rest[..pairs * count * lines].as_ptr_range();
+        let pairs = rest.get(..pairs * count * lines.get())?.as_ptr_range();
         let mut walk = Walk {
             probe: probe.as_ptr(),
-            lines,
+            lines: lines.get(),
             bound,
-            stride: (count - 1) * lines * LINE,
+            stride: (count - 1) * lines.get() * LINE,
             end: pairs.end,
             row: pairs.start,
             products: [0; 2],

@@ -1,5 +1,7 @@
 //! Convolution with packed weights: each window, one run of bytes, meets every output channel.
 
+use core::num::NonZero;
+
 use super::scratch::WINDOWS;
 use super::tile::{self, Steps, Windows};
 use super::{BLOCK, packing, part, store};
@@ -11,23 +13,25 @@ use crate::window;
 /// Blocks whose sums are kept at once.
 const BLOCKS: usize = 8;
 
-/// Convolves `x` into `y`. The weights are packed as [`packing`] says; `scratch` has [`super::conv_scratch_bytes`] bytes.
-pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
+/// Convolves `x` into `y`. The weights are packed as [`packing`] says; `scratch` has [`super::conv_scratch_bytes`] bytes. `None` where
+/// a slice is shorter than the shapes say.
+pub fn conv(conv: &Conv<'_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) -> Option<()> {
     let Conv { input, output, window, groups, .. } = *conv;
     let packing = packing(input, output, window, groups);
     let direct = is_contiguous(input, output, window, groups);
     for group in 0..groups {
-        let run = Group::new(conv, packing, group);
+        let run = Group::new(conv, packing, group)?;
         if direct {
-            in_place(&run, x, y);
+            in_place(&run, x, y)?;
         } else {
-            gathered(&run, x, scratch, y);
+            gathered(&run, x, scratch, y)?;
         }
     }
+    Some(())
 }
 
 /// Windows that lie in the input as they are: all pixels at once where they are the windows, otherwise row by row.
-fn in_place(run: &Group<'_, '_>, x: &[i8], y: &mut [i8]) {
+fn in_place(run: &Group<'_, '_>, x: &[i8], y: &mut [i8]) -> Option<()> {
     let Conv { input, output, window, .. } = *run.conv;
     let taps = run.packing.taps();
     let step = window.stride[1] * input.channels;
@@ -35,32 +39,37 @@ fn in_place(run: &Group<'_, '_>, x: &[i8], y: &mut [i8]) {
         let count = output.height * output.width;
         return run.finish(&Windows { x, taps, step, count }, y);
     }
-    for (row, y) in y.chunks_exact_mut(output.width * output.channels).enumerate() {
-        let x = &x[row * window.stride[0] * input.width * input.channels..];
-        run.finish(&Windows { x, taps, step, count: output.width }, y);
+    let y_row = NonZero::new(output.width * output.channels)?;
+    for (row, y) in y.chunks_exact_mut(y_row.get()).enumerate() {
+        let x = x.get(row * window.stride[0] * input.width * input.channels..)?;
+        run.finish(&Windows { x, taps, step, count: output.width }, y)?;
     }
+    Some(())
 }
 
 /// Windows that are copied together first, a few at a time.
-fn gathered(run: &Group<'_, '_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) {
-    let (output, taps) = (run.conv.output, run.packing.taps());
+fn gathered(run: &Group<'_, '_>, x: &[i8], scratch: &mut [i8], y: &mut [i8]) -> Option<()> {
+    let (output, taps) = (run.conv.output, NonZero::new(run.packing.taps())?.get());
+    let channels = NonZero::new(output.channels)?;
     let mut at = [0, 0];
-    for y in y.chunks_mut(WINDOWS * output.channels) {
-        let count = y.len() / output.channels;
+    for y in y.chunks_mut((WINDOWS * channels.get()).max(1)) {
+        let count = y.len() / channels;
         if let Some(first) = inside(run.conv, at, count) {
             let Conv { input, window, .. } = *run.conv;
             let steps = [input.width, window.stride[1]].map(|pixels| pixels * input.channels);
             let row = window.kernel[1] * input.channels;
-            tile::copy_windows(&x[first * input.channels..], scratch, count, window.kernel[0], row, steps);
+            let x = x.get(first * input.channels..)?;
+            tile::copy_windows(x, scratch, count, window.kernel[0], row, steps);
             at = window::following([at[0], at[1] + count - 1], output.width);
         } else {
             for into in scratch.chunks_exact_mut(taps).take(count) {
-                gather(run.conv, x, at, run.group, into);
+                gather(run.conv, x, at, run.group, into)?;
                 at = window::following(at, output.width);
             }
         }
-        run.finish(&Windows { x: scratch, taps, step: taps, count }, y);
+        run.finish(&Windows { x: scratch, taps, step: taps, count }, y)?;
     }
+    Some(())
 }
 
 /// One group of a convolution.
@@ -82,8 +91,8 @@ struct Group<'a, 'p> {
 }
 
 impl<'a, 'p> Group<'a, 'p> {
-    fn new(conv: &'a Conv<'p>, packing: Packing, group: usize) -> Self {
-        let outputs = conv.output.channels / conv.groups;
+    fn new(conv: &'a Conv<'p>, packing: Packing, group: usize) -> Option<Self> {
+        let outputs = conv.output.channels.checked_div(conv.groups)?;
         let first = group * outputs;
         let (finished, mults) = match conv.finish.requant {
             Requant::HighMul { mults } => {
@@ -92,48 +101,54 @@ impl<'a, 'p> Group<'a, 'p> {
             }
             _ => (0, &[][..]),
         };
-        Group {
+        let bytes = packing.group_bytes();
+        Some(Group {
             conv,
             packing,
             group,
-            weights: &conv.weights[group * packing.group_bytes()..][..packing.group_bytes()],
+            weights: conv.weights.get(group * bytes..)?.get(..bytes)?,
             first,
             outputs,
             finished,
             constants: [part(conv.bias, first, finished), mults],
             steps: Steps::of(&conv.finish),
-        }
+        })
     }
 
     /// The group's outputs for some windows; `y` begins with the first one's pixel.
-    fn finish(&self, windows: &Windows<'_>, y: &mut [i8]) {
+    #[inline(always)]
+    fn finish(&self, windows: &Windows<'_>, y: &mut [i8]) -> Option<()> {
         let y_step = self.conv.output.channels;
         if self.finished > 0 {
-            tile::finish(windows, self.weights, self.constants, &self.steps, &mut y[self.first..], y_step);
+            let y = y.get_mut(self.first..)?;
+            tile::finish(windows, self.weights, self.constants, &self.steps, y, y_step);
         }
         if self.finished < self.outputs {
-            self.summed(windows, y);
+            self.summed(windows, y)?;
         }
+        Some(())
     }
 
     /// The other outputs, by way of their sums: with other rules, or in an incomplete block.
     #[inline(never)]
-    fn summed(&self, windows: &Windows<'_>, y: &mut [i8]) {
+    fn summed(&self, windows: &Windows<'_>, y: &mut [i8]) -> Option<()> {
+        let y_step = NonZero::new(self.conv.output.channels)?.get();
         let block = self.packing.block_bytes();
         for done in (self.finished..self.outputs).step_by(BLOCKS * BLOCK) {
             let (first, count) = (self.first + done, (BLOCKS * BLOCK).min(self.outputs - done));
-            let weights = &self.weights[done / BLOCK * block..];
-            for (at, y) in y.chunks_mut(self.conv.output.channels).take(windows.count).enumerate() {
-                let window = &windows.x[at * windows.step..][..windows.taps];
+            let weights = self.weights.get(done / BLOCK * block..)?;
+            for (at, y) in y.chunks_mut(y_step).take(windows.count).enumerate() {
+                let window = windows.x.get(at * windows.step..)?.get(..windows.taps)?;
                 let mut sums = [[0; BLOCK]; BLOCKS];
-                tile::sums(window, weights, &mut sums[..count.div_ceil(BLOCK)]);
-                let sums = &mut sums.as_flattened_mut()[..count];
+                tile::sums(window, weights, sums.get_mut(..count.div_ceil(BLOCK))?);
+                let sums = sums.as_flattened_mut().get_mut(..count)?;
                 for (sum, bias) in sums.iter_mut().zip(self.conv.bias.part(first, count).integers()) {
                     *sum = sum.wrapping_add(bias);
                 }
-                store(&self.conv.finish, first, sums, &mut y[first..][..count]);
+                store(&self.conv.finish, first, sums, y.get_mut(first..)?.get_mut(..count)?);
             }
         }
+        Some(())
     }
 }
 
@@ -153,6 +168,6 @@ fn inside(conv: &Conv<'_>, at: [usize; 2], count: usize) -> Option<usize> {
 
 /// Copies one group's window of one output pixel, with the zero point outside the input.
 #[inline(never)]
-fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) {
-    window::gather(conv, x, at, group, into, tile::copy_rows);
+fn gather(conv: &Conv<'_>, x: &[i8], at: [usize; 2], group: usize, into: &mut [i8]) -> Option<()> {
+    window::gather(conv, x, at, group, into, tile::copy_rows)
 }

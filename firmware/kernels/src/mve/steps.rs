@@ -1,5 +1,7 @@
 //! What the innermost loops share whichever language they are in.
 
+use core::num::NonZero;
+
 use crate::requant::Output;
 
 /// Windows side by side, each of which is one run of bytes.
@@ -46,44 +48,53 @@ impl Steps {
 #[derive(Debug)]
 pub struct Places<'s> {
     lists: &'s [i8],
-    taps: usize,
+    taps: NonZero<usize>,
     #[cfg(arm_mve)]
     greatest: usize,
 }
 
 impl<'s> Places<'s> {
     /// Fills `lists` with those of a kernel of `[rows, columns]`. A window lies column by column, and in each copy its first row
-    /// lies in slot `turned(copy)`. The numbers fit 16 bits.
+    /// lies in slot `turned(copy)`. The numbers fit 16 bits. `None` where a side of the kernel is 0.
+    #[inline(always)]
     pub fn write(
         [rows, across]: [usize; 2],
         channels: usize,
         lists: &'s mut [i8],
         turned: impl Fn(usize) -> usize,
-    ) -> Self {
-        let taps = rows * across;
-        for (copy, list) in lists.chunks_exact_mut(2 * taps).enumerate() {
-            for (at, place) in list.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                let (column, row) = (at / rows, (at % rows + rows - turned(copy)) % rows);
+    ) -> Option<Self> {
+        let (rows, taps) = (NonZero::new(rows)?, NonZero::new(rows * across)?);
+        let (places, _) = lists.as_chunks_mut::<2>();
+        for (copy, list) in places.chunks_exact_mut(taps.get()).enumerate() {
+            for (at, place) in list.iter_mut().enumerate() {
+                let (column, row) = (at / rows, (at % rows + rows.get() - turned(copy)) % rows);
                 *place = (((row * across + column) * channels) as u16).to_le_bytes().map(|byte| byte as i8);
             }
         }
-        Places {
+        Some(Places {
             lists,
             taps,
             #[cfg(arm_mve)]
-            greatest: (taps - 1) * channels,
-        }
+            greatest: (taps.get() - 1) * channels,
+        })
     }
 
-    /// How many lists there are.
+    /// The lists, one for each copy.
+    #[cfg(not(arm_mve))]
+    pub fn lists(&self) -> impl Iterator<Item = &'s [[i8; 2]]> {
+        self.lists.as_chunks().0.chunks_exact(self.taps.get())
+    }
+
+    /// All lists, one behind the other.
     #[cfg(arm_mve)]
-    pub fn copies(&self) -> usize {
-        self.lists.len() / (2 * self.taps)
+    pub fn bytes(&self) -> &'s [i8] {
+        self.lists
     }
 
-    /// The list for one copy.
-    pub fn of(&self, copy: usize) -> &'s [i8] {
-        &self.lists[2 * copy * self.taps..][..2 * self.taps]
+    /// How many numbers a list has, at least one.
+    #[cfg(arm_mve)]
+    pub fn taps(&self) -> usize {
+        self.taps.get()
     }
 
     /// The greatest number in any of them.

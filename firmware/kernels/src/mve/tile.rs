@@ -92,9 +92,9 @@ pub fn channel(
 ) {
     let Room { ring, copies, places } = room;
     let mut weight = 0;
-    for (at, copy) in copies.chunks_exact_mut(TAPS).enumerate() {
+    for (copy, list) in copies.chunks_exact_mut(TAPS).zip(places.lists()) {
         weight = 0;
-        for (to, place) in copy.iter_mut().zip(places.of(at).as_chunks::<2>().0) {
+        for (to, place) in copy.iter_mut().zip(list) {
             *to = weights[u16::from_le_bytes(place.map(|byte| byte as u8)) as usize];
             weight += *to as i32;
         }

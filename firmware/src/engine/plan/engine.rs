@@ -140,7 +140,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             match step.target {
                 Target::Portable => portable::conv(conv, x, scratch, y)?,
                 Target::Dsp => dsp::conv(conv, x, scratch, y)?,
-                Target::Mve => mve::conv(conv, x, scratch, y),
+                Target::Mve => mve::conv(conv, x, scratch, y)?,
             }
         }
         Op::Depthwise(depthwise) => {
@@ -148,7 +148,7 @@ fn run(step: &Step<'_>, info: &ModelInfo, crop: &[u8], arena: &mut [u8]) -> Opti
             match step.target {
                 Target::Portable => portable::depthwise(depthwise, x, y)?,
                 Target::Dsp => dsp::depthwise(depthwise, x, scratch, y)?,
-                Target::Mve => mve::depthwise(depthwise, x, scratch, y),
+                Target::Mve => mve::depthwise(depthwise, x, scratch, y)?,
             }
         }
         Op::Sum(sum) => combine(step, arena, |x, y, order| {

@@ -156,14 +156,15 @@ pub fn channel(
 ) {
     let Map { rows, channels, columns, inside, height, x_row, step, windows, outputs, .. } = *map;
     let Room { ring, copies, places } = room;
-    let list = places.of(0);
-    let taps = list.len() / 2;
+    let (lists, taps, turns) = (places.bytes(), places.taps(), copies.len() / TAPS);
     let strip = ((windows.next_multiple_of(4) - 1) * step + TAPS)
         .max((columns - 1) * rows + rows)
         .max((map.first + inside) * rows);
     let fits = taps <= TAPS
         && (1..=rows).contains(&map.down)
-        && copies.len() == places.copies() * TAPS
+        && turns >= 1
+        && copies.len() == turns * TAPS
+        && lists.len() >= turns * 2 * taps
         && places.greatest() < weights.len()
         && 8 * channels.max(rows) <= u16::MAX as usize
         && ring.len() >= strip
@@ -175,7 +176,7 @@ pub fn channel(
     let (first, copies) = (ring.as_mut_ptr().wrapping_add(map.first * rows), copies.as_mut_ptr_range());
     let mut frame = Frame {
         weights: weights.as_ptr(),
-        list: list.as_ptr(),
+        list: lists.as_ptr(),
         taps,
         copies: copies.start,
         copies_end: copies.end,
