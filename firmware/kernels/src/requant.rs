@@ -125,7 +125,9 @@ pub struct Output<'p> {
 
 impl Output<'_> {
     /// Writes the outputs of channels `first..` from their accumulators.
-    #[inline(always)]
+    // On Arm's small cores once, not a copy of its four loops wherever it is called: what is hot there finishes in assembly.
+    #[cfg_attr(target_arch = "arm", inline(never))]
+    #[cfg_attr(not(target_arch = "arm"), inline(always))]
     pub fn store(&self, first: usize, accs: &[i32], out: &mut [i8]) {
         let count = accs.len();
         let zero = self.zero_point as i32;

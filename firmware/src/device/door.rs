@@ -90,8 +90,7 @@ impl<H: Hardware, C: Camera> Stages for Looking<'_, H, C> {
         let (bound, model) = (core.gallery.binding(), Binding::from(core.engine.info()));
         if bound != model {
             // A backup of the people of the model before is under way.
-            let (gallery, model) = (bound.embedding_id, model.embedding_id);
-            return Err(GalleryError::WrongModel { gallery, model }.into());
+            return Err(GalleryError::wrong_model([&bound.embedding_id, &model.embedding_id]).into());
         }
         core.search()
     }

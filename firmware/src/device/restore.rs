@@ -72,8 +72,8 @@ impl Incoming {
         match incoming.how {
             How::Stored => {}
             How::Embeddings if !same => {
-                let (gallery, model) = (header.embedding_id, model.embedding_id);
-                return Err(GalleryError::WrongModel { gallery, model }.into());
+                let ids = [&header.embedding_id, &model.embedding_id];
+                return Err(GalleryError::wrong_model(ids).into());
             }
             How::Embeddings | How::People => {
                 if replace || gallery.state() == Err(GalleryError::Blank) {

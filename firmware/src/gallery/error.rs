@@ -37,10 +37,10 @@ pub enum GalleryError {
     },
     /// The gallery's templates come from another model.
     WrongModel {
-        /// The embedding id that the gallery is bound to.
-        gallery: [u8; 32],
-        /// The embedding id of the model in use.
-        model: [u8; 32],
+        /// The first bytes of the embedding id that the gallery is bound to.
+        gallery: [u8; 8],
+        /// Those of the embedding id of the model in use.
+        model: [u8; 8],
     },
     /// Another device's: its key does not open it.
     OtherDevice,
@@ -105,6 +105,12 @@ pub enum GalleryError {
 impl GalleryError {
     /// Not a single record more.
     pub(super) const NO_ROOM: GalleryError = GalleryError::Full { needed: 1, free: 0 };
+
+    /// [`WrongModel`](Self::WrongModel) by the whole embedding ids: the gallery's, and that of the model in use.
+    pub(crate) fn wrong_model([gallery, model]: [&[u8; 32]; 2]) -> Self {
+        let first = |id: &[u8; 32]| core::array::from_fn(|at| id[at]);
+        GalleryError::WrongModel { gallery: first(gallery), model: first(model) }
+    }
 }
 
 impl core::fmt::Display for GalleryError {
@@ -156,11 +162,11 @@ impl core::fmt::Display for GalleryError {
     }
 }
 
-/// The first eight bytes of an embedding id, as `inspect` shows them.
-fn short_id(f: &mut core::fmt::Formatter<'_>, id: &[u8; 32]) -> core::fmt::Result {
-    for (i, pair) in id[..8].chunks(2).enumerate() {
+/// The first bytes of an embedding id, as `inspect` shows them.
+fn short_id(f: &mut core::fmt::Formatter<'_>, id: &[u8; 8]) -> core::fmt::Result {
+    for (i, [first, second]) in id.as_chunks().0.iter().enumerate() {
         let gap = if i == 0 { "" } else { " " };
-        write!(f, "{gap}{:02x}{:02x}", pair[0], pair[1])?;
+        write!(f, "{gap}{first:02x}{second:02x}")?;
     }
     Ok(())
 }

@@ -143,8 +143,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         match (newest, other) {
             (Some(newest), other) if other.is_none() || !begun(&newest) => self.check_newest(newest),
             (_, Some((_, header))) if header.embedding_id != self.embedding_id => {
-                let (gallery, model) = (header.embedding_id, self.embedding_id);
-                Err(GalleryError::WrongModel { gallery, model })
+                Err(GalleryError::wrong_model([&header.embedding_id, &self.embedding_id]))
             }
             (_, Some(_)) => Err(GalleryError::OtherDevice),
             _ => Err(self.nothing_here()?),

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::scratch::{MOST_FOURS, pixels};
 use super::tile::{self, LANES, Pixels, Steps, Tile};
-use super::{TAPS, packing, store, words, words_mut};
+use super::{TAPS, packing, words, words_mut};
 use crate::packing::Packing;
 use crate::requant::Requant;
 use crate::scalar::{Conv, is_contiguous};
@@ -147,7 +147,7 @@ impl<'a, 'p> Run<'a, 'p> {
             }
             for (sums, place) in sums.iter().zip(places).take(windows.len()) {
                 let y = y.get_mut(place + done..)?.get_mut(..count)?;
-                store(&self.conv.finish, first + done, sums.get(..count)?, y);
+                self.conv.finish.store(first + done, sums.get(..count)?, y);
             }
         }
         Some(())
@@ -232,7 +232,7 @@ fn plain(conv: &Conv<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
                 let weight = *conv.weights.get(packing.place(channel, tap))?;
                 sum = sum.wrapping_add(value as i32 * weight as i32);
             }
-            store(&conv.finish, channel, &[sum], core::slice::from_mut(y));
+            conv.finish.store(channel, &[sum], core::slice::from_mut(y));
         }
     }
     Some(())

@@ -4,7 +4,7 @@ use core::num::NonZero;
 
 use super::scratch::{DEPTHWISE_CHANNELS as FOUR, Strip};
 use super::tile::{self, LANES, Load, Row, Steps};
-use super::{store, words_mut};
+use super::words_mut;
 use crate::requant::Requant;
 use crate::scalar::Depthwise;
 
@@ -86,7 +86,7 @@ fn summed(
         let sums = sums.get_mut(..LANES.min(width - ox))?;
         tile::sum_row(row, ring.get(ox * row.pixel_words..)?, copy, sums);
         for (sums, y) in sums.iter().zip(y.get_mut(ox * channels..)?.chunks_mut(channels.max(1))) {
-            store(&depthwise.finish, first, sums, y.get_mut(..FOUR)?);
+            depthwise.finish.store(first, sums, y.get_mut(..FOUR)?);
         }
     }
     Some(())

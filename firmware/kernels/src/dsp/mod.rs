@@ -23,7 +23,6 @@ pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
 pub use values::{slope, sum};
 
 use super::packing::Packing;
-use super::requant::Output;
 use super::{Shape, Window};
 
 /// Alignment that the kernels want of packed weights, biases and multipliers in memory. Elsewhere they run, slowly.
@@ -56,12 +55,6 @@ pub fn is_here() -> bool {
     {
         IS_BUILT
     }
-}
-
-/// [`Output::store`] once, not a copy of its four loops wherever it is called.
-#[inline(never)]
-fn store(finish: &Output<'_>, first: usize, sums: &[i32], y: &mut [i8]) {
-    finish.store(first, sums, y);
 }
 
 /// Constants as the words that they are; `None` where they lie at no multiple of 4.

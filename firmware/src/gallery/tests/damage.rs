@@ -8,7 +8,7 @@ fn other_models_devices_versions_and_sizes_are_refused_and_left_alone() {
     let (mut flash, counter) = (gallery.flash.clone(), gallery.counter.clone());
     let before = flash.bytes_mut().to_vec();
     let other = Binding { embedding_id: [8; 32], ..model() };
-    let wrong = GalleryError::WrongModel { gallery: [7; 32], model: [8; 32] };
+    let wrong = GalleryError::WrongModel { gallery: [7; 8], model: [8; 8] };
     assert_eq!(open_as(flash.clone(), counter.clone(), other, 0).state(), Err(wrong));
     assert!(wrong.to_string().contains("0707 0707 0707 0707"), "{wrong}");
     let secret = SoftwareSecret([1; 32]);
