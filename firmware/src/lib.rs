@@ -32,3 +32,8 @@ pub mod random;
 pub mod sim;
 pub mod state;
 pub mod update;
+
+/// Words of an error where somebody reads them: without feature `text` there are none, and no board links them.
+const fn text(words: &'static str) -> &'static str {
+    if cfg!(feature = "text") { words } else { "" }
+}

@@ -145,7 +145,7 @@ fn people_are_enrolled_named_listed_and_removed_over_restarts() {
     // Another model leaves the gallery alone and says why, until it is told to begin anew.
     let device = start(folder.path(), 2);
     let mut client = connect(&device);
-    let wrong = GalleryError::WrongModel { gallery: [1; 8], model: [2; 8] };
+    let wrong = GalleryError::WrongModel { gallery: [1; 4], model: [2; 4] };
     assert_eq!(client.info().unwrap().gallery, Some(wrong));
     send(&mut client, 3, 2);
     let refused = client.identify();

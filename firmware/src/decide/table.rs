@@ -26,6 +26,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::Angle;
+use crate::text;
 
 /// The most target rates of a table.
 pub const MAX_RATES: usize = 8;
@@ -125,6 +126,12 @@ pub enum TableError {
     },
 }
 
+impl TableError {
+    const fn value(field: &'static str, index: usize, value: u32, accepted: &'static str) -> Self {
+        TableError::Value { field: text(field), index, value, accepted: text(accepted) }
+    }
+}
+
 impl core::fmt::Display for TableError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -163,7 +170,7 @@ impl<'t> ThresholdTable<'t> {
         let counts = bytes.first_chunk::<4>().ok_or(short(HEAD))?;
         let count = |at: usize| u16::from_le_bytes([counts[at], counts[at + 1]]) as usize;
         let (rates, sizes) = (count(0), count(2));
-        let wrong = |field, index, value, accepted| Err(TableError::Value { field, index, value, accepted });
+        let wrong = |field, index, value, accepted| Err(TableError::value(field, index, value, accepted));
         if !(1..=MAX_RATES).contains(&rates) {
             return wrong("rates", 0, rates as u32, "1 to 8");
         }
@@ -202,7 +209,7 @@ impl<'t> ThresholdTable<'t> {
             [[a, b, c], [d, e, f]]
         };
         for index in 0..self.rates * self.sizes {
-            let wrong = |value, accepted| Err(TableError::Value { field: "cell", index, value, accepted });
+            let wrong = |value, accepted| Err(TableError::value("cell", index, value, accepted));
             let cell @ [[single, ..], [voted, ..]] = halves(index);
             let fewer = index.checked_sub(self.rates).map(halves).unwrap_or([[u32::MAX; 3]; 2]);
             let is_first = index.is_multiple_of(self.rates);

@@ -21,12 +21,19 @@ pub enum GalleryError {
         /// Bytes there are.
         found: u32,
     },
-    /// The flash was larger or smaller when the gallery was made.
+    /// The flash had more or fewer sectors when the gallery was made.
     Resized {
-        /// Its sectors then, and the bytes of one.
-        recorded: (u16, u32),
+        /// Its sectors then.
+        recorded: u16,
         /// Those now.
-        found: (u16, u32),
+        found: u16,
+    },
+    /// The flash had larger or smaller sectors when the gallery was made.
+    SectorBytes {
+        /// Bytes of a sector then.
+        recorded: u32,
+        /// Those now.
+        found: u32,
     },
     /// Written by another version.
     Version {
@@ -38,9 +45,9 @@ pub enum GalleryError {
     /// The gallery's templates come from another model.
     WrongModel {
         /// The first bytes of the embedding id that the gallery is bound to.
-        gallery: [u8; 8],
+        gallery: [u8; 4],
         /// Those of the embedding id of the model in use.
-        model: [u8; 8],
+        model: [u8; 4],
     },
     /// Another device's: its key does not open it.
     OtherDevice,
@@ -120,9 +127,11 @@ impl core::fmt::Display for GalleryError {
             GalleryError::Small { needed, found } => {
                 write!(f, "a gallery needs at least {needed} bytes of flash, there are {found}")
             }
-            GalleryError::Resized { recorded: (sectors, bytes), found: (now, now_bytes) } => {
-                write!(f, "the gallery was made with {sectors} sectors of {bytes} bytes, ")?;
-                write!(f, "here are {now} of {now_bytes}")
+            GalleryError::Resized { recorded, found } => {
+                write!(f, "the gallery was made with {recorded} sectors of flash, here are {found}")
+            }
+            GalleryError::SectorBytes { recorded, found } => {
+                write!(f, "the gallery was made with sectors of {recorded} bytes, here they have {found}")
             }
             GalleryError::Version { found, readable } => {
                 write!(f, "the gallery has layout version {found}, readable is {readable}")
@@ -163,7 +172,7 @@ impl core::fmt::Display for GalleryError {
 }
 
 /// The first bytes of an embedding id, as `inspect` shows them.
-fn short_id(f: &mut core::fmt::Formatter<'_>, id: &[u8; 8]) -> core::fmt::Result {
+fn short_id(f: &mut core::fmt::Formatter<'_>, id: &[u8; 4]) -> core::fmt::Result {
     for (i, [first, second]) in id.as_chunks().0.iter().enumerate() {
         let gap = if i == 0 { "" } else { " " };
         write!(f, "{gap}{first:02x}{second:02x}")?;

@@ -151,11 +151,14 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     }
 
     fn check_newest(&mut self, (sector, header): (u16, Header)) -> Result<(u16, Header), GalleryError> {
-        let recorded = (header.sectors, header.sector_bytes);
-        let found = (self.sectors(), F::ERASE_SIZE as u32);
         if usize::from(header.dimension) != self.dimension {
             return Err(GalleryError::Damaged { offset: self.sector_offset(sector) });
         }
+        let (recorded, found) = (header.sector_bytes, F::ERASE_SIZE as u32);
+        if recorded != found {
+            return Err(GalleryError::SectorBytes { recorded, found });
+        }
+        let (recorded, found) = (header.sectors, self.sectors());
         if recorded != found {
             return Err(GalleryError::Resized { recorded, found });
         }

@@ -151,7 +151,7 @@ fn people_of_the_model_before_can_be_taken_along_after_an_update() {
     engine.info.embedding_id = [2; 32];
     engine.info.dimension = 32;
     let mut updated = with_flash(engine, flash, &SoftwareSecret([1; 32]));
-    let wrong = GalleryError::WrongModel { gallery: [1; 8], model: [2; 8] };
+    let wrong = GalleryError::WrongModel { gallery: [1; 4], model: [2; 4] };
     assert_eq!(updated.gallery().state(), Err(wrong));
     let bytes = backup(&mut updated).unwrap();
     // Random bytes of the device are the same here, so that the bundles are.
@@ -243,7 +243,7 @@ fn an_enrolment_is_sealed_anew_under_the_gallerys_own_transform() {
     // The same again changes nothing.
     let done = restore(&mut device, &bytes, (false, false)).unwrap();
     assert_eq!((done.people, done.templates), (0, 0));
-    let wrong = GalleryError::WrongModel { gallery: [2; 8], model: [1; 8] };
+    let wrong = GalleryError::WrongModel { gallery: [2; 4], model: [1; 4] };
     let other = enrolment(&key, 2, &[("Eve", &[face(30)])]);
     assert_eq!(restore(&mut device, &other, (true, false)), Err(Fault::Gallery(wrong)));
     assert_eq!(device.gallery().usage().people, 3);

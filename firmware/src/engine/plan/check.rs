@@ -14,10 +14,7 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
     let mut macs = 0u64;
     for index in 0..plan.len() {
         let step = plan.step(index)?;
-        let wrong = |field, value: usize, accepted| {
-            let value = u32::try_from(value).unwrap_or(u32::MAX);
-            Err(PlanError::Step { step: index, field, value, accepted })
-        };
+        let wrong = |field, value, accepted| Err(PlanError::step(index, field, value, accepted));
         if matches!(step.op, Op::Input { .. }) != (index == 0) {
             let kind = plan.bytes.get(HEADER_BYTES + index * RECORD_BYTES).map_or(0, |&k| k as usize);
             return wrong("kind", kind, "the input table as first operation and nowhere else");
@@ -53,9 +50,8 @@ pub(super) fn check(plan: &Plan<'_>) -> Result<(), PlanError> {
     let last = plan.len() - 1;
     let output = plan.known_step(last)?.output;
     if output.shape.bytes() != plan.info().dimension as usize {
-        let value = u32::try_from(output.shape.bytes()).unwrap_or(u32::MAX);
         let accepted = "the dimension of the embedding";
-        return Err(PlanError::Step { step: last, field: "output", value, accepted });
+        return Err(PlanError::step(last, "output", output.shape.bytes(), accepted));
     }
     Ok(())
 }
@@ -65,9 +61,8 @@ fn maps(plan: &Plan<'_>) -> Result<(), PlanError> {
     for (index, map) in plan.maps().enumerate() {
         let tensor = map?.tensor;
         if !is_written(plan, plan.len(), &tensor)? {
-            let value = u32::try_from(tensor.offset).unwrap_or(u32::MAX);
             let accepted = "what operations wrote, in whole rows, and none wrote over";
-            return Err(PlanError::Map { map: index, field: "offset", value, accepted });
+            return Err(PlanError::map(index, "offset", tensor.offset, accepted));
         }
     }
     Ok(())

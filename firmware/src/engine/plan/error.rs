@@ -1,5 +1,7 @@
 //! What is wrong with a plan.
 
+use crate::text;
+
 /// Why bytes are no plan that this program can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -81,6 +83,25 @@ pub enum PlanError {
         /// Bytes given.
         found: usize,
     },
+}
+
+impl PlanError {
+    /// A field of the header with a value that it cannot have.
+    pub(super) const fn header(field: &'static str, value: u32, accepted: &'static str) -> Self {
+        PlanError::Header { field: text(field), value, accepted: text(accepted) }
+    }
+
+    /// The same of an operation.
+    pub(super) fn step(step: usize, field: &'static str, value: usize, accepted: &'static str) -> Self {
+        let value = u32::try_from(value).unwrap_or(u32::MAX);
+        PlanError::Step { step, field: text(field), value, accepted: text(accepted) }
+    }
+
+    /// The same of a detector's map.
+    pub(super) fn map(map: usize, field: &'static str, value: usize, accepted: &'static str) -> Self {
+        let value = u32::try_from(value).unwrap_or(u32::MAX);
+        PlanError::Map { map, field: text(field), value, accepted: text(accepted) }
+    }
 }
 
 impl core::fmt::Display for PlanError {

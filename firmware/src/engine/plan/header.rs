@@ -85,7 +85,7 @@ impl Header {
         if stated != computed {
             return Err(PlanError::Checksum { stated, computed });
         }
-        let wrong = |field, value, accepted| Err(PlanError::Header { field, value, accepted });
+        let wrong = |field, value, accepted| Err(PlanError::header(field, value, accepted));
         let steps = half(h, 24) as usize;
         if steps == 0 || steps > MAX_STEPS {
             return wrong("operations", steps as u32, "1 to 1024");
@@ -172,7 +172,7 @@ impl Header {
             Task::Embedding => "0, a plan that embeds; this one detects faces",
             Task::Detection => "1, a plan that detects faces; this one embeds",
         };
-        Err(PlanError::Header { field: "task", value: self.task as u32, accepted })
+        Err(PlanError::header("task", self.task as u32, accepted))
     }
 
     /// Writes the header into the beginning of a plan that is complete but for it; `false` when there is no room, or a

@@ -67,7 +67,7 @@ pub fn map_shape(index: usize, width: u16, height: u16) -> Shape {
 
 /// Reads map `index` of a plan whose header is valid and that is a detector's.
 pub(super) fn read(plan: &[u8], header: &Header, index: usize) -> Result<OutputMap, PlanError> {
-    let wrong = |field, value, accepted| Err(PlanError::Map { map: index, field, value, accepted });
+    let wrong = |field, value: u32, accepted| Err(PlanError::map(index, field, value as usize, accepted));
     let (width, height) = (header.info.width, header.info.height);
     for side in [width, height] {
         if !side.is_multiple_of(STRIDES[2]) {

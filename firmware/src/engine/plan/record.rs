@@ -116,7 +116,7 @@ impl Record {
     pub fn read(bytes: &[u8; RECORD_BYTES], step: usize) -> Result<Self, PlanError> {
         let word = |at: usize| u32::from_le_bytes(core::array::from_fn(|i| bytes[at + i]));
         let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]) as usize;
-        let wrong = |field, value, accepted| PlanError::Step { step, field, value, accepted };
+        let wrong = |field, value: u32, accepted| PlanError::step(step, field, value as usize, accepted);
         let kind = match bytes[0] {
             0 => Kind::Input,
             1 => Kind::Conv,

@@ -113,8 +113,7 @@ struct Fault(usize);
 
 impl Fault {
     fn wrong<T>(&self, field: &'static str, value: usize, accepted: &'static str) -> Result<T, PlanError> {
-        let value = u32::try_from(value).unwrap_or(u32::MAX);
-        Err(PlanError::Step { step: self.0, field, value, accepted })
+        Err(PlanError::step(self.0, field, value, accepted))
     }
 
     fn require(

@@ -8,9 +8,9 @@ fn other_models_devices_versions_and_sizes_are_refused_and_left_alone() {
     let (mut flash, counter) = (gallery.flash.clone(), gallery.counter.clone());
     let before = flash.bytes_mut().to_vec();
     let other = Binding { embedding_id: [8; 32], ..model() };
-    let wrong = GalleryError::WrongModel { gallery: [7; 8], model: [8; 8] };
+    let wrong = GalleryError::WrongModel { gallery: [7; 4], model: [8; 4] };
     assert_eq!(open_as(flash.clone(), counter.clone(), other, 0).state(), Err(wrong));
-    assert!(wrong.to_string().contains("0707 0707 0707 0707"), "{wrong}");
+    assert!(wrong.to_string().contains("the model 0707 0707,"), "{wrong}");
     let secret = SoftwareSecret([1; 32]);
     let mut theirs: TestGallery =
         Gallery::open_with(flash.clone(), model(), Owned::new(RECORDS, 0), &secret, counter.clone());
@@ -18,8 +18,14 @@ fn other_models_devices_versions_and_sizes_are_refused_and_left_alone() {
     assert!(theirs.flash.bytes_mut() == before);
     let mut larger = CutFlash::new(5, 1);
     larger.bytes_mut()[..before.len()].copy_from_slice(&before);
-    let resized = GalleryError::Resized { recorded: (4, 1024), found: (5, 1024) };
+    let resized = GalleryError::Resized { recorded: 4, found: 5 };
     assert_eq!(open(larger, counter.clone()).state(), Err(resized));
+    let mut wider = [0xff; 4 * ERASE];
+    wider.copy_from_slice(&before);
+    let wider: Gallery<MemoryNor<[u8; 4 * ERASE], 4, { 2 * ERASE }>, Owned, _> =
+        Gallery::open_with(MemoryNor::new(wider), model(), Owned::new(RECORDS, 0), &SoftwareSecret::default(), counter.clone());
+    let wide = GalleryError::SectorBytes { recorded: 1024, found: 2048 };
+    assert_eq!(wider.state(), Err(wide));
     let mut old = CutFlash::new(4, 1);
     old.bytes_mut()[..6].copy_from_slice(b"AGAL\x02\x00");
     // Nobody is lost where nothing was written beside headers.
