@@ -15,7 +15,6 @@ pub mod align;
 pub mod board;
 pub mod bundle;
 pub mod camera;
-mod cipher;
 pub mod decide;
 pub mod detect;
 pub mod device;

@@ -9,15 +9,9 @@
 //! random bytes or counts its boots; with neither, every start draws the same. The key is replaced with each draw
 //! ("fast key erasure", Bernstein 2017), so that whoever reads the memory later learns no byte that was drawn before.
 
-use chacha20::cipher::{Block, KeyIvInit, StreamCipherCore};
-use chacha20::variants::Ietf;
-use chacha20::{ChaChaCore, R20};
-use sha2::{Digest, Sha256};
+use arcgate_crypto::{block, sha256};
 
 use crate::gallery::DeviceSecret;
-
-/// The keystream, by whole blocks of 64 bytes.
-type Stream = ChaChaCore<R20, Ietf>;
 
 /// The generator.
 #[derive(Clone)]
@@ -35,16 +29,14 @@ impl core::fmt::Debug for Random {
 impl Random {
     /// Begins at a start of the device, its `boots`th.
     pub fn new<S: DeviceSecret>(secret: &S, boots: u32) -> Self {
-        let digest = Sha256::new_with_prefix(b"arcgate random 1").chain_update(secret.secret());
-        let digest = digest.chain_update(secret.random().unwrap_or_default());
-        Random { key: digest.chain_update(boots.to_le_bytes()).finalize().into() }
+        let (secret, source) = (secret.secret(), secret.random().unwrap_or_default());
+        Random { key: sha256(&[b"arcgate random 1", &secret, &source, &boots.to_le_bytes()]) }
     }
 
     /// Draws bytes, at most 32.
     pub fn draw<const N: usize>(&mut self) -> [u8; N] {
         const { assert!(N <= 32, "key and draw are one block of the keystream") };
-        let mut block = Block::<Stream>::default();
-        Stream::new(&self.key.into(), &[0; 12].into()).write_keystream_block(&mut block);
+        let block = block(&self.key);
         self.key = core::array::from_fn(|i| block[i]);
         core::array::from_fn(|i| block[32 + i % 32])
     }

@@ -45,12 +45,12 @@ mod seal;
 mod tests;
 mod write;
 
+pub use arcgate_crypto::PublicKey;
 pub use error::BundleError;
 pub use layout::HEADER;
 pub use layout::{Header, Item, Kind, MAX_RECORD, Member, record_bytes};
 pub use read::Reader;
 #[cfg(feature = "sim")]
 pub(crate) use seal::Sealer;
-pub(crate) use seal::is_signed;
-pub use seal::{BundleKey, Identity, PublicKey};
+pub use seal::{BundleKey, Identity};
 pub use write::{Writer, salt};

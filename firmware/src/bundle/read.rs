@@ -1,8 +1,10 @@
 //! Reading a bundle, record by record, each checked before it is used.
 
+use arcgate_crypto::{PublicKey, is_signed};
+
 use super::BundleError;
 use super::layout::{Header, Item, Kind};
-use super::seal::{BundleKey, PublicKey, Sealer, is_signed};
+use super::seal::{BundleKey, Sealer};
 
 /// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

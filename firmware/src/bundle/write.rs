@@ -1,6 +1,6 @@
 //! Writing a bundle, record by record.
 
-use sha2::{Digest, Sha256};
+use arcgate_crypto::Sha256;
 
 use super::BundleError;
 use super::layout::{HEADER, Header, Item, MAX_RECORD};
@@ -8,9 +8,9 @@ use super::seal::{BundleKey, Identity, Sealer};
 
 /// A salt from what is at hand: random bytes of both ends, as far as they have any, and what was counted.
 pub fn salt(random: &[&[u8]]) -> [u8; 32] {
-    let mut digest = Sha256::new_with_prefix(b"arcgate salt 1");
-    random.iter().for_each(|bytes| digest.update(bytes));
-    digest.finalize().into()
+    let mut digest = Sha256::new(&[b"arcgate salt 1"]);
+    digest.update(random);
+    digest.finish()
 }
 
 /// A bundle that is being written: its header first, then as many records as the header says, in the order that the module's

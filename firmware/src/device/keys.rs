@@ -1,9 +1,10 @@
 //! What follows from a device's secret, besides the seals of its gallery.
 
+use arcgate_crypto::is_same;
+
 use crate::bundle::{BundleKey, Identity};
 use crate::decide::time::{UnixTime, Uptime};
 use crate::gallery::DeviceSecret;
-use crate::link::agreement::is_same;
 
 /// What bundles are sealed and signed with, and what an administrator shows to have.
 pub(crate) struct Keys {

@@ -12,9 +12,8 @@
 //! again, the nonce comes again with the same payload alone, and two records tell no more than that they are equal. A record opens
 //! at its place on its device only.
 
-use sha2::{Digest, Sha256};
+use arcgate_crypto::{Aead, TAG, sha256};
 
-use crate::cipher::{Aead, TAG};
 use crate::gallery::DeviceSecret;
 
 /// Bytes of a record before its payload.
@@ -25,8 +24,8 @@ pub const OVERHEAD: usize = NONCE + TAG;
 
 /// What seals and opens records of one purpose.
 pub struct Sealer {
+    key: [u8; 32],
     cipher: Aead,
-    salts: Sha256,
 }
 
 impl core::fmt::Debug for Sealer {
@@ -38,9 +37,8 @@ impl core::fmt::Debug for Sealer {
 impl Sealer {
     /// For records of `purpose` on the device with `secret`.
     pub fn new<S: DeviceSecret>(secret: &S, purpose: &[u8]) -> Self {
-        let key = Sha256::new_with_prefix(purpose).chain_update(secret.secret()).finalize();
-        let salts = Sha256::new_with_prefix(b"arcgate record 1").chain_update(key);
-        Sealer { cipher: Aead::new(key.into()), salts }
+        let key = sha256(&[purpose, &secret.secret()]);
+        Sealer { key, cipher: Aead::new(key) }
     }
 
     /// Seals the record that lies at `offset` and whose payload is written; `false` only when it is too short.
@@ -48,9 +46,8 @@ impl Sealer {
     pub fn seal(&self, number: u32, offset: u32, record: &mut [u8]) -> bool {
         let Some((nonce, payload, tag)) = parts(record) else { return false };
         let (place, number) = (offset.to_le_bytes(), number.to_le_bytes());
-        let digest = self.salts.clone().chain_update(place).chain_update(number).chain_update(&*payload);
-        nonce[..4].copy_from_slice(&number);
-        nonce[4..].copy_from_slice(&digest.finalize()[..NONCE - 4]);
+        let salt = sha256(&[b"arcgate record 1", &self.key, &place, &number, payload]);
+        *nonce = core::array::from_fn(|i| if i < 4 { number[i] } else { salt[i - 4] });
         self.cipher.seal(nonce, &place, payload).is_ok_and(|sum| {
             *tag = sum;
             true

@@ -12,11 +12,10 @@
 //! So a record opens on the device that wrote it, with the model it was made by, in its slot and under its sector's sequence
 //! number, or not at all.
 
-use sha2::{Digest, Sha256};
+use arcgate_crypto::{Aead, sha256};
 
 use super::layout::{CLEAR, Header, Place, TAG};
 use super::transform::Seed;
-use crate::cipher::Aead;
 
 /// Where the device's secret comes from.
 pub trait DeviceSecret {
@@ -59,11 +58,8 @@ pub struct Sealer {
     secret: [u8; 32],
     /// What the next seed is drawn from, besides the key.
     random: [u8; 32],
+    key: [u8; 32],
     cipher: Aead,
-    /// What seeds are drawn from.
-    seeds: Sha256,
-    /// What marks of names begin with.
-    names: Sha256,
 }
 
 impl core::fmt::Debug for Sealer {
@@ -84,24 +80,18 @@ impl Sealer {
     }
 
     fn with(secret: [u8; 32], random: [u8; 32], embedding_id: &[u8; 32]) -> Self {
-        let mut digest = Sha256::new();
-        digest.update(b"arcgate gallery 3");
-        digest.update(secret);
-        digest.update(embedding_id);
-        let key = digest.finalize();
-        let names = Sha256::new_with_prefix(b"arcgate names 3").chain_update(key);
-        let seeds = Sha256::new_with_prefix(b"arcgate transform 3").chain_update(key);
-        Sealer { secret, random, cipher: Aead::new(key.into()), seeds, names }
+        let key = sha256(&[b"arcgate gallery 3", &secret, embedding_id]);
+        Sealer { secret, random, key, cipher: Aead::new(key) }
     }
 
     /// The seed of a gallery that begins with the sector `sequence`.
     pub fn draw_seed(&self, sequence: u32) -> Seed {
-        self.seeds.clone().chain_update(self.random).chain_update(sequence.to_le_bytes()).finalize().into()
+        sha256(&[b"arcgate transform 3", &self.key, &self.random, &sequence.to_le_bytes()])
     }
 
     /// Eight bits that follow from a name, and say nothing of it to who lacks the key.
     pub fn name_mark(&self, name: &str) -> u8 {
-        self.names.clone().chain_update(name).finalize()[0]
+        sha256(&[b"arcgate names 3", &self.key, name.as_bytes()])[0]
     }
 
     /// Seals a whole record: its clear part is written, its payload not yet sealed. `false` only when the record is too short.

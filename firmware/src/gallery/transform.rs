@@ -29,8 +29,7 @@
 //! several people enrolled in two galleries could be recognised by the angles among them. The seed is therefore kept, and templates
 //! sealed, as secrets.
 
-use chacha20::ChaCha20;
-use chacha20::cipher::{KeyIvInit, StreamCipher};
+use arcgate_crypto::Keystream;
 
 use super::GalleryError;
 use crate::embedding::MAX_DIMENSION;
@@ -84,7 +83,7 @@ impl Transform {
             let expected = dimension.clamp(1, MAX_DIMENSION) as u32;
             return Err(GalleryError::Dimension { expected, found: dimension as u32 });
         }
-        let mut words = Words(ChaCha20::new(seed.into(), &NONCE.into()));
+        let mut words = Words(Keystream::new(seed, &NONCE));
         let mut rounds = [Round { source: [0; MAX_DIMENSION] }; ROUNDS];
         for round in &mut rounds {
             // The keystream has bytes for many more.
@@ -183,14 +182,12 @@ fn hadamard(values: &mut [i32], power: u32) {
 }
 
 /// The keystream in words.
-struct Words(ChaCha20);
+struct Words(Keystream);
 
 impl Words {
     /// `None` at the end of the keystream.
     fn next(&mut self) -> Option<u32> {
-        let mut word = [0; 4];
-        self.0.try_apply_keystream(&mut word).ok()?;
-        Some(u32::from_le_bytes(word))
+        Some(u32::from_le_bytes(self.0.word()?))
     }
 
     /// A number below `bound`, of at most [`MAX_DIMENSION`]: no number is likelier than another by more than 2^-23, and no draw
@@ -202,8 +199,8 @@ impl Words {
 
 #[cfg(test)]
 mod tests {
+    use arcgate_crypto::{Sha256, sha256};
     use proptest::prelude::*;
-    use sha2::{Digest, Sha256};
 
     use super::*;
     use crate::embedding::{angle, norm_squared};
@@ -215,7 +212,7 @@ mod tests {
     }
 
     fn seed(number: u32) -> Seed {
-        Sha256::digest(number.to_le_bytes()).into()
+        sha256(&[&number.to_le_bytes()])
     }
 
     /// Values of an embedding: a bell of 12 dice, about 30 wide.
@@ -225,7 +222,7 @@ mod tests {
     }
 
     fn words(number: u32) -> Words {
-        Words(ChaCha20::new(&seed(number).into(), &[0; 12].into()))
+        Words(Keystream::new(&seed(number), &[0; 12]))
     }
 
     /// The definition in reals: signs, permutation and the matrix of Hadamard written out.
@@ -261,15 +258,15 @@ mod tests {
     fn the_bytes_are_these_for_ever() {
         let counted: Seed = core::array::from_fn(|i| i as u8);
         let given: Vec<i8> = (0..12).map(|i| i * 17 - 90).collect();
-        let mut hash = Sha256::new();
+        let mut hash = Sha256::new(&[]);
         for dimension in 1..=MAX_DIMENSION {
             let embedding: Vec<i8> = (0..dimension).map(|i| (i * 37 + dimension) as i8).collect();
             for value in transformed(counted, &embedding) {
-                hash.update([value as u8]);
+                hash.update(&[&[value as u8]]);
             }
         }
         assert_eq!(transformed(counted, &given), [87, -16, -51, 104, 5, 72, -28, 88, -102, 47, 49, -127]);
-        assert_eq!(hash.finalize()[..8], [81, 49, 26, 138, 37, 161, 208, 96]);
+        assert_eq!(hash.finish()[..8], [81, 49, 26, 138, 37, 161, 208, 96]);
     }
 
     #[test]

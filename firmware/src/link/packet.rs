@@ -1,11 +1,11 @@
 //! Packets: a header, a message, its tag in a session, and a CRC in a COBS frame; and a decoder that begins again after noise.
 
+use arcgate_crypto::TAG;
 use serde::{Deserialize, Serialize};
 
 use super::handshake::FromDevice;
 use super::message::MAX_PIECE;
 use super::session::Session;
-use crate::cipher::TAG;
 
 /// The longest header and message together.
 pub const MAX_MESSAGE: usize = MAX_PIECE + 64;

@@ -28,14 +28,13 @@
 
 use core::fmt;
 
+use arcgate_crypto::{PublicKey, Sha256, is_same, sha256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::agreement::{Derived, Ephemeral, Share, is_same};
+use super::agreement::{Derived, Ephemeral, Share};
 use super::handshake::{Refusal, Reveal};
 use super::pairings::{Label, PAIRINGS, Pairing, Pairings, PairingsError};
 use super::role::Role;
-use crate::bundle::PublicKey;
 use crate::decide::time::Uptime;
 
 /// Milliseconds that a press of the button lasts.
@@ -58,18 +57,22 @@ impl fmt::Display for Code {
 impl Reveal {
     /// What a host commits to.
     pub fn commitment(&self) -> [u8; 32] {
-        let digest = Sha256::new_with_prefix(b"arcgate pairing 1 commitment");
-        self.who(self.share.hash(digest)).finalize().into()
+        let mut digest = Sha256::new(&[b"arcgate pairing 1 commitment"]);
+        self.share.hash(&mut digest);
+        self.who(&mut digest);
+        digest.finish()
     }
 
-    fn who(&self, digest: Sha256) -> Sha256 {
+    fn who(&self, digest: &mut Sha256) {
         // The label comes last, so that its length needs no place.
-        digest.chain_update([self.role.byte()]).chain_update(self.label.as_bytes())
+        digest.update(&[&[self.role.byte()], self.label.as_bytes()]);
     }
 
     fn transcript(&self, identity: &PublicKey, device: &Share) -> Sha256 {
-        let digest = Sha256::new_with_prefix(b"arcgate pairing 1").chain_update(identity);
-        self.who(device.hash(self.share.hash(digest)))
+        let mut digest = Sha256::new(&[b"arcgate pairing 1", identity]);
+        [&self.share, device].into_iter().for_each(|share| share.hash(&mut digest));
+        self.who(&mut digest);
+        digest
     }
 }
 
@@ -90,11 +93,10 @@ impl Agreed {
         other: &Share,
     ) -> Option<Self> {
         let transcript = reveal.transcript(identity, device);
-        let digest = Sha256::new_with_prefix(b"arcgate pairing 1 code");
-        let digest: [u8; 32] = digest.chain_update(transcript.clone().finalize()).finalize().into();
+        let digest = sha256(&[b"arcgate pairing 1 code", &transcript.finish()]);
         let [a, b, c, d, e, f, g, h, ..] = digest;
         let code = Code((u64::from_le_bytes([a, b, c, d, e, f, g, h]) % 1_000_000) as u32);
-        Some(Agreed { code, derived: Derived::new(transcript, [&own.agree(other)?, &[0; 32]]) })
+        Some(Agreed { code, derived: Derived::new(&transcript, [&own.agree(other)?, &[0; 32]]) })
     }
 
     fn pairing(&self, host: u16, reveal: &Reveal) -> Pairing {

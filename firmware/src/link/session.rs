@@ -17,14 +17,12 @@
 //!
 //! A sequence is sealed once in each direction: what is sent again is the same bytes. So no nonce is ever used for two messages.
 
-use sha2::{Digest, Sha256};
+use arcgate_crypto::{Aead, PublicKey, Sha256, TAG, is_same};
 
-use super::agreement::{Derived, Ephemeral, Share, is_same};
+use super::agreement::{Derived, Ephemeral, Share};
 use super::handshake::{Open, Opened, Refusal};
 use super::pairings::Pairing;
 use super::role::Role;
-use crate::bundle::PublicKey;
-use crate::cipher::{Aead, TAG};
 
 /// Which way a packet goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,9 +61,9 @@ struct Keys {
 
 impl Keys {
     fn new(identity: &PublicKey, pairing: &Pairing, [host, device]: [&Share; 2], agreed: &[u8; 32]) -> Self {
-        let transcript = Sha256::new_with_prefix(b"arcgate session 1").chain_update(identity);
-        let transcript = device.hash(host.hash(transcript.chain_update(pairing.host.to_le_bytes())));
-        Keys { derived: Derived::new(transcript, [&pairing.key, agreed]), role: pairing.role }
+        let mut transcript = Sha256::new(&[b"arcgate session 1", identity, &pairing.host.to_le_bytes()]);
+        [host, device].into_iter().for_each(|share| share.hash(&mut transcript));
+        Keys { derived: Derived::new(&transcript, [&pairing.key, agreed]), role: pairing.role }
     }
 
     fn expand<const N: usize>(&self, purpose: u8) -> [u8; N] {

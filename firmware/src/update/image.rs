@@ -1,9 +1,8 @@
 //! Bytes of an image. Nothing here knows a key or touches flash.
 
-use sha2::{Digest, Sha256};
+use arcgate_crypto::{PublicKey, sha256};
 
 use super::{UpdateError, vectors};
-use crate::bundle::PublicKey;
 use crate::gallery::layout::{UNIT, u32_at};
 
 /// What begins an image.
@@ -88,7 +87,7 @@ impl Header {
 
     /// What is signed.
     pub fn digest(&self) -> [u8; 32] {
-        Sha256::new_with_prefix(b"arcgate update 1").chain_update(self.body()).finalize().into()
+        sha256(&[b"arcgate update 1", &self.body()])
     }
 
     /// Bytes behind the header; what [`Header::read`] gave fits.

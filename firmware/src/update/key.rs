@@ -1,9 +1,8 @@
 //! Who may sign images.
 
-use ed25519_dalek::Signer;
+use arcgate_crypto::{PublicKey, is_signed};
 
 use super::{HEADER, Header, SIGNED, UpdateError};
-use crate::bundle::{PublicKey, is_signed};
 
 /// The public half of the key whose images a board takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,24 +79,18 @@ impl Verifier {
 }
 
 /// What signs images: on the host, never on a device.
-pub struct SigningKey(ed25519_dalek::SigningKey);
-
-impl core::fmt::Debug for SigningKey {
-    /// Its public half.
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_tuple("SigningKey").field(&self.public()).finish()
-    }
-}
+#[derive(Debug)]
+pub struct SigningKey(arcgate_crypto::SigningKey);
 
 impl SigningKey {
     /// The key pair of a private half, which is 32 bytes drawn at random.
     pub fn new(private: &[u8; 32]) -> Self {
-        SigningKey(ed25519_dalek::SigningKey::from_bytes(private))
+        SigningKey(arcgate_crypto::SigningKey::new(private))
     }
 
     /// What a board is given.
     pub fn public(&self) -> UpdateKey {
-        UpdateKey(self.0.verifying_key().to_bytes())
+        UpdateKey(self.0.public())
     }
 
     /// The bytes of a header, signed; its signer becomes this key.
@@ -106,7 +99,7 @@ impl SigningKey {
         let mut bytes = [0; HEADER];
         let (body, signature) = bytes.split_at_mut(SIGNED);
         body.copy_from_slice(&header.body());
-        signature.copy_from_slice(&self.0.sign(&header.digest()).to_bytes());
+        signature.copy_from_slice(&self.0.sign(&header.digest()));
         bytes
     }
 }

@@ -2,8 +2,8 @@
 
 use core::ops::Range;
 
+use arcgate_crypto::sha256;
 use embedded_storage::nor_flash::NorFlash;
-use sha2::{Digest, Sha256};
 
 use super::{HEADER, Header, Part, UpdateError, Verifier, detector_offset, vectors};
 use crate::engine::Embedder;
@@ -253,7 +253,7 @@ impl<F: SlotFlash> Slots<F> {
             let (needed, found) = (header.payload_bytes(), self.bytes(slot).len() as u32);
             return Err(UpdateError::Slot { needed: needed.saturating_add(HEADER as u32), found });
         };
-        if Sha256::digest(behind)[..] != header.payload_hash {
+        if sha256(&[behind]) != header.payload_hash {
             return Err(UpdateError::Hash);
         }
         let fits = |part, needed: usize, found: usize| match needed <= found {

@@ -3,7 +3,7 @@
 //! A crop is a gradient in some direction for each channel, with noise of four strengths by turns, drawn with xorshift
 //! (Marsaglia 2003, 13, 17, 5) from the crop's number. All of it is integers.
 
-use sha2::{Digest, Sha256};
+use arcgate_crypto::Sha256;
 
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::{EmbedError, Embedder, ModelInfo};
@@ -70,13 +70,13 @@ pub fn digest<E: Embedder>(engine: &mut E, count: u32, crop: &mut [u8]) -> Resul
     let dimension = usize::from(info.dimension);
     let places = EmbedError::OutputLength { expected: dimension, found: MAX_DIMENSION };
     let embedding = embedding.get_mut(..dimension).ok_or(places)?;
-    let mut digest = Sha256::new();
+    let mut digest = Sha256::new(&[]);
     for vector in 0..count {
         draw(vector, &info, crop);
         engine.embed(crop, embedding)?;
-        embedding.iter().for_each(|&value| digest.update([value as u8]));
+        embedding.iter().for_each(|&value| digest.update(&[&[value as u8]]));
     }
-    Ok(digest.finalize().into())
+    Ok(digest.finish())
 }
 
 #[cfg(test)]
@@ -90,16 +90,16 @@ mod tests {
 
     #[test]
     fn crops_are_these_bytes_on_every_machine() {
-        let mut digest = Sha256::new();
+        let mut digest = Sha256::new(&[]);
         for order in [ChannelOrder::Grey, ChannelOrder::Rgb] {
             let info = info(order);
             for vector in 0..8 {
                 let mut crop = vec![0; info.crop_bytes()];
                 draw(vector, &info, &mut crop);
-                digest.update(&crop);
+                digest.update(&[&crop]);
             }
         }
-        let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let found: String = digest.finish().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(found, "8e4f98ead60139deb7318af469f1e9e9dc8b8ef6135febbeda3593a079747f2f");
     }
 

@@ -1,6 +1,6 @@
 //! Making an image: what the host does, and the tests.
 
-use sha2::{Digest, Sha256};
+use arcgate_crypto::sha256;
 
 use super::{HEADER, Header, Payload, SigningKey, detector_offset, payload_bytes};
 
@@ -44,7 +44,7 @@ pub fn write_image(key: &SigningKey, said: &Said, plans: &Payload<'_>, image: &m
         place.copy_from_slice(plan);
     }
     let Said { version, vectors, vectors_hash, embedding_id } = *said;
-    let payload_hash = Sha256::digest(&*behind).into();
+    let payload_hash = sha256(&[behind]);
     let signer = key.public().0;
     *header = key.sign(&Header {
         version,

@@ -11,8 +11,8 @@
 
 use core::cell::RefCell;
 
+use arcgate_crypto::sha256;
 use arcgate_firmware::gallery::{DeviceSecret, SoftwareSecret};
-use sha2::{Digest, Sha256};
 
 use crate::given;
 
@@ -32,10 +32,7 @@ pub struct ChipSecret<R> {
 impl<R: Entropy> ChipSecret<R> {
     /// Of the chip with this number.
     pub fn new(number: &[u8], source: R) -> Self {
-        let of_chip = || {
-            let digest = Sha256::new_with_prefix(b"arcgate board secret 1");
-            digest.chain_update(SoftwareSecret::default().0).chain_update(number).finalize().into()
-        };
+        let of_chip = || sha256(&[b"arcgate board secret 1", &SoftwareSecret::default().0, number]);
         ChipSecret { secret: given::DEVICE_KEY.unwrap_or_else(of_chip), source: RefCell::new(source) }
     }
 }

@@ -22,8 +22,13 @@ fn other_models_devices_versions_and_sizes_are_refused_and_left_alone() {
     assert_eq!(open(larger, counter.clone()).state(), Err(resized));
     let mut wider = [0xff; 4 * ERASE];
     wider.copy_from_slice(&before);
-    let wider: Gallery<MemoryNor<[u8; 4 * ERASE], 4, { 2 * ERASE }>, Owned, _> =
-        Gallery::open_with(MemoryNor::new(wider), model(), Owned::new(RECORDS, 0), &SoftwareSecret::default(), counter.clone());
+    let wider: Gallery<MemoryNor<[u8; 4 * ERASE], 4, { 2 * ERASE }>, Owned, _> = Gallery::open_with(
+        MemoryNor::new(wider),
+        model(),
+        Owned::new(RECORDS, 0),
+        &SoftwareSecret::default(),
+        counter.clone(),
+    );
     let wide = GalleryError::SectorBytes { recorded: 1024, found: 2048 };
     assert_eq!(wider.state(), Err(wide));
     let mut old = CutFlash::new(4, 1);

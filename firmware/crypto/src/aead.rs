@@ -7,24 +7,22 @@
 //! tag            Poly1305(one-time key; data | 0.. | ciphertext | 0.. | u64 length of data | u64 length of ciphertext)
 //! ```
 
+use chacha20::ChaCha20;
 use chacha20::cipher::{Block, KeyIvInit, StreamCipher, StreamCipherCore};
-use chacha20::variants::Ietf;
-use chacha20::{ChaCha20, ChaChaCore, R20};
 use poly1305::Poly1305;
 use poly1305::universal_hash::{KeyInit, UniversalHash};
 use subtle::ConstantTimeEq;
 
+use crate::keystream::Blocks;
+
 /// Bytes of a key.
-pub const KEY: usize = 32;
+const KEY: usize = 32;
 
 /// Bytes of a nonce.
 pub const NONCE: usize = 12;
 
 /// Bytes of a tag.
 pub const TAG: usize = 16;
-
-/// The keystream, by whole blocks of 64 bytes.
-type Stream = ChaChaCore<R20, Ietf>;
 
 /// More than a keystream has, 256 GB; never of what fits into a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +66,7 @@ impl Aead {
     /// The keystream from block 1 on, and the authenticator that has its key from block 0.
     fn begin(&self, nonce: &[u8; NONCE]) -> (ChaCha20, Poly1305) {
         let (mut stream, mut first) =
-            (Stream::new(&self.0.into(), &(*nonce).into()), Block::<Stream>::default());
+            (Blocks::new(&self.0.into(), &(*nonce).into()), Block::<Blocks>::default());
         stream.write_keystream_block(&mut first);
         let key: [u8; KEY] = core::array::from_fn(|i| first[i]);
         (ChaCha20::from_core(stream), Poly1305::new(&key.into()))
