@@ -14,6 +14,7 @@
 pub mod align;
 pub mod board;
 pub mod bundle;
+mod bytes;
 pub mod camera;
 pub mod decide;
 pub mod detect;

@@ -1,6 +1,7 @@
 //! Bytes of a bundle. Nothing here knows a key.
 
 use super::BundleError;
+use crate::bytes::put;
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::kernels::as_i8;
 use crate::gallery::layout::{PERSON_BYTES, decode_person, encode_person, u16_at, u32_at};
@@ -71,18 +72,18 @@ impl Header {
     /// The header before its tag.
     pub fn body(&self) -> [u8; HEADER_BODY] {
         let mut bytes = [0; HEADER_BODY];
-        bytes[..4].copy_from_slice(&MAGIC);
-        bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        put(&mut bytes, 0, &MAGIC);
+        put(&mut bytes, 4, &VERSION.to_le_bytes());
         bytes[6] = match self.kind {
             Kind::Enrolment => 1,
             Kind::Backup => 2,
         };
-        bytes[8..10].copy_from_slice(&self.dimension.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.records.to_le_bytes());
-        bytes[16..20].copy_from_slice(&self.people.to_le_bytes());
-        bytes[20..24].copy_from_slice(&self.operation.to_le_bytes());
-        bytes[SALT].copy_from_slice(&self.salt);
-        bytes[56..].copy_from_slice(&self.embedding_id);
+        put(&mut bytes, 8, &self.dimension.to_le_bytes());
+        put(&mut bytes, 12, &self.records.to_le_bytes());
+        put(&mut bytes, 16, &self.people.to_le_bytes());
+        put(&mut bytes, 20, &self.operation.to_le_bytes());
+        put(&mut bytes, SALT.start, &self.salt);
+        put(&mut bytes, 56, &self.embedding_id);
         bytes
     }
 
@@ -161,19 +162,19 @@ impl<'r> Item<'r> {
     /// Writes a record's content, as long as `content`, which is all zeros; `false` when it does not fit.
     pub fn encode(&self, content: &mut [u8]) -> bool {
         let Some((prefix, payload)) = content.split_first_chunk_mut::<PREFIX>() else { return false };
-        let mut put = |at: usize, bytes: &[u8]| {
-            let place = payload.get_mut(at..at + bytes.len());
-            place.map(|place| place.copy_from_slice(bytes)).is_some()
+        let mut fit = |at: usize, bytes: &[u8]| {
+            put(payload, at, bytes);
+            at + bytes.len() <= payload.len()
         };
         let (kind, fits) = match self {
-            Item::Seed(seed) => (1, put(0, seed)),
-            Item::Settings(settings) => (2, put(0, settings)),
+            Item::Seed(seed) => (1, fit(0, seed)),
+            Item::Settings(settings) => (2, fit(0, settings)),
             Item::Person(member) => {
-                prefix[2..4].copy_from_slice(&member.templates.to_le_bytes());
-                prefix[4..8].copy_from_slice(&member.id.0.to_le_bytes());
+                put(prefix, 2, &member.templates.to_le_bytes());
+                put(prefix, 4, &member.id.0.to_le_bytes());
                 let mut person = [0; PERSON_BYTES];
                 encode_person(&member.name, member.validity, &mut person);
-                (3, put(0, &person))
+                (3, fit(0, &person))
             }
             Item::Template(values) => (
                 4,
@@ -182,7 +183,7 @@ impl<'r> Item<'r> {
                     true
                 },
             ),
-            Item::Signature(key, signature) => (5, put(0, key) && put(32, signature)),
+            Item::Signature(key, signature) => (5, fit(0, key) && fit(32, signature)),
         };
         prefix[0] = kind;
         fits

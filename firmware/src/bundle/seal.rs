@@ -1,5 +1,6 @@
 //! Keys of bundles: what follows from a device's secret, and what a bundle is sealed and signed with.
 
+use crate::bytes::put;
 use arcgate_crypto::{Aead, PublicKey, Sha256, SigningKey, sha256};
 
 use super::BundleError;
@@ -74,7 +75,7 @@ const HEADER_NONCE: [u8; 12] = [0xff; 12];
 
 fn nonce(record: u32) -> [u8; 12] {
     let mut nonce = [0; 12];
-    nonce[..4].copy_from_slice(&record.to_le_bytes());
+    put(&mut nonce, 0, &record.to_le_bytes());
     nonce
 }
 
@@ -91,10 +92,10 @@ impl Sealer {
     pub fn header(&self, header: &Header) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         let body = header.body();
-        bytes[..HEADER_BODY].copy_from_slice(&body);
+        put(&mut bytes, 0, &body);
         // Of so few bytes it cannot fail, and a tag of zeros would only be refused.
         if let Ok(tag) = self.cipher.seal(&HEADER_NONCE, &body, &mut []) {
-            bytes[HEADER_BODY..].copy_from_slice(&tag);
+            put(&mut bytes, HEADER_BODY, &tag);
         }
         bytes
     }

@@ -3,6 +3,7 @@
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::bundle::{BundleError, Item, Kind, MAX_RECORD, Reader};
+use crate::bytes::copy;
 use crate::gallery::{Binding, Gallery, GalleryError, Monotonic, PersonId, Room};
 use crate::link::Fault;
 use crate::link::message::{Restored, Signed};
@@ -112,7 +113,7 @@ impl Incoming {
         let mut record = [0; MAX_RECORD];
         // The reader refuses shorter ones.
         let record = record.get_mut(..bytes.len()).ok_or(BundleError::Length { expected, found })?;
-        record.copy_from_slice(bytes);
+        copy(bytes, record);
         match self.reader.next(record)? {
             Item::Seed(seed) if self.how == How::Stored => {
                 let mounted = gallery.state();

@@ -73,7 +73,7 @@ pub fn write_checked<F: NorFlash>(flash: &mut F, offset: u32, bytes: &[u8]) -> R
     let mut seen = [0; 4 * UNIT];
     let mut at = offset;
     for piece in bytes.chunks(seen.len()) {
-        let seen = &mut seen[..piece.len()];
+        let Some(seen) = seen.get_mut(..piece.len()) else { break };
         flash.read(at, seen)?;
         if seen != piece {
             return Err(FlashFault::Mismatch);
@@ -88,12 +88,12 @@ pub(crate) fn is_blank<F: NorFlash>(flash: &mut F, from: u32, to: u32) -> Result
     let mut bytes = [0; 4 * UNIT];
     let mut at = from;
     while at < to {
-        let length = bytes.len().min((to - at) as usize);
-        flash.read(at, &mut bytes[..length])?;
-        if !is_erased(&bytes[..length]) {
+        let Some(piece) = bytes.chunks_mut(((to - at) as usize).max(1)).next() else { break };
+        flash.read(at, piece)?;
+        if !is_erased(piece) {
             return Ok(false);
         }
-        at += length as u32;
+        at += piece.len() as u32;
     }
     Ok(true)
 }

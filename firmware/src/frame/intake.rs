@@ -14,6 +14,7 @@
 //! Means are written from the left over sums that were read already, since a pixel takes fewer bytes than its sums. The memory
 //! beside the buffer is the same for a picture of 65,535 columns as for one of 2.
 
+use crate::bytes::copy;
 use nalgebra::Point2;
 
 use super::{Frame, FrameError, Landmarks, PixelFormat};
@@ -124,7 +125,7 @@ impl Intake {
         if self.halvings == 0 {
             let begin = self.received as usize;
             if let Some(place) = begin.checked_add(bytes.len()).and_then(|end| buffer.get_mut(begin..end)) {
-                place.copy_from_slice(bytes);
+                copy(bytes, place);
             }
         } else {
             self.fold(bytes, buffer);
@@ -188,7 +189,7 @@ impl Intake {
             let pixels = u32::from(column % side + 1) * u32::from(row % side + 1);
             let means = totals.map(|total| ((total + pixels / 2) / pixels) as u8);
             if let Some(place) = under_way.get_mut(at * size..(at + 1) * size) {
-                place.copy_from_slice(&self.format.pack(means)[..size]);
+                copy(&self.format.pack(means), place);
             }
         }
     }

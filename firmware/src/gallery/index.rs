@@ -13,6 +13,7 @@
 
 use super::PersonId;
 use super::layout::record_bytes;
+use crate::bytes::copy;
 use crate::embedding::{Likeness, MAX_DIMENSION, norm_squared};
 use crate::engine::kernels::dot::{LINE, Line, holds, lines, store};
 
@@ -156,7 +157,7 @@ impl<T: AsRef<[Line]> + AsMut<[Line]>> Index<T> {
                 && let Some(place) = before.get_mut(kept * row..).and_then(|tail| tail.get_mut(..row))
                 && let Some(moved) = rest.get(..row)
             {
-                place.copy_from_slice(moved);
+                copy(moved, place);
             }
             if let Some(place) = self.owner_bytes(kept) {
                 *place = owner.encode();

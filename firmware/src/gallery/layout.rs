@@ -3,6 +3,7 @@
 
 use super::transform::Seed;
 use super::{NAME_BYTES, PersonId, Validity};
+use crate::bytes::put;
 use crate::embedding::MAX_DIMENSION;
 
 /// What begins a sector.
@@ -185,32 +186,32 @@ impl Header {
             Replaces::All => (ALL, 0),
             Replaces::Sector { index, sequence } => (index, sequence),
         };
-        bytes[..4].copy_from_slice(&MAGIC);
-        bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[6..8].copy_from_slice(&self.dimension.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.sequence.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.operation.to_le_bytes());
-        bytes[16..20].copy_from_slice(&self.next_person.to_le_bytes());
-        bytes[20..22].copy_from_slice(&index.to_le_bytes());
-        bytes[22..24].copy_from_slice(&self.copies.to_le_bytes());
-        bytes[24..28].copy_from_slice(&sequence.to_le_bytes());
-        bytes[28..30].copy_from_slice(&self.sectors.to_le_bytes());
-        bytes[30..32].copy_from_slice(&self.filled.to_le_bytes());
-        bytes[32..36].copy_from_slice(&self.sector_bytes.to_le_bytes());
-        bytes[36..40].copy_from_slice(&self.salt.to_le_bytes());
-        bytes[40..72].copy_from_slice(&self.embedding_id);
-        bytes[72..76].copy_from_slice(&self.sum.to_le_bytes());
+        put(&mut bytes, 0, &MAGIC);
+        put(&mut bytes, 4, &VERSION.to_le_bytes());
+        put(&mut bytes, 6, &self.dimension.to_le_bytes());
+        put(&mut bytes, 8, &self.sequence.to_le_bytes());
+        put(&mut bytes, 12, &self.operation.to_le_bytes());
+        put(&mut bytes, 16, &self.next_person.to_le_bytes());
+        put(&mut bytes, 20, &index.to_le_bytes());
+        put(&mut bytes, 22, &self.copies.to_le_bytes());
+        put(&mut bytes, 24, &sequence.to_le_bytes());
+        put(&mut bytes, 28, &self.sectors.to_le_bytes());
+        put(&mut bytes, 30, &self.filled.to_le_bytes());
+        put(&mut bytes, 32, &self.sector_bytes.to_le_bytes());
+        put(&mut bytes, 36, &self.salt.to_le_bytes());
+        put(&mut bytes, 40, &self.embedding_id);
+        put(&mut bytes, 72, &self.sum.to_le_bytes());
         bytes
     }
 
     /// The bytes of the header of sector `index`.
     pub fn encode(&self, index: u16) -> [u8; HEADER] {
         let mut bytes = [0xff; HEADER];
-        bytes[..HEADER_BODY].copy_from_slice(&self.body());
-        bytes[HEADER_BODY..HEADER_TAG].copy_from_slice(&self.seed);
-        bytes[HEADER_TAG..HEADER_CRC].copy_from_slice(&self.tag);
+        put(&mut bytes, 0, &self.body());
+        put(&mut bytes, HEADER_BODY, &self.seed);
+        put(&mut bytes, HEADER_TAG, &self.tag);
         let sum = checksum(&[&bytes[..HEADER_CRC], &index.to_le_bytes()]);
-        bytes[HEADER_CRC..].copy_from_slice(&sum.to_le_bytes());
+        put(&mut bytes, HEADER_CRC, &sum.to_le_bytes());
         bytes
     }
 
@@ -283,10 +284,10 @@ impl Mark {
             Mark::Erased => *b"GONE",
         };
         let mut unit = [0xff; UNIT];
-        unit[..4].copy_from_slice(&kind);
-        unit[4..8].copy_from_slice(&sequence.to_le_bytes());
+        put(&mut unit, 0, &kind);
+        put(&mut unit, 4, &sequence.to_le_bytes());
         let sum = checksum(&[&unit[..8]]);
-        unit[8..12].copy_from_slice(&sum.to_le_bytes());
+        put(&mut unit, 8, &sum.to_le_bytes());
         unit
     }
 }
@@ -334,9 +335,9 @@ impl Place {
     /// Never the same for two records.
     pub fn nonce(self) -> [u8; 12] {
         let mut nonce = [0; 12];
-        nonce[..4].copy_from_slice(&self.sequence.to_le_bytes());
-        nonce[4..8].copy_from_slice(&self.salt.to_le_bytes());
-        nonce[8..10].copy_from_slice(&self.slot.to_le_bytes());
+        put(&mut nonce, 0, &self.sequence.to_le_bytes());
+        put(&mut nonce, 4, &self.salt.to_le_bytes());
+        put(&mut nonce, 8, &self.slot.to_le_bytes());
         nonce
     }
 }
@@ -352,11 +353,11 @@ impl Clear {
             Kind::Lost => 4,
         };
         bytes[1] = self.mark;
-        bytes[2..4].copy_from_slice(&self.number.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.person.0.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.operation.to_le_bytes());
+        put(&mut bytes, 2, &self.number.to_le_bytes());
+        put(&mut bytes, 4, &self.person.0.to_le_bytes());
+        put(&mut bytes, 8, &self.operation.to_le_bytes());
         let sum = checksum(&[&bytes[..12], &place.nonce()]);
-        bytes[12..].copy_from_slice(&sum.to_le_bytes());
+        put(&mut bytes, 12, &sum.to_le_bytes());
         bytes
     }
 
@@ -392,9 +393,9 @@ pub fn encode_person(name: &str, validity: Validity, payload: &mut [u8]) {
     payload.fill(0);
     let Some(payload) = payload.first_chunk_mut::<PERSON_BYTES>() else { return };
     payload[0] = name.len() as u8;
-    payload[4..36].iter_mut().zip(name.as_bytes()).for_each(|(to, &from)| *to = from);
-    payload[36..44].copy_from_slice(&validity.from.to_le_bytes());
-    payload[44..52].copy_from_slice(&validity.until.to_le_bytes());
+    put(payload, 4, name.as_bytes());
+    put(payload, 36, &validity.from.to_le_bytes());
+    put(payload, 44, &validity.until.to_le_bytes());
 }
 
 /// Reads a person's payload; `None` when its fields contradict each other.

@@ -1,5 +1,6 @@
 //! NOR rules kept over plain memory: for boards without a flash of their own (QEMU), the simulator and the tests.
 
+use crate::bytes::copy;
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
@@ -74,7 +75,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WRITE: usize, const ERASE: usize> ReadN
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFault> {
         check_read(self, offset, bytes.len())?;
         let from = self.bytes.as_ref().get(offset as usize..).and_then(|tail| tail.get(..bytes.len()));
-        bytes.copy_from_slice(from.ok_or(NorFault::Bounds)?);
+        copy(from.ok_or(NorFault::Bounds)?, bytes);
         Ok(())
     }
 
@@ -102,7 +103,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>, const WRITE: usize, const ERASE: usize> NorFl
         if let Some(at) = place.iter().position(|&b| b != 0xff) {
             return Err(NorFault::Programmed { offset: offset + at as u32 });
         }
-        place.copy_from_slice(bytes);
+        copy(bytes, place);
         Ok(())
     }
 }

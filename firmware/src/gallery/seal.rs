@@ -12,6 +12,7 @@
 //! So a record opens on the device that wrote it, with the model it was made by, in its slot and under its sector's sequence
 //! number, or not at all.
 
+use crate::bytes::put;
 use arcgate_crypto::{Aead, sha256};
 
 use super::layout::{CLEAR, Header, Place, TAG};
@@ -130,7 +131,7 @@ impl Sealer {
 
 fn header_nonce(header: &Header, index: u16) -> [u8; 12] {
     let mut nonce = Place { sequence: header.sequence, salt: header.salt, slot: u16::MAX }.nonce();
-    nonce[10..].copy_from_slice(&index.to_le_bytes());
+    put(&mut nonce, 10, &index.to_le_bytes());
     nonce
 }
 

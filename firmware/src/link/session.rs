@@ -17,6 +17,7 @@
 //!
 //! A sequence is sealed once in each direction: what is sent again is the same bytes. So no nonce is ever used for two messages.
 
+use crate::bytes::put;
 use arcgate_crypto::{Aead, PublicKey, Sha256, TAG, is_same};
 
 use super::agreement::{Derived, Ephemeral, Share};
@@ -167,7 +168,7 @@ impl Session {
 fn nonce(direction: Direction, sequence: u32) -> [u8; 12] {
     let mut nonce = [0; 12];
     nonce[0] = direction as u8;
-    nonce[8..].copy_from_slice(&sequence.to_le_bytes());
+    put(&mut nonce, 8, &sequence.to_le_bytes());
     nonce
 }
 

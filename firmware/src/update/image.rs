@@ -3,6 +3,7 @@
 use arcgate_crypto::{PublicKey, sha256};
 
 use super::{UpdateError, vectors};
+use crate::bytes;
 use crate::gallery::layout::{UNIT, u32_at};
 
 /// What begins an image.
@@ -70,7 +71,7 @@ impl Header {
     /// The header up to its signature.
     pub fn body(&self) -> [u8; SIGNED] {
         let mut bytes = [0; SIGNED];
-        let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+        let mut put = |at, field: &[u8]| bytes::put(&mut bytes, at, field);
         put(0, &MAGIC);
         put(8, &VERSION.to_le_bytes());
         put(12, &self.version.to_le_bytes());

@@ -6,6 +6,7 @@ use arcgate_crypto::sha256;
 use embedded_storage::nor_flash::NorFlash;
 
 use super::{HEADER, Header, Part, UpdateError, Verifier, detector_offset, vectors};
+use crate::bytes;
 use crate::engine::Embedder;
 use crate::engine::plan::{PlanDetector, PlanEngine};
 use crate::flash::{self, FlashFault, SlotFlash};
@@ -165,8 +166,7 @@ impl<F: SlotFlash> Slots<F> {
         if needed > room {
             return Err(UpdateError::Slot { needed, found: room });
         }
-        let mut bytes = [0; HEADER];
-        bytes.copy_from_slice(header.get(..HEADER).ok_or(UpdateError::NotAnImage)?);
+        let bytes = *header.first_chunk().ok_or(UpdateError::NotAnImage)?;
         self.incoming = None;
         let erased = F::ERASE_SIZE as u32;
         self.flash_mut(slot).erase(0, erased).map_err(FlashFault::from)?;
@@ -303,7 +303,7 @@ impl Incoming {
         while !bytes.is_empty() {
             let filled = self.received as usize % PAGE;
             let (now, later) = bytes.split_at(bytes.len().min(PAGE - filled));
-            self.page[filled..filled + now.len()].copy_from_slice(now);
+            bytes::put(&mut self.page, filled, now);
             (bytes, self.received) = (later, self.received + now.len() as u32);
             let end = filled + now.len();
             if end == PAGE || self.received == whole {

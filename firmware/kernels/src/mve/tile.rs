@@ -137,6 +137,6 @@ pub fn sum(sum: &Sum, constant: i32, x: &[i8], y: &mut [i8]) {
     for (y, &x) in y.iter_mut().zip(x) {
         let first = (x as i32).wrapping_mul(sum.mults[0]).wrapping_add(constant);
         let both = (*y as i32).wrapping_mul(sum.mults[1]).wrapping_add(first) >> sum.bits;
-        *y = (both + sum.output_zero as i32).clamp(sum.lo as i32, sum.hi as i32) as i8;
+        *y = (both + sum.output_zero as i32).max(sum.lo as i32).min(sum.hi as i32) as i8;
     }
 }

@@ -6,6 +6,7 @@ use super::native::Native;
 use super::ready::Ready;
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError, Target};
+use crate::bytes::copy;
 use crate::decide::table::ThresholdTable;
 use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, mve, portable, scalar};
 use crate::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models, Task};
@@ -216,7 +217,7 @@ fn copied<V: Copy>(from: &[V], to: &mut [V]) -> Option<()> {
     if from.len() != to.len() {
         return None;
     }
-    to.copy_from_slice(from);
+    copy(from, to);
     Some(())
 }
 

@@ -4,6 +4,7 @@ use nalgebra::Point2;
 
 use super::{MAX_STEPS, PlanError, RECORD_BYTES, Target};
 use crate::align::Similarity;
+use crate::bytes;
 use crate::decide::table::ThresholdTable;
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::{ChannelOrder, ModelInfo, Task};
@@ -184,7 +185,7 @@ impl Header {
         let (Ok(length), Ok(steps), Ok(arena)) = (length, steps, arena) else { return false };
         let Some(h) = plan.first_chunk_mut::<HEADER_BYTES>() else { return false };
         let info = &self.info;
-        let mut put = |at: usize, bytes: &[u8]| h[at..at + bytes.len()].copy_from_slice(bytes);
+        let mut put = |at, field: &[u8]| bytes::put(h, at, field);
         put(0, &[0; HEADER_BYTES]);
         put(0, &MAGIC);
         put(8, &VERSION.to_le_bytes());

@@ -3,6 +3,7 @@
 use super::header::Header;
 use super::step::{Tensor, inside};
 use super::{HEADER_BYTES, PlanError, RECORD_BYTES};
+use crate::bytes::put;
 use crate::detect::STRIDES;
 use crate::engine::kernels::Shape;
 
@@ -36,8 +37,8 @@ impl MapRecord {
     /// As it stands in a plan.
     pub fn to_bytes(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
-        bytes[..4].copy_from_slice(&self.offset.to_le_bytes());
-        bytes[4..8].copy_from_slice(&self.scale.to_le_bytes());
+        put(&mut bytes, 0, &self.offset.to_le_bytes());
+        put(&mut bytes, 4, &self.scale.to_le_bytes());
         bytes[8] = self.zero_point as u8;
         bytes
     }

@@ -3,6 +3,7 @@
 use super::engine::{admit, run_all};
 use super::native::Native;
 use super::{Header, OutputMap, Plan, PlanError};
+use crate::bytes::copy;
 use crate::detect::{self, Face, Map, Settings, Values};
 use crate::engine::kernels::{Isa, as_i8};
 use crate::engine::{EmbedError, LookError, ModelInfo, Task};
@@ -66,7 +67,7 @@ impl<B: AsRef<[u8]>> Ready<B> {
         let last = run_all(&plan, &mut self.native, crop, arena, after).ok_or(EmbedError::Runtime)?;
         match arena.get(last) {
             Some(embedding) if embedding.len() == out.len() => {
-                out.copy_from_slice(as_i8(embedding));
+                copy(as_i8(embedding), out);
                 Ok(())
             }
             _ => Err(EmbedError::Runtime),

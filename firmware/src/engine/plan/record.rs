@@ -1,6 +1,7 @@
 //! The 64 bytes of one operation.
 
 use super::PlanError;
+use crate::bytes;
 use crate::engine::kernels::{Shape, Window};
 
 /// Bytes of one operation.
@@ -173,7 +174,7 @@ impl Record {
     /// The 64 bytes; `None` when a shape or the window does not fit its fields.
     pub fn to_bytes(&self) -> Option<[u8; RECORD_BYTES]> {
         let mut bytes = [0; RECORD_BYTES];
-        let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+        let mut put = |at, field: &[u8]| bytes::put(&mut bytes, at, field);
         let small = [self.input_zero, self.output_zero, self.lo, self.hi, self.second_zero].map(|v| v as u8);
         put(0, &[self.kind as u8, self.rule as u8]);
         put(2, &small);

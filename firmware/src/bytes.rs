@@ -1,0 +1,13 @@
+//! Values put into bytes, without a way to panic: a slice's own copying has one, for lengths that differ.
+
+/// Copies `from` to the beginning of `to`, as much of it as has room there.
+pub(crate) fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+}
+
+/// Writes `field` into `bytes` from `at` on, as much of it as has room there.
+pub(crate) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
+    if let Some(place) = bytes.get_mut(at..) {
+        copy(field, place);
+    }
+}
