@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use arcgate::link::{Client, Target};
+
 use crate::{data, program};
 
 /// How long it may take to listen, or to say what a test waits for.
@@ -72,6 +74,15 @@ impl Simulator {
     /// Its address, as `--to` takes it.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// A session with it, if its link is open.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn connect(&self) -> Client {
+        let target: Target = self.target.parse().expect("a target");
+        Client::connect(&target).expect("a device").0
     }
 
     /// The next JSON object that it prints.

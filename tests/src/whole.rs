@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use arcgate::data::ImageSet;
 use arcgate::engine::Model;
+use arcgate::link::{Client, LinkError};
 use arcgate::onnx::file;
 use arcgate::onnx::metadata::{FloatInput, face_template};
 use arcgate::photo::{Detector, Photo, PhotoError};
 use arcgate::quantize::{self, ImportOptions};
 use arcgate::synth::Portraits;
 use arcgate_firmware::align;
+use arcgate_firmware::decide::Rejection;
 use arcgate_firmware::detect::Face;
 use arcgate_firmware::engine::plan::{MAPS, checksum};
+use arcgate_firmware::frame::{Frame, PixelFormat};
+use arcgate_firmware::link::Fault;
 
 use crate::program::arcgate;
 use crate::{data, nets, people};
@@ -89,6 +93,35 @@ impl Pictures {
         let main = &faces[Face::main(&faces, photo.width(), photo.height())?];
         let mut crop = vec![0; model.info().crop_bytes()];
         align::crop(&photo.frame(), &main.landmarks, model.info(), &mut crop).is_ok().then_some(crop)
+    }
+}
+
+/// The crop that a device which finds faces makes of a picture; `None` where it sees nobody, or points that span no face.
+///
+/// # Panics
+/// When the link breaks, or the device refuses the picture for another reason.
+pub fn crop(client: &mut Client, frame: &Frame<'_>) -> Option<Vec<u8>> {
+    client.send_frame(frame, None, &mut |_| ()).expect("the picture arrives");
+    match client.read_crop() {
+        Ok(crop) => Some(crop),
+        Err(LinkError::Fault(Fault::Rejected(Rejection::NoFace | Rejection::Landmarks))) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The values of a picture in three colours as a camera of this format would send them.
+pub fn pixels(rgb: &[u8], format: PixelFormat) -> Vec<u8> {
+    let pixels = rgb.as_chunks::<3>().0.iter();
+    match format {
+        PixelFormat::Rgb8 => rgb.to_vec(),
+        PixelFormat::Grey8 => {
+            pixels.map(|&[r, g, b]| ((r as u16 + 2 * g as u16 + b as u16) / 4) as u8).collect()
+        }
+        PixelFormat::Rgb565 => pixels
+            .flat_map(|&[r, g, b]| {
+                ((r as u16 >> 3) << 11 | (g as u16 >> 2) << 5 | b as u16 >> 3).to_be_bytes()
+            })
+            .collect(),
     }
 }
 

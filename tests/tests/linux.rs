@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 
 use arcgate::data::ImageSet;
 use arcgate::engine::{Kind, Model};
-use arcgate::link::{Client, Target};
 use arcgate::onnx::file;
 use arcgate::photo::Detector;
 use arcgate_tests::program::{self, arcgate};
@@ -70,11 +69,6 @@ fn onnx() -> String {
     real.filter(|path| path.exists()).unwrap_or_else(shipped).to_string_lossy().into_owned()
 }
 
-fn client(device: &Simulator) -> Client {
-    let target: Target = device.target().parse().expect("a target");
-    Client::connect(&target).expect("a device").0
-}
-
 #[test]
 fn the_boards_tract_gives_the_plans_embeddings_of_whole_pictures() {
     let (model, folder) = (or_skip!(aligning_model()), tempfile::tempdir().expect("a folder"));
@@ -88,7 +82,7 @@ fn the_boards_tract_gives_the_plans_embeddings_of_whole_pictures() {
     board.update(&device);
     device.note("tract runs");
 
-    let mut client = client(&device);
+    let mut client = device.connect();
     let mut engine = model.embedder(Kind::Plan).expect("the plan's engine");
     let mut compared = 0;
     for photo in &pictures.photos {

@@ -1,8 +1,5 @@
 //! The firmware on the emulated Cortex-M4: the same bytes as the desktop, names from its gallery, people who stay.
 //!
-//! The board finds faces itself, too, in whole pictures: photographs with YuNet in int8 where the data folder is, drawn portraits with a
-//! detector of random weights elsewhere.
-//!
 //! With ARCGATE_TEST_PLAN naming a plan for aligned faces and the data folder there, it is sent LFW photographs; else
 //! synthetic portraits for the model that the repository ships.
 
@@ -10,12 +7,10 @@ use std::path::PathBuf;
 
 use arcgate::chips::board::Board;
 use arcgate::engine::Model;
-use arcgate::enroll::Sending;
 use arcgate::link::{Client, LinkError};
-use arcgate::photo::Photo;
 use arcgate_firmware::align;
+use arcgate_firmware::decide::TARGET_FPIR;
 use arcgate_firmware::decide::table::Scope;
-use arcgate_firmware::decide::{Rejection, TARGET_FPIR};
 use arcgate_firmware::engine::plan::Plan;
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::gallery::nor::MemoryNor;
@@ -25,7 +20,7 @@ use arcgate_firmware::link::message::{Answer, Who};
 use arcgate_tests::or_skip;
 use arcgate_tests::people::{Crowd, Shot, calibrated, describe, embed, model};
 use arcgate_tests::qemu::{Emulator, Machine, numbers};
-use arcgate_tests::whole::{Pictures, aligning_model};
+use arcgate_tests::whole::pixels;
 use nalgebra::Point2;
 
 /// Everything that a test with a device needs.
@@ -133,22 +128,6 @@ fn embeddings_equal_the_desktops_and_people_are_named() {
     }
 }
 
-/// A picture as a camera would send it.
-fn pixels(rgb: &[u8], format: PixelFormat) -> Vec<u8> {
-    let pixels = rgb.as_chunks::<3>().0.iter();
-    match format {
-        PixelFormat::Rgb8 => rgb.to_vec(),
-        PixelFormat::Grey8 => {
-            pixels.map(|&[r, g, b]| ((r as u16 + 2 * g as u16 + b as u16) / 4) as u8).collect()
-        }
-        PixelFormat::Rgb565 => pixels
-            .flat_map(|&[r, g, b]| {
-                ((r as u16 >> 3) << 11 | (g as u16 >> 2) << 5 | b as u16 >> 3).to_be_bytes()
-            })
-            .collect(),
-    }
-}
-
 #[test]
 fn a_hundred_crops_equal_the_desktops() {
     let bench = or_skip!(bench(false));
@@ -225,53 +204,6 @@ fn flash_ram_and_stack_are_those_that_were_told() {
     assert_eq!(told.ram.firmware + told.ram.plan, ram);
     assert!(told.stack >= deepest, "{} bytes of stack were told, {deepest} were taken", told.stack);
     assert!(told.stack as f64 <= 1.15 * deepest as f64, "{} told, {deepest} taken", told.stack);
-}
-
-/// Pictures of a board's own kind: what the desktop and the board make of them, the face found by each.
-#[test]
-fn whole_pictures_give_the_same_crops_and_embeddings() {
-    or_skip!(Machine::m4().elf());
-    let model = or_skip!(aligning_model());
-    let folder = tempfile::tempdir().unwrap();
-    let pictures = Pictures::new(12, folder.path());
-    println!("model: {}", describe(&model));
-    let [plan, detector] = ["model.plan", "detector.plan"].map(|name| folder.path().join(name));
-    std::fs::write(&plan, model.plan_bytes()).unwrap();
-    std::fs::write(&detector, pictures.plan()).unwrap();
-    let (_emulator, mut client) =
-        Emulator::start(Machine::m4(), &plan, Some(&detector), &folder.path().join("psram"));
-    let info = client.info().unwrap();
-    assert_eq!(info.detector.map(|[w, h]| (w, h)), pictures.detector.picture());
-    let compare = |client: &mut Client, sent: &Photo, kept: &Photo| -> bool {
-        client.send_frame(&sent.frame(), None, &mut |_| ()).expect("the picture arrives");
-        let name = sent.path().display();
-        match (client.read_crop(), pictures.crop(kept, &model)) {
-            (Ok(crop), Some(wanted)) => {
-                assert!(crop == wanted, "the crops of {name} differ");
-                assert_eq!(client.read_embedding().unwrap(), embed(&model, &wanted), "embedding of {name}");
-                true
-            }
-            (Err(LinkError::Fault(Fault::Rejected(Rejection::NoFace | Rejection::Landmarks))), None) => false,
-            (board, desktop) => panic!("{name}: {board:?} there, {desktop:?} here"),
-        }
-    };
-    // The emulated UART moves some 15 KB a second.
-    let whole = if pictures.real { 3 } else { 12 };
-    let seen = pictures.photos[..whole].iter().filter(|photo| compare(&mut client, photo, photo)).count();
-    println!("{seen} faces in {whole} pictures");
-    assert!(if pictures.real { seen == whole } else { seen >= 3 }, "{seen}");
-
-    // One that is too large for the board, which halves it.
-    let photo = &pictures.photos[0];
-    let large = image::imageops::resize(&photo.to_rgb(), 281, 283, image::imageops::FilterType::Triangle);
-    let large = Photo::from_rgb(photo.path(), large).unwrap();
-    let sending = Sending::whole(&large, info.frame_capacity);
-    let halved = sending.frame(model.info()).unwrap();
-    assert_eq!((halved.width(), halved.height()), (141, 142));
-    let (width, height) = (halved.width().into(), halved.height().into());
-    let kept = image::RgbImage::from_raw(width, height, halved.data().to_vec()).expect("a picture");
-    let kept = Photo::from_rgb(photo.path(), kept).unwrap();
-    assert!(compare(&mut client, &large, &kept) || !pictures.real, "no face in the halved picture");
 }
 
 #[test]

@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 
 use arcgate::engine::Model;
 use arcgate::enroll::{Place, Sending};
-use arcgate::link::{Client, LinkError, LocalWire};
+use arcgate::link::{Client, LocalWire};
 use arcgate::photo::Photo;
 use arcgate_firmware::decide::Rejection;
-use arcgate_firmware::frame::Frame;
 use arcgate_firmware::gallery::nor::MemoryNor;
-use arcgate_firmware::link::Fault;
 use arcgate_firmware::link::message::Answer;
 use arcgate_firmware::sim::SimSecret;
 use arcgate_tests::people::{Crowd, calibrated};
 use arcgate_tests::program::arcgate;
 use arcgate_tests::simulator::Simulator;
-use arcgate_tests::whole::{Pictures, aligning_model};
+use arcgate_tests::whole::{Pictures, aligning_model, crop};
 use arcgate_tests::{data, or_skip};
 use image::imageops::{self, FilterType};
 
@@ -25,16 +23,6 @@ fn device(model: &Model, pictures: &Pictures) -> Client {
     let models = model.with_detector(pictures.plan()).expect("two plans");
     let wire = LocalWire::new(models, flash, &SimSecret::software());
     Client::over(Box::new(wire), None).expect("a device").0
-}
-
-/// The crop that the device makes of a picture; `None` where it sees nobody or points that span no face.
-fn crop(client: &mut Client, frame: &Frame<'_>) -> Option<Vec<u8>> {
-    client.send_frame(frame, None, &mut |_| ()).expect("the picture arrives");
-    match client.read_crop() {
-        Ok(crop) => Some(crop),
-        Err(LinkError::Fault(Fault::Rejected(Rejection::NoFace | Rejection::Landmarks))) => None,
-        Err(error) => panic!("{error}"),
-    }
 }
 
 fn text(path: &Path) -> String {

@@ -1,0 +1,141 @@
+//! Whole pictures on every emulated board, which finds the face itself: its crop and embedding are the simulator's to the byte, and those
+//! are the desktop's.
+//!
+//! The pictures are photographs of LFW, 250 x 250, with YuNet in int8 where the data folder is; elsewhere drawn portraits with a detector of
+//! random weights.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Instant;
+
+use arcgate::engine::Model;
+use arcgate::enroll::Sending;
+use arcgate::link::Client;
+use arcgate::photo::Photo;
+use arcgate_firmware::frame::{Frame, PixelFormat};
+use arcgate_tests::or_skip;
+use arcgate_tests::people::{describe, embed};
+use arcgate_tests::qemu::{Emulator, MACHINES, Machine};
+use arcgate_tests::simulator::Simulator;
+use arcgate_tests::whole::{Pictures, aligning_model, crop, pixels};
+use tempfile::TempDir;
+
+/// What is made of a picture: the crop of the face that is found and its embedding; `None` where there is none.
+type Made = Option<(Vec<u8>, Vec<i8>)>;
+
+/// Pictures, and the files of a device that looks at them.
+struct Bench {
+    model: Model,
+    pictures: Pictures,
+    plan: PathBuf,
+    detector: PathBuf,
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Result<Self, String> {
+        let (model, folder) = (aligning_model()?, tempfile::tempdir().map_err(|e| e.to_string())?);
+        let pictures = Pictures::new(12, folder.path());
+        println!("model: {}", describe(&model));
+        let [plan, detector] = ["model.plan", "detector.plan"].map(|name| folder.path().join(name));
+        std::fs::write(&plan, model.plan_bytes()).map_err(|e| e.to_string())?;
+        std::fs::write(&detector, pictures.plan()).map_err(|e| e.to_string())?;
+        Ok(Bench { model, pictures, plan, detector, folder })
+    }
+
+    /// A board that finds faces.
+    fn board(&self, machine: &Machine, chip: &str) -> (Emulator, Client) {
+        let (emulator, mut client) =
+            Emulator::start(machine, &self.plan, Some(&self.detector), &self.folder.path().join(chip));
+        let sides = client.info().expect("a device").detector.map(|[width, height]| (width, height));
+        assert_eq!(sides, self.pictures.detector.picture());
+        (emulator, client)
+    }
+
+    fn simulator(&self) -> Simulator {
+        let flash = self.folder.path().join("simulator");
+        let files = [&self.plan, &self.detector, &flash].map(|path| path.to_string_lossy());
+        Simulator::start(["--model", &files[0], "--detector", &files[1], "--flash", &files[2]])
+    }
+
+    /// What the desktop makes of a picture.
+    fn desktops(&self, photo: &Photo) -> Made {
+        let crop = self.pictures.crop(photo, &self.model)?;
+        let embedding = embed(&self.model, &crop);
+        Some((crop, embedding))
+    }
+}
+
+/// What a device makes of a picture.
+fn made(client: &mut Client, frame: &Frame<'_>) -> Made {
+    let crop = crop(client, frame)?;
+    Some((crop, client.read_embedding().expect("the embedding of a crop")))
+}
+
+#[test]
+fn every_board_makes_the_simulators_crops_and_embeddings() {
+    for machine in &MACHINES {
+        or_skip!(machine.elf());
+    }
+    let bench = or_skip!(Bench::new());
+    // An emulated UART moves some 15 KB a second: a photograph in each format, and more of the portraits, which are smaller.
+    let formats = [PixelFormat::Rgb8, PixelFormat::Rgb565, PixelFormat::Grey8];
+    let count = if bench.pictures.real { formats.len() } else { bench.pictures.photos.len() };
+    let photos = || bench.pictures.photos[..count].iter().zip(formats.into_iter().cycle());
+    let sent: Vec<Vec<u8>> = photos().map(|(photo, format)| pixels(photo.frame().data(), format)).collect();
+    let frames: Vec<Frame<'_>> = photos()
+        .zip(&sent)
+        .map(|((photo, format), data)| {
+            Frame::new(format, photo.width(), photo.height(), data).expect("a picture")
+        })
+        .collect();
+
+    let simulator = bench.simulator();
+    let mut client = simulator.connect();
+    let simulated: Vec<Made> = frames.iter().map(|frame| made(&mut client, frame)).collect();
+    for ((photo, _), made) in photos().zip(&simulated).filter(|((_, format), _)| *format == PixelFormat::Rgb8)
+    {
+        assert!(
+            *made == bench.desktops(photo),
+            "the desktop makes something else of {}",
+            photo.path().display()
+        );
+    }
+    let seen = simulated.iter().flatten().count();
+    println!("{seen} faces in {count} pictures");
+    assert!(if bench.pictures.real { seen == count } else { seen >= 3 }, "{seen}");
+
+    thread::scope(|scope| {
+        for machine in &MACHINES {
+            let (bench, frames, simulated) = (&bench, &frames, &simulated);
+            scope.spawn(move || {
+                let begin = Instant::now();
+                let (_emulator, mut client) = bench.board(machine, machine.name);
+                for ((frame, expected), at) in frames.iter().zip(simulated).zip(0..) {
+                    let (name, format) = (machine.name, frame.format());
+                    assert!(made(&mut client, frame) == *expected, "picture {at} in {format:?} on {name}");
+                }
+                println!("{:<11} equal, after {:.0} s", machine.name, begin.elapsed().as_secs_f32());
+            });
+        }
+    });
+}
+
+#[test]
+fn a_picture_that_is_too_large_is_halved_as_the_host_would() {
+    or_skip!(Machine::m4().elf());
+    let bench = or_skip!(Bench::new());
+    let (_emulator, mut client) = bench.board(Machine::m4(), "halving");
+    let photo = &bench.pictures.photos[0];
+    let large = image::imageops::resize(&photo.to_rgb(), 281, 283, image::imageops::FilterType::Triangle);
+    let large = Photo::from_rgb(photo.path(), large).expect("a picture");
+    let sending = Sending::whole(&large, client.info().expect("a device").frame_capacity);
+    let halved = sending.frame(bench.model.info()).expect("a picture");
+    assert_eq!((halved.width(), halved.height()), (141, 142));
+    let kept =
+        image::RgbImage::from_raw(halved.width().into(), halved.height().into(), halved.data().to_vec());
+    let kept = Photo::from_rgb(photo.path(), kept.expect("a picture")).expect("a picture");
+    let expected = bench.desktops(&kept);
+    assert!(expected.is_some() || !bench.pictures.real, "no face in the halved picture");
+    assert!(made(&mut client, &large.frame()) == expected, "{}", photo.path().display());
+}
