@@ -45,35 +45,46 @@ install_bare_metal() {
     install_packages "the emulated boards" "${packages[@]}"
 }
 
-# build_board BOARD TARGET [FEATURE]: builds it and prints the path of its ELF file. What has a feature has a folder of its own.
-build_board() (
-    cd "$bare_metal_root/firmware/boards/$1" || exit 1
-    target=$2 folder=target${3:+/$3} options=(--release --locked --target "$2" --target-dir "target${3:+/$3}" ${3:+--features "$3"})
+# bare_metal_cargo COMMAND TARGET OPTION...: what cargo does for a target, in this folder. 3: there is no compiler for it.
+bare_metal_cargo() (
+    target=$2 arguments=("$1" --release --locked --target "$2" "${@:3}")
     # One target folder a board, wherever the workspace has its own; and one code, whose instructions are counted: built
     # incrementally it takes a tenth more.
     unset CARGO_TARGET_DIR CARGO_INCREMENTAL
     if has_rustup_target "$target"; then
-        cargo build "${options[@]}" >&2 || exit 1
+        cargo "${arguments[@]}" >&2 || exit 1
     elif has_web_toolchain && linker=$(bare_metal_linker); then
         name=${target^^}
         export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 "CARGO_TARGET_${name//[-.]/_}_LINKER=$linker"
-        /usr/bin/cargo build "${options[@]}" -Zbuild-std=core >&2 || exit 1
+        /usr/bin/cargo "${arguments[@]}" -Zbuild-std=core >&2 || exit 1
     else
         echo "no compiler for $target: \`rustup target add $target\`, or the packages" \
             "rustc-web, cargo-web, rust-web-src and lld" >&2
         exit 3
     fi
-    echo "$PWD/$folder/$target/release/arcgate-$1"
+)
+
+# build_board BOARD TARGET [FEATURE]: builds it and prints the path of its ELF file. What has a feature has a folder of its own.
+build_board() (
+    cd "$bare_metal_root/firmware/boards/$1" || exit 1
+    folder=target${3:+/$3}
+    bare_metal_cargo build "$2" --target-dir "$folder" ${3:+--features "$3"} || exit
+    echo "$PWD/$folder/$2/release/arcgate-$1"
+)
+
+# The boards with a whole device, each with the targets that it has machines for.
+device_boards=(
+    qemu-mps2:thumbv7em-none-eabihf qemu-mps2:thumbv8m.main-none-eabihf
+    qemu-an547:thumbv8m.main-none-eabihf qemu-riscv:riscv32imac-unknown-none-elf
 )
 
 # Builds every emulated board, each for every target that it has machines for. 3: for one of them there is no compiler.
 build_boards() {
     local status=0 board target
     try() { build_board "$@" || { local failed=$?; [ "$status" -eq 1 ] || status=$failed; }; }
-    try qemu-mps2 thumbv7em-none-eabihf
-    try qemu-mps2 thumbv8m.main-none-eabihf
-    try qemu-an547 thumbv8m.main-none-eabihf
-    try qemu-riscv riscv32imac-unknown-none-elf
+    for board in "${device_boards[@]}"; do
+        try "${board%:*}" "${board#*:}"
+    done
     for board in qemu-bench qemu-search qemu-kernels; do
         for target in "${bare_metal_targets[@]}"; do
             try "$board" "$target"
@@ -83,6 +94,17 @@ build_boards() {
         try "$board" riscv32imac-unknown-none-elf rvv
     done
     return "$status"
+}
+
+# Whether the devices compile with each of their features; nothing is linked. As build_boards.
+check_boards() {
+    local board feature
+    for board in "${device_boards[@]}"; do
+        for feature in text defmt; do
+            (cd "$bare_metal_root/firmware/boards/${board%:*}" &&
+                bare_metal_cargo check "${board#*:}" --target-dir target --features "$feature") || return
+        done
+    done
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
