@@ -18,7 +18,6 @@ use embedded_hal::digital::InputPin;
 
 use crate::decide::time::Uptime;
 use crate::device::{Camera, Device, Event, Hardware, Phase};
-use crate::link::Role;
 use crate::link::message::Enrolment;
 use crate::panel::{Code, Inputs, Outputs, Panel, Press, Seen, Signal};
 
@@ -118,11 +117,8 @@ impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B
     }
 
     fn press<H: Hardware>(&mut self, press: Press, device: &mut Device<H>, now: Uptime) -> Option<Event> {
-        match press {
-            Press::Short => device.allow_pairing(Role::Operator, now),
-            Press::Long => device.allow_pairing(Role::Administrator, now),
-            Press::VeryLong => return Some(device.forget_everybody(now)),
-        }
+        let Some(at_most) = press.role() else { return Some(device.forget_everybody(now)) };
+        device.allow_pairing(at_most, now);
         None
     }
 

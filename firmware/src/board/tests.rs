@@ -14,7 +14,7 @@ use crate::events::{Trouble, What};
 use crate::link::message::Answer;
 use crate::link::pairing::{self, PAIRING_MODE_MS, Shown};
 use crate::link::pairings::Label;
-use crate::link::{Fault, Request};
+use crate::link::{Fault, Request, Role};
 use crate::panel::tests::{Fitted, Level, Wires};
 use crate::panel::{LockRules, NoPin, Pin};
 

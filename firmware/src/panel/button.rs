@@ -1,6 +1,7 @@
 //! A push button: debounced, and told apart by how long it is held.
 
 use crate::decide::time::{Lapse, Uptime};
+use crate::link::Role;
 
 /// Milliseconds for which a level must stay to count.
 const DEBOUNCE_MS: u32 = 30;
@@ -22,6 +23,22 @@ pub enum Press {
     Long,
     /// 10 seconds; told while the button is still held.
     VeryLong,
+}
+
+impl Press {
+    /// A press that ended after so many milliseconds; one of ten seconds is told before it ends.
+    pub fn ended_after(ms: u32) -> Self {
+        if ms < LONG_MS { Press::Short } else { Press::Long }
+    }
+
+    /// The highest role that a host may be paired with after it; `None` after the one that forgets everybody.
+    pub fn role(self) -> Option<Role> {
+        match self {
+            Press::Short => Some(Role::Operator),
+            Press::Long => Some(Role::Administrator),
+            Press::VeryLong => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +85,7 @@ impl Button {
             State::Pressed(held) if steady && !pressed => {
                 self.state = State::Released;
                 // It was let go when the level changed.
-                let long = held.saturating_sub(self.steady_ms) >= LONG_MS;
-                return Some(if long { Press::Long } else { Press::Short });
+                return Some(Press::ended_after(held.saturating_sub(self.steady_ms)));
             }
             State::Pressed(held) if pressed && held >= VERY_LONG_MS => {
                 self.state = State::Blocked;

@@ -9,8 +9,9 @@ use arcgate_firmware::decide::{MatchRules, TARGET_FPIR};
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::plan::PlanModels;
 use arcgate_firmware::engine::{Embedder, ModelInfo, Models};
+use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::link::pairing::Shown;
-use arcgate_firmware::link::{LinkTrust, Role};
+use arcgate_firmware::panel::Press;
 use arcgate_firmware::sim::{Chip, FRAME, FileFlash, Nature, StoredCamera, StoredShot};
 use arcgate_firmware::update::{Development, UpdateKey, Verifier};
 use clap::ArgGroup;
@@ -141,7 +142,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         counter: args.counter.as_deref(),
         chip: Some(chip(&args, &flash)?),
         link: trust(&args),
-        press: args.button.map(role_of_press),
+        press: args.button.map(|seconds| Press::ended_after((1000.0 * seconds) as u32)).and_then(Press::role),
     };
     let device = enroll::simulate(models, &flash, address, camera, nature, log)?;
     ui.note(format!("a device with its flash in {} listens on tcp:{}", flash.display(), device.address()));
@@ -171,11 +172,6 @@ fn chip(args: &Args, flash: &Path) -> anyhow::Result<Chip> {
     folder.push(".d");
     let folder = PathBuf::from(folder);
     Chip::open(&folder, verifier).with_context(|| format!("the flashes in {}", folder.display()))
-}
-
-/// What a button that was held for so many seconds allows.
-fn role_of_press(seconds: f32) -> Role {
-    if seconds < 3.0 { Role::Operator } else { Role::Administrator }
 }
 
 fn tell(event: &Event, ui: &Ui) {

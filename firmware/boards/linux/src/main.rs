@@ -35,8 +35,8 @@ use arcgate_firmware::engine::Models;
 use arcgate_firmware::engine::plan::PlanModels;
 use arcgate_firmware::engine::tract::{Graphs, TractModels};
 use arcgate_firmware::gallery::NoCounter;
-use arcgate_firmware::link::{LinkTrust, Role};
-use arcgate_firmware::panel::{LockRules, Panel};
+use arcgate_firmware::link::LinkTrust;
+use arcgate_firmware::panel::{LockRules, Panel, Press};
 use arcgate_firmware::sim::{Bench, CLOCK, Chip, FileFlash, FromSlot, TcpPort, Wire};
 use arcgate_firmware::update::{Development, UpdateKey, Verifier};
 use clap::Parser;
@@ -173,8 +173,8 @@ impl Linux<'_> {
             let inputs = self.args.wiring.inputs(somebody)?;
             let dog = Dog::open(self.args.watchdog.as_deref())?;
             let mut board = Board::new(eye, Panel::new(outputs, LockRules::default())?, inputs, dog);
-            if let Some(seconds) = pair.take() {
-                let at_most = if seconds < 3.0 { Role::Operator } else { Role::Administrator };
+            let press = pair.take().map(|seconds| Press::ended_after((1000.0 * seconds) as u32));
+            if let Some(at_most) = press.and_then(Press::role) {
                 device.allow_pairing(at_most, Uptime(0));
             }
             match device.gallery().state() {
