@@ -1,6 +1,7 @@
 //! Bytes of the gallery: sector headers, marks, records. Nothing here touches flash or knows a key; [`super::seal`] fills the
 //! places that are left for tags.
 
+use super::people::check_name;
 use super::transform::Seed;
 use super::{NAME_BYTES, PersonId, Validity};
 use crate::bytes::put;
@@ -402,8 +403,9 @@ pub fn encode_person(name: &str, validity: Validity, payload: &mut [u8]) {
 pub fn decode_person(payload: &[u8]) -> Option<(&str, Validity)> {
     let name = payload.get(4..)?.get(..*payload.first()? as usize)?;
     let name = core::str::from_utf8(name).ok()?;
-    let sound = !name.is_empty() && name.len() <= NAME_BYTES && !name.chars().any(char::is_control);
-    sound.then_some((name, Validity { from: u64_at(payload, 36), until: u64_at(payload, 44) }))
+    check_name(name)
+        .is_ok()
+        .then_some((name, Validity { from: u64_at(payload, 36), until: u64_at(payload, 44) }))
 }
 
 #[cfg(test)]

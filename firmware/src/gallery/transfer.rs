@@ -4,8 +4,9 @@ use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 
 use super::layout::MAX_RECORD;
+use super::people::check_name;
 use super::transform::{Seed, Transform};
-use super::{Gallery, GalleryError, Monotonic, PersonId, Room, Validity, check_name};
+use super::{Gallery, GalleryError, Monotonic, PersonId, Room, Validity};
 use crate::embedding::MAX_DIMENSION;
 
 impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
