@@ -1,6 +1,6 @@
 //! The windows of a convolution for kernels that work with packed weights.
 
-use super::scalar::Conv;
+use super::scalar::{Conv, inside};
 
 /// The place, row and column, of the pixel behind one.
 #[inline(always)]
@@ -36,32 +36,26 @@ pub fn gather(
 ) -> Option<()> {
     let Conv { input, window, groups, .. } = *conv;
     let inputs = input.channels.checked_div(groups)?;
-    let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
-        let size = [input.height, input.width][axis];
-        let first = at[axis] * window.stride[axis];
-        let inside = |edge: usize| (edge + window.pad[axis]).saturating_sub(first).min(window.kernel[axis]);
-        (inside(0), inside(size))
-    });
-    let [rows, columns] = [bottom.saturating_sub(top), right.saturating_sub(left)];
-    if [rows, columns] != window.kernel {
+    let (rows, columns) = (inside(at[0], window, 0, input.height), inside(at[1], window, 1, input.width));
+    if [rows.len(), columns.len()] != window.kernel {
         into.fill(conv.input_zero);
     }
-    if rows == 0 || columns == 0 {
+    if rows.is_empty() || columns.is_empty() {
         return Some(());
     }
-    let [iy, ix] =
-        [(0, top), (1, left)].map(|(axis, tap)| at[axis] * window.stride[axis] + tap - window.pad[axis]);
+    let iy = at[0] * window.stride[0] + rows.start - window.pad[0];
+    let ix = at[1] * window.stride[1] + columns.start - window.pad[1];
     let x = x.get((iy * input.width + ix) * input.channels..)?;
     let row = window.kernel[1] * inputs;
-    let into = into.get_mut(top * row + left * inputs..)?;
+    let into = into.get_mut(rows.start * row + columns.start * inputs..)?;
     let x_row = input.width * input.channels;
     if groups == 1 {
-        copy_rows(x, into, columns * inputs, rows, [x_row, row]);
+        copy_rows(x, into, columns.len() * inputs, rows.len(), [x_row, row]);
         return Some(());
     }
-    for ky in 0..rows {
+    for ky in 0..rows.len() {
         let x = x.get(ky * x_row + group * inputs..)?;
-        copy_rows(x, into.get_mut(ky * row..)?, inputs, columns, [input.channels, inputs]);
+        copy_rows(x, into.get_mut(ky * row..)?, inputs, columns.len(), [input.channels, inputs]);
     }
     Some(())
 }

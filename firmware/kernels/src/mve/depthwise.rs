@@ -72,8 +72,7 @@ fn by_pixel(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
     let (channels, width) = (NonZero::new(input.channels)?.get(), NonZero::new(output.width)?);
     for (at, y) in y.chunks_exact_mut(channels).enumerate() {
         let at = [at / width, at % width];
-        let [rows, columns] = [(0, input.height), (1, input.width)]
-            .map(|(axis, size)| inside(at[axis], window, axis, size));
+        let (rows, columns) = (inside(at[0], window, 0, input.height), inside(at[1], window, 1, input.width));
         let row = at[0] * window.stride[0] + rows.start - window.pad[0];
         let column = at[1] * window.stride[1] + columns.start - window.pad[1];
         let x = x.get((row * input.width + column) * channels..)?;
