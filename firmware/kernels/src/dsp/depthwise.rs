@@ -140,10 +140,9 @@ fn constants(depthwise: &Depthwise<'_>, strip: Strip, first: usize, copies: &mut
         let (other_weights, other_tail) = other_rest.split_at_mut_checked(weights.len())?;
         *other_bias = *bias;
         other_tail.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
-        // Zipped, they would be counted, by a division.
-        let mut pairs = weights.chunks_exact(rows.max(1));
-        for slots in other_weights.chunks_exact_mut(rows.max(1)) {
-            let pair = pairs.next()?;
+        for (slots, pair) in
+            other_weights.chunks_exact_mut(rows.max(1)).zip(weights.chunks_exact(rows.max(1)))
+        {
             let (late, early) = slots.split_at_mut_checked(turned)?;
             early.iter_mut().chain(late).zip(pair).for_each(|(to, from)| *to = *from);
         }

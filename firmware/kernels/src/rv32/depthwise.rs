@@ -150,13 +150,13 @@ fn sums<const N: usize>(
         let iy = oy * window.stride[0] + ky - window.pad[0];
         let ix = ox * window.stride[1] + columns.start - window.pad[1];
         let x = x.get((iy * input.width + ix) * channels + first..)?.chunks(channels);
+        // Zipped, chunks would be counted first, by divisions.
         let w = (ky * window.kernel[1] + columns.start) * channels + first;
-        let w = depthwise.weights.get(w..)?.chunks(channels);
-        for (x, w) in x.zip(w).take(columns.len()) {
-            if let (Some(x), Some(w)) = (x.first_chunk::<N>(), w.first_chunk::<N>()) {
-                for n in 0..N {
-                    accs[n] += (x[n] as i32 - zero) * w[n] as i32;
-                }
+        let mut w = depthwise.weights.get(w..)?.chunks(channels);
+        for x in x.take(columns.len()) {
+            let (x, w) = (x.first_chunk::<N>()?, w.next()?.first_chunk::<N>()?);
+            for n in 0..N {
+                accs[n] += (x[n] as i32 - zero) * w[n] as i32;
             }
         }
     }

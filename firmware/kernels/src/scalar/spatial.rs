@@ -55,9 +55,10 @@ pub fn upsample(input: Shape, output: Shape, x: &[i8], y: &mut [i8]) -> Option<(
     let [down, right] = [output.height.checked_div(input.height)?, output.width.checked_div(input.width)?]
         .map(|by| by.max(1));
     for (row, pixels) in y.chunks_exact_mut((output.width * channels).max(1)).enumerate() {
-        let source = x.get(row / down * input.width * channels..)?;
-        let blocks = pixels.chunks_exact_mut((right * channels).max(1));
-        for (block, pixel) in blocks.zip(source.chunks_exact(channels)) {
+        // Zipped, chunks would be counted first, by divisions.
+        let mut source = x.get(row / down * input.width * channels..)?.chunks_exact(channels);
+        for block in pixels.chunks_exact_mut((right * channels).max(1)) {
+            let pixel = source.next()?;
             for y in block.chunks_exact_mut(channels) {
                 y.iter_mut().zip(pixel).for_each(|(y, &x)| *y = x);
             }
@@ -71,7 +72,9 @@ pub fn upsample(input: Shape, output: Shape, x: &[i8], y: &mut [i8]) -> Option<(
 /// `x` has `channels` of them and `y` has `of`; both have as many pixels.
 pub fn place(table: &[i8], first: usize, channels: usize, of: usize, x: &[i8], y: &mut [i8]) {
     let Some((table, _)) = table.split_first_chunk::<256>() else { return };
-    for (pixel, values) in y.chunks_exact_mut(of.max(1)).zip(x.chunks_exact(channels.max(1))) {
+    let mut pixels = y.chunks_exact_mut(of.max(1));
+    for values in x.chunks_exact(channels.max(1)) {
+        let Some(pixel) = pixels.next() else { return };
         for (y, &x) in pixel.iter_mut().skip(first).zip(values) {
             *y = table[x as u8 as usize];
         }
