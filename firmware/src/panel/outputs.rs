@@ -148,11 +148,8 @@ impl<P: OutputPin> Pin<P> {
 
 impl<P: InputPin> Pin<P> {
     pub(super) fn is_on(&mut self) -> Result<bool, ErrorKind> {
-        match self.polarity {
-            Polarity::ActiveHigh => self.pin.is_high(),
-            Polarity::ActiveLow => self.pin.is_low(),
-        }
-        .map_err(|e| e.kind())
+        let high = self.pin.is_high().map_err(|e| e.kind())?;
+        Ok(high == (self.polarity == Polarity::ActiveHigh))
     }
 }
 
