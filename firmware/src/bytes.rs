@@ -1,4 +1,4 @@
-//! Values put into bytes, without a way to panic: a slice's own copying has one, for lengths that differ.
+//! Values put into bytes and taken from them, without a way to panic: a slice's own copying has one, for lengths that differ.
 
 /// Copies `from` to the beginning of `to`, as much of it as has room there.
 pub(crate) fn copy<T: Copy>(from: &[T], to: &mut [T]) {
@@ -10,4 +10,9 @@ pub(crate) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
     if let Some(place) = bytes.get_mut(at..) {
         copy(field, place);
     }
+}
+
+/// The `N` bytes that lie at `at`; zeros where they do not all lie there.
+pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(|tail| tail.first_chunk()).copied().unwrap_or([0; N])
 }

@@ -32,6 +32,7 @@ pub mod random;
 pub mod sim;
 pub mod state;
 pub mod update;
+mod wire;
 
 /// Words of an error where somebody reads them: without feature `text` there are none, and no board links them.
 const fn text(words: &'static str) -> &'static str {

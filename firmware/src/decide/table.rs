@@ -25,6 +25,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bytes::field;
 use crate::embedding::Angle;
 use crate::text;
 
@@ -327,8 +328,7 @@ impl<'t> ThresholdTable<'t> {
 
     /// A word inside the table; 0 outside, where none is read.
     fn word(&self, at: usize) -> u32 {
-        let bytes = self.bytes.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.map_or(0, |&bytes| u32::from_le_bytes(bytes))
+        u32::from_le_bytes(field(self.bytes, at))
     }
 }
 

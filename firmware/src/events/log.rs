@@ -9,6 +9,7 @@ use crate::flash::seal::{self, NONCE, OVERHEAD, Sealer};
 use crate::flash::{self, FlashFault};
 use crate::gallery::DeviceSecret;
 use crate::gallery::layout::is_erased;
+use crate::wire;
 
 /// Bytes of a record.
 pub const RECORD: usize = 64;
@@ -81,7 +82,7 @@ impl<F: NorFlash> Log<F> {
             let (offset, mut record) = (Self::offset(head.block, head.slot), [0; RECORD]);
             let payload = &mut record[NONCE..RECORD - (OVERHEAD - NONCE)];
             // A test holds that the longest event fits.
-            let encoded = postcard::to_slice(&(stamp, what), payload).is_ok();
+            let encoded = wire::write(&(stamp, what), payload).is_some();
             if !(encoded && self.sealer.seal(head.number, offset, &mut record)) {
                 return Err(LogError::Small { needed: 2 * RECORD as u32, found: RECORD as u32 });
             }
@@ -176,7 +177,7 @@ impl<F: NorFlash> Log<F> {
             return Ok(None);
         }
         Ok(self.sealer.open(offset, &mut record).map(|(number, payload)| {
-            let said = postcard::take_from_bytes::<(Stamp, What)>(payload).ok();
+            let said = wire::read::<(Stamp, What)>(payload);
             (number, said.map(|((stamp, what), _)| Entry { number, stamp, what }))
         }))
     }

@@ -4,7 +4,7 @@
 use super::people::check_name;
 use super::transform::Seed;
 use super::{NAME_BYTES, PersonId, Validity};
-use crate::bytes::put;
+use crate::bytes::{field, put};
 use crate::embedding::MAX_DIMENSION;
 
 /// What begins a sector.
@@ -81,16 +81,16 @@ pub fn is_erased(bytes: &[u8]) -> bool {
 
 /// The integer that lies at `at`, little-endian; 0 beyond the end.
 pub fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    bytes.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes)
+    u16::from_le_bytes(field(bytes, at))
 }
 
 /// As [`u16_at`].
 pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
+    u32::from_le_bytes(field(bytes, at))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+    u64::from_le_bytes(field(bytes, at))
 }
 
 /// Makes `valid` true of `bytes` by turning back one bit, where that is possible. A CRC-32C tells every two such bits apart.

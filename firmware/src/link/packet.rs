@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::handshake::FromDevice;
 use super::message::MAX_PIECE;
 use super::session::Session;
+use crate::wire;
 
 /// The longest header and message together.
 pub const MAX_MESSAGE: usize = MAX_PIECE + 64;
@@ -82,9 +83,9 @@ fn pack<M: Serialize, const MAX: usize>(
 ) -> Result<usize, TooLong> {
     let mut plain = [0u8; MAX_MESSAGE + TAG + SUM];
     let room = plain.get_mut(..MAX).ok_or(TooLong)?;
-    let head = postcard::to_slice(&header, room).map_err(|_| TooLong)?.len();
+    let head = wire::write(&header, room).ok_or(TooLong)?;
     let behind = room.get_mut(head..).ok_or(TooLong)?;
-    let mut length = head + postcard::to_slice(message, behind).map_err(|_| TooLong)?.len();
+    let mut length = head + wire::write(message, behind).ok_or(TooLong)?;
     if let Some(session) = session {
         let tag =
             session.seal(header.sequence, plain.get_mut(head..length).ok_or(TooLong)?).ok_or(TooLong)?;
@@ -101,17 +102,14 @@ fn pack<M: Serialize, const MAX: usize>(
 /// Splits a packet's payload into its header and the bytes of its message, which are sealed in a session; `None` when it has no
 /// header.
 pub fn split(payload: &mut [u8]) -> Option<(PacketHeader, &mut [u8])> {
-    let (header, rest) = postcard::take_from_bytes(payload).ok()?;
+    let (header, rest) = wire::read(payload)?;
     let head = payload.len() - rest.len();
     Some((header, payload.get_mut(head..)?))
 }
 
 /// Reads a message; `None` when the bytes are no message of this version, or more than one.
 pub fn message<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> Option<M> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((message, [])) => Some(message),
-        _ => None,
-    }
+    wire::read(bytes).filter(|(_, rest)| rest.is_empty()).map(|(message, _)| message)
 }
 
 /// Why bytes up to a zero were no packet.

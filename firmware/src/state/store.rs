@@ -7,6 +7,7 @@ use crate::flash::seal::{self, NONCE, OVERHEAD, Sealer};
 use crate::flash::{self, FlashFault, UNIT};
 use crate::gallery::DeviceSecret;
 use crate::link::pairings::{Pairing, Pairings, PairingsError};
+use crate::wire;
 
 /// The layout that this code writes and reads.
 const VERSION: u8 = 1;
@@ -152,7 +153,7 @@ impl<F: NorFlash> Store<F> {
         let opened = self.sealer.open(offset, &mut record);
         Ok(opened.and_then(|(number, payload)| {
             let (&version, state) = payload.split_first()?;
-            let (state, _) = postcard::take_from_bytes(state).ok()?;
+            let (state, _) = wire::read(state)?;
             (version == VERSION).then_some((number, state))
         }))
     }
@@ -167,7 +168,7 @@ impl<F: NorFlash> Store<F> {
         record[NONCE] = VERSION;
         let payload = &mut record[NONCE + 1..RECORD - (OVERHEAD - NONCE)];
         // A test holds that the longest state fits.
-        let encoded = postcard::to_slice(state, payload).is_ok();
+        let encoded = wire::write(state, payload).is_some();
         if !(encoded && self.sealer.seal(number, offset + RECORD_AT, &mut record)) {
             return Err(StateError::Small { needed: SLOT + UNIT as u32, found: SLOT });
         }

@@ -108,8 +108,7 @@ impl Header {
         if found != VERSION {
             return Err(UpdateError::Layout { found, readable: VERSION });
         }
-        let field =
-            |at: usize| bytes.get(at..).and_then(|behind| behind.first_chunk()).copied().unwrap_or_default();
+        let field = |at| bytes::field(bytes, at);
         let header = Header {
             version: u32_at(bytes, 12),
             embedder: u32_at(bytes, 20),

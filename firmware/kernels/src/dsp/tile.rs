@@ -157,6 +157,6 @@ pub fn mix(mix: &Mix, x: &[[i8; 4]], y: &mut [[i8; 4]]) {
     for (y, x) in y.as_flattened_mut().iter_mut().zip(x.as_flattened()) {
         let sum = (*x as i32).wrapping_mul(mix.mults[0]).wrapping_add(mix.constant);
         let sum = (*y as i32).wrapping_mul(mix.mults[1]).wrapping_add(sum) >> mix.bits;
-        *y = sum.clamp(mix.lo as i8 as i32, mix.hi as i8 as i32) as i8;
+        *y = sum.max(mix.lo as i8 as i32).min(mix.hi as i8 as i32) as i8;
     }
 }

@@ -18,7 +18,7 @@ fn dots(window: &[i8], weights: &[i8]) -> [i32; BLOCK] {
 
 /// One output.
 fn finished(sum: i32, mult: i32, steps: &Steps) -> i8 {
-    (HighMul { mult, shift: 0 }.apply(sum) + steps.zero_point).clamp(steps.lo, steps.hi) as i8
+    (HighMul { mult, shift: 0 }.apply(sum) + steps.zero_point).max(steps.lo).min(steps.hi) as i8
 }
 
 /// The outputs of whole blocks for every window, `y_step` bytes apart: a bias and a multiplier for each channel.

@@ -4,7 +4,7 @@ use nalgebra::Point2;
 
 use super::{MAX_STEPS, PlanError, RECORD_BYTES, Target};
 use crate::align::Similarity;
-use crate::bytes;
+use crate::bytes::{self, field};
 use crate::decide::table::ThresholdTable;
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::{ChannelOrder, ModelInfo, Task};
@@ -50,18 +50,12 @@ pub struct Header {
     pub steps: usize,
 }
 
-/// `N` bytes of a header, zeros beyond its end.
-#[inline(always)]
-fn bytes<const N: usize>(header: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
-    header.get(at..).and_then(|tail| tail.first_chunk()).copied().unwrap_or([0; N])
-}
-
 fn word(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
-    u32::from_le_bytes(bytes(header, at))
+    u32::from_le_bytes(field(header, at))
 }
 
 fn half(header: &[u8; HEADER_BYTES], at: usize) -> u16 {
-    u16::from_le_bytes(bytes(header, at))
+    u16::from_le_bytes(field(header, at))
 }
 
 impl Header {
@@ -141,7 +135,7 @@ impl Header {
         if template.is_some_and(|t: Landmarks| Similarity::from_landmarks(&t, &t).is_err()) {
             return wrong("template", word(h, 68), "five points that span a face");
         }
-        if bytes::<12>(h, 112) != [0; 12] {
+        if field::<12>(h, 112) != [0; 12] {
             return wrong("reserved bytes", word(h, 112), "0");
         }
         let thresholds = word(h, 108);
@@ -158,7 +152,7 @@ impl Header {
             let table = plan.get(thresholds as usize..).unwrap_or_default();
             ThresholdTable::parse(table).map_err(PlanError::Thresholds)?;
         }
-        let embedding_id = bytes(h, 36);
+        let embedding_id = field(h, 36);
         let info = ModelInfo { width, height, order, template, dimension, embedding_id };
         Ok(Header { info, task, target, maps, thresholds, arena_bytes: word(h, 20) as usize, steps })
     }
@@ -185,7 +179,7 @@ impl Header {
         let (Ok(length), Ok(steps), Ok(arena)) = (length, steps, arena) else { return false };
         let Some(h) = plan.first_chunk_mut::<HEADER_BYTES>() else { return false };
         let info = &self.info;
-        let mut put = |at, field: &[u8]| bytes::put(h, at, field);
+        let mut put = |at, value: &[u8]| bytes::put(h, at, value);
         put(0, &[0; HEADER_BYTES]);
         put(0, &MAGIC);
         put(8, &VERSION.to_le_bytes());

@@ -115,8 +115,8 @@ impl Record {
     /// # Errors
     /// When the kind, the rule or the last word is unknown.
     pub fn read(bytes: &[u8; RECORD_BYTES], step: usize) -> Result<Self, PlanError> {
-        let word = |at: usize| u32::from_le_bytes(core::array::from_fn(|i| bytes[at + i]));
-        let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]) as usize;
+        let word = |at| u32::from_le_bytes(bytes::field(bytes, at));
+        let half = |at| u16::from_le_bytes(bytes::field(bytes, at)) as usize;
         let wrong = |field, value: u32, accepted| PlanError::step(step, field, value as usize, accepted);
         let kind = match bytes[0] {
             0 => Kind::Input,

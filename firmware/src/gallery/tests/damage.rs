@@ -20,17 +20,14 @@ fn other_models_devices_versions_and_sizes_are_refused_and_left_alone() {
     larger.bytes_mut()[..before.len()].copy_from_slice(&before);
     let resized = GalleryError::Resized { recorded: 4, found: 5 };
     assert_eq!(open(larger, counter.clone()).state(), Err(resized));
-    let mut wider = [0xff; 4 * ERASE];
-    wider.copy_from_slice(&before);
-    let wider: Gallery<MemoryNor<[u8; 4 * ERASE], 4, { 2 * ERASE }>, Owned, _> = Gallery::open_with(
-        MemoryNor::new(wider),
-        model(),
-        Owned::new(RECORDS, 0),
-        &SoftwareSecret::default(),
-        counter.clone(),
-    );
-    let wide = GalleryError::SectorBytes { recorded: 1024, found: 2048 };
-    assert_eq!(wider.state(), Err(wide));
+    // Half as many sectors, twice as large: only the first one begins where it did, and is the newest after three more formats.
+    let mut begun = empty(4);
+    (0..3).for_each(|_| begun.format().unwrap());
+    let (mut begun, begun_counter) = begun.into_parts();
+    let wider = MemoryNor::<_, 4, { 2 * ERASE }>::new(begun.bytes_mut().to_vec());
+    let wider: Gallery<_, Owned, _> =
+        Gallery::open_with(wider, model(), Owned::new(RECORDS, 0), &SoftwareSecret::default(), begun_counter);
+    assert_eq!(wider.state(), Err(GalleryError::SectorBytes { recorded: 1024, found: 2048 }));
     let mut old = CutFlash::new(4, 1);
     old.bytes_mut()[..6].copy_from_slice(b"AGAL\x02\x00");
     // Nobody is lost where nothing was written beside headers.
