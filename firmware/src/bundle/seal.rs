@@ -1,10 +1,10 @@
 //! Keys of bundles: what follows from a device's secret, and what a bundle is sealed and signed with.
 
-use crate::bytes::put;
 use arcgate_crypto::{Aead, PublicKey, Sha256, SigningKey, sha256};
 
 use super::BundleError;
 use super::layout::{HEADER, HEADER_BODY, Header, SALT, TAG};
+use crate::bytes::put;
 
 /// What a device and its administrator share: seals bundles and opens them.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -73,7 +73,7 @@ pub fn write_checked<F: NorFlash>(flash: &mut F, offset: u32, bytes: &[u8]) -> R
     let mut seen = [0; 4 * UNIT];
     let mut at = offset;
     for piece in bytes.chunks(seen.len()) {
-        let Some(seen) = seen.get_mut(..piece.len()) else { break };
+        let seen = seen.get_mut(..piece.len()).ok_or(FlashFault::Mismatch)?;
         flash.read(at, seen)?;
         if seen != piece {
             return Err(FlashFault::Mismatch);
@@ -88,12 +88,13 @@ pub(crate) fn is_blank<F: NorFlash>(flash: &mut F, from: u32, to: u32) -> Result
     let mut bytes = [0; 4 * UNIT];
     let mut at = from;
     while at < to {
-        let Some(piece) = bytes.chunks_mut(((to - at) as usize).max(1)).next() else { break };
+        let length = bytes.len().min((to - at) as usize);
+        let Some(piece) = bytes.get_mut(..length) else { return Ok(false) };
         flash.read(at, piece)?;
         if !is_erased(piece) {
             return Ok(false);
         }
-        at += piece.len() as u32;
+        at += length as u32;
     }
     Ok(true)
 }

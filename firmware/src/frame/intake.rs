@@ -14,10 +14,10 @@
 //! Means are written from the left over sums that were read already, since a pixel takes fewer bytes than its sums. The memory
 //! beside the buffer is the same for a picture of 65,535 columns as for one of 2.
 
-use crate::bytes::copy;
 use nalgebra::Point2;
 
 use super::{Frame, FrameError, Landmarks, PixelFormat};
+use crate::bytes::copy;
 
 /// The most halvings: a block's sum, 255 x 4^12, and half of its pixels stay below 2^32.
 pub const MAX_HALVINGS: u8 = 12;

@@ -1,9 +1,10 @@
 //! NOR rules kept over plain memory: for boards without a flash of their own (QEMU), the simulator and the tests.
 
-use crate::bytes::copy;
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
+
+use crate::bytes::copy;
 
 /// Memory that behaves as NOR flash does: erased in sectors of `ERASE` bytes to 0xff, programmed once in units of
 /// `WRITE` bytes.

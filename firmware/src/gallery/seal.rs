@@ -12,11 +12,11 @@
 //! So a record opens on the device that wrote it, with the model it was made by, in its slot and under its sector's sequence
 //! number, or not at all.
 
-use crate::bytes::put;
 use arcgate_crypto::{Aead, sha256};
 
 use super::layout::{CLEAR, Header, Place, TAG};
 use super::transform::Seed;
+use crate::bytes::put;
 
 /// Where the device's secret comes from.
 pub trait DeviceSecret {

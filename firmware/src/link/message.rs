@@ -16,7 +16,7 @@ use crate::gallery::{Candidate, Damage, GalleryError, Name, Person, PersonId, Us
 use crate::link::pairings::{PAIRINGS, PairedHost};
 
 /// The version of these messages; a device with another one greets all the same.
-pub const PROTOCOL: u16 = 6;
+pub const PROTOCOL: u16 = 7;
 
 /// Major, minor, patch of this firmware.
 pub const FIRMWARE: [u16; 3] = [

@@ -17,13 +17,13 @@
 //!
 //! A sequence is sealed once in each direction: what is sent again is the same bytes. So no nonce is ever used for two messages.
 
-use crate::bytes::put;
 use arcgate_crypto::{Aead, PublicKey, Sha256, TAG, is_same};
 
 use super::agreement::{Derived, Ephemeral, Share};
 use super::handshake::{Open, Opened, Refusal};
 use super::pairings::Pairing;
 use super::role::Role;
+use crate::bytes::put;
 
 /// Which way a packet goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
