@@ -16,3 +16,18 @@ pub(crate) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
 pub(crate) fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes.get(at..).and_then(|tail| tail.first_chunk()).copied().unwrap_or([0; N])
 }
+
+/// The integer that lies at `at`, little-endian; 0 beyond the end.
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(field(bytes, at))
+}
+
+/// As [`u16_at`].
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(field(bytes, at))
+}
+
+/// As [`u16_at`].
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(field(bytes, at))
+}

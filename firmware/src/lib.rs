@@ -28,6 +28,7 @@ pub mod gallery;
 pub mod link;
 pub mod panel;
 pub mod random;
+pub mod secret;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod state;

@@ -11,7 +11,7 @@
 
 use arcgate_crypto::{block, sha256};
 
-use crate::gallery::DeviceSecret;
+use crate::secret::DeviceSecret;
 
 /// The generator.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gallery::SoftwareSecret;
+    use crate::secret::SoftwareSecret;
 
     /// A board with a source that always gives the same.
     struct Stuck(u8);

@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use arcgate_firmware::bundle::BundleKey;
-use arcgate_firmware::gallery::SoftwareSecret;
+use arcgate_firmware::secret::SoftwareSecret;
 use arcgate_firmware::sim::SimSecret;
 
 use crate::disk;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use arcgate_firmware::engine::plan::PlanEngine;
 use arcgate_firmware::engine::{Embedder, ModelInfo};
-use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::flash::nor::MemoryNor;
 use arcgate_firmware::state::{Slot, State};
 use arcgate_firmware::update::{
     Accepted, Development, HEADER, Room, Slots, UpdateError, UpdateKey, Verifier, vectors,

@@ -1,10 +1,10 @@
 //! Bytes of a bundle. Nothing here knows a key.
 
 use super::BundleError;
-use crate::bytes::put;
+use crate::bytes::{put, u16_at, u32_at};
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::kernels::as_i8;
-use crate::gallery::layout::{PERSON_BYTES, decode_person, encode_person, u16_at, u32_at};
+use crate::gallery::layout::{PERSON_BYTES, decode_person, encode_person};
 use crate::gallery::transform::Seed;
 use crate::gallery::{Name, PersonId, SETTINGS_BYTES, Validity};
 

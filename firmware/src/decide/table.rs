@@ -25,7 +25,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::field;
+use crate::bytes::u32_at;
 use crate::embedding::Angle;
 use crate::text;
 
@@ -328,7 +328,7 @@ impl<'t> ThresholdTable<'t> {
 
     /// A word inside the table; 0 outside, where none is read.
     fn word(&self, at: usize) -> u32 {
-        u32::from_le_bytes(field(self.bytes, at))
+        u32_at(self.bytes, at)
     }
 }
 

@@ -5,7 +5,7 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::engine::Models;
 use crate::flash::SlotFlash;
-use crate::gallery::nor::MemoryNor;
+use crate::flash::nor::MemoryNor;
 use crate::gallery::{Monotonic, Room};
 use crate::link::LinkTrust;
 use crate::update::Slots;

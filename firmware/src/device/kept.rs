@@ -5,8 +5,8 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::decide::time::{Uptime, WallClock};
 use crate::events::{Log, LogError, Page, Trouble, What};
-use crate::gallery::DeviceSecret;
 use crate::link::pairings::{Pairing, Pairings, PairingsError};
+use crate::secret::DeviceSecret;
 use crate::state::{FAILURES_UNKNOWN, Found, State, StateError, Store};
 
 /// The [`State`] of a device.

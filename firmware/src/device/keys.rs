@@ -4,7 +4,7 @@ use arcgate_crypto::is_same;
 
 use crate::bundle::{BundleKey, Identity};
 use crate::decide::time::{UnixTime, Uptime};
-use crate::gallery::DeviceSecret;
+use crate::secret::DeviceSecret;
 
 /// What bundles are sealed and signed with, and what an administrator shows to have.
 pub(crate) struct Keys {

@@ -36,10 +36,11 @@ use crate::decide::vote::VoteError;
 use crate::decide::watch::Watch;
 use crate::engine::Embedder;
 use crate::events::{Trouble, What};
-use crate::gallery::{DeviceSecret, Gallery, GalleryError};
+use crate::gallery::{Gallery, GalleryError};
 use crate::link::Role;
 use crate::link::message::Enrolment;
 use crate::random::Random;
+use crate::secret::DeviceSecret;
 use crate::state::FAILURES_UNKNOWN;
 pub use camera::{Camera, CameraFault, Shot};
 use door::Counts;
@@ -72,7 +73,7 @@ impl<H: Hardware> core::fmt::Debug for Device<H> {
 }
 
 impl<H: Hardware> Device<H> {
-    /// Puts a device together with its secret ([`SoftwareSecret`](crate::gallery::SoftwareSecret) where it has none). A flash that
+    /// Puts a device together with its secret ([`SoftwareSecret`](crate::secret::SoftwareSecret) where it has none). A flash that
     /// holds nothing gets an empty gallery; one that holds another model's gallery or a damaged one is left alone, and
     /// [`Request::Info`](crate::link::Request::Info) says so. Failures before the camera count on from before the start.
     pub fn new<S: DeviceSecret>(parts: Parts<H>, secret: &S) -> Self {

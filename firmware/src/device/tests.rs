@@ -24,14 +24,15 @@ use crate::decide::{Rejection, Rules};
 use crate::detect::{Face, MOST_FACES, Settings};
 use crate::embedding::Angle;
 use crate::engine::{ChannelOrder, EmbedError, Embedder, LookError, ModelInfo, Models};
+use crate::flash::nor::MemoryNor;
 use crate::frame::{Frame, PixelFormat};
-use crate::gallery::nor::MemoryNor;
 use crate::gallery::{Candidate, PersonId};
-use crate::gallery::{NoCounter, Owned, SoftwareSecret, Validity, index_lines};
+use crate::gallery::{NoCounter, Owned, Validity, index_lines};
 use crate::link::message::{Answer, PROTOCOL, Restored, Who};
 use crate::link::message::{FrameHeader, Unit};
 use crate::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
 use crate::link::{Fault, LinkTrust, Reply, Request};
+use crate::secret::SoftwareSecret;
 
 /// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
 #[derive(Debug, Default)]

@@ -6,9 +6,8 @@ use heapless::Vec;
 use super::{Entry, LogError, Page, What};
 use crate::decide::time::Stamp;
 use crate::flash::seal::{self, NONCE, OVERHEAD, Sealer};
-use crate::flash::{self, FlashFault};
-use crate::gallery::DeviceSecret;
-use crate::gallery::layout::is_erased;
+use crate::flash::{self, FlashFault, is_erased};
+use crate::secret::DeviceSecret;
 use crate::wire;
 
 /// Bytes of a record.

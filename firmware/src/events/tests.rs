@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::decide::time::{UnixTime, Uptime};
 use crate::embedding::Angle;
-use crate::gallery::SoftwareSecret;
-use crate::gallery::nor::MemoryNor;
+use crate::flash::nor::MemoryNor;
+use crate::secret::SoftwareSecret;
 use crate::sim::cuts::{Cut, CutFlash, Random};
 
 const SECRET: SoftwareSecret = SoftwareSecret([7; 32]);

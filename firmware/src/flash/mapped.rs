@@ -2,7 +2,7 @@
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
-use crate::gallery::nor::MemoryNor;
+use super::nor::MemoryNor;
 
 /// A flash that is read in place.
 pub trait SlotFlash: NorFlash {

@@ -12,6 +12,7 @@
 
 mod map;
 mod mapped;
+pub mod nor;
 mod partition;
 pub(crate) mod seal;
 #[cfg(all(test, feature = "sim"))]
@@ -24,8 +25,8 @@ pub use map::{MapFault, MemoryMap, Part, Region};
 pub use mapped::{Mapped, SlotFlash};
 pub use partition::{Partition, PartitionError};
 
-pub use crate::gallery::layout::UNIT;
-use crate::gallery::layout::is_erased;
+/// The largest write unit of the flashes aimed at; everything is written in multiples of it, aligned to it.
+pub const UNIT: usize = 32;
 
 /// What the flash driver said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +64,11 @@ impl core::fmt::Display for FlashFault {
 }
 
 impl core::error::Error for FlashFault {}
+
+/// Whether no bit is programmed.
+pub(crate) fn is_erased(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| b == 0xff)
+}
 
 /// Programs `bytes` and reads them back.
 ///

@@ -14,7 +14,7 @@
 
 use arcgate_crypto::{Aead, TAG, sha256};
 
-use crate::gallery::DeviceSecret;
+use crate::secret::DeviceSecret;
 
 /// Bytes of a record before its payload.
 pub const NONCE: usize = 12;
@@ -75,7 +75,7 @@ fn parts(record: &mut [u8]) -> Option<(&mut [u8; NONCE], &mut [u8], &mut [u8; TA
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gallery::SoftwareSecret;
+    use crate::secret::SoftwareSecret;
 
     #[test]
     fn a_record_opens_at_its_place_on_its_device_for_its_purpose() {

@@ -3,7 +3,7 @@
 use core::cell::RefCell;
 
 use super::*;
-use crate::gallery::nor::{MemoryNor, NorFault};
+use crate::flash::nor::{MemoryNor, NorFault};
 use crate::sim::cuts::Random;
 use embedded_storage::nor_flash::ReadNorFlash;
 

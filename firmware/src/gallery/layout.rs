@@ -4,17 +4,15 @@
 use super::people::check_name;
 use super::transform::Seed;
 use super::{NAME_BYTES, PersonId, Validity};
-use crate::bytes::{field, put};
+use crate::bytes::{put, u16_at, u32_at, u64_at};
 use crate::embedding::MAX_DIMENSION;
+use crate::flash::{UNIT, is_erased};
 
 /// What begins a sector.
 pub const MAGIC: [u8; 4] = *b"AGAL";
 
 /// The layout that this code writes and reads.
 pub const VERSION: u16 = 3;
-
-/// The largest write unit of the flashes aimed at; everything is written in multiples of it, aligned to it.
-pub const UNIT: usize = 32;
 
 /// Bytes of a tag.
 pub const TAG: usize = 16;
@@ -72,25 +70,6 @@ pub fn checksum(pieces: &[&[u8]]) -> u32 {
     let mut digest = CRC.digest();
     pieces.iter().for_each(|piece| digest.update(piece));
     digest.finalize()
-}
-
-/// Whether no bit is programmed.
-pub fn is_erased(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&b| b == 0xff)
-}
-
-/// The integer that lies at `at`, little-endian; 0 beyond the end.
-pub fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(field(bytes, at))
-}
-
-/// As [`u16_at`].
-pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(field(bytes, at))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(field(bytes, at))
 }
 
 /// Makes `valid` true of `bytes` by turning back one bit, where that is possible. A CRC-32C tells every two such bits apart.

@@ -4,12 +4,12 @@ use embedded_storage::nor_flash::NorFlash;
 
 use super::layout::{
     self, CLEAR, Clear, Found, HEADER, Header, Kind, MARKS, MAX_RECORD, Mark, Place, Replaces, SLOTS_AT, TAG,
-    UNIT, checksum, is_erased, record_bytes,
+    checksum, record_bytes,
 };
 use super::table::Entry;
 use super::{FlashFault, Gallery, GalleryError, Head, Monotonic, PersonId, Room};
 use crate::engine::kernels::as_i8;
-use crate::flash;
+use crate::flash::{self, UNIT, is_erased};
 
 /// A sector that was not erased while this many times all sectors were opened is replaced, however much of it counts.
 const WEAR: u32 = 2;

@@ -11,9 +11,10 @@ use std::vec::Vec;
 use embedded_storage::nor_flash::NorFlash;
 use proptest::prelude::*;
 
-use super::nor::MemoryNor;
 use super::*;
 use crate::embedding::{Angle, angle};
+use crate::flash::nor::{self, MemoryNor};
+use crate::secret::{DeviceSecret, SoftwareSecret};
 use crate::sim::cuts::{Counter, Cut, CutFlash, all_parts, template};
 
 const ERASE: usize = 1024;

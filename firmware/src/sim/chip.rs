@@ -14,8 +14,9 @@ use crate::detect::{Face, MOST_FACES, Settings};
 use crate::device::{Device, Kept, Parts, Remains, Updates};
 use crate::engine::plan::PlanModels;
 use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
-use crate::gallery::{DeviceSecret, Monotonic};
+use crate::gallery::Monotonic;
 use crate::link::LinkTrust;
+use crate::secret::DeviceSecret;
 use crate::state::Slot;
 use crate::update::{Slots, Verifier};
 

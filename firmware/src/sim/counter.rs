@@ -58,7 +58,8 @@ impl Monotonic for FileCounter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gallery::{Binding, Gallery, GalleryError, Owned, SoftwareSecret};
+    use crate::gallery::{Binding, Gallery, GalleryError, Owned};
+    use crate::secret::SoftwareSecret;
     use crate::sim::FileFlash;
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
 use crate::flash::SlotFlash;
-use crate::gallery::nor::{MemoryNor, NorFault};
+use crate::flash::nor::{MemoryNor, NorFault};
 
 /// Bytes of a sector.
 pub const ERASE: usize = 4096;

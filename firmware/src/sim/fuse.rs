@@ -128,7 +128,7 @@ impl<F: NorFlash> NorFlash for FusedFlash<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gallery::nor::MemoryNor;
+    use crate::flash::nor::MemoryNor;
 
     #[test]
     fn the_write_at_the_cut_is_torn_and_nothing_follows() {

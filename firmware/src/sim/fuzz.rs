@@ -6,8 +6,9 @@ use crate::bundle::{
     BundleKey, HEADER, Header, Identity, Item, Kind, MAX_RECORD, Member, Writer, record_bytes,
 };
 use crate::device::{Incoming, Keys};
-use crate::gallery::nor::MemoryNor;
-use crate::gallery::{Binding, Gallery, GalleryError, Name, Owned, PersonId, SoftwareSecret, Validity};
+use crate::flash::nor::MemoryNor;
+use crate::gallery::{Binding, Gallery, GalleryError, Name, Owned, PersonId, Validity};
+use crate::secret::SoftwareSecret;
 use crate::sim::images;
 use crate::state::{Slot, State};
 use crate::update::{self, Accepted, Development, Room, SigningKey, Slots, UpdateError, Verifier};

@@ -1,6 +1,6 @@
 //! The secret of a simulated device: one from a file, or the one that is in the software; and this computer's random bytes.
 
-use crate::gallery::{DeviceSecret, SoftwareSecret};
+use crate::secret::{DeviceSecret, SoftwareSecret};
 
 /// The secret of a simulated device.
 #[derive(Clone, Copy, PartialEq, Eq)]

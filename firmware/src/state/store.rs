@@ -5,8 +5,8 @@ use embedded_storage::nor_flash::NorFlash;
 use super::{State, StateError};
 use crate::flash::seal::{self, NONCE, OVERHEAD, Sealer};
 use crate::flash::{self, FlashFault, UNIT};
-use crate::gallery::DeviceSecret;
 use crate::link::pairings::{Pairing, Pairings, PairingsError};
+use crate::secret::DeviceSecret;
 use crate::wire;
 
 /// The layout that this code writes and reads.

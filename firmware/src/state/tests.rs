@@ -1,10 +1,10 @@
 //! The state against a plain copy of it: power cuts at every step and at random, damage, other devices.
 
 use super::*;
-use crate::gallery::SoftwareSecret;
-use crate::gallery::nor::MemoryNor;
+use crate::flash::nor::MemoryNor;
 use crate::link::pairings::{LABEL, Label, Pairings, PairingsError};
 use crate::link::role::Role;
+use crate::secret::SoftwareSecret;
 use crate::sim::cuts::{Cut, CutFlash, Random};
 
 const SECRET: SoftwareSecret = SoftwareSecret([7; 32]);

@@ -3,8 +3,8 @@
 use arcgate_crypto::{PublicKey, sha256};
 
 use super::{UpdateError, vectors};
-use crate::bytes;
-use crate::gallery::layout::{UNIT, u32_at};
+use crate::bytes::{self, u32_at};
+use crate::flash::UNIT;
 
 /// What begins an image.
 pub const MAGIC: [u8; 8] = *b"ARCUPDT\0";

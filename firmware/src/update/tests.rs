@@ -10,7 +10,7 @@ use super::*;
 use crate::engine::plan::tests::maps;
 use crate::engine::plan::{HEADER_BYTES, checksum};
 use crate::flash::SlotFlash;
-use crate::gallery::nor::MemoryNor;
+use crate::flash::nor::MemoryNor;
 use crate::sim::cuts::Random;
 use crate::sim::images::{embedder, image};
 use crate::state::{Slot, State};

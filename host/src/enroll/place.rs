@@ -6,7 +6,7 @@ use std::path::Path;
 
 use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo, Models};
-use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::flash::nor::MemoryNor;
 use arcgate_firmware::gallery::{Binding, Damage, NoCounter, Person, PersonId};
 use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
 use arcgate_firmware::sim::{

@@ -10,7 +10,7 @@ use arcgate::link::Wire;
 use arcgate_firmware::decide::time::Uptime;
 use arcgate_firmware::device::{Device, Event, Kept, Parts};
 use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Models};
-use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::flash::nor::MemoryNor;
 use arcgate_firmware::gallery::{NoCounter, PersonId, Validity};
 use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, split};
 use arcgate_firmware::link::pairing::Code;

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use arcgate_firmware::gallery::DeviceSecret;
+use arcgate_firmware::secret::DeviceSecret;
 
 const DEVICE_KEY: &str = "arcgate device key 1: ";
 /// What the line of an update key's public half begins with.

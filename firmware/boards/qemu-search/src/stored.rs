@@ -1,6 +1,6 @@
 //! Counts what it takes to mount a gallery, and to search one whose templates lie sealed in flash.
 
-use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::flash::nor::MemoryNor;
 use arcgate_firmware::gallery::{Binding, Entry, Gallery, GalleryError, Line, PersonId, Rooms};
 use semihosting::println;
 

@@ -2,7 +2,7 @@
 
 use arcgate_firmware::board::LONGEST_SLEEP_MS;
 use arcgate_firmware::device::Clock;
-use arcgate_firmware::gallery::nor::MemoryNor;
+use arcgate_firmware::flash::nor::MemoryNor;
 use arcgate_firmware::link::message::Unit;
 use arcgate_firmware::panel::{Output, Outputs};
 use cortex_m::peripheral::syst::SystClkSource;

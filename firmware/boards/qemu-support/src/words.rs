@@ -11,7 +11,7 @@
 
 use core::cell::Cell;
 
-use arcgate_firmware::gallery::{DeviceSecret, SoftwareSecret};
+use arcgate_firmware::secret::{DeviceSecret, SoftwareSecret};
 use arcgate_firmware::link::LinkTrust;
 use semihosting::sys::arm_compat::CommandLine;
 

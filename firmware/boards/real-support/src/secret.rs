@@ -12,7 +12,7 @@
 use core::cell::RefCell;
 
 use arcgate_crypto::sha256;
-use arcgate_firmware::gallery::{DeviceSecret, SoftwareSecret};
+use arcgate_firmware::secret::{DeviceSecret, SoftwareSecret};
 
 use crate::given;
 

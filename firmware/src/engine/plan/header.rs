@@ -4,7 +4,7 @@ use nalgebra::Point2;
 
 use super::{MAX_STEPS, PlanError, RECORD_BYTES, Target};
 use crate::align::Similarity;
-use crate::bytes::{self, field};
+use crate::bytes::{self, field, u16_at, u32_at};
 use crate::decide::table::ThresholdTable;
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::{ChannelOrder, ModelInfo, Task};
@@ -50,14 +50,6 @@ pub struct Header {
     pub steps: usize,
 }
 
-fn word(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
-    u32::from_le_bytes(field(header, at))
-}
-
-fn half(header: &[u8; HEADER_BYTES], at: usize) -> u16 {
-    u16::from_le_bytes(field(header, at))
-}
-
 impl Header {
     /// Reads and validates the header of a plan, its length and its checksum.
     ///
@@ -69,19 +61,19 @@ impl Header {
             return Err(PlanError::NotAPlan);
         }
         let h = plan.first_chunk::<HEADER_BYTES>().ok_or(short)?;
-        if word(h, 8) != VERSION {
-            return Err(PlanError::Version(word(h, 8)));
+        if u32_at(h, 8) != VERSION {
+            return Err(PlanError::Version(u32_at(h, 8)));
         }
-        let stated = word(h, 12) as usize;
+        let stated = u32_at(h, 12) as usize;
         if stated != plan.len() {
             return Err(PlanError::Length { stated, found: plan.len() });
         }
-        let (stated, computed) = (word(h, 16), checksum(plan));
+        let (stated, computed) = (u32_at(h, 16), checksum(plan));
         if stated != computed {
             return Err(PlanError::Checksum { stated, computed });
         }
         let wrong = |field, value, accepted| Err(PlanError::header(field, value, accepted));
-        let steps = half(h, 24) as usize;
+        let steps = u16_at(h, 24) as usize;
         if steps == 0 || steps > MAX_STEPS {
             return wrong("operations", steps as u32, "1 to 1024");
         }
@@ -89,7 +81,7 @@ impl Header {
         if plan.len() < needed {
             return Err(PlanError::Short { needed, found: plan.len() });
         }
-        let (width, height) = (half(h, 26), half(h, 28));
+        let (width, height) = (u16_at(h, 26), u16_at(h, 28));
         for (field, side) in [("width", width), ("height", height)] {
             if side == 0 || side > MAX_SIDE {
                 return wrong(field, side as u32, "1 to 1024");
@@ -116,7 +108,7 @@ impl Header {
                 "0 (portable), 1 (Arm cores with DSP instructions) or 2 (with MVE)",
             );
         };
-        let (dimension, maps) = (half(h, 32), word(h, 124));
+        let (dimension, maps) = (u16_at(h, 32), u32_at(h, 124));
         match task {
             Task::Embedding if dimension == 0 || dimension as usize > MAX_DIMENSION => {
                 return wrong("dimension", dimension as u32, "1 to 512");
@@ -128,17 +120,17 @@ impl Header {
             Task::Detection if h[31] != 0 => return wrong("presence bits", h[31] as u32, "0 for a detector"),
             _ => {}
         }
-        let float = |at| f32::from_bits(word(h, at));
+        let float = |at| f32::from_bits(u32_at(h, at));
         let template = (h[31] & 1 != 0)
             .then(|| core::array::from_fn(|i| Point2::new(float(68 + 8 * i), float(72 + 8 * i))));
         // What aligns to itself aligns faces: finite points, not too far out, that span something.
         if template.is_some_and(|t: Landmarks| Similarity::from_landmarks(&t, &t).is_err()) {
-            return wrong("template", word(h, 68), "five points that span a face");
+            return wrong("template", u32_at(h, 68), "five points that span a face");
         }
         if field::<12>(h, 112) != [0; 12] {
-            return wrong("reserved bytes", word(h, 112), "0");
+            return wrong("reserved bytes", u32_at(h, 112), "0");
         }
-        let thresholds = word(h, 108);
+        let thresholds = u32_at(h, 108);
         if thresholds != 0 {
             if task == Task::Detection {
                 return wrong("threshold table", thresholds, "0 for a detector");
@@ -154,7 +146,7 @@ impl Header {
         }
         let embedding_id = field(h, 36);
         let info = ModelInfo { width, height, order, template, dimension, embedding_id };
-        Ok(Header { info, task, target, maps, thresholds, arena_bytes: word(h, 20) as usize, steps })
+        Ok(Header { info, task, target, maps, thresholds, arena_bytes: u32_at(h, 20) as usize, steps })
     }
 
     /// Checks that the plan is for `task`.

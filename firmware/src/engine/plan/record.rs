@@ -1,7 +1,7 @@
 //! The 64 bytes of one operation.
 
 use super::PlanError;
-use crate::bytes;
+use crate::bytes::{self, u16_at, u32_at};
 use crate::engine::kernels::{Shape, Window};
 
 /// Bytes of one operation.
@@ -115,8 +115,8 @@ impl Record {
     /// # Errors
     /// When the kind, the rule or the last word is unknown.
     pub fn read(bytes: &[u8; RECORD_BYTES], step: usize) -> Result<Self, PlanError> {
-        let word = |at| u32::from_le_bytes(bytes::field(bytes, at));
-        let half = |at| u16::from_le_bytes(bytes::field(bytes, at)) as usize;
+        let word = |at| u32_at(bytes, at);
+        let half = |at| usize::from(u16_at(bytes, at));
         let wrong = |field, value: u32, accepted| PlanError::step(step, field, value as usize, accepted);
         let kind = match bytes[0] {
             0 => Kind::Input,

@@ -129,7 +129,7 @@ fn records_that_were_moved_or_come_from_an_older_sector_are_no_records() {
     for sector in 0..4 {
         let mut flash = gallery.flash.clone();
         let bytes = sector * ERASE..(sector + 1) * ERASE;
-        if !super::layout::is_erased(&flash.bytes_mut()[bytes.clone()]) {
+        if !crate::flash::is_erased(&flash.bytes_mut()[bytes.clone()]) {
             continue;
         }
         flash.bytes_mut()[bytes.clone()].copy_from_slice(&old.bytes_mut()[bytes]);
@@ -155,7 +155,7 @@ fn a_record_in_a_free_slot_or_from_another_device_or_model_is_nobody() {
     for slot in 0..gallery.sectors() * gallery.slots() {
         let to = gallery.slot_offset(slot) as usize;
         let header = gallery.header(slot / gallery.slots()).unwrap().value();
-        if header.is_none() || !super::layout::is_erased(&image[to..to + length]) {
+        if header.is_none() || !crate::flash::is_erased(&image[to..to + length]) {
             continue;
         }
         let mut flash = CutFlash::new(4, 1);

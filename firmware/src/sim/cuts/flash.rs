@@ -5,7 +5,8 @@ use embedded_storage::nor_flash::{
 };
 
 use super::Random;
-use crate::gallery::layout::{Found, HEADER, Header, Mark, Replaces, UNIT, is_erased};
+use crate::flash::{UNIT, is_erased};
+use crate::gallery::layout::{Found, HEADER, Header, Mark, Replaces};
 
 /// When the power goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

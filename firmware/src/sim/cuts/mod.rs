@@ -12,8 +12,9 @@ pub use flash::{Cut, CutFlash, PowerCut, Where};
 
 use crate::gallery::transform::Seed;
 use crate::gallery::{
-    Binding, FlashFault, Gallery, GalleryError, Monotonic, Owned, Person, PersonId, SoftwareSecret, Validity,
+    Binding, FlashFault, Gallery, GalleryError, Monotonic, Owned, Person, PersonId, Validity,
 };
+use crate::secret::SoftwareSecret;
 
 /// Numbers that look random and are the same every time (xorshift).
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use crate::bundle::Identity;
 use crate::decide::time::Uptime;
 use crate::device::{Device, Kept, Memory, Parts};
 use crate::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models};
-use crate::gallery::nor::MemoryNor;
+use crate::flash::nor::MemoryNor;
 use crate::gallery::{NoCounter, Owned};
 use crate::link::agreement::{Ephemeral, NONCE};
 use crate::link::handshake::{FromDevice, FromHost};

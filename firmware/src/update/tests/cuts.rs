@@ -3,7 +3,7 @@
 use embedded_storage::nor_flash::{ErrorType, ReadNorFlash};
 
 use super::*;
-use crate::gallery::SoftwareSecret;
+use crate::secret::SoftwareSecret;
 use crate::sim::cuts::{Cut, CutFlash, PowerCut};
 use crate::state::Store;
 
