@@ -11,8 +11,8 @@
 
 use core::cell::Cell;
 
-use arcgate_firmware::secret::{DeviceSecret, SoftwareSecret};
 use arcgate_firmware::link::LinkTrust;
+use arcgate_firmware::secret::{DeviceSecret, SoftwareSecret};
 use semihosting::sys::arm_compat::CommandLine;
 
 use crate::camera::Folder;
