@@ -77,7 +77,8 @@ pub fn slope(slope: &Slope<'_>, values: &mut [i8]) {
 /// Replaces every value of `y` by `sum` of one of `x` and itself.
 pub fn sum(sum: &Sum, x: &[i8], y: &mut [i8]) {
     // Only all terms together stay inside 32 bits.
-    let zeros = [0, 1].map(|at| (sum.zeros[at] as i32).wrapping_mul(sum.mults[at]));
-    let constant = (1i32 << (sum.bits - 1)).wrapping_sub(zeros[0]).wrapping_sub(zeros[1]);
+    let ([first, second], [a, b]) = (sum.zeros.map(i32::from), sum.mults);
+    let half = 1i32 << (sum.bits - 1);
+    let constant = half.wrapping_sub(first.wrapping_mul(a)).wrapping_sub(second.wrapping_mul(b));
     tile::sum(sum, constant, x, y);
 }
