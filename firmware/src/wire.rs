@@ -20,6 +20,22 @@ pub(crate) fn read<'b, T: serde::Deserialize<'b>>(bytes: &'b [u8]) -> Option<(T,
     postcard::take_from_bytes(bytes).ok()
 }
 
+/// Landmarks by the bytes of their numbers, which is how they lie anyway: an f32 is read by way of a slice that could be too short.
+pub(crate) mod landmarks {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Landmarks<N> = Option<[[N; 2]; 5]>;
+
+    pub fn serialize<S: Serializer>(landmarks: &Landmarks<f32>, serializer: S) -> Result<S::Ok, S::Error> {
+        landmarks.map(|points| points.map(|point| point.map(f32::to_le_bytes))).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Landmarks<f32>, D::Error> {
+        let bytes = Landmarks::<[u8; 4]>::deserialize(deserializer)?;
+        Ok(bytes.map(|points| points.map(|point| point.map(f32::from_le_bytes))))
+    }
+}
+
 struct Writer<'b> {
     into: &'b mut [u8],
     written: usize,
@@ -215,13 +231,12 @@ impl Serializer for &mut Writer<'_> {
 
     fn serialize_struct_variant(
         self,
-        _: &'static str,
+        name: &'static str,
         variant: u32,
-        _: &'static str,
-        _: usize,
+        of: &'static str,
+        fields: usize,
     ) -> Result<Self> {
-        self.varint(variant.into())?;
-        Ok(self)
+        self.serialize_tuple_variant(name, variant, of, fields)
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result {

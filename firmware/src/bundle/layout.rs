@@ -1,7 +1,7 @@
 //! Bytes of a bundle. Nothing here knows a key.
 
 use super::BundleError;
-use crate::bytes::{put, u16_at, u32_at};
+use crate::bytes::{field, put, u16_at, u32_at};
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::kernels::as_i8;
 use crate::gallery::layout::{PERSON_BYTES, decode_person, encode_person};
@@ -104,9 +104,7 @@ impl Header {
             2 => Kind::Backup,
             _ => return Err(BundleError::Header),
         };
-        let (mut salt, mut embedding_id) = ([0; 32], [0; 32]);
-        salt.copy_from_slice(&bytes[SALT]);
-        embedding_id.copy_from_slice(&bytes[56..HEADER_BODY]);
+        let (salt, embedding_id) = (field(bytes, SALT.start), field(bytes, 56));
         let header = Header {
             kind,
             dimension: u16_at(bytes, 8),

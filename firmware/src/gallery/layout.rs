@@ -4,7 +4,7 @@
 use super::people::check_name;
 use super::transform::Seed;
 use super::{NAME_BYTES, PersonId, Validity};
-use crate::bytes::{put, u16_at, u32_at, u64_at};
+use crate::bytes::{copy, field, put, u16_at, u32_at, u64_at};
 use crate::embedding::MAX_DIMENSION;
 use crate::flash::{UNIT, is_erased};
 
@@ -214,10 +214,6 @@ impl Header {
     }
 
     fn fields(bytes: &[u8; HEADER]) -> Self {
-        let (mut embedding_id, mut seed, mut tag) = ([0; 32], [0; SEED], [0; TAG]);
-        embedding_id.copy_from_slice(&bytes[40..72]);
-        seed.copy_from_slice(&bytes[HEADER_BODY..HEADER_TAG]);
-        tag.copy_from_slice(&bytes[HEADER_TAG..HEADER_CRC]);
         Header {
             dimension: u16_at(bytes, 6),
             sequence: u32_at(bytes, 8),
@@ -233,10 +229,10 @@ impl Header {
             filled: u16_at(bytes, 30),
             sector_bytes: u32_at(bytes, 32),
             salt: u32_at(bytes, 36),
-            embedding_id,
+            embedding_id: field(bytes, 40),
             sum: u32_at(bytes, 72),
-            seed,
-            tag,
+            seed: field(bytes, HEADER_BODY),
+            tag: field(bytes, HEADER_TAG),
         }
     }
 }
@@ -373,7 +369,7 @@ pub fn encode_person(name: &str, validity: Validity, payload: &mut [u8]) {
     payload.fill(0);
     let Some(payload) = payload.first_chunk_mut::<PERSON_BYTES>() else { return };
     payload[0] = name.len() as u8;
-    put(payload, 4, name.as_bytes());
+    copy(name.as_bytes(), &mut payload[4..36]);
     put(payload, 36, &validity.from.to_le_bytes());
     put(payload, 44, &validity.until.to_le_bytes());
 }

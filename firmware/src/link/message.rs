@@ -210,24 +210,8 @@ pub struct FrameHeader {
     pub height: u16,
     /// x and y of the five landmarks. Without them a device with a detector finds the face itself, if its model aligns; elsewhere
     /// the picture is taken whole, and for a model that aligns it must then be exactly the input's size.
-    #[serde(with = "bits")]
+    #[serde(with = "crate::wire::landmarks")]
     pub landmarks: Option<[[f32; 2]; 5]>,
-}
-
-/// Landmarks by the bytes of their numbers, which is how they lie anyway: an f32 is read by way of a slice that could be too short.
-mod bits {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    type Landmarks<N> = Option<[[N; 2]; 5]>;
-
-    pub fn serialize<S: Serializer>(landmarks: &Landmarks<f32>, serializer: S) -> Result<S::Ok, S::Error> {
-        landmarks.map(|points| points.map(|point| point.map(f32::to_le_bytes))).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Landmarks<f32>, D::Error> {
-        let bytes = Landmarks::<[u8; 4]>::deserialize(deserializer)?;
-        Ok(bytes.map(|points| points.map(|point| point.map(f32::from_le_bytes))))
-    }
 }
 
 impl FrameHeader {

@@ -4,7 +4,7 @@ use core::num::NonZero;
 
 use super::scratch::WINDOWS;
 use super::tile::{self, Steps, Windows};
-use super::{BLOCK, packing, part, store};
+use super::{BLOCK, packing, part};
 use crate::packing::Packing;
 use crate::requant::Requant;
 use crate::scalar::{Conv, is_contiguous};
@@ -145,7 +145,7 @@ impl<'a, 'p> Group<'a, 'p> {
                 for (sum, bias) in sums.iter_mut().zip(self.conv.bias.part(first, count).integers()) {
                     *sum = sum.wrapping_add(bias);
                 }
-                store(&self.conv.finish, first, sums, y.get_mut(first..)?.get_mut(..count)?);
+                self.conv.finish.store(first, sums, y.get_mut(first..)?.get_mut(..count)?);
             }
         }
         Some(())

@@ -3,9 +3,9 @@
 use core::num::NonZero;
 
 use super::TAPS;
+use super::part;
 use super::scratch::Strip;
 use super::tile::{self, LANES, Map, Places, Room, Steps, Taps};
-use super::{part, store};
 use crate::Words;
 use crate::requant::Requant;
 use crate::scalar::{Depthwise, inside};
@@ -92,7 +92,7 @@ fn by_pixel(depthwise: &Depthwise<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
             let bias = part(depthwise.bias, first, count);
             tile::window_sums(&taps, x.get(first..)?, weights.get(first..)?, bias, &mut sums);
             let sums = sums.as_flattened().get(..count)?;
-            store(&depthwise.finish, first, sums, y.get_mut(first..)?.get_mut(..count)?);
+            depthwise.finish.store(first, sums, y.get_mut(first..)?.get_mut(..count)?);
         }
     }
     Some(())

@@ -19,7 +19,6 @@ pub use depthwise::depthwise;
 pub use scratch::{conv_scratch_bytes, depthwise_scratch_bytes};
 
 use super::packing::Packing;
-use super::requant::Output;
 use super::scalar::{Slope, Sum};
 use super::{Shape, Window, Words};
 
@@ -54,12 +53,6 @@ pub fn is_here() -> bool {
     #[cfg(not(arm_mve))]
     let found = IS_BUILT;
     found
-}
-
-/// [`Output::store`] once, not a copy of its four loops wherever it is called.
-#[inline(never)]
-fn store(finish: &Output<'_>, first: usize, sums: &[i32], y: &mut [i8]) {
-    finish.store(first, sums, y);
 }
 
 /// `count` words from `first` on as they lie; none where there are fewer.
