@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::engine::kernels::dot::{MAX_DIMENSION, dot};
+pub use crate::kernels::dot::{MAX_DIMENSION, dot};
 
 /// The angle between two embeddings, in thousandths of a degree, `0..=180_000`. Smaller is more alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

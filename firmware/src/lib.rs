@@ -25,15 +25,21 @@ pub mod events;
 pub mod flash;
 pub mod frame;
 pub mod gallery;
+pub mod guide;
 pub mod link;
+pub mod model;
+pub mod pairings;
 pub mod panel;
 pub mod random;
 pub mod secret;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod state;
+pub mod time;
 pub mod update;
 mod wire;
+
+pub use arcgate_kernels as kernels;
 
 /// Words of an error where somebody reads them: without feature `text` there are none, and no board links them.
 const fn text(words: &'static str) -> &'static str {

@@ -3,8 +3,9 @@
 use arcgate_firmware::bundle::{
     BundleError, BundleKey, HEADER, Header, Item, Kind, MAX_RECORD, Member, PublicKey, Reader, Writer, salt,
 };
-use arcgate_firmware::engine::ModelInfo;
-use arcgate_firmware::gallery::{Name, PersonId, Validity};
+use arcgate_firmware::gallery::{Name, PersonId};
+use arcgate_firmware::model::ModelInfo;
+use arcgate_firmware::time::Validity;
 
 /// Somebody in a bundle, and how many templates they have there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +128,7 @@ pub fn seal_anew(from: &BundleKey, to: &BundleKey, bytes: &[u8]) -> Result<Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arcgate_firmware::engine::ChannelOrder;
+    use arcgate_firmware::model::ChannelOrder;
 
     const KEY: BundleKey = BundleKey([1; 32]);
 

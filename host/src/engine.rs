@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use arcgate_firmware::decide::table::ThresholdTable;
+use arcgate_firmware::engine::Models;
 use arcgate_firmware::engine::plan::{PairError, Plan, PlanEngine, PlanError, PlanModels};
 use arcgate_firmware::engine::tract::{TractEngine, TractError};
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Models, Task};
+use arcgate_firmware::model::thresholds::ThresholdTable;
+use arcgate_firmware::model::{ChannelOrder, ModelInfo, Task};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 

@@ -1,7 +1,8 @@
 //! Model images on the host: made of models, checked whole.
 
+use arcgate_firmware::engine::EmbedError;
 use arcgate_firmware::engine::plan::{Plan, PlanEngine, PlanError};
-use arcgate_firmware::engine::{EmbedError, ModelInfo, Task};
+use arcgate_firmware::model::{ModelInfo, Task};
 use arcgate_firmware::update::{
     Development, HEADER, Header, Part, Payload, Said, SigningKey, UpdateError, UpdateKey, Verifier,
     image_bytes, vectors, write_image,

@@ -8,9 +8,9 @@ use arcgate::lower;
 use arcgate::onnx::metadata::hex;
 use arcgate::photo::{self, Found, Photo};
 use arcgate::synth::Portraits;
-use arcgate_firmware::decide::table::{Bar, Cell, Origin, ThresholdTable};
 use arcgate_firmware::embedding::{Angle, angle};
-use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::model::ModelInfo;
+use arcgate_firmware::model::thresholds::{Bar, Cell, Origin, ThresholdTable};
 
 use crate::data;
 

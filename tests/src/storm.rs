@@ -11,10 +11,11 @@ pub mod wire;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arcgate::link::{Client, LinkError, pair_over};
-use arcgate_firmware::gallery::{PersonId, Validity};
+use arcgate_firmware::gallery::PersonId;
+use arcgate_firmware::link::Fault;
 use arcgate_firmware::link::pairing::Code;
-use arcgate_firmware::link::pairings::{Label, Pairing};
-use arcgate_firmware::link::{Fault, Role};
+use arcgate_firmware::pairings::{Label, Pairing, Role};
+use arcgate_firmware::time::Validity;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

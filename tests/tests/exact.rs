@@ -234,7 +234,7 @@ impl Net {
         );
         let mut metadata = Metadata {
             version: VERSION,
-            task: arcgate_firmware::engine::Task::Embedding,
+            task: arcgate_firmware::model::Task::Embedding,
             width: width as u16,
             height: height as u16,
             order: if channels == 1 { "grey" } else { "bgr" }.into(),

@@ -10,7 +10,7 @@ use arcgate::onnx::tensor::{Tensor as Constant, Values};
 use arcgate::quantize::lattice::{self, Quantization, Steps};
 use arcgate::quantize::{self, ImportOptions, Imported};
 use arcgate_firmware::embedding::Angle;
-use arcgate_firmware::engine::Task;
+use arcgate_firmware::model::Task;
 use arcgate_tests::nets::{
     crops, curved_net, detector_net, excited_net, exported_net, grey_net, joined_net, pre_activation_net,
     prelu_net, residual_net,

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use arcgate_firmware::engine::Embedder;
 use arcgate_firmware::engine::plan::PlanEngine;
-use arcgate_firmware::engine::{Embedder, ModelInfo};
 use arcgate_firmware::flash::nor::MemoryNor;
+use arcgate_firmware::model::ModelInfo;
 use arcgate_firmware::state::{Slot, State};
 use arcgate_firmware::update::{
     Accepted, Development, HEADER, Room, Slots, UpdateError, UpdateKey, Verifier, vectors,

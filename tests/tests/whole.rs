@@ -8,7 +8,7 @@ use arcgate::link::{Client, LocalWire};
 use arcgate::photo::Photo;
 use arcgate_firmware::decide::Rejection;
 use arcgate_firmware::flash::nor::MemoryNor;
-use arcgate_firmware::link::message::Answer;
+use arcgate_firmware::link::answer::Answer;
 use arcgate_firmware::sim::SimSecret;
 use arcgate_tests::people::{Crowd, calibrated};
 use arcgate_tests::program::arcgate;

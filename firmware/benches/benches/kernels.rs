@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use arcgate_benches::{Layer, SUM, noise};
-use arcgate_firmware::engine::kernels::{Isa, scalar};
+use arcgate_firmware::kernels::{Isa, scalar};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// The convolutions of MobileFaceNet, a shape of each kind.
@@ -95,11 +95,11 @@ fn pointwise(c: &mut Criterion) {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod wide {
     use arcgate_benches::{Layer, SUM};
-    use arcgate_firmware::engine::kernels::Isa;
+    use arcgate_firmware::kernels::Isa;
     #[cfg(target_arch = "aarch64")]
-    use arcgate_firmware::engine::kernels::aarch64::{Add, Conv, Depthwise, Slopes};
+    use arcgate_firmware::kernels::aarch64::{Add, Conv, Depthwise, Slopes};
     #[cfg(target_arch = "x86_64")]
-    use arcgate_firmware::engine::kernels::x86::{Add, Conv, Depthwise, Slopes};
+    use arcgate_firmware::kernels::x86::{Add, Conv, Depthwise, Slopes};
 
     pub fn conv(isa: Isa, layer: &Layer) -> Option<impl FnMut(&[i8], &mut [i8])> {
         let packed = Conv::new(isa, &layer.conv(), Some(&layer.slope()))?;
@@ -127,7 +127,7 @@ mod wide {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod wide {
     use arcgate_benches::Layer;
-    use arcgate_firmware::engine::kernels::Isa;
+    use arcgate_firmware::kernels::Isa;
 
     type Run = fn(&[i8], &mut [i8]);
 

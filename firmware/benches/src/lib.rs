@@ -1,8 +1,8 @@
 //! Operations with constants of noise, of the shapes that MobileFaceNet has, for the benches of the kernels.
 
-use arcgate_firmware::engine::kernels::requant::{Output, Requant};
-use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, Slope, Sum};
-use arcgate_firmware::engine::kernels::{Shape, Window, Words};
+use arcgate_firmware::kernels::requant::{Output, Requant};
+use arcgate_firmware::kernels::scalar::{Conv, Depthwise, Slope, Sum};
+use arcgate_firmware::kernels::{Shape, Window, Words};
 
 /// Values without a pattern.
 pub fn noise(count: usize, mut seed: u32) -> Vec<i8> {

@@ -1,8 +1,8 @@
 //! A whole frame into the input of a model that takes framed pictures.
 
 use super::{AlignError, check_length, luma};
-use crate::engine::{ChannelOrder, ModelInfo};
 use crate::frame::{Frame, means};
+use crate::model::{ChannelOrder, ModelInfo};
 
 /// The whole frame scaled to the model's input by area means ([`means`]). A frame of the input's size is copied. `out` takes
 /// [`ModelInfo::crop_bytes`].
@@ -45,8 +45,8 @@ fn place<const C: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::ChannelOrder;
     use crate::frame::PixelFormat;
+    use crate::model::ChannelOrder;
 
     fn info(width: u16, height: u16, order: ChannelOrder) -> ModelInfo {
         ModelInfo { width, height, order, template: None, dimension: 1, embedding_id: [0; 32] }

@@ -19,8 +19,8 @@ pub(crate) use framed::scaled;
 pub use similarity::Similarity;
 pub use warp::{luma, warp};
 
-use crate::engine::ModelInfo;
 use crate::frame::{Frame, Landmarks};
+use crate::model::ModelInfo;
 
 /// Why a frame was not aligned.
 #[derive(Debug, Clone, Copy, PartialEq)]

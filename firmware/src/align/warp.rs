@@ -2,8 +2,8 @@
 
 use super::similarity::FRACTION_BITS;
 use super::{AlignError, Similarity, check_length};
-use crate::engine::ChannelOrder;
 use crate::frame::{Frame, PixelFormat};
+use crate::model::ChannelOrder;
 
 /// Bits of the fraction between two pixels: a position is rounded to 1/256 pixel.
 const WEIGHT_BITS: u32 = 8;

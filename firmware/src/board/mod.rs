@@ -16,10 +16,10 @@ mod tests;
 
 use embedded_hal::digital::InputPin;
 
-use crate::decide::time::Uptime;
-use crate::device::{Camera, Device, Event, Hardware, Phase};
-use crate::link::message::Enrolment;
+use crate::device::{Camera, Device, Event, Hardware};
+use crate::link::status::{Enrolment, Phase};
 use crate::panel::{Code, Inputs, Outputs, Panel, Press, Seen, Signal};
+use crate::time::Uptime;
 
 /// Milliseconds that a board may sleep at most between two rounds, so that lights flash and the lock closes in time.
 pub const LONGEST_SLEEP_MS: u32 = 10;

@@ -7,14 +7,14 @@ use std::vec::Vec;
 use embedded_hal::digital::ErrorKind;
 
 use super::*;
-use crate::device::CameraFault;
+use crate::camera::CameraFault;
 use crate::device::tests::door::{Shows, asked, enroll_ada, lasting, new_lasting, pictures};
 use crate::device::tests::{TestDevice, packet};
 use crate::events::{Trouble, What};
-use crate::link::message::Answer;
+use crate::link::answer::Answer;
 use crate::link::pairing::{self, PAIRING_MODE_MS, Shown};
-use crate::link::pairings::Label;
-use crate::link::{Fault, Request, Role};
+use crate::link::{Fault, Request};
+use crate::pairings::{Label, Role};
 use crate::panel::tests::{Fitted, Level, Wires};
 use crate::panel::{LockRules, NoPin, Pin};
 

@@ -3,10 +3,11 @@
 use super::BundleError;
 use crate::bytes::{field, put, u16_at, u32_at};
 use crate::embedding::MAX_DIMENSION;
-use crate::engine::kernels::as_i8;
 use crate::gallery::layout::{PERSON_BYTES, decode_person, encode_person};
 use crate::gallery::transform::Seed;
-use crate::gallery::{Name, PersonId, SETTINGS_BYTES, Validity};
+use crate::gallery::{Name, PersonId, SETTINGS_BYTES};
+use crate::kernels::as_i8;
+use crate::time::Validity;
 
 /// What begins a bundle.
 const MAGIC: [u8; 4] = *b"ABUN";

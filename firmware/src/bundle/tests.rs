@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::layout::{HEADER_BODY, SALT};
 use super::*;
-use crate::gallery::{Name, PersonId, Validity};
+use crate::gallery::{Name, PersonId};
+use crate::time::Validity;
 
 const DIMENSION: u16 = 40;
 const KEY: BundleKey = BundleKey([9; 32]);

@@ -5,8 +5,8 @@
 //! one that lay too long is thrown away, and after a failure the camera is left alone for a while, each time twice as long.
 
 use super::{Camera, Geometry};
-use crate::decide::time::{Lapse, Uptime};
 use crate::frame::{Frame, FrameError};
+use crate::time::{Lapse, Uptime};
 
 /// How long a [`Grabber`] waits for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,13 @@
 //! `v4l2` (feature of that name) for the cameras of Linux boards, whose pixels [`yuyv`] reads.
 
 pub mod arducam;
+mod fault;
 mod grabber;
 #[cfg(all(feature = "v4l2", target_os = "linux"))]
 pub mod v4l2;
 pub mod yuyv;
 
+pub use fault::CameraFault;
 pub use grabber::{Failure, Grabber, Patience};
 
 use crate::frame::PixelFormat;

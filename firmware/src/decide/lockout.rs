@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::time::{Lapse, Uptime};
+use crate::time::{Lapse, Uptime};
 
 /// How often one may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

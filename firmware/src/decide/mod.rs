@@ -16,19 +16,17 @@
 
 pub mod lockout;
 pub mod quality;
-pub mod table;
-pub mod time;
 pub mod vote;
 pub mod watch;
 
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::Angle;
-use crate::gallery::{Candidate, Nearest, Validity};
+use crate::gallery::{Candidate, Nearest};
+use crate::model::thresholds::{Scope, ThresholdTable};
+use crate::time::{Invalid, UnixTime, Validity};
 use lockout::{LockoutRules, Wait};
 use quality::{Defect, QualityRules};
-use table::{Scope, ThresholdTable};
-use time::{Invalid, UnixTime};
 use vote::VoteRules;
 
 /// How a device comes to its answers; its owner may choose.
@@ -286,9 +284,9 @@ pub fn within(angle: Angle, threshold: Angle) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::table::{Bar, Cell, Origin};
     use super::*;
     use crate::gallery::PersonId;
+    use crate::model::thresholds::{Bar, Cell, Origin};
 
     fn degrees(degrees: u32) -> Angle {
         Angle::from_millidegrees(degrees * 1000)

@@ -18,9 +18,9 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use super::time::{Lapse, Uptime};
 use super::{Decision, Known, Rejection, Unknown};
 use crate::gallery::Candidate;
+use crate::time::{Lapse, Uptime};
 
 /// The most frames that a vote can ask for.
 pub const MAX_FRAMES: usize = 16;

@@ -4,9 +4,9 @@
 //! presentation. It owns no picture and runs no model, so that its caller need not embed a frame that nobody wants.
 
 use super::lockout::{Lockout, Wait};
-use super::time::Uptime;
 use super::vote::{Vote, VoteError};
 use super::{Decision, Rejection, Rules};
+use crate::time::Uptime;
 
 /// What is to be done with a frame that shows a face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,47 @@
 //! with its shape; one that is smaller is taken as it is. It lies in the picture's upper left, and the rest is black. Where no face is
 //! found, a second look shows the frame at half the size: a face that fills the picture is beyond what the largest cells can hold.
 
-use super::Face;
+use super::{DetectError, Face};
 use crate::align::scaled;
-use crate::engine::{ChannelOrder, LookError, ModelInfo};
 use crate::frame::Frame;
+use crate::model::{ChannelOrder, ModelInfo};
+
+/// Why a detector looked at nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum LookError {
+    /// The engine has no detector.
+    NoDetector,
+    /// The picture is not `height * width * channels` bytes.
+    PictureLength {
+        /// Bytes of a picture for this model.
+        expected: usize,
+        /// Bytes given.
+        found: usize,
+    },
+    /// The plan's bytes changed since it was validated.
+    Changed,
+    /// The runtime below the engine failed (tract only).
+    Runtime,
+    /// The maps are not those of the picture, which validation excludes.
+    Maps(DetectError),
+}
+
+impl core::fmt::Display for LookError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            LookError::NoDetector => write!(f, "there is no detector"),
+            LookError::PictureLength { expected, found } => {
+                write!(f, "the detector takes pictures of {expected} bytes, {found} were given")
+            }
+            LookError::Changed => write!(f, "the detector's plan has changed since it was read"),
+            LookError::Runtime => write!(f, "the runtime failed to run the detector"),
+            LookError::Maps(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for LookError {}
 
 /// How large a frame is shown in a detector's picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ mod look;
 mod suppress;
 
 pub use decode::{DetectError, Map, STRIDES, Values, decode};
-pub use look::{View, look};
+pub use look::{LookError, View, look};
 pub use suppress::overlap;
 
 use nalgebra::Point2;

@@ -1,20 +1,22 @@
 //! Before the camera: what the phases of the [`Machine`](super::machine::Machine) do, and what comes of it.
 
-use crate::decide::table::Scope;
-use crate::decide::time::Uptime;
 use crate::decide::{Decision, Thresholds};
 use crate::engine::Embedder;
 use crate::events::{Trouble, What};
 use crate::gallery::{Binding, GalleryError, Name, Nearest};
-use crate::link::message::{Answer, Enrolment, Stats, Who};
-use crate::link::pairings::Pairings;
+use crate::link::answer::Answer;
+use crate::link::message::Who;
+use crate::link::status::{Enrolment, Stats};
 use crate::link::{Fault, Reply};
+use crate::model::thresholds::Scope;
+use crate::pairings::Pairings;
+use crate::time::Uptime;
 
-use super::guide::{Bars, Enrolee, Guide};
 use super::machine::{Outcome, Stages};
 use super::picture::Missing;
 use super::service::Core;
 use super::{Camera, Event, Hardware};
+use crate::guide::{Bars, Enrolee, Guide};
 
 /// Milliseconds after which a camera that nobody asked for a picture does not count as one.
 const WATCHED_MS: u64 = 10_000;
@@ -148,7 +150,7 @@ impl<H: Hardware> Core<H> {
         })
     }
 
-    fn progress(&mut self, last: Option<super::guide::ShotFault>) {
+    fn progress(&mut self, last: Option<crate::guide::ShotFault>) {
         if let Some(guide) = &self.machine.guide {
             self.enrolment = Enrolment::UnderWay { progress: guide.progress(), last };
         }

@@ -4,17 +4,19 @@ use core::fmt;
 
 use crate::decide::Rejection;
 use crate::decide::lockout::Wait;
-use crate::decide::time::UnixTime;
 use crate::events::{Reason, Trouble, What};
 use crate::gallery::PersonId;
+use crate::link::Fault;
+use crate::link::answer::Answer;
 use crate::link::handshake::Refusal;
-use crate::link::message::{Answer, Restored};
 use crate::link::packet::Noise;
 use crate::link::pairing::Shown;
-use crate::link::{Fault, Role};
+use crate::link::status::Restored;
+use crate::pairings::Role;
+use crate::time::UnixTime;
 
 use super::Forgery;
-use super::guide::{Progress, ShotFault};
+use crate::guide::{Progress, ShotFault};
 
 /// Something that happened on the device, for its log, its LED, its door.
 #[derive(Debug, Clone, PartialEq, Eq)]

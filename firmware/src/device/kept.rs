@@ -3,11 +3,11 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::decide::time::{Uptime, WallClock};
 use crate::events::{Log, LogError, Page, Trouble, What};
-use crate::link::pairings::{Pairing, Pairings, PairingsError};
+use crate::pairings::{Pairing, Pairings, PairingsError};
 use crate::secret::DeviceSecret;
 use crate::state::{FAILURES_UNKNOWN, Found, State, StateError, Store};
+use crate::time::{Uptime, WallClock};
 
 /// The [`State`] of a device.
 #[derive(Debug)]

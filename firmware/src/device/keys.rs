@@ -3,8 +3,8 @@
 use arcgate_crypto::is_same;
 
 use crate::bundle::{BundleKey, Identity};
-use crate::decide::time::{UnixTime, Uptime};
 use crate::secret::DeviceSecret;
+use crate::time::{UnixTime, Uptime};
 
 /// What bundles are sealed and signed with, and what an administrator shows to have.
 pub(crate) struct Keys {

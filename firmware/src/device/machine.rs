@@ -17,45 +17,15 @@
 //!
 //! It owns no hardware: what is done in a step is behind [`Stages`].
 
-use crate::decide::time::Uptime;
 use crate::decide::watch::{Admission, Watch};
 use crate::decide::{Decision, Rejection};
 use crate::gallery::Nearest;
 use crate::link::Fault;
+use crate::link::status::Phase;
+use crate::time::Uptime;
 
-use super::guide::{Bars, Guide, Progress, ShotFault};
 use super::picture::Missing;
-
-/// What the device is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Phase {
-    /// Nobody is there; the camera rests.
-    #[default]
-    Idle,
-    /// Somebody is there.
-    Presence,
-    /// A picture is taken and fetched.
-    Capture,
-    /// Faces are looked for in it.
-    Detect,
-    /// The face is cropped, and looked at whether it is worth embedding.
-    Align,
-    /// The model runs.
-    Embed,
-    /// The gallery is searched.
-    Match,
-    /// What was found is judged.
-    Decide,
-    /// The answer is given.
-    Act,
-    /// Nobody is looked at after too many failures.
-    LockedOut,
-    /// The model is being replaced.
-    Updating,
-    /// The camera or the engine failed; it is tried again.
-    Fault,
-}
+use crate::guide::{Bars, Guide, Progress, ShotFault};
 
 /// The work behind the phases. Each call is one bounded piece.
 pub(super) trait Stages {
@@ -278,9 +248,9 @@ mod tests {
     use crate::decide::lockout::LockoutRules;
     use crate::decide::vote::VoteRules;
     use crate::decide::{Known, Rules, Unknown};
-    use crate::device::guide::{Enrolee, SHOT_MS};
     use crate::embedding::Angle;
     use crate::gallery::{Candidate, Name, PersonId};
+    use crate::guide::{Enrolee, SHOT_MS};
 
     /// What stands before the camera.
     #[derive(Clone, Copy, PartialEq)]

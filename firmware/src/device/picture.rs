@@ -5,10 +5,11 @@ use crate::decide::Rejection;
 use crate::decide::quality::QualityRules;
 use crate::detect::{self, Face, Settings};
 use crate::embedding::MAX_DIMENSION;
-use crate::engine::{ModelInfo, Models};
+use crate::engine::Models;
 use crate::frame::{Frame, Intake, Landmarks, TooLarge};
 use crate::link::message::{FrameHeader, MAX_PIECE};
 use crate::link::{Fault, Reply};
+use crate::model::ModelInfo;
 
 use super::Shot;
 

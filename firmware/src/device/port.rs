@@ -16,7 +16,6 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 
 use super::Event;
 use crate::bundle::PublicKey;
-use crate::decide::time::Uptime;
 use crate::link::agreement::Ephemeral;
 use crate::link::handshake::{FromDevice, FromHost, Greeting, Refusal};
 use crate::link::message::{FIRMWARE, PROTOCOL};
@@ -25,11 +24,12 @@ use crate::link::packet::{
     message, split,
 };
 use crate::link::pairing::PairingMode;
-use crate::link::pairings::Pairings;
 use crate::link::session::Session;
 use crate::link::sessions::{Heard, Sessions};
-use crate::link::{Fault, LinkTrust, Reply, Request, Role};
+use crate::link::{Fault, LinkTrust, Reply, Request};
+use crate::pairings::{Pairings, Role};
 use crate::random::Random;
+use crate::time::Uptime;
 
 /// Bytes taken from the port at a time.
 pub(super) const INPUT: usize = 256;

@@ -2,7 +2,8 @@
 
 use crate::embedding::MAX_DIMENSION;
 use crate::engine::Embedder;
-use crate::link::message::{MAX_LAPS, Unit};
+use crate::link::message::MAX_LAPS;
+use crate::link::status::Unit;
 use crate::link::{Fault, Reply};
 
 /// A counter that a board lends its device.

@@ -6,7 +6,7 @@ use crate::bundle::{BundleError, Item, Kind, MAX_RECORD, Reader};
 use crate::bytes::copy;
 use crate::gallery::{Binding, Gallery, GalleryError, Monotonic, PersonId, Room};
 use crate::link::Fault;
-use crate::link::message::{Restored, Signed};
+use crate::link::status::{Restored, Signed};
 
 use super::Keys;
 

@@ -2,17 +2,19 @@
 
 use heapless::Vec;
 
-use crate::decide::table::Scope;
-use crate::decide::time::{UnixTime, Uptime, WallClock};
 use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
 use crate::engine::{Embedder, Models};
 use crate::events::What;
 use crate::gallery::{Candidate, Gallery, GalleryError, Nearest, PersonId};
-use crate::link::message::{Answer, DeviceInfo, Enrolment, FIRMWARE, Named, PROTOCOL, Who};
-use crate::link::pairings::{PairedHost, Pairing, Pairings};
+use crate::link::answer::{Answer, Named};
+use crate::link::message::{FIRMWARE, PROTOCOL, Who};
+use crate::link::status::{DeviceInfo, Enrolment};
 use crate::link::{Fault, LinkTrust, Reply, Request};
+use crate::model::thresholds::Scope;
+use crate::pairings::{PairedHost, Pairing, Pairings};
 use crate::random::Random;
+use crate::time::{UnixTime, Uptime, WallClock};
 use crate::update::{self, UpdateError};
 
 use super::backup::Outgoing;

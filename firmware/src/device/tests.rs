@@ -18,21 +18,25 @@ use super::port::INPUT;
 use super::port::Service;
 use super::*;
 use crate::decide::quality::QualityRules;
-use crate::decide::table::{Bar, Cell, Origin, ThresholdTable};
 use crate::decide::vote::VoteRules;
 use crate::decide::{Rejection, Rules};
-use crate::detect::{Face, MOST_FACES, Settings};
+use crate::detect::{Face, LookError, MOST_FACES, Settings};
 use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, EmbedError, Embedder, LookError, ModelInfo, Models};
+use crate::engine::{EmbedError, Embedder, Models};
 use crate::flash::nor::MemoryNor;
 use crate::frame::{Frame, PixelFormat};
 use crate::gallery::{Candidate, PersonId};
-use crate::gallery::{NoCounter, Owned, Validity, index_lines};
-use crate::link::message::{Answer, PROTOCOL, Restored, Who};
-use crate::link::message::{FrameHeader, Unit};
+use crate::gallery::{NoCounter, Owned, index_lines};
+use crate::link::answer::Answer;
+use crate::link::message::FrameHeader;
+use crate::link::message::{PROTOCOL, Who};
 use crate::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, message, split};
+use crate::link::status::{Restored, Unit};
 use crate::link::{Fault, LinkTrust, Reply, Request};
+use crate::model::thresholds::{Bar, Cell, Origin, ThresholdTable};
+use crate::model::{ChannelOrder, ModelInfo};
 use crate::secret::SoftwareSecret;
+use crate::time::Validity;
 
 /// Bytes in, bytes out; takes at most `takes` bytes a write, and none when that is zero.
 #[derive(Debug, Default)]

@@ -4,11 +4,11 @@ use core::ops::Range;
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::decide::time::Uptime;
 use crate::engine::plan::PlanModels;
 use crate::events::{Trouble, What};
 use crate::flash::SlotFlash;
 use crate::state::Slot;
+use crate::time::Uptime;
 use crate::update::{HEADER, Header, Room, Slots, UpdateError};
 
 use super::Kept;

@@ -1,4 +1,4 @@
-//! What turns a crop into an int8 embedding, what finds the face before that, and what a model says of itself.
+//! What turns a crop into an int8 embedding, and what finds the face before that.
 //!
 //! Two engines stand behind one trait: [`plan`] interprets a model lowered by the host (every device), `tract` runs the
 //! same ONNX (feature `tract`: the oracle, and the engine of Linux-class boards). They give the same bytes.
@@ -6,87 +6,11 @@
 pub mod plan;
 #[cfg(feature = "tract")]
 pub mod tract;
+pub mod vectors;
 
-pub use arcgate_kernels as kernels;
-
-use serde::{Deserialize, Serialize};
-
-use crate::decide::table::ThresholdTable;
-use crate::detect::{DetectError, Face, MOST_FACES, Settings};
-use crate::frame::Landmarks;
-
-/// The colours a model was trained on, in the order of its input planes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum ChannelOrder {
-    /// One plane of luma.
-    Grey,
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red.
-    Bgr,
-}
-
-impl ChannelOrder {
-    /// Planes of the model's input, and bytes of one pixel of a crop.
-    pub const fn channels(self) -> usize {
-        match self {
-            ChannelOrder::Grey => 1,
-            ChannelOrder::Rgb | ChannelOrder::Bgr => 3,
-        }
-    }
-}
-
-/// What a model is for.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Task {
-    /// A crop to an embedding.
-    #[default]
-    Embedding,
-    /// A picture to faces with landmarks.
-    Detection,
-}
-
-/// What a model says of itself: everything a device needs besides the arithmetic.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModelInfo {
-    /// Columns of the input crop.
-    pub width: u16,
-    /// Rows of the input crop.
-    pub height: u16,
-    /// Order of the input planes. A crop is always interleaved R, G, B (or one grey byte); the engine reorders.
-    pub order: ChannelOrder,
-    /// Where the five landmarks lie in the input, in pixels; `None` when the model takes a framed picture unaligned.
-    pub template: Option<Landmarks>,
-    /// Length of the embedding; 0 for a detector.
-    pub dimension: u16,
-    /// SHA-256 over graph, weights, scales and preprocessing; galleries bind to it.
-    pub embedding_id: [u8; 32],
-}
-
-impl ModelInfo {
-    /// Of no model: no dimension, no input.
-    pub const NONE: ModelInfo = ModelInfo {
-        width: 0,
-        height: 0,
-        order: ChannelOrder::Grey,
-        template: None,
-        dimension: 0,
-        embedding_id: [0; 32],
-    };
-
-    /// Whether it is of no model.
-    pub fn is_none(&self) -> bool {
-        self.dimension == 0 && self.width == 0
-    }
-
-    /// Bytes of a crop: `height * width * channels`.
-    pub fn crop_bytes(&self) -> usize {
-        self.width as usize * self.height as usize * self.order.channels()
-    }
-}
+use crate::detect::{Face, LookError, MOST_FACES, Settings};
+use crate::model::ModelInfo;
+use crate::model::thresholds::ThresholdTable;
 
 /// Why an engine gave no embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,43 +85,6 @@ pub trait Embedder {
         self.embed(crop, out)
     }
 }
-
-/// Why a detector looked at nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum LookError {
-    /// The engine has no detector.
-    NoDetector,
-    /// The picture is not `height * width * channels` bytes.
-    PictureLength {
-        /// Bytes of a picture for this model.
-        expected: usize,
-        /// Bytes given.
-        found: usize,
-    },
-    /// The plan's bytes changed since it was validated.
-    Changed,
-    /// The runtime below the engine failed (tract only).
-    Runtime,
-    /// The maps are not those of the picture, which validation excludes.
-    Maps(DetectError),
-}
-
-impl core::fmt::Display for LookError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            LookError::NoDetector => write!(f, "there is no detector"),
-            LookError::PictureLength { expected, found } => {
-                write!(f, "the detector takes pictures of {expected} bytes, {found} were given")
-            }
-            LookError::Changed => write!(f, "the detector's plan has changed since it was read"),
-            LookError::Runtime => write!(f, "the runtime failed to run the detector"),
-            LookError::Maps(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for LookError {}
 
 /// The models of a device: an embedder and, where it finds faces itself, a detector.
 pub trait Models: Embedder {

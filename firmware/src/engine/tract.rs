@@ -7,10 +7,11 @@ use std::sync::Arc;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
-use super::kernels::Shape;
 use super::plan::{MAPS, map_shape};
-use super::{ChannelOrder, EmbedError, Embedder, LookError, ModelInfo, Models};
-use crate::detect::{self, Face, Map, Settings, Values};
+use super::{EmbedError, Embedder, Models};
+use crate::detect::{self, Face, LookError, Map, Settings, Values};
+use crate::kernels::Shape;
+use crate::model::{ChannelOrder, ModelInfo};
 pub use models::{CROPS, Graphs, TractModels};
 
 /// An int8 model in tract's optimized form. Cloning shares the graph.

@@ -4,10 +4,10 @@ use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 
 use super::{Entry, LogError, Page, What};
-use crate::decide::time::Stamp;
 use crate::flash::seal::{self, NONCE, OVERHEAD, Sealer};
 use crate::flash::{self, FlashFault, is_erased};
 use crate::secret::DeviceSecret;
+use crate::time::Stamp;
 use crate::wire;
 
 /// Bytes of a record.

@@ -33,10 +33,10 @@ mod tests;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::time::{Invalid, Stamp};
 use crate::decide::{Rejection, Unknown};
 use crate::flash::FlashFault;
 use crate::gallery::{Candidate, PersonId};
+use crate::time::{Invalid, Stamp};
 pub use log::{Log, RECORD};
 
 /// Why somebody was not let in.

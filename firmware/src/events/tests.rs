@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::decide::time::{UnixTime, Uptime};
 use crate::embedding::Angle;
 use crate::flash::nor::MemoryNor;
 use crate::secret::SoftwareSecret;
 use crate::sim::cuts::{Cut, CutFlash, Random};
+use crate::time::{UnixTime, Uptime};
 
 const SECRET: SoftwareSecret = SoftwareSecret([7; 32]);
 

@@ -5,7 +5,8 @@ use embedded_storage::nor_flash::NorFlash;
 use super::layout::{Clear, Found, Kind, Mark, Replaces, encode_person};
 use super::table::{Entry, Table};
 use super::transform::{Seed, Transform};
-use super::{Gallery, GalleryError, Head, Monotonic, PersonId, Room, Validity};
+use super::{Gallery, GalleryError, Head, Monotonic, PersonId, Room};
+use crate::time::Validity;
 
 impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// After a write that failed, RAM and flash may differ: nothing more until the gallery is mounted again.

@@ -15,7 +15,7 @@ use super::PersonId;
 use super::layout::record_bytes;
 use crate::bytes::copy;
 use crate::embedding::{Likeness, MAX_DIMENSION, norm_squared};
-use crate::engine::kernels::dot::{LINE, Line, holds, lines, store};
+use crate::kernels::dot::{LINE, Line, holds, lines, store};
 
 /// Bytes of an owner.
 const OWNER: usize = 8;

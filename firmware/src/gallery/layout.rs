@@ -3,10 +3,11 @@
 
 use super::people::check_name;
 use super::transform::Seed;
-use super::{NAME_BYTES, PersonId, Validity};
+use super::{NAME_BYTES, PersonId};
 use crate::bytes::{copy, field, put, u16_at, u32_at, u64_at};
 use crate::embedding::MAX_DIMENSION;
 use crate::flash::{UNIT, is_erased};
+use crate::time::Validity;
 
 /// What begins a sector.
 pub const MAGIC: [u8; 4] = *b"AGAL";

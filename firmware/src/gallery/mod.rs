@@ -96,17 +96,17 @@ use embedded_storage::nor_flash::NorFlash;
 use serde::{Deserialize, Serialize};
 
 use crate::embedding::MAX_DIMENSION;
-use crate::engine::ModelInfo;
-pub use crate::engine::kernels::dot::Line;
 pub use crate::flash::FlashFault;
 use crate::flash::UNIT;
+pub use crate::kernels::dot::Line;
+use crate::model::ModelInfo;
 use crate::secret::{DeviceSecret, SoftwareSecret};
 pub use error::GalleryError;
 pub use index::{Index, Owner, index_lines, index_lines_of_flash, records_of_flash};
 pub use layout::SETTINGS_BYTES;
 use layout::{Clear, Found, Header, Kind, MAX_RECORD};
 pub use monotonic::{Monotonic, NoCounter};
-pub use people::{NAME_BYTES, Name, Person, PersonId, Validity};
+pub use people::{NAME_BYTES, Name, Person, PersonId};
 use room::NO_ROOM;
 #[cfg(any(feature = "std", test))]
 pub use room::Owned;

@@ -8,6 +8,7 @@ use super::layout::{self, MAX_RECORD};
 use super::table::{Entry, MAX_NUMBER};
 use super::{Gallery, GalleryError, Monotonic, Room};
 use crate::embedding::norm_squared;
+use crate::time::Validity;
 
 /// The longest name, in bytes of UTF-8.
 pub const NAME_BYTES: usize = 32;
@@ -24,23 +25,6 @@ impl core::fmt::Display for PersonId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// When somebody enrolled is to be known, in seconds since 1970-01-01 00:00 UTC, without leap seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Validity {
-    /// The first second.
-    pub from: u64,
-    /// The first second no longer.
-    pub until: u64,
-}
-
-impl Validity {
-    /// Without beginning or end.
-    pub const ALWAYS: Validity = Validity { from: 0, until: u64::MAX };
-    /// At no time.
-    pub const NEVER: Validity = Validity { from: u64::MAX, until: 0 };
 }
 
 /// Somebody enrolled.

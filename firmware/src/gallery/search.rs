@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::MAX_RECORD;
 use super::{Gallery, GalleryError, Index, Monotonic, PersonId, Room};
 use crate::embedding::{Angle, Likeness, angle_from_products, dot, norm_squared};
-use crate::engine::kernels::dot::{Line, Probe};
+use crate::kernels::dot::{Line, Probe};
 
 /// A person and the angle between the probe and the nearest of their templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,8 +134,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::kernels::dot::Kernel;
     use crate::gallery::index_lines;
+    use crate::kernels::dot::Kernel;
 
     /// The definition: the nearest template, the first of equals; then the same among those of other people.
     fn one_by_one(templates: &[(u32, Vec<i8>)], probe: &[i8]) -> Nearest {

@@ -8,8 +8,8 @@ use super::layout::{
 };
 use super::table::Entry;
 use super::{FlashFault, Gallery, GalleryError, Head, Monotonic, PersonId, Room};
-use crate::engine::kernels::as_i8;
 use crate::flash::{self, UNIT, is_erased};
+use crate::kernels::as_i8;
 
 /// A sector that was not erased while this many times all sectors were opened is replaced, however much of it counts.
 const WEAR: u32 = 2;

@@ -6,8 +6,9 @@ use heapless::Vec;
 use super::layout::MAX_RECORD;
 use super::people::check_name;
 use super::transform::{Seed, Transform};
-use super::{Gallery, GalleryError, Monotonic, PersonId, Room, Validity};
+use super::{Gallery, GalleryError, Monotonic, PersonId, Room};
 use crate::embedding::MAX_DIMENSION;
+use crate::time::Validity;
 
 impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// What the gallery's transform is drawn from, while it is mounted.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{Found, MAX_RECORD};
 use super::{Gallery, GalleryError, Monotonic, PersonId, Room};
-use crate::engine::kernels::as_i8;
+use crate::kernels::as_i8;
 
 /// How bad a damage is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

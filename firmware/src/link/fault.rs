@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::BundleError;
+use crate::camera::CameraFault;
 use crate::decide::Rejection;
-use crate::device::CameraFault;
-use crate::engine::{EmbedError, LookError};
+use crate::detect::LookError;
+use crate::engine::EmbedError;
 use crate::events::LogError;
 use crate::frame::FrameError;
 use crate::gallery::GalleryError;
-use crate::link::pairings::PairingsError;
-use crate::link::role::Role;
+use crate::pairings::{PairingsError, Role};
 use crate::update::UpdateError;
 
 /// Why a device did not do what was asked.

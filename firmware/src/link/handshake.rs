@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::agreement::Share;
-use super::pairings::{Label, PairingsError};
-use super::role::Role;
+use crate::pairings::Role;
+use crate::pairings::{Label, PairingsError};
 
 /// What a host says before it has a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,16 +4,13 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
-use crate::decide::time::{UnixTime, Uptime};
-use crate::decide::{Confidence, Decision, Rejection, Unknown};
-use crate::device::Phase;
-use crate::device::guide::{Progress, ShotFault};
-use crate::embedding::Angle;
-use crate::engine::{ChannelOrder, ModelInfo};
+use super::answer::Answer;
+use super::status::{DeviceInfo, Enrolment, Restored, Stats, Unit};
 use crate::events::Page;
 use crate::frame::{Landmarks, PixelFormat};
-use crate::gallery::{Candidate, Damage, GalleryError, Name, Person, PersonId, Usage, Validity};
-use crate::link::pairings::{PAIRINGS, PairedHost};
+use crate::gallery::{Damage, Person, PersonId};
+use crate::pairings::{PAIRINGS, PairedHost};
+use crate::time::{UnixTime, Validity};
 
 /// The version of these messages; a device with another one greets all the same.
 pub const PROTOCOL: u16 = 7;
@@ -140,7 +137,7 @@ pub enum Request<'a> {
         /// Whom.
         #[serde(borrow)]
         who: Who<'a>,
-        /// Shots, at most [`MAX_SHOTS`](crate::device::guide::MAX_SHOTS).
+        /// Shots, at most [`MAX_SHOTS`](crate::guide::MAX_SHOTS).
         shots: u8,
     },
     /// How does the enrolment before the camera go? -> [`Reply::Enrolling`]
@@ -185,18 +182,6 @@ pub enum Request<'a> {
         /// Its number.
         host: u16,
     },
-}
-
-/// What a device's clock counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Unit {
-    /// Time.
-    Nanoseconds,
-    /// Cycles of the core.
-    Cycles,
-    /// Instructions.
-    Instructions,
 }
 
 /// Geometry of the picture that follows.
@@ -344,244 +329,4 @@ pub enum Reply<'a> {
     },
     /// It could not be done. Nothing has changed, unless the flash failed: then a restart shows whether it was done.
     Fault(Fault),
-}
-
-/// How the enrolment before the camera goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Enrolment {
-    /// None was begun.
-    #[default]
-    None,
-    /// Shots are being taken.
-    UnderWay {
-        /// How many, of how many.
-        progress: Progress,
-        /// Why the last one was not kept, if it was not.
-        last: Option<ShotFault>,
-    },
-    /// All shots are there and somebody is enrolled.
-    Done(PersonId),
-    /// Nobody stood still for it, or it was given up.
-    GaveUp,
-    /// The gallery did not take the shots.
-    Failed(GalleryError),
-}
-
-/// How a device does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stats {
-    /// Starts so far, this one included; 0 where it does not remember.
-    pub boots: u32,
-    /// Since the last of them, as far as the board tells.
-    pub uptime: Uptime,
-    /// What it is doing before its camera.
-    pub phase: Phase,
-    /// Failed presentations in a row.
-    pub failures: u8,
-    /// Answers before the camera since the start: known, unknown, rejected.
-    pub answers: [u32; 3],
-    /// Pictures that the camera did not give since the start.
-    pub camera_faults: u32,
-    /// Packets that were noise since the start, and packets that were forged.
-    pub noise: [u32; 2],
-    /// Hosts that it is paired with.
-    pub pairings: u8,
-    /// Lines of the event log that could not be written since the start.
-    pub lines_lost: u32,
-    /// The version of the model; `None` for one that did not come as an update.
-    pub model_version: Option<u32>,
-}
-
-/// What came of a bundle so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Restored {
-    /// Records of the bundle.
-    pub total: u32,
-    /// Records taken in.
-    pub records: u32,
-    /// People who are new.
-    pub people: u32,
-    /// People whose names were there already.
-    pub known: u32,
-    /// Templates that are new.
-    pub templates: u32,
-    /// Templates left out: they were there already, or only people were to be taken in.
-    pub left_out: u32,
-    /// Who signed it, of a backup that was taken in to the end.
-    pub signed: Signed,
-}
-
-/// Whose signature a bundle has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Signed {
-    /// None was read.
-    #[default]
-    No,
-    /// This device's own.
-    Here,
-    /// Another device's.
-    Elsewhere,
-}
-
-/// What a device says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct DeviceInfo {
-    /// [`PROTOCOL`].
-    pub protocol: u16,
-    /// Major, minor, patch of the firmware.
-    pub firmware: [u16; 3],
-    /// The model that it runs.
-    pub model: ModelSummary,
-    /// How full the gallery is; nobody when it is not mounted.
-    pub usage: Usage,
-    /// Why the gallery is not mounted, if it is not.
-    pub gallery: Option<GalleryError>,
-    /// The angle within which a search is answered, for the people who are enrolled now; `None` where the model has none for so many.
-    pub threshold: Option<Angle>,
-    /// Damages in the gallery; everybody whose records are whole is found all the same.
-    pub damaged: u32,
-    /// Whether a gallery that was put back as a whole is noticed: whether the device has a counter outside of it.
-    pub detects_rollback: bool,
-    /// Whether the key that seals the gallery lies in software, where a thief of the flash may find it.
-    pub software_key: bool,
-    /// What time it is, if a host has said so since the device's start: who is enrolled for a time only is known by it.
-    pub time: Option<UnixTime>,
-    /// Bytes in which a picture is kept; a larger one is halved as it arrives ([`Intake`](crate::frame::Intake)).
-    pub frame_capacity: u32,
-    /// Columns and rows of the pictures in which the device looks for faces itself; `None` without a detector.
-    pub detector: Option<[u16; 2]>,
-    /// Whether everybody on the wire is an administrator.
-    pub open_link: bool,
-    /// Whether it takes models over its link.
-    pub takes_models: bool,
-}
-
-/// [`ModelInfo`] on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ModelSummary {
-    /// As [`ModelInfo::width`].
-    pub width: u16,
-    /// As [`ModelInfo::height`].
-    pub height: u16,
-    /// As [`ModelInfo::order`].
-    pub order: ChannelOrder,
-    /// As [`ModelInfo::template`].
-    pub template: Option<[[f32; 2]; 5]>,
-    /// As [`ModelInfo::dimension`].
-    pub dimension: u16,
-    /// As [`ModelInfo::embedding_id`].
-    pub embedding_id: [u8; 32],
-}
-
-impl From<&ModelInfo> for ModelSummary {
-    fn from(info: &ModelInfo) -> Self {
-        ModelSummary {
-            width: info.width,
-            height: info.height,
-            order: info.order,
-            template: info.template.map(|points| points.map(|p| [p.x, p.y])),
-            dimension: info.dimension,
-            embedding_id: info.embedding_id,
-        }
-    }
-}
-
-impl From<&ModelSummary> for ModelInfo {
-    fn from(summary: &ModelSummary) -> Self {
-        ModelInfo {
-            width: summary.width,
-            height: summary.height,
-            order: summary.order,
-            template: summary.template.map(|points| points.map(nalgebra::Point2::from)),
-            dimension: summary.dimension,
-            embedding_id: summary.embedding_id,
-        }
-    }
-}
-
-/// A candidate with their name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Named {
-    /// Stable number.
-    pub person: PersonId,
-    /// As enrolled.
-    pub name: Name,
-    /// The angle to the nearest of their templates.
-    pub angle: Angle,
-}
-
-impl Named {
-    /// Gives a candidate the name.
-    pub fn new(candidate: Candidate, name: Name) -> Self {
-        Named { person: candidate.person, name, angle: candidate.angle }
-    }
-
-    /// Without the name.
-    pub fn candidate(&self) -> Candidate {
-        Candidate { person: self.person, angle: self.angle }
-    }
-}
-
-/// [`Decision`] with names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Answer {
-    /// Somebody enrolled.
-    Known {
-        /// Who.
-        best: Named,
-        /// The nearest other person.
-        second: Option<Named>,
-        /// How sure that is.
-        confidence: Confidence,
-        /// Whether the probe may become a template of theirs.
-        may_adapt: bool,
-    },
-    /// Nobody enrolled.
-    Unknown {
-        /// Why.
-        why: Unknown,
-        /// The nearest person all the same.
-        nearest: Option<Named>,
-    },
-    /// The probe counts for nothing.
-    Rejected(Rejection),
-}
-
-impl core::fmt::Display for Answer {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Answer::Known { best, .. } => write!(f, "known: {} at {} degrees", best.name, best.angle),
-            Answer::Unknown { why, .. } => write!(f, "unknown: {why}"),
-            Answer::Rejected(why) => write!(f, "rejected: {why}"),
-        }
-    }
-}
-
-impl Answer {
-    /// Names the people of a decision; `name` looks a candidate up.
-    ///
-    /// # Errors
-    /// What `name` gives.
-    pub fn new<E>(
-        decision: Decision,
-        mut name: impl FnMut(Candidate) -> Result<Named, E>,
-    ) -> Result<Self, E> {
-        Ok(match decision {
-            Decision::Known(known) => Answer::Known {
-                best: name(known.best)?,
-                second: known.second.map(name).transpose()?,
-                confidence: known.confidence,
-                may_adapt: known.may_adapt,
-            },
-            Decision::Unknown { why, nearest } => {
-                Answer::Unknown { why, nearest: nearest.map(name).transpose()? }
-            }
-            Decision::Rejected(why) => Answer::Rejected(why),
-        })
-    }
 }

@@ -16,7 +16,7 @@
 //! noisy. The memory of it ends with the power: a request that was done but not answered before a cut is done again after it,
 //! and refused where it cannot be ([`Fault::NoFrame`], nobody has that number); what is enrolled can be listed.
 //!
-//! Who may ask is decided by [`pairing`], which gives a host a key and a [`role`](role::Role) while somebody stands before the
+//! Who may ask is decided by [`pairing`], which gives a host a key and a [`Role`](crate::pairings::Role) while somebody stands before the
 //! device, and [`session`], which proves that key anew each time. Without a session a device tells what it is
 //! ([`handshake::Greeting`]) and nothing else. The CRC stands outside of the seal, so that noise and forgery are told apart.
 //!
@@ -25,19 +25,19 @@
 //! are as safe as that memory.
 
 pub mod agreement;
+pub mod answer;
 mod fault;
 pub mod handshake;
 pub mod message;
 pub mod packet;
 pub mod pairing;
-pub mod pairings;
-pub mod role;
+mod rights;
 pub mod session;
 pub mod sessions;
+pub mod status;
 
 pub use fault::Fault;
 pub use message::{Reply, Request};
-pub use role::Role;
 
 /// Whom a device trusts on its link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

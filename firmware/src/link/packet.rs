@@ -239,7 +239,7 @@ mod tests {
         packet(u32::MAX, &Request::FramePiece { offset: u32::MAX, bytes: &bytes });
         packet(u32::MAX, &Reply::Piece { total: u32::MAX, offset: u32::MAX, bytes: &bytes });
         let name = crate::gallery::Name::try_from("abcdefghijklmnopqrstuvwxyzabcdef").unwrap();
-        let validity = crate::gallery::Validity { from: u64::MAX, until: u64::MAX };
+        let validity = crate::time::Validity { from: u64::MAX, until: u64::MAX };
         let person = crate::gallery::Person {
             id: crate::gallery::PersonId(u32::MAX),
             name,

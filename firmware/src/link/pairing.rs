@@ -33,9 +33,9 @@ use serde::{Deserialize, Serialize};
 
 use super::agreement::{Derived, Ephemeral, Share};
 use super::handshake::{Refusal, Reveal};
-use super::pairings::{Label, PAIRINGS, Pairing, Pairings, PairingsError};
-use super::role::Role;
-use crate::decide::time::Uptime;
+use crate::pairings::Role;
+use crate::pairings::{Label, PAIRINGS, Pairing, Pairings, PairingsError};
+use crate::time::Uptime;
 
 /// Milliseconds that a press of the button lasts.
 pub const PAIRING_MODE_MS: u64 = 60_000;

@@ -21,9 +21,9 @@ use arcgate_crypto::{Aead, PublicKey, Sha256, TAG, is_same};
 
 use super::agreement::{Derived, Ephemeral, Share};
 use super::handshake::{Open, Opened, Refusal};
-use super::pairings::Pairing;
-use super::role::Role;
 use crate::bytes::put;
+use crate::pairings::Pairing;
+use crate::pairings::Role;
 
 /// Which way a packet goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +176,7 @@ fn nonce(direction: Direction, sequence: u32) -> [u8; 12] {
 mod tests {
     use super::*;
     use crate::link::agreement::NONCE;
-    use crate::link::pairings::Label;
+    use crate::pairings::Label;
 
     const DEVICE: PublicKey = [8; 32];
 

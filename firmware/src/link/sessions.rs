@@ -6,10 +6,10 @@
 
 use super::handshake::{Open, Opened, Refusal};
 use super::packet::PacketHeader;
-use super::pairings::Pairing;
 use super::session::{Session, accept};
 use crate::bundle::PublicKey;
 use crate::link::agreement::Ephemeral;
+use crate::pairings::Pairing;
 
 /// The sequence that a session begins with.
 pub const FIRST: u32 = 1;
@@ -120,10 +120,9 @@ mod tests {
     use super::*;
     use crate::link::agreement::NONCE;
     use crate::link::packet::{MAX_PACKET, encode_sealed};
-    use crate::link::pairings::Label;
-    use crate::link::role::Role;
     use crate::link::session::Opening;
     use crate::link::{Request, packet};
+    use crate::pairings::{Label, Role};
 
     const DEVICE: PublicKey = [8; 32];
 

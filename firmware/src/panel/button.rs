@@ -1,7 +1,7 @@
 //! A push button: debounced, and told apart by how long it is held.
 
-use crate::decide::time::{Lapse, Uptime};
-use crate::link::Role;
+use crate::pairings::Role;
+use crate::time::{Lapse, Uptime};
 
 /// Milliseconds for which a level must stay to count.
 const DEBOUNCE_MS: u32 = 30;

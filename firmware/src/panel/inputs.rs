@@ -3,7 +3,7 @@
 use embedded_hal::digital::{ErrorKind, InputPin};
 
 use super::{Button, Pin, Presence, Press};
-use crate::decide::time::Uptime;
+use crate::time::Uptime;
 
 /// What there was to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,8 +12,8 @@
 
 use super::{Code, Output};
 use crate::decide::Rejection;
-use crate::decide::time::{Lapse, Uptime};
-use crate::link::message::Answer;
+use crate::link::answer::Answer;
+use crate::time::{Lapse, Uptime};
 
 /// What a device has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

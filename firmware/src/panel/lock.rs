@@ -1,6 +1,6 @@
 //! When the lock is open: for a pulse, which bounds hold whatever happens.
 
-use crate::decide::time::Uptime;
+use crate::time::Uptime;
 
 /// The longest that rules can have a lock open, in milliseconds.
 pub const MAX_OPEN_MS: u32 = 60_000;

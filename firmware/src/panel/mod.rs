@@ -30,8 +30,8 @@ pub use lock::{Lock, LockRules, MAX_OPEN_MS, PulseError};
 pub use outputs::{AlwaysThere, NoPin, Output, OutputError, Outputs, Pin, Pins, Polarity};
 pub use presence::Presence;
 
-use crate::decide::time::Uptime;
-use crate::link::message::Answer;
+use crate::link::answer::Answer;
+use crate::time::Uptime;
 
 /// The lock and the lights of a board, on its [`Outputs`] `O`.
 #[derive(Debug)]

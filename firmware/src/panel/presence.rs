@@ -1,6 +1,6 @@
 //! Whether somebody stands before the device, by a sensor that sees movement: people who stand still are there yet.
 
-use crate::decide::time::{Lapse, Uptime};
+use crate::time::{Lapse, Uptime};
 
 /// A presence sensor without its pin.
 #[derive(Debug)]

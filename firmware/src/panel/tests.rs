@@ -132,7 +132,7 @@ fn known() -> Answer {
     use crate::decide::Confidence;
     use crate::embedding::Angle;
     use crate::gallery::PersonId;
-    use crate::link::message::Named;
+    use crate::link::answer::Named;
     let candidate =
         crate::gallery::Candidate { person: PersonId(3), angle: Angle::from_millidegrees(31_400) };
     let best = Named::new(candidate, "Ada".try_into().unwrap());

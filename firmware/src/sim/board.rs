@@ -7,13 +7,14 @@ use super::chip::{Bench, Chip};
 use super::wire::{Outputs, Wire, Wires};
 use super::{CLOCK, SimDevice, SimSecret};
 use crate::board::{Board, Next};
-use crate::decide::time::Uptime;
 use crate::decide::{MatchRules, Rules};
 use crate::device::{Camera, Event};
 use crate::engine::Models;
 use crate::gallery::{Monotonic, NoCounter};
-use crate::link::{LinkTrust, Role};
+use crate::link::LinkTrust;
+use crate::pairings::Role;
 use crate::panel::{LockRules, Panel};
+use crate::time::Uptime;
 
 /// What sets one simulated device apart from another.
 #[derive(Debug)]

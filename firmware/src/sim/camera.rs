@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::decide::time::Uptime;
-use crate::device::{Camera, CameraFault, Shot};
+use crate::camera::CameraFault;
+use crate::device::{Camera, Shot};
 use crate::frame::{Frame, Intake, Landmarks, PixelFormat};
+use crate::time::Uptime;
 
 /// A picture for the camera.
 #[derive(Debug, Clone)]

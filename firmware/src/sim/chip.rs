@@ -9,13 +9,14 @@ use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::{CROP, Desktop, FileFlash, FlashError, memory};
-use crate::decide::table::ThresholdTable;
-use crate::detect::{Face, MOST_FACES, Settings};
+use crate::detect::{Face, LookError, MOST_FACES, Settings};
 use crate::device::{Device, Kept, Parts, Remains, Updates};
 use crate::engine::plan::PlanModels;
-use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
+use crate::engine::{EmbedError, Embedder, Models};
 use crate::gallery::Monotonic;
 use crate::link::LinkTrust;
+use crate::model::ModelInfo;
+use crate::model::thresholds::ThresholdTable;
 use crate::secret::DeviceSecret;
 use crate::state::Slot;
 use crate::update::{Slots, Verifier};

@@ -7,10 +7,11 @@ use crate::bundle::{
 };
 use crate::device::{Incoming, Keys};
 use crate::flash::nor::MemoryNor;
-use crate::gallery::{Binding, Gallery, GalleryError, Name, Owned, PersonId, Validity};
+use crate::gallery::{Binding, Gallery, GalleryError, Name, Owned, PersonId};
 use crate::secret::SoftwareSecret;
 use crate::sim::images;
 use crate::state::{Slot, State};
+use crate::time::Validity;
 use crate::update::{self, Accepted, Development, Room, SigningKey, Slots, UpdateError, Verifier};
 
 /// Bytes of a sector of the flash that is mounted.

@@ -1,9 +1,10 @@
 //! Models of one operation and images of them, for the tests and the fuzzers.
 
-use crate::engine::kernels::{Shape, Window};
 use crate::engine::plan::{HEADER_BYTES, Header, Kind, PlanEngine, RECORD_BYTES, Record, Rule, Target};
-use crate::engine::{ChannelOrder, ModelInfo, Task};
-use crate::update::{Payload, Said, SigningKey, image_bytes, vectors, write_image};
+use crate::engine::vectors;
+use crate::kernels::{Shape, Window};
+use crate::model::{ChannelOrder, ModelInfo, Task};
+use crate::update::{Payload, Said, SigningKey, image_bytes, write_image};
 
 /// Crops of the self-test.
 pub const VECTORS: u32 = 3;

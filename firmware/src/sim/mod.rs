@@ -24,12 +24,13 @@ use std::time::Instant;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
-use crate::decide::table::ThresholdTable;
-use crate::detect::{Face, MOST_FACES, Settings};
+use crate::detect::{Face, LookError, MOST_FACES, Settings};
 use crate::device::{Clock, Device, Hardware, Memory};
-use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
+use crate::engine::{EmbedError, Embedder, Models};
 use crate::gallery::{Monotonic, NoCounter, Owned, index_lines_of_flash};
-use crate::link::message::Unit;
+use crate::link::status::Unit;
+use crate::model::ModelInfo;
+use crate::model::thresholds::ThresholdTable;
 pub use board::{Nature, Powered, Unpowered};
 pub use camera::{StoredCamera, StoredShot};
 pub use chip::{Bench, Chip, FromSlot};

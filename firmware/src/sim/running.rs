@@ -12,10 +12,10 @@ use embedded_storage::nor_flash::NorFlash;
 use super::board::{Nature, Unpowered};
 use super::{StoredCamera, TcpPort, Wires};
 use crate::board::Next;
-use crate::decide::time::Uptime;
 use crate::device::Event;
 use crate::engine::Models;
 use crate::gallery::Monotonic;
+use crate::time::Uptime;
 
 /// How long the device sleeps when nothing came.
 const PAUSE: Duration = Duration::from_micros(200);

@@ -40,7 +40,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::flash::FlashFault;
-use crate::link::pairings::{PAIRINGS, Pairing, Pairings, PairingsError};
+use crate::pairings::{PAIRINGS, Pairing, Pairings, PairingsError};
 pub use store::{Found, Store};
 
 /// Failures of a device that does not know how many there were. Where nobody is enrolled it may forget them: there is nobody to be

@@ -5,7 +5,7 @@ use embedded_storage::nor_flash::NorFlash;
 use super::{State, StateError};
 use crate::flash::seal::{self, NONCE, OVERHEAD, Sealer};
 use crate::flash::{self, FlashFault, UNIT};
-use crate::link::pairings::{Pairing, Pairings, PairingsError};
+use crate::pairings::{Pairing, Pairings, PairingsError};
 use crate::secret::DeviceSecret;
 use crate::wire;
 

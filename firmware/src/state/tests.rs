@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::flash::nor::MemoryNor;
-use crate::link::pairings::{LABEL, Label, Pairings, PairingsError};
-use crate::link::role::Role;
+use crate::pairings::{LABEL, Label, Pairings, PairingsError, Role};
 use crate::secret::SoftwareSecret;
 use crate::sim::cuts::{Cut, CutFlash, Random};
 

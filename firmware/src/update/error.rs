@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::vectors;
 use crate::engine::plan::PlanError;
+use crate::engine::vectors;
 use crate::flash::FlashFault;
 use crate::state::StateError;
 

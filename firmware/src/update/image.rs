@@ -2,8 +2,9 @@
 
 use arcgate_crypto::{PublicKey, sha256};
 
-use super::{UpdateError, vectors};
+use super::UpdateError;
 use crate::bytes::{self, u32_at};
+use crate::engine::vectors;
 use crate::flash::UNIT;
 
 /// What begins an image.

@@ -24,7 +24,7 @@
 //! 2. Pieces follow in order; a piece that was taken already does no harm. A block is erased when the first byte of it comes,
 //!    the first block, where the header was, before all others: from there on the slot holds no image.
 //! 3. When all are there: the hash of what the flash holds, both plans with [`Plan::parse`](crate::engine::plan::Plan::parse), their
-//!    arena, crop and picture, and the self-test: crops that [`vectors`] draws give the embeddings that the host computed, to
+//!    arena, crop and picture, and the self-test: crops that [`vectors`](crate::engine::vectors) draws give the embeddings that the host computed, to
 //!    the byte.
 //! 4. The header is written. [`Accepted::apply`] changes the state, which counts from when it is kept.
 //!
@@ -42,7 +42,6 @@ mod key;
 mod slots;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
-pub mod vectors;
 mod write;
 
 pub use error::{Part, UpdateError};

@@ -5,10 +5,11 @@ use core::ops::Range;
 use arcgate_crypto::sha256;
 use embedded_storage::nor_flash::NorFlash;
 
-use super::{HEADER, Header, Part, UpdateError, Verifier, detector_offset, vectors};
+use super::{HEADER, Header, Part, UpdateError, Verifier, detector_offset};
 use crate::bytes;
 use crate::engine::Embedder;
 use crate::engine::plan::{PlanDetector, PlanEngine};
+use crate::engine::vectors;
 use crate::flash::{self, FlashFault, SlotFlash};
 use crate::state::{Slot, State};
 

@@ -11,7 +11,7 @@ pub struct Said {
     pub version: u32,
     /// Crops of the self-test.
     pub vectors: u32,
-    /// What [`vectors::digest`](super::vectors::digest) gives for so many.
+    /// What [`vectors::digest`](crate::engine::vectors::digest) gives for so many.
     pub vectors_hash: [u8; 32],
     /// The embedder's embedding id.
     pub embedding_id: [u8; 32],

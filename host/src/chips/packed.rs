@@ -5,10 +5,10 @@
 //! there is only one) into pairs of 16 bits and multiplies them with block after block of output channels; a depthwise
 //! convolution goes through strips of four channels, whose rows it keeps as pairs.
 
-use arcgate_firmware::engine::kernels::dsp::depthwise_scratch_bytes;
-use arcgate_firmware::engine::kernels::dsp::{TAPS, packing};
-use arcgate_firmware::engine::kernels::requant::Requant;
-use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
+use arcgate_firmware::kernels::dsp::depthwise_scratch_bytes;
+use arcgate_firmware::kernels::dsp::{TAPS, packing};
+use arcgate_firmware::kernels::requant::Requant;
+use arcgate_firmware::kernels::scalar::{Conv, Depthwise, scratch_bytes};
 
 use super::term::Term;
 

@@ -1,9 +1,9 @@
 //! What a convolution does on RV32, where `firmware/kernels/src/rv32` has its loops: in the terms of [`Term`], of which a
 //! multiply-accumulate in a tile stands for [`TILED`] instructions of such a loop, and so on.
 
-use arcgate_firmware::engine::kernels::Window;
-use arcgate_firmware::engine::kernels::requant::Requant;
-use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
+use arcgate_firmware::kernels::Window;
+use arcgate_firmware::kernels::requant::Requant;
+use arcgate_firmware::kernels::scalar::{Conv, Depthwise, scratch_bytes};
 
 use super::term::Term;
 use super::window::{inside, whole};

@@ -1,6 +1,6 @@
 //! Where the windows of a convolution or a pool lie.
 
-use arcgate_firmware::engine::kernels::{Shape, Window};
+use arcgate_firmware::kernels::{Shape, Window};
 
 /// Taps that lie inside the input, of all windows together.
 pub fn inside([input, output]: [Shape; 2], window: Window) -> u64 {

@@ -4,10 +4,10 @@
 //! windows of two output pixels with four output channels at a time, a depthwise convolution goes through a pixel's channels
 //! in blocks of 32. RV32 has loops of its own ([`rv32`]). Where those loops change, `tests/bench-mcu` shows which rates no longer fit.
 
-use arcgate_firmware::engine::ChannelOrder;
-use arcgate_firmware::engine::kernels::requant::Requant;
-use arcgate_firmware::engine::kernels::scalar::{Conv, Depthwise, scratch_bytes};
 use arcgate_firmware::engine::plan::{Op, Step, Target};
+use arcgate_firmware::kernels::requant::Requant;
+use arcgate_firmware::kernels::scalar::{Conv, Depthwise, scratch_bytes};
+use arcgate_firmware::model::ChannelOrder;
 
 use super::term::Term;
 use super::window::inside;

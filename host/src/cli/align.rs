@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
+use arcgate_firmware::model::{ChannelOrder, ModelInfo};
 use image::{GrayImage, RgbImage};
 use nalgebra::Point2;
 use rayon::prelude::*;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use arcgate_firmware::decide::Rules;
-use arcgate_firmware::decide::table::ThresholdTable;
+use arcgate_firmware::model::thresholds::ThresholdTable;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;

@@ -1,7 +1,6 @@
 //! Dates on the command line: in UTC, to the second.
 
-use arcgate_firmware::decide::time::UnixTime;
-use arcgate_firmware::gallery::Validity;
+use arcgate_firmware::time::{UnixTime, Validity};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use arcgate_firmware::engine::plan::{Plan, Target};
-use arcgate_firmware::engine::{ModelInfo, Task};
+use arcgate_firmware::model::{ModelInfo, Task};
 use serde_json::json;
 
 use super::{inspect, shared};

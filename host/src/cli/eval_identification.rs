@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use arcgate_firmware::decide::table::Scope;
+use arcgate_firmware::model::thresholds::Scope;
 use serde_json::{Value, json};
 
 use super::identification_sides::{People, Sides, Transformed};

@@ -8,7 +8,8 @@ mod verify;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use arcgate_firmware::gallery::{Person, PersonId, Validity};
+use arcgate_firmware::gallery::{Person, PersonId};
+use arcgate_firmware::time::Validity;
 use serde_json::json;
 
 use super::clock;

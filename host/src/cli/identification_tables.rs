@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use arcgate_firmware::decide::table::Bar;
+use arcgate_firmware::model::thresholds::Bar;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 

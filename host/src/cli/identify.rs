@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use arcgate_firmware::link::message::Answer;
+use arcgate_firmware::link::answer::Answer;
 use serde_json::json;
 
 use super::people::{KeyArg, ModelArg, answer_json, answer_text, degrees};

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use arcgate_firmware::engine::{ModelInfo, Task};
+use arcgate_firmware::model::{ModelInfo, Task};
 use indicatif::ProgressBar;
 use tract_onnx::pb::ModelProto;
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use arcgate_firmware::engine::plan::{MAGIC, Plan, Target};
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
+use arcgate_firmware::model::{ChannelOrder, ModelInfo, Task};
 use arcgate_firmware::update::MAGIC as IMAGE;
 use serde_json::json;
 use tract_onnx::pb::ModelProto;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::model::ModelInfo;
 
 use super::shared;
 use crate::engine::{Kind, Model};

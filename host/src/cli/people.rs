@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use arcgate_firmware::embedding::Angle;
-use arcgate_firmware::link::message::Answer;
+use arcgate_firmware::link::answer::Answer;
 use arcgate_firmware::sim::SimSecret;
 use serde_json::{Value, json};
 
@@ -100,7 +100,7 @@ pub fn degrees(angle: Angle) -> f64 {
 
 /// An answer as JSON.
 pub fn answer_json(answer: &Answer) -> Value {
-    let named = |n: &arcgate_firmware::link::message::Named| json!({"person": n.person.0, "name": n.name.as_str(), "angle": degrees(n.angle)});
+    let named = |n: &arcgate_firmware::link::answer::Named| json!({"person": n.person.0, "name": n.name.as_str(), "angle": degrees(n.angle)});
     match answer {
         Answer::Known { best, second, confidence, may_adapt } => json!({
             "answer": "known",

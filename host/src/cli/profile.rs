@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
+use arcgate_firmware::engine::Embedder;
 use arcgate_firmware::engine::plan::{MAGIC, Plan, PlanDetector, PlanEngine};
-use arcgate_firmware::engine::{Embedder, Task};
-use arcgate_firmware::link::message::Unit;
+use arcgate_firmware::link::status::Unit;
+use arcgate_firmware::model::Task;
 use serde_json::json;
 
 use crate::link::{Client, Laps, Target};

@@ -1,6 +1,6 @@
 //! A model's threshold table, in lines for people.
 
-use arcgate_firmware::decide::table::{Bar, Scope, ThresholdTable};
+use arcgate_firmware::model::thresholds::{Bar, Scope, ThresholdTable};
 use serde_json::{Value, json};
 
 use super::people::degrees;
@@ -60,8 +60,8 @@ pub fn json(thresholds: ThresholdTable<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use arcgate_firmware::decide::table::{Cell, Origin};
     use arcgate_firmware::embedding::Angle;
+    use arcgate_firmware::model::thresholds::{Cell, Origin};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use arcgate_firmware::engine::ModelInfo;
+use arcgate_firmware::model::ModelInfo;
 use rayon::prelude::*;
 
 use super::ImageSet;
@@ -62,7 +62,7 @@ pub fn crops_by(
 
 #[cfg(test)]
 mod tests {
-    use arcgate_firmware::engine::ChannelOrder;
+    use arcgate_firmware::model::ChannelOrder;
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use arcgate_firmware::decide::MatchRules;
 use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::link::LinkTrust;
-use arcgate_firmware::link::message::{Answer, Named};
+use arcgate_firmware::link::answer::{Answer, Named};
 use arcgate_firmware::sim::{Nature, SimSecret, StoredCamera};
 
 use super::DemoError;

@@ -15,9 +15,9 @@ pub use page::table;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use arcgate_firmware::decide::table::{Bar, Scope};
 use arcgate_firmware::engine::EmbedError;
 use arcgate_firmware::gallery::GalleryError;
+use arcgate_firmware::model::thresholds::{Bar, Scope};
 use serde::Serialize;
 
 use crate::disk;

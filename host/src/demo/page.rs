@@ -1,6 +1,6 @@
 //! The report: one page to look at.
 
-use arcgate_firmware::decide::table::Bar;
+use arcgate_firmware::model::thresholds::Bar;
 
 use super::gate::{Gate, Mistake, TARGET_FPIR, TEMPLATES};
 use super::people::{Shots, TEST};

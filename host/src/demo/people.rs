@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
+use arcgate_firmware::model::{ChannelOrder, ModelInfo};
 use image::RgbImage;
 use rayon::prelude::*;
 

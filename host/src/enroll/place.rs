@@ -5,10 +5,13 @@ use std::io;
 use std::path::Path;
 
 use arcgate_firmware::device::Event;
-use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo, Models};
+use arcgate_firmware::engine::{EmbedError, Embedder, Models};
 use arcgate_firmware::flash::nor::MemoryNor;
 use arcgate_firmware::gallery::{Binding, Damage, NoCounter, Person, PersonId};
-use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
+use arcgate_firmware::link::answer::Answer;
+use arcgate_firmware::link::message::Who;
+use arcgate_firmware::link::status::DeviceInfo;
+use arcgate_firmware::model::ModelInfo;
 use arcgate_firmware::sim::{
     ERASE, FileCounter, FileFlash, FlashError, Nature, Running, SimSecret, StoredCamera,
 };
@@ -148,7 +151,7 @@ fn open_file(path: &Path, model: Option<&Model>) -> Result<(Box<dyn Models + Sen
             let info = ModelInfo {
                 width: 0,
                 height: 0,
-                order: arcgate_firmware::engine::ChannelOrder::Rgb,
+                order: arcgate_firmware::model::ChannelOrder::Rgb,
                 template: None,
                 dimension: bound.dimension,
                 embedding_id: bound.embedding_id,

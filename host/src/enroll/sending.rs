@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
 use arcgate_firmware::frame::{Frame, FrameError, PixelFormat};
-use arcgate_firmware::link::message::DeviceInfo;
+use arcgate_firmware::link::status::DeviceInfo;
+use arcgate_firmware::model::{ChannelOrder, ModelInfo};
 use arcgate_firmware::sim::StoredShot;
 
 use crate::photo::{self, Finder, Found, Photo, PhotoError};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use arcgate_firmware::decide::Rejection;
 use arcgate_firmware::gallery::NAME_BYTES;
 use arcgate_firmware::link::Fault;
-use arcgate_firmware::link::message::{Answer, Named};
+use arcgate_firmware::link::answer::{Answer, Named};
 use sha2::{Digest, Sha256};
 
 use super::review::{self, Count, Limits, Review, Shot};

@@ -16,7 +16,7 @@
 //! - **Further templates** of a person (of a table that was measured with one) add at most the share that a second one adds to the chance
 //!   that a stranger is near it: measured on people with several images, where that is largest among the angles of the table
 //!   that the data reach. A device counts its people by it
-//!   ([`Origin::counted`](arcgate_firmware::decide::table::Origin::counted)).
+//!   ([`Origin::counted`](arcgate_firmware::model::thresholds::Origin::counted)).
 //!
 //! Held (`arcgate eval identification --splits 20`) on people whom the table has not seen, enrolled with one image, at .003 and .01:
 //! measured FPIR was .89 to 1.07 of the target for 50 to 1,600 people of LFW by MobileFaceNet, with each of three seeds of the splits,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use arcgate_firmware::engine::{EmbedError, Embedder, ModelInfo};
+use arcgate_firmware::engine::{EmbedError, Embedder};
 use arcgate_firmware::frame::Landmarks;
+use arcgate_firmware::model::ModelInfo;
 use nalgebra::Point2;
 use rayon::prelude::*;
 
@@ -218,7 +219,7 @@ mod tests {
         let info = ModelInfo {
             width: 58,
             height: 58,
-            order: arcgate_firmware::engine::ChannelOrder::Rgb,
+            order: arcgate_firmware::model::ChannelOrder::Rgb,
             template: None,
             dimension: 1,
             embedding_id: [0; 32],

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
+use arcgate_firmware::model::{ChannelOrder, ModelInfo};
 use nalgebra::Point2;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::type_proto::Value as Type;

@@ -1,7 +1,7 @@
 //! Embeddings, and galleries of them that give a probe's similarity to every template.
 
 use arcgate_firmware::embedding::norm_squared;
-use arcgate_firmware::engine::kernels::dot::{Line, Probe, lines, store};
+use arcgate_firmware::kernels::dot::{Line, Probe, lines, store};
 
 /// What an engine made of a crop.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,8 @@
 //! One-shot classification of characters: each probe is given the class whose single example lies at the smallest angle.
 
 use arcgate_firmware::align::framed;
-use arcgate_firmware::engine::ModelInfo;
 use arcgate_firmware::frame::{Frame, PixelFormat};
+use arcgate_firmware::model::ModelInfo;
 use image::GrayImage;
 
 use super::embed::cosine;
@@ -65,7 +65,7 @@ fn crop(drawing: &GrayImage, info: &ModelInfo) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use arcgate_firmware::engine::ChannelOrder;
+    use arcgate_firmware::model::ChannelOrder;
 
     use super::*;
 

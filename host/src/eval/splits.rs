@@ -1,7 +1,7 @@
 //! Does a threshold table keep what it says? People are split in two halves by lot: the table comes from one, the searches that it
 //! is held against from the other.
 
-use arcgate_firmware::decide::table::Origin;
+use arcgate_firmware::model::thresholds::Origin;
 use rayon::prelude::*;
 
 use super::bootstrap::{draws, interval95};

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use arcgate_firmware::bundle::{BundleKey, HEADER, PublicKey};
-use arcgate_firmware::decide::time::UnixTime;
 use arcgate_firmware::frame::{Frame, PixelFormat};
-use arcgate_firmware::gallery::{Damage, Person, PersonId, Validity};
+use arcgate_firmware::gallery::{Damage, Person, PersonId};
+use arcgate_firmware::link::answer::Answer;
 use arcgate_firmware::link::handshake::FromDevice;
-use arcgate_firmware::link::message::{Answer, DeviceInfo, FrameHeader, MAX_PIECE, Restored, Unit, Who};
+use arcgate_firmware::link::message::{FrameHeader, MAX_PIECE, Who};
 use arcgate_firmware::link::packet::{MAX_PACKET, NO_SESSION, PacketHeader, encode, encode_sealed, message};
-use arcgate_firmware::link::pairings::{PairedHost, Pairing};
 use arcgate_firmware::link::session::Session;
 use arcgate_firmware::link::sessions::FIRST;
+use arcgate_firmware::link::status::{DeviceInfo, Restored, Unit};
 use arcgate_firmware::link::{Reply, Request};
+use arcgate_firmware::pairings::{PairedHost, Pairing};
+use arcgate_firmware::time::{UnixTime, Validity};
 
 use super::Target;
 use super::devices::{Devices, DevicesError, short};

@@ -15,8 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use arcgate_firmware::bundle::PublicKey;
-use arcgate_firmware::link::Role;
-use arcgate_firmware::link::pairings::{Label, Pairing};
+use arcgate_firmware::pairings::{Label, Pairing, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::disk;

@@ -1,13 +1,12 @@
 //! Before the first request: what answers, a session with it, and how a computer is paired.
 
 use arcgate_firmware::bundle::PublicKey;
-use arcgate_firmware::link::Role;
 use arcgate_firmware::link::agreement::Ephemeral;
 use arcgate_firmware::link::handshake::{FromDevice, FromHost, Greeting, Refusal};
 use arcgate_firmware::link::message::PROTOCOL;
 use arcgate_firmware::link::pairing::{Code, Proposal};
-use arcgate_firmware::link::pairings::{Label, Pairing};
 use arcgate_firmware::link::session::{Opening, Session};
+use arcgate_firmware::pairings::{Label, Pairing, Role};
 
 use super::Target;
 use super::devices::short;

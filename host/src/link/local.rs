@@ -3,12 +3,12 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arcgate_firmware::decide::time::{UnixTime, Uptime};
 use arcgate_firmware::device::{Kept, Parts};
 use arcgate_firmware::engine::Models;
 use arcgate_firmware::gallery::NoCounter;
 use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::sim::{MemoryPort, SimDevice, SimSecret, memory};
+use arcgate_firmware::time::{UnixTime, Uptime};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::transport::Wire;

@@ -4,12 +4,13 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use arcgate_firmware::link::Fault;
 use arcgate_firmware::link::handshake::{FromDevice, FromHost, Refusal};
 use arcgate_firmware::link::message::PROTOCOL;
 use arcgate_firmware::link::packet::{
     Decoder, MAX_PACKET, NO_SESSION, PacketHeader, TooLong, encode, message, split,
 };
-use arcgate_firmware::link::{Fault, Role};
+use arcgate_firmware::pairings::Role;
 
 use super::Target;
 use super::devices::DevicesError;

@@ -1,7 +1,8 @@
 //! Looking after a device: how it does, what happened on it, another model, an enrolment before its own camera.
 
 use arcgate_firmware::events::Entry;
-use arcgate_firmware::link::message::{Enrolment, MAX_PIECE, Stats, Who};
+use arcgate_firmware::link::message::{MAX_PIECE, Who};
+use arcgate_firmware::link::status::{Enrolment, Stats};
 use arcgate_firmware::link::{Reply, Request};
 use arcgate_firmware::update::HEADER;
 

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::MAX_STEPS;
+use arcgate_firmware::kernels::{Shape, Window};
 
 use super::arena::{self, Arena, Blocks};
 use super::network::{Convolution, Layer, Network, TensorId, Work};

@@ -1,7 +1,7 @@
 //! QLinearConv and QLinearMatMul, as tract types them, to convolution layers.
 
-use arcgate_firmware::engine::kernels::requant::UniformScale;
-use arcgate_firmware::engine::kernels::{Shape, Window};
+use arcgate_firmware::kernels::requant::UniformScale;
+use arcgate_firmware::kernels::{Shape, Window};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat};
 use tract_onnx::tract_core::ops::einsum::EinSum;

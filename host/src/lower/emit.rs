@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use arcgate_firmware::engine::kernels::Window;
 use arcgate_firmware::engine::plan::{
     HEADER_BYTES, Header, Kind, MapRecord, RECORD_BYTES, Record, Rule, Target,
 };
+use arcgate_firmware::kernels::Window;
 
 use super::LowerError;
 use super::arena::Arena;

@@ -73,7 +73,7 @@ pub enum LowerError {
         /// Which picture, from 0.
         crop: usize,
         /// Why.
-        source: arcgate_firmware::engine::LookError,
+        source: arcgate_firmware::detect::LookError,
     },
     /// tract and the plan differ.
     #[error(

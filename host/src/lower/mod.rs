@@ -25,9 +25,9 @@ pub use error::LowerError;
 pub use prove::{ProofReport, prove, prove_with, synthetic_crops};
 pub use summary::{LayerSummary, Summary};
 
-use arcgate_firmware::decide::table::ThresholdTable;
-use arcgate_firmware::engine::Task;
 use arcgate_firmware::engine::plan::{HEADER_BYTES, Plan, PlanError, Target};
+use arcgate_firmware::model::Task;
+use arcgate_firmware::model::thresholds::ThresholdTable;
 use serde::Serialize;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;

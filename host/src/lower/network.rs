@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use arcgate_firmware::engine::kernels::requant::HighMul;
-use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum};
-use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::Target;
-use arcgate_firmware::engine::{ModelInfo, Task};
+use arcgate_firmware::kernels::requant::HighMul;
+use arcgate_firmware::kernels::scalar::{FloatSum, Product, Sum};
+use arcgate_firmware::kernels::{Shape, Window};
+use arcgate_firmware::model::{ModelInfo, Task};
 
 use crate::quantize::lattice::Quantization;
 

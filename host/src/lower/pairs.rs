@@ -1,7 +1,7 @@
 //! Two tensors into one: sums and products between DequantizeLinear and QuantizeLinear.
 
-use arcgate_firmware::engine::kernels::Shape;
-use arcgate_firmware::engine::kernels::scalar::{FloatSum, Product, Sum};
+use arcgate_firmware::kernels::Shape;
+use arcgate_firmware::kernels::scalar::{FloatSum, Product, Sum};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;

@@ -1,8 +1,9 @@
 //! The proof that a plan and tract's optimized graph are the same function, on crops.
 
+use arcgate_firmware::engine::Embedder;
 use arcgate_firmware::engine::plan::{Plan, PlanDetector, PlanEngine};
 use arcgate_firmware::engine::tract::{TractDetector, TractEngine};
-use arcgate_firmware::engine::{Embedder, ModelInfo, Task};
+use arcgate_firmware::model::{ModelInfo, Task};
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 use tract_onnx::pb::ModelProto;

@@ -1,6 +1,6 @@
 //! Tables of a PReLU back to two straight lines: 256 bytes a channel become four.
 
-use arcgate_firmware::engine::kernels::scalar::Slope;
+use arcgate_firmware::kernels::scalar::Slope;
 
 use super::network::Slopes;
 
@@ -72,7 +72,7 @@ fn ceil_div(a: i64, b: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arcgate_firmware::engine::kernels::Words;
+    use arcgate_firmware::kernels::Words;
 
     /// A PReLU's table as DequantizeLinear, PRelu, QuantizeLinear give it.
     fn table(slope: f32, input_scale: f32, input_zero: i8, output_scale: f32, output_zero: i8) -> Vec<i8> {

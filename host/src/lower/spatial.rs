@@ -1,6 +1,6 @@
 //! What moves int8 values without computing new ones: the greatest of windows, repeated pixels, channels side by side.
 
-use arcgate_firmware::engine::kernels::{Shape, Window};
+use arcgate_firmware::kernels::{Shape, Window};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::TypedConcat;
 use tract_onnx::tract_core::ops::cnn::MaxPool;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use arcgate_firmware::engine::Task;
-use arcgate_firmware::engine::kernels::requant::{Output, Requant};
-use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::{HEADER_BYTES, Op, Plan, PlanError, RECORD_BYTES, Step, Target};
+use arcgate_firmware::kernels::requant::{Output, Requant};
+use arcgate_firmware::kernels::{Shape, Window};
+use arcgate_firmware::model::Task;
 use serde::Serialize;
 
 /// One layer.

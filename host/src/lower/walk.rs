@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arcgate_firmware::engine::kernels::Shape;
 use arcgate_firmware::engine::plan::{MAPS, map_shape};
-use arcgate_firmware::engine::{ModelInfo, Task};
+use arcgate_firmware::kernels::Shape;
+use arcgate_firmware::model::{ModelInfo, Task};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::TypedConcat;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;

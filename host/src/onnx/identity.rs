@@ -171,7 +171,7 @@ mod tests {
     fn metadata() -> Metadata {
         Metadata {
             version: VERSION,
-            task: arcgate_firmware::engine::Task::Embedding,
+            task: arcgate_firmware::model::Task::Embedding,
             width: 2,
             height: 2,
             order: "rgb".into(),

@@ -1,7 +1,7 @@
 //! What an int8 ONNX carries beside its graph: one JSON object under the key `arcgate`.
 
-use arcgate_firmware::decide::table::TableError;
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
+use arcgate_firmware::model::thresholds::TableError;
+use arcgate_firmware::model::{ChannelOrder, ModelInfo, Task};
 use serde::{Deserialize, Serialize};
 use tract_onnx::pb::ModelProto;
 

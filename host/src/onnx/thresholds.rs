@@ -1,7 +1,7 @@
 //! The threshold table in a model's metadata: what `arcgate calibrate` measured, as JSON.
 
-use arcgate_firmware::decide::table::{Bar, Cell, Origin, TableError, ThresholdTable};
 use arcgate_firmware::embedding::Angle;
+use arcgate_firmware::model::thresholds::{Bar, Cell, Origin, TableError, ThresholdTable};
 use serde::{Deserialize, Serialize};
 
 use super::metadata::MetadataError;

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arcgate_firmware::detect::{self, Face, MOST_FACES, Settings, View};
+use arcgate_firmware::detect::{self, Face, LookError, MOST_FACES, Settings, View};
 use arcgate_firmware::engine::plan::{MAGIC, Plan, PlanDetector};
-use arcgate_firmware::engine::{ChannelOrder, LookError};
 use arcgate_firmware::frame::{Frame, PixelFormat};
+use arcgate_firmware::model::ChannelOrder;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 

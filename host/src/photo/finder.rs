@@ -3,8 +3,8 @@
 use arcgate_firmware::align;
 use arcgate_firmware::decide::quality::QualityRules;
 use arcgate_firmware::detect::Face;
-use arcgate_firmware::engine::{ModelInfo, Task};
 use arcgate_firmware::frame::Landmarks;
+use arcgate_firmware::model::{ModelInfo, Task};
 
 use super::{Detector, Photo, PhotoError, detector_picture};
 use crate::data::LandmarksCsv;
@@ -149,7 +149,7 @@ pub fn crop(photo: &Photo, found: &Found, info: &ModelInfo) -> Result<Vec<u8>, P
 mod tests {
     use std::path::Path;
 
-    use arcgate_firmware::engine::ChannelOrder;
+    use arcgate_firmware::model::ChannelOrder;
     use image::RgbImage;
     use nalgebra::Point2;
 

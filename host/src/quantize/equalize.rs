@@ -176,7 +176,7 @@ mod tests {
     use super::super::calibrate::{FloatRunner, ObservedChannel};
     use super::*;
     use crate::onnx::float::{ConvKind, Map};
-    use arcgate_firmware::engine::Task;
+    use arcgate_firmware::model::Task;
 
     fn conv(outputs: usize, inputs_per_group: usize, group: usize, weights: Vec<f32>) -> Op {
         let (kind, bias) = (ConvKind::Conv, vec![0.1; outputs]);

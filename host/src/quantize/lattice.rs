@@ -8,7 +8,7 @@
 //! 65,536 pairs, [`place_table_scale`] keeps every entry of a lookup table away from rounding boundaries.
 //! The importer places, the compiler proves again with [`weight_scale`] and [`sum`] from the ONNX alone.
 
-use arcgate_firmware::engine::kernels::requant::{HighMul, MAX_SHIFT};
+use arcgate_firmware::kernels::requant::{HighMul, MAX_SHIFT};
 
 /// The smallest requantization scale that is placed; smaller ones are raised to it (dead channels).
 pub const LEAST_SCALE: f64 = 1.0 / 32768.0;

@@ -100,7 +100,7 @@ impl Ranges {
 
 #[cfg(test)]
 mod tests {
-    use arcgate_firmware::engine::Task;
+    use arcgate_firmware::model::Task;
 
     use super::*;
     use crate::onnx::float::{Clamp, Conv, ConvKind, Layer, Map};

@@ -5,7 +5,7 @@
 //! A fused kernel, on the processors that have one, rounds intermediate values in its own way and differs from the operators one by
 //! one where a pair lies on a rounding boundary: one value in some ten million.
 
-use arcgate_firmware::engine::kernels::requant::HighMul;
+use arcgate_firmware::kernels::requant::HighMul;
 
 use super::lattice::{Quantization, SUM_BITS, SumMultipliers, TRIES, product, sum, zigzag};
 

@@ -6,7 +6,7 @@ mod pointwise;
 
 use std::collections::HashSet;
 
-use arcgate_firmware::engine::Task;
+use arcgate_firmware::model::Task;
 use tract_onnx::pb::{ModelProto, tensor_proto::DataType};
 
 use super::calibrate::Observed;

@@ -1,6 +1,6 @@
 //! The language of scenarios.
 
-use arcgate_firmware::link::Role;
+use arcgate_firmware::pairings::Role;
 
 /// The language, for `--help`.
 pub const LANGUAGE: &str = "\

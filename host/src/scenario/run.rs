@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use arcgate_firmware::device::Event;
 use arcgate_firmware::gallery::PersonId;
-use arcgate_firmware::link::Role;
-use arcgate_firmware::link::message::{Answer, Who};
-use arcgate_firmware::link::pairings::{Label, Pairing};
+use arcgate_firmware::link::answer::Answer;
+use arcgate_firmware::link::message::Who;
+use arcgate_firmware::pairings::{Label, Pairing, Role};
 use arcgate_firmware::sim::StoredShot;
 use serde::Serialize;
 

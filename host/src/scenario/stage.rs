@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arcgate_firmware::board::{LONGEST_SLEEP_MS, Next};
-use arcgate_firmware::decide::time::Uptime;
+use arcgate_firmware::camera::CameraFault;
 use arcgate_firmware::decide::{MatchRules, Rules};
-use arcgate_firmware::device::{Camera, CameraFault, Event, Shot};
+use arcgate_firmware::device::{Camera, Event, Shot};
 use arcgate_firmware::engine::Models;
 use arcgate_firmware::gallery::NoCounter;
 use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::sim::{
     Chip, FileFlash, Fuse, FusedFlash, MemoryPort, Nature, Powered, SimSecret, StoredShot, Unpowered, Wires,
 };
+use arcgate_firmware::time::Uptime;
 
 use super::run::Failure;
 use crate::link::Wire;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use arcgate_firmware::align::{framed, luma};
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo};
 use arcgate_firmware::frame::{Frame, PixelFormat};
+use arcgate_firmware::model::{ChannelOrder, ModelInfo};
 use image::GrayImage;
 use nalgebra::Point2;
 use rayon::prelude::*;

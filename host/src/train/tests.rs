@@ -40,9 +40,9 @@ pub(super) fn tiny(activation: ActivationKind, input: [usize; 2], order: &str) -
 pub(super) fn engine(model: &ModelProto, recipe: &Recipe) -> FloatEngine {
     let input = recipe.float_input();
     let order = match recipe.net.order.as_str() {
-        "grey" => arcgate_firmware::engine::ChannelOrder::Grey,
-        "bgr" => arcgate_firmware::engine::ChannelOrder::Bgr,
-        _ => arcgate_firmware::engine::ChannelOrder::Rgb,
+        "grey" => arcgate_firmware::model::ChannelOrder::Grey,
+        "bgr" => arcgate_firmware::model::ChannelOrder::Bgr,
+        _ => arcgate_firmware::model::ChannelOrder::Rgb,
     };
     let [width, height] = recipe.net.input;
     let spec =

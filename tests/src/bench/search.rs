@@ -5,8 +5,8 @@ use std::arch::x86_64::*;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use arcgate_firmware::engine::kernels::dot::Line;
 use arcgate_firmware::gallery::{Index, PersonId, index_lines};
+use arcgate_firmware::kernels::dot::Line;
 
 /// Templates of the figure that is reported, and the runs that it is the median of.
 pub const TEMPLATES: usize = 1_000_000;

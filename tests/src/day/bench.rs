@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use arcgate::link::{Client, LinkError, Target, pair_over};
 use arcgate::onnx::metadata::hex;
-use arcgate_firmware::link::Role;
-use arcgate_firmware::link::message::DeviceInfo;
 use arcgate_firmware::link::pairing::Code;
-use arcgate_firmware::link::pairings::{Label, Pairing};
+use arcgate_firmware::link::status::DeviceInfo;
+use arcgate_firmware::pairings::{Label, Pairing, Role};
 
 use crate::qemu::{Emulator, Machine};
 use crate::simulator::Simulator;

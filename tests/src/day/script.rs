@@ -7,9 +7,12 @@ use anyhow::{Context, Result, bail, ensure};
 use arcgate::enroll::Place;
 use arcgate::link::{Client, LinkError};
 use arcgate_firmware::gallery::{GalleryError, Person as Listed};
-use arcgate_firmware::link::message::{Answer, DeviceInfo, Who};
+use arcgate_firmware::link::Fault;
+use arcgate_firmware::link::answer::Answer;
+use arcgate_firmware::link::message::Who;
 use arcgate_firmware::link::pairing::Code;
-use arcgate_firmware::link::{Fault, Role};
+use arcgate_firmware::link::status::DeviceInfo;
+use arcgate_firmware::pairings::Role;
 use sha2::{Digest, Sha256};
 
 use super::bench::Bench;

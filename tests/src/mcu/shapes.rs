@@ -1,9 +1,9 @@
 //! Plans of a few operations, written record by record: every kind of operation in several shapes and by every rule.
 
-use arcgate_firmware::engine::kernels::packing::Packing;
-use arcgate_firmware::engine::kernels::{Shape, Window};
 use arcgate_firmware::engine::plan::{HEADER_BYTES, Header, Kind, RECORD_BYTES, Record, Rule, Target};
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Task};
+use arcgate_firmware::kernels::packing::Packing;
+use arcgate_firmware::kernels::{Shape, Window};
+use arcgate_firmware::model::{ChannelOrder, ModelInfo, Task};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use arcgate::enroll::NoModel;
 use arcgate::link::Wire;
-use arcgate_firmware::decide::time::Uptime;
 use arcgate_firmware::device::{Device, Event, Kept, Parts};
-use arcgate_firmware::engine::{ChannelOrder, ModelInfo, Models};
+use arcgate_firmware::engine::Models;
 use arcgate_firmware::flash::nor::MemoryNor;
-use arcgate_firmware::gallery::{NoCounter, PersonId, Validity};
+use arcgate_firmware::gallery::{NoCounter, PersonId};
+use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, split};
 use arcgate_firmware::link::pairing::Code;
-use arcgate_firmware::link::{LinkTrust, Role};
+use arcgate_firmware::model::{ChannelOrder, ModelInfo};
+use arcgate_firmware::pairings::Role;
 use arcgate_firmware::sim::{ERASE, MemoryPort, Raw, SimDevice, SimSecret, memory};
+use arcgate_firmware::time::{Uptime, Validity};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

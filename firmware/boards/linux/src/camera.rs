@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use arcgate_firmware::camera::v4l2::V4l2;
-use arcgate_firmware::camera::{Grabber, Patience};
-use arcgate_firmware::decide::time::Uptime;
-use arcgate_firmware::device::{Camera, CameraFault, Shot};
+use arcgate_firmware::camera::{CameraFault, Grabber, Patience};
+use arcgate_firmware::device::{Camera, Shot};
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::sim::{FRAME, StoredCamera, StoredShot, Wire};
+use arcgate_firmware::time::Uptime;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use crate::note::note;

@@ -1,6 +1,6 @@
 //! The shapes whose instructions are reported.
 
-use arcgate_firmware::engine::kernels::{Shape, Window};
+use arcgate_firmware::kernels::{Shape, Window};
 use semihosting::println;
 
 use crate::core_clock::Clock;

@@ -1,9 +1,9 @@
 //! Arm: kernels with weights packed for the core.
 
 #[cfg(not(feature = "mve"))]
-use arcgate_firmware::engine::kernels::dsp as packed;
+use arcgate_firmware::kernels::dsp as packed;
 #[cfg(feature = "mve")]
-use arcgate_firmware::engine::kernels::mve as packed;
+use arcgate_firmware::kernels::mve as packed;
 pub use packed::{conv, conv_scratch_bytes, depthwise, depthwise_scratch_bytes, slope, sum};
 
 use crate::room::Geometry;

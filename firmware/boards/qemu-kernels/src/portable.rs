@@ -1,7 +1,7 @@
 //! RISC-V: kernels that take weights as the scalar ones do.
 
-use arcgate_firmware::engine::kernels::scalar::{self, Conv, Depthwise, Slope, Sum};
-use arcgate_firmware::engine::kernels::{Shape, Window, portable};
+use arcgate_firmware::kernels::scalar::{self, Conv, Depthwise, Slope, Sum};
+use arcgate_firmware::kernels::{Shape, Window, portable};
 pub use scalar::scratch_bytes as conv_scratch_bytes;
 
 use crate::room::Geometry;

@@ -2,7 +2,7 @@
 
 use core::ops::RangeInclusive;
 
-use arcgate_firmware::engine::kernels::{Shape, Window};
+use arcgate_firmware::kernels::{Shape, Window};
 use semihosting::println;
 
 use crate::room::{Finish, Geometry, Numbers, Room};

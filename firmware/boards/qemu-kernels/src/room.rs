@@ -1,8 +1,8 @@
 //! Buffers for everything that an operation reads and writes, and the operations built from them.
 
-use arcgate_firmware::engine::kernels::requant::{Output, Requant, UniformScale};
-use arcgate_firmware::engine::kernels::scalar::{self, Conv, Depthwise, Slope, Sum, scratch_bytes};
-use arcgate_firmware::engine::kernels::{Shape, Window, Words, as_i8, as_i8_mut};
+use arcgate_firmware::kernels::requant::{Output, Requant, UniformScale};
+use arcgate_firmware::kernels::scalar::{self, Conv, Depthwise, Slope, Sum, scratch_bytes};
+use arcgate_firmware::kernels::{Shape, Window, Words, as_i8, as_i8_mut};
 
 use crate::fail;
 use crate::tested::{self, conv_scratch_bytes, depthwise_scratch_bytes};

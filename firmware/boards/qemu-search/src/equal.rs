@@ -1,7 +1,7 @@
 //! Every kernel finds what the definition finds.
 
 use arcgate_firmware::embedding::MAX_DIMENSION;
-use arcgate_firmware::engine::kernels::dot::{Kernel, Line, Probe, lines, store};
+use arcgate_firmware::kernels::dot::{Kernel, Line, Probe, lines, store};
 use semihosting::println;
 
 use crate::fail;

@@ -2,7 +2,8 @@
 
 use arcgate_firmware::device::Event;
 #[cfg(not(feature = "defmt"))]
-use arcgate_firmware::link::{Role, message::Answer};
+use arcgate_firmware::link::answer::Answer;
+use arcgate_firmware::pairings::Role;
 
 #[cfg(feature = "defmt")]
 use defmt_semihosting as _;

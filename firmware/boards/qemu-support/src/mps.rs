@@ -3,7 +3,7 @@
 use arcgate_firmware::board::LONGEST_SLEEP_MS;
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::flash::nor::MemoryNor;
-use arcgate_firmware::link::message::Unit;
+use arcgate_firmware::link::status::Unit;
 use arcgate_firmware::panel::{Output, Outputs};
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{Peripherals, SCB};

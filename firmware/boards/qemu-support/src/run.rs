@@ -7,7 +7,7 @@ use core::panic::PanicInfo;
 use arcgate_firmware::board::{Board, Next};
 use arcgate_firmware::camera::Grabber;
 use arcgate_firmware::decide::Rules;
-use arcgate_firmware::decide::time::Uptime;
+use arcgate_firmware::time::Uptime;
 use arcgate_firmware::device::{
     Device, Hardware, Kept, MANIFEST_BYTES, Manifest, Memory, Parts, Updates, stack,
 };

@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 
 use arcgate_firmware::board::{Board, Next, Watchdog};
 use arcgate_firmware::camera::{Camera, Grabber, Patience};
-use arcgate_firmware::decide::time::Uptime;
+use arcgate_firmware::time::Uptime;
 use arcgate_firmware::device::{Clock, Device, Hardware, Kept, Memory, Parts, Updates};
 use arcgate_firmware::engine::plan::PlanModels;
 use arcgate_firmware::flash::{Mapped, MemoryMap, Partition, Region};

@@ -7,7 +7,7 @@ use super::model::{FRAME_US, Fault, Model, Scene};
 use super::sensor::{AEB, AEW, COM9, IMAGE_MODE, VV, ZMOW};
 use super::*;
 use crate::camera::{Failure, Grabber, Patience};
-use crate::decide::time::Uptime;
+use crate::time::Uptime;
 
 type Cam = ArduCam<Model, Model, Model>;
 

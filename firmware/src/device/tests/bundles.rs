@@ -6,7 +6,7 @@ use std::vec::Vec;
 use super::*;
 use crate::bundle::{BundleError, HEADER, Header, Item, Kind, MAX_RECORD, Member, Writer};
 use crate::gallery::Name;
-use crate::link::message::Signed;
+use crate::link::status::Signed;
 
 /// A device with a secret of its own that runs a model of its own.
 pub(super) fn device_of(secret: u8, model: u8) -> TestDevice {

@@ -2,7 +2,7 @@
 
 use super::bundles::{asked, device_of};
 use super::*;
-use crate::decide::time::UnixTime;
+use crate::time::UnixTime;
 
 fn challenge(device: &mut TestDevice) -> [u8; 16] {
     let drawn = |reply: Reply<'_>| match reply {

@@ -4,10 +4,10 @@ use std::vec::Vec;
 
 use super::*;
 use crate::decide::lockout::Wait;
-use crate::device::guide::ShotFault;
 use crate::events::{Trouble, What};
 use crate::gallery::Name;
-use crate::link::message::Enrolment;
+use crate::guide::ShotFault;
+use crate::link::status::Enrolment;
 
 /// Shows one picture after the other, the last for ever; `None` is a camera that fails.
 pub(crate) struct Shows(pub(crate) Vec<Option<[u8; 64]>>, pub(crate) usize);

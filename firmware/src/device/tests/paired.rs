@@ -7,8 +7,8 @@ use crate::link::agreement::{Ephemeral, NONCE};
 use crate::link::handshake::{FromDevice, FromHost, Greeting, Refusal};
 use crate::link::packet::{NO_SESSION, encode_sealed};
 use crate::link::pairing::{Code, Proposal};
-use crate::link::pairings::{Label, Pairing};
 use crate::link::session::{Opening, Session};
+use crate::pairings::{Label, Pairing};
 use crate::sim::cuts::Random as Dice;
 
 fn paired_device() -> TestDevice {

@@ -4,8 +4,8 @@ use core::ops::Range;
 
 use super::step::{Op, Step, Tensor};
 use super::{HEADER_BYTES, MAX_MACS, Plan, PlanError, RECORD_BYTES, Task};
-use crate::engine::kernels::requant::{Output, Requant};
-use crate::engine::kernels::{Words, requant};
+use crate::kernels::requant::{Output, Requant};
+use crate::kernels::{Words, requant};
 
 /// Validates every operation and how they hang together.
 ///

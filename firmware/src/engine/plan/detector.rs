@@ -2,9 +2,9 @@
 
 use super::ready::Ready;
 use super::{OutputMap, PlanError};
-use crate::detect::{Face, Settings};
-use crate::engine::kernels::{Isa, as_i8};
-use crate::engine::{LookError, ModelInfo, Task};
+use crate::detect::{Face, LookError, Settings};
+use crate::kernels::{Isa, as_i8};
+use crate::model::{ModelInfo, Task};
 
 /// Runs a detector's plan over one arena: a static buffer on a device, a vector on the host. Clones share what was
 /// prepared for the processor.

@@ -7,9 +7,10 @@ use super::ready::Ready;
 use super::step::{Op, Step};
 use super::{Header, Plan, PlanError, Target};
 use crate::bytes::copy;
-use crate::decide::table::ThresholdTable;
-use crate::engine::kernels::{Isa, as_i8, as_i8_mut, dsp, mve, portable, scalar};
-use crate::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models, Task};
+use crate::engine::{EmbedError, Embedder, Models};
+use crate::kernels::{Isa, as_i8, as_i8_mut, dsp, mve, portable, scalar};
+use crate::model::thresholds::ThresholdTable;
+use crate::model::{ChannelOrder, ModelInfo, Task};
 
 /// Runs a plan over one arena: a static buffer on a device, a vector on the host. Clones share what was prepared for the
 /// processor.

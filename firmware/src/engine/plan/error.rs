@@ -63,7 +63,7 @@ pub enum PlanError {
         accepted: &'static str,
     },
     /// Its threshold table is none.
-    Thresholds(crate::decide::table::TableError),
+    Thresholds(crate::model::thresholds::TableError),
     /// The plan is laid out for other cores than this one.
     Target {
         /// Those.

@@ -5,10 +5,10 @@ use nalgebra::Point2;
 use super::{MAX_STEPS, PlanError, RECORD_BYTES, Target};
 use crate::align::Similarity;
 use crate::bytes::{self, field, u16_at, u32_at};
-use crate::decide::table::ThresholdTable;
 use crate::embedding::MAX_DIMENSION;
-use crate::engine::{ChannelOrder, ModelInfo, Task};
 use crate::frame::Landmarks;
+use crate::model::thresholds::ThresholdTable;
+use crate::model::{ChannelOrder, ModelInfo, Task};
 
 /// What a plan begins with.
 pub const MAGIC: [u8; 8] = *b"ARCPLAN\0";

@@ -5,7 +5,7 @@ use super::step::{Tensor, inside};
 use super::{HEADER_BYTES, PlanError, RECORD_BYTES};
 use crate::bytes::put;
 use crate::detect::STRIDES;
-use crate::engine::kernels::Shape;
+use crate::kernels::Shape;
 
 /// Maps of a detector: for each of the three strides cls, obj, bbox and kps.
 pub const MAPS: usize = 12;

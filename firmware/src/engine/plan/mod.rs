@@ -58,8 +58,8 @@ pub use step::{Op, Step, Tensor};
 pub use target::Target;
 
 use self::step::Values;
-use super::{ModelInfo, Task};
-use crate::decide::table::ThresholdTable;
+use crate::model::thresholds::ThresholdTable;
+use crate::model::{ModelInfo, Task};
 
 /// The most operations that a plan may have.
 pub const MAX_STEPS: usize = 1024;

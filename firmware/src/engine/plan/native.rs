@@ -4,7 +4,7 @@
 mod packed;
 
 use super::{Plan, Target};
-use crate::engine::kernels::Isa;
+use crate::kernels::Isa;
 
 /// What an engine keeps for the instruction set that it runs on. Clones share the weights.
 #[derive(Debug, Clone)]

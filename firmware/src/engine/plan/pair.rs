@@ -2,9 +2,10 @@
 
 use super::PlanError;
 use super::ready::Ready;
-use crate::decide::table::ThresholdTable;
-use crate::detect::{Face, MOST_FACES, Settings};
-use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models, Task};
+use crate::detect::{Face, LookError, MOST_FACES, Settings};
+use crate::engine::{EmbedError, Embedder, Models};
+use crate::model::thresholds::ThresholdTable;
+use crate::model::{ModelInfo, Task};
 
 /// The plans of a device: one that embeds and, where the device finds faces itself, one that detects. They run one after the other
 /// in the same arena, which is as large as the larger of the two wants it. Clones share what was prepared for the processor.

@@ -4,9 +4,10 @@ use super::engine::{admit, run_all};
 use super::native::Native;
 use super::{Header, OutputMap, Plan, PlanError};
 use crate::bytes::copy;
-use crate::detect::{self, Face, Map, Settings, Values};
-use crate::engine::kernels::{Isa, as_i8};
-use crate::engine::{EmbedError, LookError, ModelInfo, Task};
+use crate::detect::{self, Face, LookError, Map, Settings, Values};
+use crate::engine::EmbedError;
+use crate::kernels::{Isa, as_i8};
+use crate::model::{ModelInfo, Task};
 
 /// A validated plan, prepared for this processor. Clones share what was prepared.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use super::PlanError;
 use crate::bytes::{self, u16_at, u32_at};
-use crate::engine::kernels::{Shape, Window};
+use crate::kernels::{Shape, Window};
 
 /// Bytes of one operation.
 pub const RECORD_BYTES: usize = 64;

@@ -4,9 +4,9 @@ use core::ops::Range;
 
 use super::record::{Kind, RECORD_BYTES, Record, Rule};
 use super::{HEADER_BYTES, Header, PlanError, Target};
-use crate::engine::kernels::requant::{HighMul, MAX_SHIFT, Output, Requant, UniformScale};
-use crate::engine::kernels::scalar::{Conv, Depthwise, FloatSum, MaxPool, Product, Slope, Sum};
-use crate::engine::kernels::{Shape, Words, as_i8, dsp};
+use crate::kernels::requant::{HighMul, MAX_SHIFT, Output, Requant, UniformScale};
+use crate::kernels::scalar::{Conv, Depthwise, FloatSum, MaxPool, Product, Slope, Sum};
+use crate::kernels::{Shape, Words, as_i8, dsp};
 
 /// Rows or columns that an activation may have.
 const MAX_SIDE: usize = 4096;

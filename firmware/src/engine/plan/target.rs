@@ -1,8 +1,8 @@
 //! Which cores a plan is laid out for.
 
-use crate::engine::kernels::packing::Packing;
-use crate::engine::kernels::scalar::scratch_bytes;
-use crate::engine::kernels::{Shape, Window, dsp, mve};
+use crate::kernels::packing::Packing;
+use crate::kernels::scalar::scratch_bytes;
+use crate::kernels::{Shape, Window, dsp, mve};
 
 /// The cores that a plan's weights and scratch are laid out for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -10,7 +10,7 @@ use crate::engine::kernels::{Shape, Window, dsp, mve};
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Target {
-    /// Any: weights lie as [`crate::engine::kernels::scalar`] defines.
+    /// Any: weights lie as [`crate::kernels::scalar`] defines.
     #[default]
     Portable = 0,
     /// Arm cores with the DSP instructions (Cortex-M4, M7, M33): weights lie as [`dsp::packing`] says. Desktops run such plans

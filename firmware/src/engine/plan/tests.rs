@@ -6,10 +6,11 @@ mod rows;
 use proptest::prelude::*;
 
 use super::*;
-use crate::decide::table::{Bar, Cell, Origin, Scope, TableError};
 use crate::embedding::Angle;
-use crate::engine::kernels::{Isa, Shape, Window, as_i8};
-use crate::engine::{ChannelOrder, EmbedError, Embedder};
+use crate::engine::{EmbedError, Embedder};
+use crate::kernels::{Isa, Shape, Window, as_i8};
+use crate::model::ChannelOrder;
+use crate::model::thresholds::{Bar, Cell, Origin, Scope, TableError};
 
 fn shape(height: usize, width: usize, channels: usize) -> Shape {
     Shape { height, width, channels }

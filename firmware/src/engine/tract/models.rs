@@ -6,10 +6,11 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::Framework;
 
 use super::{TractDetector, TractEngine, TractError};
-use crate::decide::table::ThresholdTable;
-use crate::detect::{Face, MOST_FACES, Settings};
-use crate::engine::{EmbedError, Embedder, LookError, ModelInfo, Models};
-use crate::update::vectors;
+use crate::detect::{Face, LookError, MOST_FACES, Settings};
+use crate::engine::vectors;
+use crate::engine::{EmbedError, Embedder, Models};
+use crate::model::ModelInfo;
+use crate::model::thresholds::ThresholdTable;
 
 /// Drawn crops on which a graph is held against its plan.
 pub const CROPS: u32 = 4;

@@ -11,10 +11,9 @@ use std::collections::BTreeMap;
 pub use flash::{Cut, CutFlash, PowerCut, Where};
 
 use crate::gallery::transform::Seed;
-use crate::gallery::{
-    Binding, FlashFault, Gallery, GalleryError, Monotonic, Owned, Person, PersonId, Validity,
-};
+use crate::gallery::{Binding, FlashFault, Gallery, GalleryError, Monotonic, Owned, Person, PersonId};
 use crate::secret::SoftwareSecret;
+use crate::time::Validity;
 
 /// Numbers that look random and are the same every time (xorshift).
 #[derive(Debug, Clone)]

@@ -4,19 +4,20 @@ use serde::Serialize;
 
 use super::{ERASE, SECRET, SECTORS};
 use crate::bundle::Identity;
-use crate::decide::time::Uptime;
 use crate::device::{Device, Kept, Memory, Parts};
-use crate::engine::{ChannelOrder, EmbedError, Embedder, ModelInfo, Models};
+use crate::engine::{EmbedError, Embedder, Models};
 use crate::flash::nor::MemoryNor;
 use crate::gallery::{NoCounter, Owned};
 use crate::link::agreement::{Ephemeral, NONCE};
 use crate::link::handshake::{FromDevice, FromHost};
 use crate::link::packet::{self, Decoder, MAX_PACKET, NO_SESSION, PacketHeader, encode, encode_sealed};
-use crate::link::pairings::{Label, Pairing, Pairings};
 use crate::link::session::{Opening, Session};
 use crate::link::sessions::FIRST;
-use crate::link::{LinkTrust, Reply, Request, Role};
+use crate::link::{LinkTrust, Reply, Request};
+use crate::model::{ChannelOrder, ModelInfo};
+use crate::pairings::{Label, Pairing, Pairings, Role};
 use crate::sim::{MemoryPort, Raw, SimDevice};
+use crate::time::Uptime;
 
 /// Values of a template, and pixels of the model's input.
 const SIDE: u16 = 8;
@@ -197,7 +198,7 @@ mod tests {
             Request::Remove(PersonId(1)),
             Request::EraseGallery,
             Request::RemovePairing { host: 5 },
-            Request::SetValidity { person: PersonId(1), validity: crate::gallery::Validity::ALWAYS },
+            Request::SetValidity { person: PersonId(1), validity: crate::time::Validity::ALWAYS },
         ];
         all.iter().map(written).collect()
     }

@@ -4,9 +4,8 @@ use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use arcgate_firmware::link::Role;
 use arcgate_firmware::link::pairing::Code;
-use arcgate_firmware::link::pairings::{LABEL, Label, PairedHost};
+use arcgate_firmware::pairings::{LABEL, Label, PairedHost, Role};
 use serde_json::json;
 
 use crate::link::devices::short;

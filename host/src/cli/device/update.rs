@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arcgate_firmware::gallery::GalleryError;
-use arcgate_firmware::link::message::DeviceInfo;
+use arcgate_firmware::link::status::DeviceInfo;
 use serde_json::json;
 
 use crate::link::{Client, LinkError, Target};

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use arcgate_firmware::decide::time::Stamp;
-use arcgate_firmware::device::guide::MAX_SHOTS;
 use arcgate_firmware::events::{Entry, What};
 use arcgate_firmware::gallery::PersonId;
-use arcgate_firmware::link::message::{Enrolment, Who};
+use arcgate_firmware::guide::MAX_SHOTS;
+use arcgate_firmware::link::message::Who;
+use arcgate_firmware::link::status::Enrolment;
+use arcgate_firmware::time::Stamp;
 use serde_json::json;
 
 use crate::cli::clock;

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use arcgate_firmware::decide::time::UnixTime;
-use arcgate_firmware::gallery::Validity;
+use arcgate_firmware::time::{UnixTime, Validity};
 use serde_json::json;
 
 use super::super::clock;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use arcgate_firmware::bundle::{BundleError, Kind};
 use arcgate_firmware::gallery::GalleryError;
 use arcgate_firmware::link::Fault;
-use arcgate_firmware::link::message::{Restored, Signed};
+use arcgate_firmware::link::status::{Restored, Signed};
 use serde_json::json;
 
 use super::super::people::ModelArg;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::bail;
-use arcgate_firmware::engine::{ModelInfo, Task};
+use arcgate_firmware::model::{ModelInfo, Task};
 use image::RgbImage;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

@@ -1,8 +1,8 @@
 //! The thresholds that a review turns on.
 
-use arcgate_firmware::decide::table::{Scope, ThresholdTable};
 use arcgate_firmware::decide::{MatchRules, TARGET_FPIR, within};
 use arcgate_firmware::embedding::Angle;
+use arcgate_firmware::model::thresholds::{Scope, ThresholdTable};
 
 /// How much is enrolled, or to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
-    use arcgate_firmware::decide::table::{Bar, Cell, Origin};
+    use arcgate_firmware::model::thresholds::{Bar, Cell, Origin};
 
     use super::*;
 

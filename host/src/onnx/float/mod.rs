@@ -13,7 +13,7 @@ mod read;
 mod shape;
 mod windows;
 
-use arcgate_firmware::engine::Task;
+use arcgate_firmware::model::Task;
 
 pub use emit::{conv_attributes, curve, pool_attributes, tensor_name, upsample_attributes, upsample_factors};
 pub use error::{NodeError, ReadError};

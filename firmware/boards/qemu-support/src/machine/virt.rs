@@ -12,7 +12,7 @@ use arcgate_firmware::board::LONGEST_SLEEP_MS;
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::engine::plan::Target;
 use arcgate_firmware::flash::Mapped;
-use arcgate_firmware::link::message::Unit;
+use arcgate_firmware::link::status::Unit;
 use riscv::register::minstret;
 
 use crate::Region;

@@ -4,12 +4,12 @@ use core::ops::Range;
 use std::sync::Arc;
 use std::vec::Vec;
 
-#[cfg(target_arch = "aarch64")]
-use crate::engine::kernels::aarch64::{Add, Conv, Depthwise, Slopes};
-#[cfg(target_arch = "x86_64")]
-use crate::engine::kernels::x86::{Add, Conv, Depthwise, Slopes};
-use crate::engine::kernels::{Isa, as_i8, as_i8_mut};
 use crate::engine::plan::{Op, Plan, Step};
+#[cfg(target_arch = "aarch64")]
+use crate::kernels::aarch64::{Add, Conv, Depthwise, Slopes};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86::{Add, Conv, Depthwise, Slopes};
+use crate::kernels::{Isa, as_i8, as_i8_mut};
 
 /// One operation of a plan.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::detect::Settings;
-use crate::engine::{LookError, Models};
+use crate::detect::{LookError, Settings};
+use crate::engine::Models;
 
 /// Bytes of the arena.
 const ARENA: usize = 1024 + 16 * 19;

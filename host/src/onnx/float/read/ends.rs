@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use arcgate_firmware::detect::STRIDES;
-use arcgate_firmware::engine::Task;
-use arcgate_firmware::engine::kernels::Shape;
 use arcgate_firmware::engine::plan::map_shape;
+use arcgate_firmware::kernels::Shape;
+use arcgate_firmware::model::Task;
 use tract_onnx::pb::{
     GraphProto, ModelProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension, type_proto,
 };

@@ -12,7 +12,7 @@ mod resize;
 
 use std::collections::HashMap;
 
-use arcgate_firmware::engine::Task;
+use arcgate_firmware::model::Task;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 use super::error::{NodeError, ReadError};

@@ -6,7 +6,8 @@
 use arcgate_crypto::Sha256;
 
 use crate::embedding::MAX_DIMENSION;
-use crate::engine::{EmbedError, Embedder, ModelInfo};
+use crate::engine::{EmbedError, Embedder};
+use crate::model::ModelInfo;
 
 /// The most crops that a self-test may have: a bound on the time that an update takes.
 pub const MAX: u32 = 64;
@@ -82,7 +83,7 @@ pub fn digest<E: Embedder>(engine: &mut E, count: u32, crop: &mut [u8]) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::ChannelOrder;
+    use crate::model::ChannelOrder;
 
     fn info(order: ChannelOrder) -> ModelInfo {
         ModelInfo { width: 12, height: 9, order, template: None, dimension: 4, embedding_id: [0; 32] }

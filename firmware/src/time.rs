@@ -7,8 +7,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::gallery::Validity;
-
 /// Milliseconds since boot, as a board's timer counts them. Whoever takes it bears a timer that jumps back or begins again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -87,6 +85,40 @@ pub enum Stamp {
     },
 }
 
+/// When somebody enrolled is to be known, in seconds since 1970-01-01 00:00 UTC, without leap seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Validity {
+    /// The first second.
+    pub from: u64,
+    /// The first second no longer.
+    pub until: u64,
+}
+
+impl Validity {
+    /// Without beginning or end.
+    pub const ALWAYS: Validity = Validity { from: 0, until: u64::MAX };
+    /// At no time.
+    pub const NEVER: Validity = Validity { from: u64::MAX, until: 0 };
+
+    /// Whether it holds `now`, which is `None` when nobody knows.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn check(&self, now: Option<UnixTime>) -> Result<(), Invalid> {
+        let Validity { from, until } = *self;
+        if *self == Self::ALWAYS {
+            return Ok(());
+        }
+        match now {
+            None => Err(Invalid::ClockUnset),
+            Some(now) if now.0 < from => Err(Invalid::Before { from }),
+            Some(now) if now.0 >= until => Err(Invalid::Over { until }),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
 /// Why a [`Validity`] does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -111,25 +143,6 @@ impl core::fmt::Display for Invalid {
             Invalid::ClockUnset => f.write_str("enrolled for a time, and no host has set the device's clock"),
             Invalid::Before { from } => write!(f, "enrolled from {from} s after 1970 on"),
             Invalid::Over { until } => write!(f, "enrolled until {until} s after 1970"),
-        }
-    }
-}
-
-impl Validity {
-    /// Whether it holds `now`, which is `None` when nobody knows.
-    ///
-    /// # Errors
-    /// Why it does not.
-    pub fn check(&self, now: Option<UnixTime>) -> Result<(), Invalid> {
-        let Validity { from, until } = *self;
-        if *self == Self::ALWAYS {
-            return Ok(());
-        }
-        match now {
-            None => Err(Invalid::ClockUnset),
-            Some(now) if now.0 < from => Err(Invalid::Before { from }),
-            Some(now) if now.0 >= until => Err(Invalid::Over { until }),
-            Some(_) => Ok(()),
         }
     }
 }

@@ -7,10 +7,10 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::time::Uptime;
 use crate::decide::{Rejection, within};
 use crate::embedding::{Angle, MAX_DIMENSION, angle, norm_squared};
 use crate::gallery::{Candidate, Name, PersonId};
+use crate::time::Uptime;
 
 /// The most shots of one enrolment.
 pub const MAX_SHOTS: usize = 5;

@@ -3,8 +3,6 @@
 use heapless::String;
 use serde::{Deserialize, Serialize};
 
-use super::role::Role;
-
 /// Hosts that a device can be paired with.
 pub const PAIRINGS: usize = 8;
 
@@ -13,6 +11,36 @@ pub const LABEL: usize = 32;
 
 /// What a host calls itself, for people who read the list.
 pub type Label = String<LABEL>;
+
+/// What a host was paired for; each may all that the ones before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Role {
+    /// Has pictures looked at and reads how the device does: a door's controller, a monitor.
+    Operator,
+    /// Looks after people, keys and the device itself.
+    Administrator,
+}
+
+impl Role {
+    /// For keys and transcripts.
+    pub(crate) const fn byte(self) -> u8 {
+        match self {
+            Role::Operator => 1,
+            Role::Administrator => 2,
+        }
+    }
+}
+
+impl core::fmt::Display for Role {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Role::Operator => "operator",
+            Role::Administrator => "administrator",
+        })
+    }
+}
 
 /// A host and what the device shares with it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

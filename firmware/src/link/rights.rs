@@ -1,19 +1,7 @@
 //! What a paired host may ask: the one table of rights.
 
-use serde::{Deserialize, Serialize};
-
 use super::Request;
-
-/// What a host was paired for; each may all that the ones before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Role {
-    /// Has pictures looked at and reads how the device does: a door's controller, a monitor.
-    Operator,
-    /// Looks after people, keys and the device itself.
-    Administrator,
-}
+use crate::pairings::Role;
 
 impl Role {
     /// The least role that may ask this. No wildcard: whoever adds a request decides here.
@@ -53,22 +41,5 @@ impl Role {
             | Request::ListPairings
             | Request::RemovePairing { .. } => Role::Administrator,
         }
-    }
-
-    /// For keys and transcripts.
-    pub(crate) const fn byte(self) -> u8 {
-        match self {
-            Role::Operator => 1,
-            Role::Administrator => 2,
-        }
-    }
-}
-
-impl core::fmt::Display for Role {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Role::Operator => "operator",
-            Role::Administrator => "administrator",
-        })
     }
 }
