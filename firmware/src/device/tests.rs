@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::port::INPUT;
 use super::port::Service;
 use super::*;
+use crate::camera::CameraFault;
 use crate::decide::quality::QualityRules;
 use crate::decide::vote::VoteRules;
 use crate::decide::{Rejection, Rules};

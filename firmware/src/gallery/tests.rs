@@ -16,6 +16,7 @@ use crate::embedding::{Angle, angle};
 use crate::flash::nor::{self, MemoryNor};
 use crate::secret::{DeviceSecret, SoftwareSecret};
 use crate::sim::cuts::{Counter, Cut, CutFlash, all_parts, template};
+use crate::time::Validity;
 
 const ERASE: usize = 1024;
 const DIMENSION: u16 = 40;

@@ -9,6 +9,7 @@ use embedded_storage::nor_flash::NorFlash;
 use super::*;
 use crate::engine::plan::tests::maps;
 use crate::engine::plan::{HEADER_BYTES, checksum};
+use crate::engine::vectors;
 use crate::flash::SlotFlash;
 use crate::flash::nor::MemoryNor;
 use crate::sim::cuts::Random;

@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use super::*;
+use crate::camera::CameraFault;
 use crate::decide::lockout::Wait;
 use crate::events::{Trouble, What};
 use crate::gallery::Name;

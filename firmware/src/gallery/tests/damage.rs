@@ -1,6 +1,7 @@
 //! Turned bits, records in foreign places, other devices and models, flashes put back: noticed, named, and harmless to everybody else.
 
 use super::*;
+use crate::time::Validity;
 
 #[test]
 fn other_models_devices_versions_and_sizes_are_refused_and_left_alone() {

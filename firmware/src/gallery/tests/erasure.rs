@@ -2,6 +2,7 @@
 //! the power went at any step of the removal and it was finished afterwards.
 
 use super::*;
+use crate::time::Validity;
 
 type Erasing<const WRITE: usize, const SECTOR: usize> = Gallery<CutFlash<WRITE, SECTOR>, Owned, Counter>;
 

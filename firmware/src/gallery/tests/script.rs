@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::string::String;
 
 use super::*;
+use crate::time::Validity;
 
 type Cutting<const WRITE: usize, const SECTOR: usize> = Gallery<CutFlash<WRITE, SECTOR>, Owned, Counter>;
 
