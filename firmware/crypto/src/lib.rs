@@ -16,7 +16,7 @@ pub use aead::{Aead, NONCE, TAG, TooLong};
 pub use ed25519::{PublicKey, SigningKey, is_signed};
 pub use keystream::{Keystream, block};
 pub use sha256::{Sha256, hmac, sha256};
-pub use x25519::{BASE_POINT, x25519};
+pub use x25519::{BASE_POINT, generator, x25519};
 
 use subtle::ConstantTimeEq;
 

@@ -23,7 +23,7 @@ use crate::link::packet::{
     CLEAR_PACKET, Decoder, MAX_PACKET, NO_SESSION, Noise, PacketHeader, encode, encode_clear, encode_sealed,
     message, split,
 };
-use crate::link::pairing::PairingMode;
+use crate::link::pairing::{Drawn, PairingMode};
 use crate::link::session::Session;
 use crate::link::sessions::{Heard, Sessions};
 use crate::link::{Fault, LinkTrust, Reply, Request};
@@ -104,7 +104,7 @@ impl<P: Read + ReadReady + Write + WriteReady> Endpoint<P> {
 
     /// Takes hosts to be paired, for at most this, for a while from `now` on.
     pub(super) fn allow_pairing(&mut self, at_most: Role, now: Uptime) {
-        self.peers.mode.begin(at_most, now);
+        self.peers.mode.press(at_most, now);
     }
 
     /// For which role at most a host may be paired now, if it may.
@@ -342,13 +342,12 @@ impl Peers {
                 let pairing = service.pairings().get(host).ok_or(Refusal::UnknownHost { host })?;
                 quiet(FromDevice::Opened(sessions.open(&open, pairing, identity, || fresh(random))?))
             }
-            FromHost::Commit { commitment } => {
-                quiet(FromDevice::PairingShare(mode.commit(&commitment, || fresh(random), now)?))
+            FromHost::Pair(begin) => {
+                let draw = || Drawn { secret: random.draw(), nonce: random.draw(), code: random.draw() };
+                let (nonce, shown) = mode.begin(identity, &begin, draw, now)?;
+                Ok((FromDevice::CodeShown { nonce }, shown.map(Event::Pairing)))
             }
-            FromHost::Reveal(reveal) => {
-                let shown = mode.reveal(identity, &reveal, now)?;
-                Ok((FromDevice::CodeShown, shown.map(Event::Pairing)))
-            }
+            FromHost::Meet { public } => quiet(FromDevice::Met { public: mode.meet(&public, now)? }),
             FromHost::Confirm { proof } => {
                 let number = || u16::from_le_bytes(random.draw());
                 let paired = mode.confirm(&proof, service.pairings(), number, now)?;

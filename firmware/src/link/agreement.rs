@@ -22,7 +22,7 @@ impl Share {
     }
 }
 
-/// A key pair for one session or one pairing, with random bytes beside it.
+/// A key pair for one session, with random bytes beside it.
 #[derive(Clone)]
 pub struct Ephemeral {
     secret: [u8; 32],
@@ -48,12 +48,17 @@ impl Ephemeral {
         self.share
     }
 
-    /// What both sides know from each other's shares; `None` when the other's key is one of the few that make it the same for
-    /// everybody.
+    /// What both sides know from each other's shares, see [`agree`].
     pub(super) fn agree(&self, other: &Share) -> Option<[u8; 32]> {
-        let agreed = x25519(self.secret, &other.public);
-        (!is_same(&agreed, &[0; 32])).then_some(agreed)
+        agree(self.secret, &other.public)
     }
+}
+
+/// What the owners of a secret and of another's public key both know; `None` when the public key is one of the few that make it the
+/// same for everybody.
+pub(super) fn agree(secret: [u8; 32], public: &[u8; 32]) -> Option<[u8; 32]> {
+    let agreed = x25519(secret, public);
+    (!is_same(&agreed, &[0; 32])).then_some(agreed)
 }
 
 /// Keys and proofs that follow from secrets and a transcript.

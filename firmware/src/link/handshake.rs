@@ -4,9 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::agreement::Share;
-use crate::pairings::Role;
-use crate::pairings::{Label, PairingsError};
+use super::agreement::{NONCE, Share};
+use crate::pairings::{Label, PairingsError, Role};
 
 /// What a host says before it has a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,16 +14,16 @@ pub enum FromHost {
     Hello,
     /// Begin a session. -> [`FromDevice::Opened`], [`FromDevice::Refused`]
     Open(Open),
-    /// Begin pairing. -> [`FromDevice::PairingShare`], [`FromDevice::Refused`]
-    Commit {
-        /// [`Reveal::commitment`] of what is revealed next.
-        commitment: [u8; 32],
+    /// Begin pairing. -> [`FromDevice::CodeShown`], [`FromDevice::Refused`]
+    Pair(Begin),
+    /// The code was typed. -> [`FromDevice::Met`], [`FromDevice::Refused`]
+    Meet {
+        /// The host's X25519 public key on the code's generator.
+        public: [u8; 32],
     },
-    /// What was committed to. -> [`FromDevice::CodeShown`], [`FromDevice::Refused`]
-    Reveal(Reveal),
-    /// The code was typed. -> [`FromDevice::Paired`], [`FromDevice::Refused`]
+    /// And it was the right one. -> [`FromDevice::Paired`], [`FromDevice::Refused`]
     Confirm {
-        /// That it was typed here, and right.
+        /// [`Proven::proof`](super::pairing::Proven::proof).
         proof: [u8; 32],
     },
 }
@@ -41,10 +40,16 @@ pub enum FromDevice {
         /// The packet's.
         session: u32,
     },
-    /// The device's part of the pairing.
-    PairingShare(Share),
     /// The device shows the code.
-    CodeShown,
+    CodeShown {
+        /// Its random bytes.
+        nonce: [u8; NONCE],
+    },
+    /// The device's part of the pairing.
+    Met {
+        /// Its X25519 public key on the code's generator.
+        public: [u8; 32],
+    },
     /// The host is paired.
     Paired {
         /// Its number.
@@ -91,13 +96,13 @@ pub struct Opened {
 
 /// Who wants to be paired, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reveal {
-    /// Its ephemeral.
-    pub share: Share,
+pub struct Begin {
     /// What for.
     pub role: Role,
     /// What it calls itself.
     pub label: Label,
+    /// Random bytes.
+    pub nonce: [u8; NONCE],
 }
 
 /// Why a device opens no session, or does not pair.
@@ -123,8 +128,6 @@ pub enum Refusal {
         /// The most that it gives.
         at_most: Role,
     },
-    /// What was revealed is not what was committed to.
-    Commitment,
     /// Another code was typed than the device shows.
     Code,
     /// The steps of a pairing come one after the other.
@@ -145,7 +148,6 @@ impl core::fmt::Display for Refusal {
             Refusal::Role { at_most } => {
                 write!(f, "the button was pressed for no more than the role {at_most}")
             }
-            Refusal::Commitment => write!(f, "what was revealed is not what was committed to"),
             Refusal::Code => write!(f, "another code was typed than the device shows"),
             Refusal::Order => write!(f, "the steps of a pairing came in another order"),
             Refusal::Pairings(error) => write!(f, "{error}"),

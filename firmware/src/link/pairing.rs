@@ -1,40 +1,40 @@
 //! Pairing: how a host and a device come to share a key, while somebody stands before the device.
 //!
-//! Somebody presses the device's button; for [`PAIRING_MODE_MS`] it takes [`ATTEMPTS`] attempts, and one success ends it. As in
-//! Bluetooth's numeric comparison, each side's share is fixed before it sees the other's:
+//! Somebody presses the device's button; for [`PAIRING_MODE_MS`] it takes [`ATTEMPTS`] attempts, and one success ends it. The device
+//! draws a code, shows it and sends it nowhere; somebody types it at the host. That both have the same is proven by CPace (Abdalla,
+//! Haase, Hesse 2021; draft-irtf-cfrg-cpace) over X25519, whose base point follows from the code:
 //!
 //! ```text
-//! host -> device   Commit   SHA-256("arcgate pairing 1 commitment" | host's share (48) | role (1) | label)
-//! device -> host   share    X25519 public, 16 random bytes
-//! host -> device   Reveal   host's share, role, label; the device checks the commitment and shows the code
+//! host -> device   Begin    role, label, 16 random bytes; the device draws the code and shows it
+//! device -> host   16 random bytes; somebody reads the code and types it at the host
 //!
-//! transcript   SHA-256("arcgate pairing 1" | identity (32) | host's share (48) | device's share (48) | role (1) | label)
-//! code         the first 8 bytes of SHA-256("arcgate pairing 1 code" | transcript), little-endian, modulo 1,000,000
-//! derived      HKDF-SHA256, salt = transcript, input = X25519 of both ephemerals (32) | zeros (32)
-//!              info = "arcgate pairing 1 key" | 0, "... host" | code (u32), "... device" | code (u32) | host number (u16)
+//! meeting      identity (32) | role (1) | host's random bytes | device's | label
+//! generator    Elligator 2 (RFC 9380, edwards25519_XMD:SHA-512_ELL2_NU_ of a domain of its own) of code (u32) | meeting
+//! host -> device   X25519(host's secret, generator)
+//! device -> host   X25519(device's secret, generator)
 //!
-//! somebody reads the code on the device and types it at the host, which refuses another one than its own
-//! host -> device   Confirm  the derived proof over the code that was typed; the device refuses another one than its own
+//! transcript   SHA-256("arcgate pairing 2" | meeting's SHA-256 | host's public (32) | device's public (32))
+//! derived      HKDF-SHA256, salt = transcript, input = X25519 of the other's public (32) | zeros (32)
+//!              info = "arcgate pairing 2 key", "... host", "... device" | host number (u16)
+//!
+//! host -> device   Confirm  the derived proof of the host; the device refuses another one
 //! device -> host   Paired   the host's number, and the device's proof
 //! ```
 //!
-//! Who sits between the two has to give each of them a share before seeing the last random bytes that go into its code: to the
-//! device by the commitment, to the host because that reveals last. So the two codes are independent, and equal with a chance of
-//! one in a million. What can be tried again without a press of the button is bounded: a host reveals once for each time that
-//! it is told to pair, and a device draws no more than [`ATTEMPTS`] shares for a press, whether or not they are revealed. So a
-//! press gives three chances in a million, and every attempt that fails is an attempt that the people before the device see fail.
-//! Who only listens learns the code and nothing of the key; who only disturbs prevents the pairing. A device that somebody else
-//! can press the button of can be paired by them: that is what pressing means.
+//! Whoever does not know the code, on the line or between the two, can guess it once for each attempt: a public key of theirs fits one
+//! code, and nothing that is sent tells whether another would have been right. The device proves nothing before the host has. So a
+//! press gives three chances in a million against the device, and a typed code one against the host; an attempt that fails is
+//! one that the people before the device see fail. Who only listens learns nothing; who only disturbs prevents the pairing. A device that
+//! somebody else can press the button of, or whose lights they see while somebody pairs, can be paired by them.
 
 use core::fmt;
 
-use arcgate_crypto::{PublicKey, Sha256, is_same, sha256};
+use arcgate_crypto::{PublicKey, Sha256, generator, is_same, x25519};
 use serde::{Deserialize, Serialize};
 
-use super::agreement::{Derived, Ephemeral, Share};
-use super::handshake::{Refusal, Reveal};
-use crate::pairings::Role;
-use crate::pairings::{Label, PAIRINGS, Pairing, Pairings, PairingsError};
+use super::agreement::{Derived, NONCE, agree};
+use super::handshake::{Begin, Refusal};
+use crate::pairings::{Label, PAIRINGS, Pairing, Pairings, PairingsError, Role};
 use crate::time::Uptime;
 
 /// Milliseconds that a press of the button lasts.
@@ -48,116 +48,135 @@ pub const ATTEMPTS: u8 = 3;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Code(pub u32);
 
+impl Code {
+    /// From random bytes: every code as often as any other, to one part in 10^13.
+    fn drawn(random: [u8; 8]) -> Self {
+        Code((u64::from_le_bytes(random) % 1_000_000) as u32)
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:06}", self.0)
     }
 }
 
-impl Reveal {
-    /// What a host commits to.
-    pub fn commitment(&self) -> [u8; 32] {
-        let mut digest = Sha256::new(&[b"arcgate pairing 1 commitment"]);
-        self.share.hash(&mut digest);
-        self.who(&mut digest);
-        digest.finish()
-    }
-
-    fn who(&self, digest: &mut Sha256) {
-        // The label comes last, so that its length needs no place.
-        digest.update(&[&[self.role.byte()], self.label.as_bytes()]);
-    }
-
-    fn transcript(&self, identity: &PublicKey, device: &Share) -> Sha256 {
-        let mut digest = Sha256::new(&[b"arcgate pairing 1", identity]);
-        [&self.share, device].into_iter().for_each(|share| share.hash(&mut digest));
-        self.who(&mut digest);
-        digest
-    }
-}
-
-/// What both sides have when host and device have seen each other's shares.
+/// Who meets, and the random bytes of both: what an attempt is about.
 #[derive(Debug, Clone)]
-struct Agreed {
-    code: Code,
-    derived: Derived,
+struct Meeting {
+    identity: PublicKey,
+    begin: Begin,
+    nonce: [u8; NONCE],
 }
+
+impl Meeting {
+    fn digest(&self) -> [u8; 32] {
+        let Meeting { identity, begin, nonce } = self;
+        // The label comes last, so that its length needs no place.
+        Sha256::new(&[identity, &[begin.role.byte()], &begin.nonce, nonce, begin.label.as_bytes()]).finish()
+    }
+
+    fn generator(&self, code: Code) -> [u8; 32] {
+        generator(&[&code.0.to_le_bytes(), &self.digest()])
+    }
+
+    /// What both know when each has the other's public key; `None` when the other's is weak.
+    fn agree(&self, secret: [u8; 32], other: &[u8; 32], [host, device]: [&[u8; 32]; 2]) -> Option<Agreed> {
+        let transcript = Sha256::new(&[b"arcgate pairing 2", &self.digest(), host, device]);
+        Some(Agreed(Derived::new(&transcript, [&agree(secret, other)?, &[0; 32]])))
+    }
+
+    fn pairing(&self, host: u16, agreed: &Agreed) -> Pairing {
+        let key = agreed.0.expand(&[b"arcgate pairing 2 key"]);
+        Pairing { host, role: self.begin.role, key, label: self.begin.label.clone() }
+    }
+}
+
+/// What host and device share if they had the same code.
+#[derive(Debug, Clone)]
+struct Agreed(Derived);
 
 impl Agreed {
-    /// `None` when the other's key is weak.
-    fn new(
-        identity: &PublicKey,
-        reveal: &Reveal,
-        device: &Share,
-        own: &Ephemeral,
-        other: &Share,
-    ) -> Option<Self> {
-        let transcript = reveal.transcript(identity, device);
-        let digest = sha256(&[b"arcgate pairing 1 code", &transcript.finish()]);
-        let [a, b, c, d, e, f, g, h, ..] = digest;
-        let code = Code((u64::from_le_bytes([a, b, c, d, e, f, g, h]) % 1_000_000) as u32);
-        Some(Agreed { code, derived: Derived::new(&transcript, [&own.agree(other)?, &[0; 32]]) })
-    }
-
-    fn pairing(&self, host: u16, reveal: &Reveal) -> Pairing {
-        let key = self.derived.expand(&[b"arcgate pairing 1 key"]);
-        Pairing { host, role: reveal.role, key, label: reveal.label.clone() }
-    }
-
-    /// The host's, over the code that was typed.
-    fn host_proof(&self, code: Code) -> [u8; 32] {
-        self.derived.expand(&[b"arcgate pairing 1 host", &code.0.to_le_bytes()])
+    fn host_proof(&self) -> [u8; 32] {
+        self.0.expand(&[b"arcgate pairing 2 host"])
     }
 
     fn device_proof(&self, host: u16) -> [u8; 32] {
-        let code = self.code.0.to_le_bytes();
-        self.derived.expand(&[b"arcgate pairing 1 device", &code, &host.to_le_bytes()])
+        self.0.expand(&[b"arcgate pairing 2 device", &host.to_le_bytes()])
     }
 }
 
-/// The host's side: what it wants to be.
+/// The host's side: what it wants to be. One proposal takes one code.
 #[derive(Debug, Clone)]
 pub struct Proposal {
-    ephemeral: Ephemeral,
-    reveal: Reveal,
+    begin: Begin,
 }
 
-/// The host's side, once the device has given its share.
+/// The host's side, once the code was typed.
+#[derive(Clone)]
+pub struct Typed {
+    meeting: Meeting,
+    secret: [u8; 32],
+    public: [u8; 32],
+}
+
+impl fmt::Debug for Typed {
+    /// All but the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Typed").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+/// The host's side, once the device has given its public key.
 #[derive(Debug, Clone)]
-pub struct Comparison {
-    reveal: Reveal,
+pub struct Proven {
+    meeting: Meeting,
     agreed: Agreed,
 }
 
 impl Proposal {
-    /// For one attempt.
-    pub fn new(ephemeral: Ephemeral, role: Role, label: Label) -> Self {
-        let share = ephemeral.share();
-        Proposal { ephemeral, reveal: Reveal { share, role, label } }
+    /// For one attempt, with random bytes.
+    pub fn new(role: Role, label: Label, nonce: [u8; NONCE]) -> Self {
+        Proposal { begin: Begin { role, label, nonce } }
     }
 
-    /// To be revealed when the device has given its share, and not before.
-    pub fn reveal(&self) -> &Reveal {
-        &self.reveal
+    /// What to begin with.
+    pub fn begin(&self) -> &Begin {
+        &self.begin
     }
 
-    /// Goes on with the share of the device of this identity; `None` when its key is weak. One proposal takes one share.
-    pub fn compare(self, identity: &PublicKey, device: &Share) -> Option<Comparison> {
-        let Proposal { ephemeral, reveal } = self;
-        let agreed = Agreed::new(identity, &reveal, device, &ephemeral, device)?;
-        Some(Comparison { reveal, agreed })
+    /// Goes on with the code that the device of this identity shows and the random bytes that it sent; `secret` is random and used for
+    /// nothing else.
+    pub fn typed(self, identity: &PublicKey, nonce: [u8; NONCE], code: Code, secret: [u8; 32]) -> Typed {
+        let meeting = Meeting { identity: *identity, begin: self.begin, nonce };
+        let public = x25519(secret, &meeting.generator(code));
+        Typed { meeting, secret, public }
     }
 }
 
-impl Comparison {
-    /// The proof to send when this code was typed; `None` when the device shows another one than belongs here.
-    pub fn typed(&self, code: Code) -> Option<[u8; 32]> {
-        (code == self.agreed.code).then(|| self.agreed.host_proof(code))
+impl Typed {
+    /// To be sent to the device.
+    pub fn public(&self) -> [u8; 32] {
+        self.public
+    }
+
+    /// Goes on with the device's public key; `None` when it is weak.
+    pub fn meet(self, device: &[u8; 32]) -> Option<Proven> {
+        let Typed { meeting, secret, public } = self;
+        let agreed = meeting.agree(secret, device, [&public, device])?;
+        Some(Proven { meeting, agreed })
+    }
+}
+
+impl Proven {
+    /// The proof to send.
+    pub fn proof(&self) -> [u8; 32] {
+        self.agreed.host_proof()
     }
 
     /// What the host has of it when the device has stored the pairing; `None` when its proof is wrong.
     pub fn finish(&self, host: u16, proof: &[u8; 32]) -> Option<Pairing> {
-        is_same(&self.agreed.device_proof(host), proof).then(|| self.agreed.pairing(host, &self.reveal))
+        is_same(&self.agreed.device_proof(host), proof).then(|| self.meeting.pairing(host, &self.agreed))
     }
 }
 
@@ -171,6 +190,17 @@ pub struct Shown {
     pub role: Role,
     /// What it calls itself.
     pub label: Label,
+}
+
+/// What a device draws at random for an attempt.
+#[derive(Clone)]
+pub struct Drawn {
+    /// The secret of its key pair.
+    pub secret: [u8; 32],
+    /// The bytes that it sends.
+    pub nonce: [u8; NONCE],
+    /// What its code is made of.
+    pub code: [u8; 8],
 }
 
 /// The button was pressed.
@@ -195,14 +225,22 @@ pub struct Confirmed {
     pub new: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Attempt {
-    commitment: [u8; 32],
-    ephemeral: Ephemeral,
-    /// What was revealed and came of it.
-    revealed: Option<(Reveal, Agreed)>,
+    meeting: Meeting,
+    code: Code,
+    secret: [u8; 32],
+    /// The host's public key, the device's, and what follows from them.
+    met: Option<([u8; 32], [u8; 32], Agreed)>,
     /// Whom it was stored as.
     paired: Option<u16>,
+}
+
+impl fmt::Debug for Attempt {
+    /// Neither the code nor the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("paired", &self.paired).finish_non_exhaustive()
+    }
 }
 
 /// The device's side. Every step may come again, as packets do, and gets the same answer.
@@ -214,7 +252,7 @@ pub struct PairingMode {
 
 impl PairingMode {
     /// The button was pressed: a host may be paired for `at_most` this.
-    pub fn begin(&mut self, at_most: Role, now: Uptime) {
+    pub fn press(&mut self, at_most: Role, now: Uptime) {
         *self = PairingMode { press: Some(Press { at_most, at: now, left: ATTEMPTS }), attempt: None };
     }
 
@@ -228,65 +266,62 @@ impl PairingMode {
         self.press.filter(|press| since(press).is_some_and(|passed| passed < PAIRING_MODE_MS))
     }
 
-    /// A host committed: the device's share, `fresh` if this is another attempt.
+    /// A host begins: the random bytes to answer with and, unless this comes again, the code to show. `draw` draws at random.
     ///
     /// # Errors
-    /// When the device is not in pairing mode, or no attempt is left.
-    pub fn commit(
+    /// When the device is not in pairing mode, more is asked for than may be given, or no attempt is left.
+    pub fn begin(
         &mut self,
-        commitment: &[u8; 32],
-        fresh: impl FnOnce() -> Ephemeral,
+        identity: &PublicKey,
+        begin: &Begin,
+        draw: impl FnOnce() -> Drawn,
         now: Uptime,
-    ) -> Result<Share, Refusal> {
-        match &self.attempt {
-            Some(attempt) if attempt.commitment == *commitment => return Ok(attempt.ephemeral.share()),
-            _ => {}
+    ) -> Result<([u8; NONCE], Option<Shown>), Refusal> {
+        if let Some(attempt) = &self.attempt
+            && attempt.meeting.begin == *begin
+        {
+            return Ok((attempt.meeting.nonce, None));
         }
         let press = self.pressed(now).ok_or(Refusal::NotPairing)?;
+        if begin.role > press.at_most {
+            return Err(Refusal::Role { at_most: press.at_most });
+        }
         let Some(left) = press.left.checked_sub(1) else {
             *self = PairingMode::default();
             return Err(Refusal::NotPairing);
         };
         self.press = Some(Press { left, ..press });
-        let (commitment, ephemeral) = (*commitment, fresh());
-        let share = ephemeral.share();
-        self.attempt = Some(Attempt { commitment, ephemeral, revealed: None, paired: None });
-        Ok(share)
+        let Drawn { secret, nonce, code } = draw();
+        let code = Code::drawn(code);
+        let shown = Shown { code, role: begin.role, label: begin.label.clone() };
+        let meeting = Meeting { identity: *identity, begin: begin.clone(), nonce };
+        self.attempt = Some(Attempt { meeting, code, secret, met: None, paired: None });
+        Ok((nonce, Some(shown)))
     }
 
-    /// A host revealed what it had committed to: the code to show, unless it is shown already.
+    /// The code was typed at the host, whose public key this is: the device's.
     ///
     /// # Errors
-    /// When it comes out of order, is not what was committed to, or asks for more than may be given; this ends the attempt.
-    pub fn reveal(
-        &mut self,
-        identity: &PublicKey,
-        reveal: &Reveal,
-        now: Uptime,
-    ) -> Result<Option<Shown>, Refusal> {
+    /// When it comes out of order or too late, or is not the one that came first or is weak; this ends the attempt.
+    pub fn meet(&mut self, host: &[u8; 32], now: Uptime) -> Result<[u8; 32], Refusal> {
         let press = self.pressed(now);
         let mut attempt = self.attempt.take().ok_or(Refusal::Order)?;
-        if let Some((seen, _)) = &attempt.revealed {
-            let again = seen == reveal;
-            self.attempt = Some(attempt);
-            return if again { Ok(None) } else { Err(Refusal::Order) };
-        }
-        let at_most = press.ok_or(Refusal::NotPairing)?.at_most;
-        if !is_same(&reveal.commitment(), &attempt.commitment) {
-            return Err(Refusal::Commitment);
-        }
-        if reveal.role > at_most {
-            return Err(Refusal::Role { at_most });
-        }
-        let (own, share) = (&attempt.ephemeral, attempt.ephemeral.share());
-        let agreed = Agreed::new(identity, reveal, &share, own, &reveal.share).ok_or(Refusal::WeakKey)?;
-        let shown = Shown { code: agreed.code, role: reveal.role, label: reveal.label.clone() };
-        attempt.revealed = Some((reveal.clone(), agreed));
+        let public = match &attempt.met {
+            Some((seen, public, _)) if seen == host => *public,
+            Some(_) => return Err(Refusal::Order),
+            None => {
+                press.ok_or(Refusal::NotPairing)?;
+                let public = x25519(attempt.secret, &attempt.meeting.generator(attempt.code));
+                let agreed = attempt.meeting.agree(attempt.secret, host, [host, &public]);
+                attempt.met = Some((*host, public, agreed.ok_or(Refusal::WeakKey)?));
+                public
+            }
+        };
         self.attempt = Some(attempt);
-        Ok(Some(shown))
+        Ok(public)
     }
 
-    /// A host shows which code was typed. The pairing is stored when this returns; `number` draws numbers at random.
+    /// A host proves which code was typed. The pairing is stored when this returns; `number` draws numbers at random.
     ///
     /// # Errors
     /// When it comes out of order or too late, another code was typed, or the pairing cannot be stored; this ends the attempt.
@@ -299,8 +334,8 @@ impl PairingMode {
     ) -> Result<Confirmed, Refusal> {
         let press = self.pressed(now);
         let mut attempt = self.attempt.take().ok_or(Refusal::Order)?;
-        let (reveal, agreed) = attempt.revealed.as_ref().ok_or(Refusal::Order)?;
-        if !is_same(&agreed.host_proof(agreed.code), proof) {
+        let (.., agreed) = attempt.met.as_ref().ok_or(Refusal::Order)?;
+        if !is_same(&agreed.host_proof(), proof) {
             return Err(Refusal::Code);
         }
         let (host, new) = match attempt.paired {
@@ -310,12 +345,13 @@ impl PairingMode {
                 // Of as many numbers one is free, unless the draws repeat each other.
                 let free = (0..=PAIRINGS).map(|_| number()).find(|&host| pairings.get(host).is_none());
                 let host = free.ok_or(Refusal::Pairings(PairingsError::Storage))?;
-                pairings.add(agreed.pairing(host, reveal)).map_err(Refusal::Pairings)?;
+                pairings.add(attempt.meeting.pairing(host, agreed)).map_err(Refusal::Pairings)?;
                 self.press = None;
                 (host, true)
             }
         };
-        let confirmed = Confirmed { host, role: reveal.role, proof: agreed.device_proof(host), new };
+        let role = attempt.meeting.begin.role;
+        let confirmed = Confirmed { host, role, proof: agreed.device_proof(host), new };
         attempt.paired = Some(host);
         self.attempt = Some(attempt);
         Ok(confirmed)

@@ -53,8 +53,7 @@ pub(super) fn open(
 /// Returns the device's identity and what both share now.
 ///
 /// # Errors
-/// When the device is not in pairing mode for so much, another code was typed than belongs to the pairing, or the device could
-/// not store it.
+/// When the device is not in pairing mode for so much, another code was typed than it shows, or it could not store the pairing.
 pub fn pair<E: From<LinkError>>(
     target: &Target,
     role: Role,
@@ -90,24 +89,25 @@ fn pair_on<E: From<LinkError>>(
         Some(at_most) if role > at_most => return Err(LinkError::Press { at_most }.into()),
         Some(_) => {}
     }
-    let proposal = Proposal::new(ephemeral(), role, label);
+    let proposal = Proposal::new(role, label, rand::random());
     let request = "pairing";
     let unexpected = || E::from(LinkError::Unexpected { request });
-    let commitment = proposal.reveal().commitment();
-    let FromDevice::PairingShare(share) = transport.say(request, &FromHost::Commit { commitment })? else {
+    let begin = FromHost::Pair(proposal.begin().clone());
+    let FromDevice::CodeShown { nonce } = transport.say(request, &begin)? else {
         return Err(unexpected());
     };
-    let reveal = proposal.reveal().clone();
-    let comparison = proposal.compare(&identity, &share).ok_or(LinkError::Refused(Refusal::WeakKey))?;
-    let FromDevice::CodeShown = transport.say(request, &FromHost::Reveal(reveal))? else {
+    let typed = proposal.typed(&identity, nonce, type_code()?, rand::random());
+    let meet = FromHost::Meet { public: typed.public() };
+    let FromDevice::Met { public } = transport.say(request, &meet)? else {
         return Err(unexpected());
     };
-    let proof = comparison.typed(type_code()?).ok_or(LinkError::Code)?;
-    let FromDevice::Paired { host, proof } = transport.say(request, &FromHost::Confirm { proof })? else {
+    let proven = typed.meet(&public).ok_or(LinkError::Refused(Refusal::WeakKey))?;
+    let confirm = FromHost::Confirm { proof: proven.proof() };
+    let FromDevice::Paired { host, proof } = transport.say(request, &confirm)? else {
         return Err(unexpected());
     };
     let impostor = || LinkError::Impostor { device: short(&identity) };
-    Ok((identity, comparison.finish(host, &proof).ok_or_else(impostor)?))
+    Ok((identity, proven.finish(host, &proof).ok_or_else(impostor)?))
 }
 
 fn ephemeral() -> Ephemeral {

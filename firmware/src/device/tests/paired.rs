@@ -6,7 +6,7 @@ use super::*;
 use crate::link::agreement::{Ephemeral, NONCE};
 use crate::link::handshake::{FromDevice, FromHost, Greeting, Refusal};
 use crate::link::packet::{NO_SESSION, encode_sealed};
-use crate::link::pairing::{Code, Proposal};
+use crate::link::pairing::Proposal;
 use crate::link::session::{Opening, Session};
 use crate::pairings::{Label, Pairing};
 use crate::sim::cuts::Random as Dice;
@@ -20,9 +20,12 @@ fn paired_device() -> TestDevice {
     device
 }
 
+fn drawn<const N: usize>(dice: &mut Dice) -> [u8; N] {
+    core::array::from_fn(|_| dice.bits() as u8)
+}
+
 fn ephemeral(dice: &mut Dice) -> Ephemeral {
-    let secret = core::array::from_fn(|_| dice.bits() as u8);
-    Ephemeral::new(secret, core::array::from_fn::<u8, NONCE, _>(|_| dice.bits() as u8))
+    Ephemeral::new(drawn(dice), drawn(dice))
 }
 
 /// Lets the device take `wire`; the payloads that it sends, and what it tells of.
@@ -55,23 +58,22 @@ fn greeting(device: &mut TestDevice) -> Greeting {
     }
 }
 
-/// Goes through a pairing; the code may be changed on its way from the device to the host's keys.
+/// Goes through a pairing, the code typed as it is shown.
 fn pair(device: &mut TestDevice, role: Role, dice: &mut Dice) -> Result<Pairing, Refusal> {
     let identity = greeting(device).identity;
-    let proposal = Proposal::new(ephemeral(dice), role, Label::try_from("a test").unwrap());
-    let share = match outside(device, &FromHost::Commit { commitment: proposal.reveal().commitment() }).0 {
-        FromDevice::PairingShare(share) => share,
-        FromDevice::Refused(why) => return Err(why),
-        other => panic!("{other:?}"),
-    };
-    let (answer, events) = outside(device, &FromHost::Reveal(proposal.reveal().clone()));
-    let code: Code = match (answer, &events[..]) {
-        (FromDevice::CodeShown, [Event::Pairing(shown)]) => shown.code,
+    let proposal = Proposal::new(role, Label::try_from("a test").unwrap(), drawn(dice));
+    let (answer, events) = outside(device, &FromHost::Pair(proposal.begin().clone()));
+    let (nonce, code) = match (answer, &events[..]) {
+        (FromDevice::CodeShown { nonce }, [Event::Pairing(shown)]) => (nonce, shown.code),
         (FromDevice::Refused(why), _) => return Err(why),
         other => panic!("{other:?}"),
     };
-    let host = proposal.compare(&identity, &share).unwrap();
-    match outside(device, &FromHost::Confirm { proof: host.typed(code).unwrap() }) {
+    let host = proposal.typed(&identity, nonce, code, drawn(dice));
+    let host = match outside(device, &FromHost::Meet { public: host.public() }).0 {
+        FromDevice::Met { public } => host.meet(&public).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    match outside(device, &FromHost::Confirm { proof: host.proof() }) {
         (FromDevice::Paired { host: number, proof }, events) => {
             assert_eq!(events, [Event::Paired { host: number, role }]);
             Ok(host.finish(number, &proof).unwrap())
@@ -151,7 +153,8 @@ fn without_a_session_it_says_what_it_is_and_nothing_else() {
     let (mut sent, events) = exchange(&mut device, &packet(1, &Request::EraseGallery));
     assert_eq!(message(split(&mut sent[0]).unwrap().1), Some(FromDevice::NoSession { session: 9 }));
     assert_eq!(events, []);
-    let (refused, events) = outside(&mut device, &FromHost::Commit { commitment: [1; 32] });
+    let begin = Proposal::new(Role::Operator, Label::new(), [1; NONCE]).begin().clone();
+    let (refused, events) = outside(&mut device, &FromHost::Pair(begin));
     assert_eq!(refused, FromDevice::Refused(Refusal::NotPairing));
     assert_eq!(events, [Event::TurnedAway(Refusal::NotPairing)]);
     assert!(greeting(&mut self::device()).open);
