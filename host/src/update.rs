@@ -1,18 +1,18 @@
 //! Model images on the host: made of models, checked whole.
 
-use arcgate_firmware::engine::EmbedError;
-use arcgate_firmware::engine::plan::{Plan, PlanEngine, PlanError};
+use arcgate_firmware::engine::plan::{Plan, PlanError};
+use arcgate_firmware::engine::vectors;
 use arcgate_firmware::model::{ModelInfo, Task};
 use arcgate_firmware::update::{
-    Development, HEADER, Header, Part, Payload, Said, SigningKey, UpdateError, UpdateKey, Verifier,
-    image_bytes, vectors, write_image,
+    Development, HEADER, Header, Part, Payload, Room, Said, SigningKey, Tried, UpdateError, UpdateKey,
+    Verifier, image_bytes, try_plans, write_image,
 };
 use sha2::{Digest, Sha256};
 use tract_onnx::pb::ModelProto;
 
 use crate::lower::{self, LowerError, ProofReport};
 
-/// Crops of the self-test in an image.
+/// Drawn pictures of the self-test in an image, for each plan.
 pub const VECTORS: u32 = 4;
 
 /// Crops that tract and a plan are compared on besides.
@@ -37,9 +37,6 @@ pub enum ImageError {
         /// What is wrong.
         source: LowerError,
     },
-    /// The embedder cannot be run.
-    #[error("the embedder does not run: {0}")]
-    Run(#[from] EmbedError),
     /// The version 0 stands for none.
     #[error("a model version is a number from 1 on")]
     Version,
@@ -117,20 +114,23 @@ fn drawn(info: &ModelInfo) -> Vec<Vec<u8>> {
     (0..VECTORS).map(crop).collect()
 }
 
-/// The digest of a self-test of `count` crops.
-fn digest(embedder: &[u8], count: u32) -> Result<[u8; 32], ImageError> {
-    let part = Part::Embedder;
-    let plan = parse(embedder, part)?;
-    let mut crop = vec![0; plan.info().crop_bytes()];
-    let mut engine = PlanEngine::new(embedder, vec![0u8; plan.arena_bytes()])
-        .map_err(|source| ImageError::Plan { part, source })?;
-    Ok(vectors::digest(&mut engine, count, &mut crop)?)
+/// What the plans give on the first `count` drawn pictures, as a device computes it.
+fn tried(plans: &Payload<'_>, count: u32) -> Result<Tried, ImageError> {
+    let parts = [(plans.embedder, Part::Embedder)].into_iter();
+    let parts = parts.chain(plans.detector.map(|plan| (plan, Part::Detector)));
+    let (mut arena, mut crop) = (0, 0);
+    for (plan, part) in parts {
+        let plan = parse(plan, part)?;
+        (arena, crop) = (plan.arena_bytes().max(arena), plan.info().crop_bytes().max(crop));
+    }
+    let (mut arena, mut crop) = (vec![0; arena], vec![0; crop]);
+    Ok(try_plans(plans, count, &mut Room { arena: &mut arena, crop: &mut crop })?)
 }
 
 /// An image of an embedder's plan and perhaps a detector's, signed.
 ///
 /// # Errors
-/// When the embedder's plan is none or does not run here, or the numbers do not fit.
+/// When a plan is none or does not run here, or the numbers do not fit.
 pub fn pack(
     key: &SigningKey,
     version: u32,
@@ -140,9 +140,9 @@ pub fn pack(
     if version == 0 {
         return Err(ImageError::Version);
     }
-    let embedding_id = parse(embedder, Part::Embedder)?.info().embedding_id;
-    let said = Said { version, vectors: VECTORS, vectors_hash: digest(embedder, VECTORS)?, embedding_id };
     let plans = Payload { embedder, detector };
+    let Tried { embedding_id, digest } = tried(&plans, VECTORS)?;
+    let said = Said { version, vectors: VECTORS, vectors_hash: digest, embedding_id };
     let mut image = vec![0; image_bytes(&plans).ok_or(ImageError::TooLarge)?];
     match write_image(key, &said, &plans, &mut image) {
         true => Ok(image),
@@ -175,11 +175,11 @@ pub fn check(image: &[u8]) -> Result<Checked<'_>, ImageError> {
     if Sha256::digest(behind)[..] != header.payload_hash {
         return Err(UpdateError::Hash.into());
     }
-    if parse(plans.embedder, Part::Embedder)?.info().embedding_id != header.embedding_id {
+    let Tried { embedding_id, digest } = tried(&plans, header.vectors)?;
+    if embedding_id != header.embedding_id {
         return Err(UpdateError::Identity.into());
     }
-    plans.detector.map(|plan| parse(plan, Part::Detector)).transpose()?;
-    if digest(plans.embedder, header.vectors)? != header.vectors_hash {
+    if digest != header.vectors_hash {
         return Err(UpdateError::SelfTest { vectors: header.vectors }.into());
     }
     Ok(Checked { header, plans, is_development: signer == UpdateKey::DEVELOPMENT })

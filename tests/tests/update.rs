@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use arcgate_firmware::engine::Embedder;
 use arcgate_firmware::engine::plan::PlanEngine;
+use arcgate_firmware::engine::{Embedder, vectors};
 use arcgate_firmware::flash::nor::MemoryNor;
 use arcgate_firmware::model::ModelInfo;
 use arcgate_firmware::state::{Slot, State};
 use arcgate_firmware::update::{
-    Accepted, Development, HEADER, Room, Slots, UpdateError, UpdateKey, Verifier, vectors,
+    Accepted, Development, HEADER, Room, Slots, UpdateError, UpdateKey, Verifier,
 };
 use arcgate_tests::data::workspace;
 use arcgate_tests::program::{Run, arcgate};
@@ -55,10 +55,10 @@ fn installed(key: UpdateKey, image: &[u8]) -> Result<Vec<u8>, UpdateError> {
     for piece in image[HEADER..].chunks(1024) {
         at = slots.piece(at, piece)?;
     }
-    let accepted = slots.finish(Room { arena: &mut arena, crop: &mut crop, picture: 0 })?;
+    let accepted = slots.finish(Room { arena: &mut arena, crop: &mut crop })?;
     assert_eq!(accepted, Accepted { slot: Slot::B, version: 7 });
     accepted.apply(&mut state);
-    let booted = slots.boot(&state, Room { arena: &mut arena, crop: &mut crop, picture: 0 });
+    let booted = slots.boot(&state, Room { arena: &mut arena, crop: &mut crop });
     let booted = booted.expect("the model that was accepted");
     Ok(slots.bytes(Slot::B)[booted.embedder].to_vec())
 }

@@ -218,7 +218,7 @@ impl<H: Hardware> Core<H> {
             Request::FinishUpdate => {
                 let Core { engine, picture, updates, kept, .. } = self;
                 let crop = picture.lend();
-                let room = update::Room { picture: crop.len() as u32, arena: engine.arena(), crop };
+                let room = update::Room { arena: engine.arena(), crop };
                 let version = updates.as_mut().ok_or(Fault::NoSlots)?.finish(kept, room)?;
                 self.restart = true;
                 Ok((Reply::Updated { version }, Some(Event::Updated { version })))

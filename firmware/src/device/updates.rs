@@ -50,8 +50,7 @@ impl<F: SlotFlash> Updates<F> {
         A: AsMut<[u8]>,
         K: NorFlash,
     {
-        let picture = crop.len() as u32;
-        let booted = slots.boot(kept.state(), Room { arena: arena.as_mut(), crop, picture });
+        let booted = slots.boot(kept.state(), Room { arena: arena.as_mut(), crop });
         let mut models = PlanModels::none(arena);
         let mut updates = Updates { slots, running: None, incoming: None, found: None };
         let loaded = booted.ok().filter(|booted| {

@@ -1,12 +1,14 @@
-//! The self-test of an image: crops that every machine draws alike, and a digest over their embeddings.
+//! The self-test of an image: crops that every machine draws alike, and digests over what models make of them.
 //!
-//! A crop is a gradient in some direction for each channel, with noise of four strengths by turns, drawn with xorshift
+//! A detector's pictures are drawn as an embedder's crops are. A crop is a gradient in some direction for each channel, with noise of four strengths by turns, drawn with xorshift
 //! (Marsaglia 2003, 13, 17, 5) from the crop's number. All of it is integers.
 
 use arcgate_crypto::Sha256;
 
+use super::plan::PlanDetector;
+use super::{EmbedError, Embedder};
+use crate::detect::LookError;
 use crate::embedding::MAX_DIMENSION;
-use crate::engine::{EmbedError, Embedder};
 use crate::model::ModelInfo;
 
 /// The most crops that a self-test may have: a bound on the time that an update takes.
@@ -59,11 +61,16 @@ pub fn draw(vector: u32, info: &ModelInfo, crop: &mut [u8]) {
     }
 }
 
-/// The digest of the embeddings of the first `count` crops, which are drawn into `crop`.
+/// Adds to a digest the embeddings of the first `count` crops, which are drawn into `crop`.
 ///
 /// # Errors
 /// When the crop does not fit, or the engine fails.
-pub fn digest<E: Embedder>(engine: &mut E, count: u32, crop: &mut [u8]) -> Result<[u8; 32], EmbedError> {
+pub fn embeddings<E: Embedder>(
+    engine: &mut E,
+    count: u32,
+    crop: &mut [u8],
+    digest: &mut Sha256,
+) -> Result<(), EmbedError> {
     let info = engine.info().clone();
     let (expected, found) = (info.crop_bytes(), crop.len());
     let crop = crop.get_mut(..expected).ok_or(EmbedError::CropLength { expected, found })?;
@@ -71,13 +78,32 @@ pub fn digest<E: Embedder>(engine: &mut E, count: u32, crop: &mut [u8]) -> Resul
     let dimension = usize::from(info.dimension);
     let places = EmbedError::OutputLength { expected: dimension, found: MAX_DIMENSION };
     let embedding = embedding.get_mut(..dimension).ok_or(places)?;
-    let mut digest = Sha256::new(&[]);
     for vector in 0..count {
         draw(vector, &info, crop);
         engine.embed(crop, embedding)?;
         embedding.iter().for_each(|&value| digest.update(&[&[value as u8]]));
     }
-    Ok(digest.finish())
+    Ok(())
+}
+
+/// Adds to a digest the output maps, as they come out, of the first `count` pictures, which are drawn into `picture`.
+///
+/// # Errors
+/// When the picture does not fit, or the plan's bytes change.
+pub fn maps<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>>(
+    detector: &mut PlanDetector<B, A>,
+    count: u32,
+    picture: &mut [u8],
+    digest: &mut Sha256,
+) -> Result<(), LookError> {
+    let info = detector.info().clone();
+    let (expected, found) = (info.crop_bytes(), picture.len());
+    let picture = picture.get_mut(..expected).ok_or(LookError::PictureLength { expected, found })?;
+    for vector in 0..count {
+        draw(vector, &info, picture);
+        detector.each_map(picture, |bytes| digest.update(&[bytes]))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ fn send_image(
 
 fn with_room<R>(run: impl FnOnce(Room<'_>) -> R) -> R {
     let (mut arena, mut crop) = (vec![0x5a; 1 << 14], vec![0; 1 << 14]);
-    run(Room { arena: &mut arena, crop: &mut crop, picture: 1 << 14 })
+    run(Room { arena: &mut arena, crop: &mut crop })
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Models of one operation and images of them, for the tests and the fuzzers.
 
-use crate::engine::plan::{HEADER_BYTES, Header, Kind, PlanEngine, RECORD_BYTES, Record, Rule, Target};
-use crate::engine::vectors;
+use crate::engine::plan::{HEADER_BYTES, Header, Kind, RECORD_BYTES, Record, Rule, Target};
 use crate::kernels::{Shape, Window};
 use crate::model::{ChannelOrder, ModelInfo, Task};
-use crate::update::{Payload, Said, SigningKey, image_bytes, write_image};
+use crate::update::{Payload, Room, Said, SigningKey, Tried, image_bytes, try_plans, write_image};
 
-/// Crops of the self-test.
+/// Pictures of the self-test.
 pub const VECTORS: u32 = 3;
 
 /// An embedder for grey crops of `side` x `side` pixels, at most 22: each value is a pixel through a table, which `model`
@@ -54,14 +53,13 @@ pub fn embedder(model: u8, side: u16) -> Vec<u8> {
 /// An image of an embedder's plan and perhaps a detector's.
 ///
 /// # Panics
-/// When the embedder's is none.
+/// When one of them is none.
 pub fn image(key: &SigningKey, version: u32, embedder: &[u8], detector: Option<&[u8]>) -> Vec<u8> {
-    let mut engine = PlanEngine::new(embedder, vec![0; 1 << 16]).unwrap_or_else(|why| panic!("{why}"));
-    let vectors_hash = vectors::digest(&mut engine, VECTORS, &mut vec![0; 1 << 16]);
-    let vectors_hash = vectors_hash.unwrap_or_else(|why| panic!("{why}"));
-    let embedding_id = crate::engine::Embedder::info(&engine).embedding_id;
-    let said = Said { version, vectors: VECTORS, vectors_hash, embedding_id };
     let plans = Payload { embedder, detector };
+    let (mut arena, mut crop) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let tried = try_plans(&plans, VECTORS, &mut Room { arena: &mut arena, crop: &mut crop });
+    let Tried { embedding_id, digest } = tried.unwrap_or_else(|why| panic!("{why}"));
+    let said = Said { version, vectors: VECTORS, vectors_hash: digest, embedding_id };
     let mut bytes = vec![0; image_bytes(&plans).unwrap_or(0)];
     assert!(write_image(key, &said, &plans, &mut bytes));
     bytes

@@ -117,9 +117,9 @@ pub enum UpdateError {
     },
     /// The embedder is not the one that the header names.
     Identity,
-    /// The crops of the self-test give other embeddings than on the host.
+    /// The drawn pictures of the self-test give other embeddings, or other maps of the detector, than on the host.
     SelfTest {
-        /// Crops embedded.
+        /// Pictures for each plan.
         vectors: u32,
     },
     /// The flash driver failed.
@@ -205,7 +205,7 @@ impl core::fmt::Display for UpdateError {
             }
             UpdateError::Identity => f.write_str("the embedder is not the one that the image's header names"),
             UpdateError::SelfTest { vectors } => {
-                write!(f, "{vectors} test crops give other embeddings here than on the host")
+                write!(f, "{vectors} test vectors give other embeddings, or maps of the detector, here than on the host")
             }
             UpdateError::State(error) => error.fmt(f),
             UpdateError::Flash(fault) => fault.fmt(f),

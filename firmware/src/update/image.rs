@@ -11,7 +11,7 @@ use crate::flash::UNIT;
 pub const MAGIC: [u8; 8] = *b"ARCUPDT\0";
 
 /// The layout that this code writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of the header.
 pub const HEADER: usize = 256;
@@ -31,11 +31,11 @@ pub struct Header {
     pub embedder: u32,
     /// Bytes of the detector's; 0 without one.
     pub detector: u32,
-    /// Crops of the self-test.
+    /// Drawn pictures of the self-test, for each plan.
     pub vectors: u32,
     /// SHA-256 of the bytes behind the header.
     pub payload_hash: [u8; 32],
-    /// SHA-256 of the embeddings of the self-test's crops, one after the other.
+    /// What [`try_plans`](super::try_plans) gives for so many.
     pub vectors_hash: [u8; 32],
     /// The embedder's embedding id: galleries bind to it.
     pub embedding_id: [u8; 32],

@@ -4,7 +4,7 @@
 //! pack` makes it. [`Slots`] takes it in, piece by piece, into the slot that is not in use; checks all of it there; and only then
 //! says what the [`State`](crate::state::State) is to become.
 //!
-//! # Layout, version 1
+//! # Layout, version 2
 //!
 //! ```text
 //! image    header (256) | embedder's plan | zeros to 16 | detector's plan | zeros to 32
@@ -16,7 +16,7 @@
 //! signature  Ed25519, of SHA-256("arcgate update 1" | header up to the signature)
 //! ```
 //!
-//! Integers are little-endian. The image lies in a slot as it is in the file; the detector's plan begins at the next multiple of 16.
+//! Integers are little-endian. What the vectors give: a detector's output maps for all of them, then their embeddings. The image lies in a slot as it is in the file; the detector's plan begins at the next multiple of 16.
 //!
 //! # Taking one in
 //!
@@ -24,8 +24,8 @@
 //! 2. Pieces follow in order; a piece that was taken already does no harm. A block is erased when the first byte of it comes,
 //!    the first block, where the header was, before all others: from there on the slot holds no image.
 //! 3. When all are there: the hash of what the flash holds, both plans with [`Plan::parse`](crate::engine::plan::Plan::parse), their
-//!    arena, crop and picture, and the self-test: crops that [`vectors`](crate::engine::vectors) draws give the embeddings that the host computed, to
-//!    the byte.
+//!    arena, crop and picture, and the self-test: pictures that [`vectors`](crate::engine::vectors) draws give the maps and embeddings
+//!    that the host computed, to the byte.
 //! 4. The header is written. [`Accepted::apply`] changes the state, which counts from when it is kept.
 //!
 //! A power cut before the last of these leaves the old model in use, in a slot that nothing was written to.
@@ -42,10 +42,12 @@ mod key;
 mod slots;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
+mod trial;
 mod write;
 
 pub use error::{Part, UpdateError};
 pub use image::{HEADER, Header, MAGIC, Payload, SIGNED, VERSION, detector_offset, payload_bytes};
 pub use key::{DEVELOPMENT_SEED, Development, SigningKey, UpdateKey, Verifier};
-pub use slots::{Accepted, Booted, NoModel, Room, Slots};
+pub use slots::{Accepted, Booted, NoModel, Slots};
+pub use trial::{Room, Tried, try_plans};
 pub use write::{Said, image_bytes, write_image};

@@ -5,27 +5,13 @@ use core::ops::Range;
 use arcgate_crypto::sha256;
 use embedded_storage::nor_flash::NorFlash;
 
-use super::{HEADER, Header, Part, UpdateError, Verifier, detector_offset};
+use super::{HEADER, Header, Room, UpdateError, Verifier, detector_offset, try_plans};
 use crate::bytes;
-use crate::engine::Embedder;
-use crate::engine::plan::{PlanDetector, PlanEngine};
-use crate::engine::vectors;
 use crate::flash::{self, FlashFault, SlotFlash};
 use crate::state::{Slot, State};
 
 /// Bytes that are programmed at a time.
 const PAGE: usize = 256;
-
-/// What a device lends for trying a model: what the models themselves run in.
-#[derive(Debug)]
-pub struct Room<'r> {
-    /// For running it.
-    pub arena: &'r mut [u8],
-    /// For the embedder's input.
-    pub crop: &'r mut [u8],
-    /// Bytes of the largest picture that a detector may want.
-    pub picture: u32,
-}
 
 /// An image that was found to hold and may be booted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,29 +243,15 @@ impl<F: SlotFlash> Slots<F> {
         if sha256(&[behind]) != header.payload_hash {
             return Err(UpdateError::Hash);
         }
-        let fits = |part, needed: usize, found: usize| match needed <= found {
-            true => Ok(()),
-            false => Err(UpdateError::Picture { part, needed: needed as u32, found: found as u32 }),
-        };
-        if let Some(detector) = payload.detector {
-            let detector = PlanDetector::new(detector, &mut *room.arena)
-                .map_err(|error| UpdateError::of_plan(Part::Detector, error))?;
-            fits(Part::Detector, detector.info().crop_bytes(), room.picture as usize)?;
-        }
-        let mut engine = PlanEngine::new(payload.embedder, &mut *room.arena)
-            .map_err(|error| UpdateError::of_plan(Part::Embedder, error))?;
-        fits(Part::Embedder, engine.info().crop_bytes(), room.crop.len())?;
-        if engine.info().embedding_id != header.embedding_id {
+        let vectors = header.vectors;
+        let tried = try_plans(&payload, if trial == Trial::Run { vectors } else { 0 }, room)?;
+        if tried.embedding_id != header.embedding_id {
             return Err(UpdateError::Identity);
         }
-        if trial == Trial::Run {
-            let vectors = header.vectors;
-            let digest = vectors::digest(&mut engine, vectors, room.crop);
-            if digest != Ok(header.vectors_hash) {
-                return Err(UpdateError::SelfTest { vectors });
-            }
+        match trial {
+            Trial::Run if tried.digest != header.vectors_hash => Err(UpdateError::SelfTest { vectors }),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -4,11 +4,13 @@ mod cuts;
 
 use std::vec::Vec;
 
+use arcgate_crypto::sha256;
 use embedded_storage::nor_flash::NorFlash;
 
 use super::*;
+use crate::engine::Embedder;
 use crate::engine::plan::tests::maps;
-use crate::engine::plan::{HEADER_BYTES, checksum};
+use crate::engine::plan::{HEADER_BYTES, PlanDetector, PlanEngine, checksum};
 use crate::engine::vectors;
 use crate::flash::SlotFlash;
 use crate::flash::nor::MemoryNor;
@@ -19,7 +21,7 @@ use crate::state::{Slot, State};
 /// Sides of the crops of these models, and what they have room in.
 const SIDE: u16 = 8;
 const ARENA: usize = 2048;
-const CROP: usize = 100;
+const CROP: usize = 1024;
 
 type Nor = MemoryNor<Vec<u8>, 4, 1024>;
 
@@ -37,7 +39,7 @@ fn slots(bytes: usize) -> Slots<Nor> {
 
 fn with_room<R>(run: impl FnOnce(Room<'_>) -> R) -> R {
     let (mut arena, mut crop) = ([0x5a; ARENA], [0; CROP]);
-    run(Room { arena: &mut arena, crop: &mut crop, picture: 1024 })
+    run(Room { arena: &mut arena, crop: &mut crop })
 }
 
 /// Sends an image in pieces of random lengths, each sometimes twice, and finishes it.
@@ -200,7 +202,15 @@ fn only_the_boards_key_signs() {
         assert_eq!(desk.check(&signed).unwrap().version, 4);
     }
     assert!(matches!(desk.check(&of(&other)), Err(UpdateError::OtherKey { .. })));
-    assert_eq!(Development::BUILD == Development::Accepted, cfg!(feature = "development"));
+}
+
+#[cfg(not(feature = "development"))]
+#[test]
+fn a_build_for_use_refuses_the_development_key() {
+    let board = |key| Verifier::new(key, Development::BUILD);
+    let image = image(&SigningKey::new(&DEVELOPMENT_SEED), 4, &embedder(4, SIDE), None);
+    assert_eq!(board(key().public()).unwrap().check(&image), Err(UpdateError::DevelopmentKey));
+    assert_eq!(board(UpdateKey::DEVELOPMENT).unwrap_err(), UpdateError::DevelopmentKey);
 }
 
 /// An image of whatever bytes as plans, signed by the board's key.
@@ -220,11 +230,18 @@ fn signed(version: u32, said: Option<[u8; 32]>, embedder: &[u8], detector: Optio
 #[test]
 fn a_model_that_does_not_fit_is_refused_with_the_numbers() {
     let (embedder_part, detector_part) = (Part::Embedder, Part::Detector);
-    let large = embedder(4, 11);
-    refused(
-        &image(&key(), 4, &large, None),
-        UpdateError::Picture { part: embedder_part, needed: 121, found: CROP as u32 },
-    );
+    let (large, detector) = (embedder(4, 11), Some(&maps::plan()[..]));
+    for (whole, part, needed) in [
+        (image(&key(), 4, &large, None), embedder_part, 121),
+        (image(&key(), 4, &embedder(4, SIDE), detector), detector_part, 1024),
+    ] {
+        let found = needed - 1;
+        assert_eq!(
+            tried(&whole, found),
+            Err(UpdateError::Picture { part, needed: needed as u32, found: found as u32 })
+        );
+        assert_eq!(tried(&whole, needed), Ok(Accepted { slot: Slot::B, version: 4 }));
+    }
     let mut hungry = embedder(4, SIDE);
     hungry[20..24].copy_from_slice(&5000u32.to_le_bytes());
     let sum = checksum(&hungry);
@@ -240,14 +257,50 @@ fn a_model_that_does_not_fit_is_refused_with_the_numbers() {
     refused(&signed(4, None, &embedder(4, SIDE), Some(&broken)), UpdateError::Plan(detector_part));
     refused(&signed(4, None, &embedder(5, SIDE), None), UpdateError::Identity);
     refused(&signed(4, None, &embedder(4, SIDE), None), UpdateError::SelfTest { vectors: 2 });
+}
+
+/// The image comes to a device with so many bytes for crops.
+fn tried(whole: &[u8], crop: usize) -> Result<Accepted, UpdateError> {
     let (mut slots, state) = running();
-    let with_detector = image(&key(), 4, &embedder(4, SIDE), Some(&maps::plan()));
-    slots.begin(&with_detector, &state).unwrap();
-    slots.piece(0, &with_detector[HEADER..]).unwrap();
-    let (mut arena, mut crop) = ([0; ARENA], [0; CROP]);
-    let room = Room { arena: &mut arena, crop: &mut crop, picture: 1000 };
-    let picture = UpdateError::Picture { part: detector_part, needed: 1024, found: 1000 };
-    assert_eq!(slots.finish(room), Err(picture));
+    slots.begin(whole, &state)?;
+    slots.piece(0, &whole[HEADER..])?;
+    let (mut arena, mut crop) = ([0; ARENA], vec![0; crop]);
+    slots.finish(Room { arena: &mut arena, crop: &mut crop })
+}
+
+#[test]
+fn each_byte_that_the_models_give_counts() {
+    let (embeds, finds) = (embedder(4, SIDE), maps::plan());
+    let mut detector = PlanDetector::new(&finds[..], vec![0; ARENA]).unwrap();
+    let mut engine = PlanEngine::new(&embeds[..], vec![0; ARENA]).unwrap();
+    let (looks, info) = (detector.info().clone(), engine.info().clone());
+    let (mut given, mut embedding) = (Vec::new(), [0; SIDE as usize * SIDE as usize]);
+    for vector in 0..2 {
+        let mut picture = vec![0; looks.crop_bytes()];
+        vectors::draw(vector, &looks, &mut picture);
+        detector.each_map(&picture, |map| given.extend_from_slice(map)).unwrap();
+    }
+    // 21 cells of 16 values, twice.
+    assert_eq!(given.len(), 2 * 21 * 16);
+    let maps = given.len();
+    for vector in 0..2 {
+        let mut crop = vec![0; info.crop_bytes()];
+        vectors::draw(vector, &info, &mut crop);
+        engine.embed(&crop, &mut embedding).unwrap();
+        given.extend(embedding.map(|value| value as u8));
+    }
+    let of = |given: &[u8]| signed(4, Some(sha256(&[given])), &embeds, Some(&finds));
+    let wrong = UpdateError::SelfTest { vectors: 2 };
+    for at in [0, maps / 2 - 1, maps / 2, maps - 1, maps, given.len() - 1] {
+        let mut changed = given.clone();
+        changed[at] ^= 1;
+        refused(&of(&changed), wrong);
+    }
+    // Of the embedder alone, and of another detector.
+    refused(&of(&given[maps..]), wrong);
+    refused(&signed(4, Some(sha256(&[&given])), &embeds, None), wrong);
+    assert!(wrong.to_string().contains("maps of the detector"));
+    assert_eq!(tried(&of(&given), CROP), Ok(Accepted { slot: Slot::B, version: 4 }));
 }
 
 #[test]

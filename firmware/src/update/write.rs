@@ -9,9 +9,9 @@ use super::{HEADER, Header, Payload, SigningKey, detector_offset, payload_bytes}
 pub struct Said {
     /// The model's version, from 1 on.
     pub version: u32,
-    /// Crops of the self-test.
+    /// Drawn pictures of the self-test, for each plan.
     pub vectors: u32,
-    /// What [`vectors::digest`](crate::engine::vectors::digest) gives for so many.
+    /// What [`try_plans`](super::try_plans) gives for so many.
     pub vectors_hash: [u8; 32],
     /// The embedder's embedding id.
     pub embedding_id: [u8; 32],

@@ -66,6 +66,19 @@ impl<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>> PlanDetector<B, A> {
         Ok(places.into_iter().filter_map(move |map| Some((map, as_i8(arena.get(map.tensor.range())?)))))
     }
 
+    /// Runs the plan on a picture and shows `see` the bytes of each map, in the order of [`PlanDetector::maps`].
+    ///
+    /// # Errors
+    /// As [`PlanDetector::faces`].
+    pub fn each_map(&mut self, picture: &[u8], mut see: impl FnMut(&[u8])) -> Result<(), LookError> {
+        self.look(picture, |_| ())?;
+        for map in self.ready.plan().maps() {
+            let place = map.map_err(|_| LookError::Changed)?.tensor.range();
+            see(self.arena.as_ref().get(place).ok_or(LookError::Changed)?);
+        }
+        Ok(())
+    }
+
     /// Runs the plan on a picture and calls `after` with the index of each operation when it is done: for whoever measures them.
     ///
     /// # Errors

@@ -37,7 +37,8 @@ pub fn lines(path: &Path, image: &[u8], checked: &Checked<'_>) -> anyhow::Result
         lines.push(sizes(&summary));
     }
     lines.push(format!("  embedding id {}", hex(&header.embedding_id)));
-    lines.push(format!("  self-test: {} crops give the embeddings that it states", header.vectors));
+    let maps = if header.detector > 0 { " and the detector's maps" } else { "" };
+    lines.push(format!("  self-test: {} crops give the embeddings{maps} that it states", header.vectors));
     Ok(lines)
 }
 
