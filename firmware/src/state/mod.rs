@@ -18,7 +18,8 @@
 //! The claim is programmed and read back before the record, the record before the mark. Power that goes at a write may leave bits
 //! that read differently every time, or none that can be seen, so nothing rests on what a cut can have touched: a slot whose claim
 //! was begun is never used again, and only a record whose mark was begun counts, since that was complete. Of those the one with
-//! the highest number is the state. Every other slot is passed over.
+//! the highest number is the state. Every other slot is passed over, but for its number: the mark itself may read as blank at one boot
+//! and as begun at the next, so no number comes twice, and what was written since counts then too.
 //!
 //! The block with the record that counts is never erased: when it is full, the next one is, even if cuts have filled that one
 //! already. So a cut at any write or erase leaves the state as it was before or after the change.

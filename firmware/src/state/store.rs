@@ -53,6 +53,8 @@ pub struct Store<F> {
     state: State,
     found: Found,
     pub(super) counting: Option<Place>,
+    /// The highest number of any record, also of one whose mark cannot be seen now.
+    last: u32,
     /// A block, and the first of its slots that nothing was written to, once that is known for certain.
     free: Option<(u32, u32)>,
 }
@@ -67,7 +69,7 @@ impl<F: NorFlash> Store<F> {
         const { assert!(flash::takes_units::<F>(), "the flash's units must divide 32 bytes") };
         let sealer = Sealer::new(secret, b"arcgate state 1");
         let (state, found) = (State::unknown(), Found::Blank);
-        let mut store = Store { flash, sealer, state, found, counting: None, free: None };
+        let mut store = Store { flash, sealer, state, found, counting: None, last: 0, free: None };
         if store.blocks() < 2 || Self::slots() < 2 {
             let block = (2 * SLOT).next_multiple_of(F::ERASE_SIZE as u32);
             return Err(StateError::Small { needed: 2 * block, found: store.flash.capacity() as u32 });
@@ -131,9 +133,12 @@ impl<F: NorFlash> Store<F> {
                 if self.counting.is_none() {
                     self.found = Found::Damaged;
                 }
-                if !flash::is_blank(&mut self.flash, offset + MARK_AT, offset + SLOT)?
-                    && let Some((number, state)) = self.newer(offset)?
-                {
+                let is_marked = !flash::is_blank(&mut self.flash, offset + MARK_AT, offset + SLOT)?;
+                let counting = self.counting.map_or(0, |place| place.number);
+                let least = if is_marked { counting } else { self.last };
+                let Some((number, state)) = self.newer(offset, least)? else { continue };
+                self.last = self.last.max(number);
+                if is_marked && let Some(state) = state {
                     self.counting = Some(Place { block, slot, number });
                     (self.state, self.found) = (state, Found::Whole);
                 }
@@ -142,27 +147,22 @@ impl<F: NorFlash> Store<F> {
         Ok(())
     }
 
-    /// The record of the slot at `offset`, if it has a higher number than the one that counts so far.
-    fn newer(&mut self, offset: u32) -> Result<Option<(u32, State)>, FlashFault> {
+    /// The record of the slot at `offset`, if it has a higher number than `least`; of another version without what it says.
+    fn newer(&mut self, offset: u32, least: u32) -> Result<Option<(u32, Option<State>)>, FlashFault> {
         let (mut record, offset) = ([0; RECORD], offset + RECORD_AT);
         self.flash.read(offset, &mut record)?;
-        let least = self.counting.map_or(0, |place| place.number);
         if record.first_chunk().is_none_or(|nonce| seal::number(nonce) <= least) {
             return Ok(None);
         }
         let opened = self.sealer.open(offset, &mut record);
-        Ok(opened.and_then(|(number, payload)| {
-            let (&version, state) = payload.split_first()?;
-            let (state, _) = wire::read(state)?;
-            (version == VERSION).then_some((number, state))
+        Ok(opened.map(|(number, payload)| {
+            let state = payload.split_first().filter(|&(&version, _)| version == VERSION);
+            (number, state.and_then(|(_, state)| wire::read(state)).map(|(state, _)| state))
         }))
     }
 
     fn write(&mut self, state: &State) -> Result<(), StateError> {
-        let number = match self.counting {
-            Some(place) => place.number.checked_add(1).ok_or(StateError::Exhausted)?,
-            None => 1,
-        };
+        let number = self.last.checked_add(1).ok_or(StateError::Exhausted)?;
         let (block, slot) = self.claim()?;
         let (offset, mut record) = (Self::offset(block, slot), [0; RECORD]);
         record[NONCE] = VERSION;
@@ -172,6 +172,7 @@ impl<F: NorFlash> Store<F> {
         if !(encoded && self.sealer.seal(number, offset + RECORD_AT, &mut record)) {
             return Err(StateError::Small { needed: SLOT + UNIT as u32, found: SLOT });
         }
+        self.last = number;
         flash::write_checked(&mut self.flash, offset + RECORD_AT, &record)?;
         // Begun, it may be read as there.
         self.counting = Some(Place { block, slot, number });

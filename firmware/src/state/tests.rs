@@ -216,6 +216,37 @@ fn what_is_no_state_of_this_device_is_begun_anew() {
 }
 
 #[test]
+fn a_mark_that_reads_differently_at_the_next_boot_takes_nothing_back() {
+    const MARK: core::ops::Range<usize> = 2 * 704 + 672..3 * 704;
+    let mut store = open::<4096>(vec![0xff; 8192]);
+    store.update(|state| state.failures = 1).unwrap();
+    // The power goes in the mark of this one, in the third slot.
+    store.update(|state| state.failures = 2).unwrap();
+    let whole = store.into_flash().into_inner();
+    assert!(
+        whole[MARK].iter().all(|&byte| byte == 0) && whole[MARK.end..4096].iter().all(|&byte| byte == 0xff)
+    );
+    for (first, second, failures) in [(0xff, 0, 1), (0xff, 0xfe, 1), (0, 0xff, 2), (0xbf, 0xff, 2)] {
+        // So many changes after the first boot.
+        for changes in 0..3 {
+            let (mut bytes, mut failures) = (whole.clone(), failures);
+            bytes[MARK].fill(first);
+            let mut store = open::<4096>(bytes);
+            assert_eq!((store.state().failures, store.state().boots), (failures, 2));
+            for change in 0..changes {
+                failures = 10 + change;
+                store.update(|state| state.failures = failures).unwrap();
+            }
+            let mut bytes = store.into_flash().into_inner();
+            bytes[MARK].fill(second);
+            let store = open::<4096>(bytes);
+            let case = format!("{first:#x}, then {second:#x}, {changes} changes");
+            assert_eq!((store.state().failures, store.state().boots), (failures, 3), "{case}");
+        }
+    }
+}
+
+#[test]
 fn a_flash_that_fails_is_no_blank_one() {
     let small = Store::open(MemoryNor::<_, 4, 4096>::new(vec![0xff; 4096]), &SECRET).unwrap_err();
     assert_eq!(small, StateError::Small { needed: 8192, found: 4096 });
