@@ -64,11 +64,13 @@ bare_metal_cargo() (
     fi
 )
 
-# build_board BOARD TARGET [FEATURE]: builds it and prints the path of its ELF file. What has a feature has a folder of its own.
+# build_board BOARD TARGET [FEATURE]: builds it and prints the path of its ELF file. What has a feature has a folder of its own. An
+# emulated device takes the tests' models, which are signed with the development key.
 build_board() (
     cd "$bare_metal_root/firmware/boards/$1" || exit 1
-    folder=target${3:+/$3}
-    bare_metal_cargo build "$2" --target-dir "$folder" ${3:+--features "$3"} || exit
+    folder=target${3:+/$3} features=(${3:+--features "$3"})
+    [[ " ${device_boards[*]} " != *" $1:"* ]] || features+=(--features development)
+    bare_metal_cargo build "$2" --target-dir "$folder" "${features[@]}" || exit
     echo "$PWD/$folder/$2/release/arcgate-$1"
 )
 
@@ -96,7 +98,7 @@ build_boards() {
     return "$status"
 }
 
-# Whether the devices compile with each of their features; nothing is linked. As build_boards.
+# Whether the devices compile with each of their other features, for use; nothing is linked. As build_boards.
 check_boards() {
     local board feature
     for board in "${device_boards[@]}"; do

@@ -120,6 +120,28 @@ fn the_same_embedder_is_taken_and_everybody_is_still_known() {
 }
 
 #[test]
+fn a_device_with_a_key_of_its_own_refuses_the_development_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let key = at("own.key");
+    arcgate(["keys", "update", "-o", &key]).done();
+    let public = format!("{key}.pub");
+    let device = Simulator::start(["--model", MODEL, "--flash", &at("flash"), "--update-key", &public]);
+    let bench = Bench { folder, device };
+    let refused = bench.update(&bench.pack(MODEL, "6", &["--development"]));
+    let why = "the development key is refused";
+    assert!(refused.code == FAILED && refused.stderr.contains(why), "{}", refused.stderr);
+    assert_eq!(bench.device("stats", &[]).done().json()["model_version"], json!(null));
+    // A lower version with the key that it has.
+    let said = bench.update(&bench.pack(MODEL, "5", &["--key", &key])).done().json();
+    assert_eq!(said["version"], 5);
+    assert_eq!(
+        bench.told(),
+        [json!({"UpdateRefused": {"version": 6}}), json!({"UpdateAccepted": {"version": 5}})]
+    );
+}
+
+#[test]
 fn for_another_embedder_people_are_listed_and_keep_their_names() {
     let bench = Bench::new();
     let image = bench.pack(&another(bench.folder.path()), "6", &["--development"]);

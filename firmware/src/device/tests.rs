@@ -6,6 +6,8 @@ pub(crate) mod door;
 mod frames;
 #[cfg(feature = "sim")]
 mod paired;
+#[cfg(feature = "sim")]
+mod replaced;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

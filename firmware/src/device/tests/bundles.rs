@@ -15,12 +15,12 @@ pub(super) fn device_of(secret: u8, model: u8) -> TestDevice {
     with_flash(engine, MemoryNor::new(vec![0xff; 4 * 4096]), &SoftwareSecret([secret; 32]))
 }
 
-fn face(seed: u8) -> [i8; 64] {
+pub(super) fn face(seed: u8) -> [i8; 64] {
     core::array::from_fn(|i| (i as u8 ^ seed).wrapping_mul(37) as i8)
 }
 
 /// Ada with two templates, Bob, who was removed, Grace until some day, and settings.
-fn filled(device: &mut TestDevice) {
+pub(super) fn filled(device: &mut TestDevice) {
     let gallery = device.gallery();
     gallery.enroll("Ada", &[&face(1), &face(2)]).unwrap();
     let bob = gallery.enroll("Bob", &[&face(7)]).unwrap();
@@ -30,8 +30,8 @@ fn filled(device: &mut TestDevice) {
     gallery.remove(bob).unwrap();
 }
 
-pub(super) fn asked<V>(
-    device: &mut TestDevice,
+pub(super) fn asked<H: Hardware, V>(
+    device: &mut Device<H>,
     request: Request<'_>,
     take: impl FnOnce(Reply<'_>) -> V,
 ) -> Result<V, Fault> {
@@ -41,7 +41,7 @@ pub(super) fn asked<V>(
     }
 }
 
-fn backup(device: &mut TestDevice) -> Result<Vec<u8>, Fault> {
+pub(super) fn backup(device: &mut TestDevice) -> Result<Vec<u8>, Fault> {
     let (records, mut bytes) = asked(device, Request::BeginBackup { salt: [5; 32] }, |reply| match reply {
         Reply::Bundle { records, header, .. } => (records, header.to_vec()),
         other => panic!("{other:?}"),
@@ -57,8 +57,8 @@ fn backup(device: &mut TestDevice) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-fn restore(
-    device: &mut TestDevice,
+pub(super) fn restore<H: Hardware>(
+    device: &mut Device<H>,
     bytes: &[u8],
     (replace, people_only): (bool, bool),
 ) -> Result<Restored, Fault> {
@@ -76,7 +76,7 @@ fn restore(
 }
 
 /// Everybody: number, name, validity, and their templates as they are stored.
-fn people(device: &mut TestDevice) -> Vec<(u32, String, u64, Vec<Vec<i8>>)> {
+pub(super) fn people<H: Hardware>(device: &mut Device<H>) -> Vec<(u32, String, u64, Vec<Vec<i8>>)> {
     let (mut found, mut after) = (Vec::new(), None);
     let gallery = device.gallery();
     while let Some(person) = gallery.next_after(after).unwrap() {
