@@ -3,6 +3,8 @@
 //! `cargo run --release` flashes it through the board's own ST-LINK and shows its log. The device's secret lies in the program
 //! (`real-support/src/secret.rs`); for use, readout protection (RDP) is to be switched on. Built and linked; it was not run on the
 //! board. The core's caches stay off: they would have to be cleaned behind each write to a model's slot.
+//!
+//! **A loss of power while its flash is written to may stop it for good**: see `map.rs`.
 #![no_std]
 #![no_main]
 
@@ -13,9 +15,9 @@ mod pins;
 use core::cell::RefCell;
 
 use arcgate_firmware::board::Watchdog;
-use arcgate_firmware::time::Uptime;
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::link::status::Unit;
+use arcgate_firmware::time::Uptime;
 use arcgate_real_support::{Around, ChipSecret, Entropy, Start, run, sleep};
 use cortex_m::peripheral::{DWT, SCB};
 use cortex_m_rt::{entry, exception};

@@ -9,6 +9,19 @@
 //!         0x081c0000  256 KB  state
 //! ```
 //!
+//! # No promise about a loss of power
+//!
+//! Each word of 32 bytes has an ECC. One that a cut tears in a write or an erase, or that is programmed twice, may have two wrong bits and
+//! more, and reading it is a bus fault (RM0433, double ECC error), where [`arcgate_firmware::flash`] expects bits. State, events and
+//! gallery are read at every start, a slot when its model is looked for: the fault comes again each time, the watchdog restarts the board
+//! each time, and only a probe that erases the sector helps. What would have to be added, and tried on the chip:
+//!
+//! - a `NorFlash` around the chip's whose `read` masks bus faults while it loads (`CCR.BFHFNMIGN` with `FAULTMASK`), asks `FLASH_SR1` and
+//!   `FLASH_SR2` for `DBECCERR`, clears it, and gives some bits, not all of them set, for a word that has it;
+//! - the same look over a model's slot before its bytes are given out, for those are read in place;
+//! - in that `NorFlash`, no programming of a word that is not erased as the chip sees it: the event log writes zeros over the slot in
+//!   which a cut may have been, however blank that looks.
+//!
 //! The core goes on while bank 2 is erased; while a model comes in it waits, for a second or two a sector at worst.
 //!
 //! Of 512 KB of AXI SRAM: arena 192, camera 150, host's picture and crop 75 each, gallery 16. The stack has 128 KB of its own.

@@ -7,7 +7,6 @@ use core::panic::PanicInfo;
 use arcgate_firmware::board::{Board, Next};
 use arcgate_firmware::camera::Grabber;
 use arcgate_firmware::decide::Rules;
-use arcgate_firmware::time::Uptime;
 use arcgate_firmware::device::{
     Device, Hardware, Kept, MANIFEST_BYTES, Manifest, Memory, Parts, Updates, stack,
 };
@@ -18,6 +17,7 @@ use arcgate_firmware::gallery::{
 };
 use arcgate_firmware::panel::{Inputs, LockRules, Panel, Pin};
 use arcgate_firmware::state::Slot;
+use arcgate_firmware::time::Uptime;
 use arcgate_firmware::update::{Development, HEADER, Slots, UpdateKey, Verifier};
 use semihosting::process;
 use static_cell::{ConstStaticCell, StaticCell};

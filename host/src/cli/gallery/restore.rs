@@ -28,7 +28,8 @@ pub(in crate::cli) struct Args {
     /// The key of the device that the bundle was made by or for, when that is another one; the bundle is sealed anew.
     #[arg(long, value_name = "FILE")]
     from_key: Option<PathBuf>,
-    /// Forget everybody enrolled there first.
+    /// Forget everybody enrolled there first. Not in one step: a loss of power in between leaves some of the bundle's people, or none;
+    /// the same command again puts all of them back.
     #[arg(long)]
     replace: bool,
     /// Names and validity alone: everybody is to be enrolled again. Revokes templates that leaked, with --replace.
