@@ -7,8 +7,9 @@
 //! The waiting time is counted down by what passed between calls, so that a timer that jumps back or begins again neither ends
 //! a lock-out nor prolongs it beyond its bound.
 //!
-//! A restart would clear the count: a board on whose power a stranger can lay hands stores [`Lockout::failures`] whenever it
-//! changes, where a restart leaves it (flash, a backup register), and gives it to [`Lockout::resume`] after boot.
+//! A restart would clear the count: the [device](crate::device) keeps [`Lockout::failures`] in its [state](crate::state) at every
+//! answer and gives it to [`Lockout::resume`] after boot, where the wait begins anew. Only a device without a region for its state
+//! forgets.
 
 use serde::{Deserialize, Serialize};
 

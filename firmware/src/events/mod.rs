@@ -8,7 +8,8 @@
 //! ```text
 //! region  | block | block | ... |        in the order of their numbers, round and round
 //! block   | record | record | ... |
-//! record  64 bytes, sealed as every record is; its payload is, in postcard, a stamp and what happened, then zeros
+//! record  64 bytes, sealed as every record is (`flash/seal.rs`) for the purpose "arcgate events 2"; its payload is, in postcard, a
+//!         stamp and what happened, then zeros
 //! ```
 //!
 //! The number of a record counts slots of 64 bytes; slots that are skipped leave gaps between the numbers.
@@ -23,8 +24,8 @@
 //! # What it keeps of people
 //!
 //! Numbers and angles, never names, pictures or embeddings. Who was where is personal data all the same, so records are sealed
-//! under a key of the device. Numbers are not given twice: what the log says of somebody who was removed is about a number that
-//! is nobody's any more, until its block is erased; [`Log::erase`] erases all.
+//! under a key of the device. Numbers are not given twice, except when a gallery that could not be read is begun anew: what the log
+//! says of somebody who was removed is about a number that is nobody's any more, until its block is erased; [`Log::erase`] erases all.
 
 mod log;
 #[cfg(all(test, feature = "sim"))]
@@ -104,7 +105,7 @@ impl From<Rejection> for Reason {
 pub enum Trouble {
     /// The gallery cannot be used.
     Gallery,
-    /// The state was damaged or gone, and was begun anew.
+    /// The state was damaged and was begun anew. One that was erased looks like a new device's, and is not told.
     StateLost,
     /// The state cannot be kept.
     State,

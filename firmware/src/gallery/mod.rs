@@ -66,13 +66,15 @@
 //! because its bytes changed, or it was moved, or came from an older sector, is left out of searches, and [`Gallery::verify`]
 //! lists it with the person it belongs to; everybody else is found as before. When its sector is replaced, a record of kind
 //! lost takes its place, so that the damage stays on the list until the person is removed. A header that cannot be read
-//! loses its sector, which is noticed by the number of sectors filled; an older sector put back by their sum. The one
-//! exception is the last record of all: damaged before the next mount it looks like one that was cut. No older record stays where
-//! another one counts, so that damage brings nothing back.
+//! loses its sector, which is noticed by the number of sectors filled, and an older sector put back by their sum: without a counter
+//! the others are used and [`Gallery::verify`] tells how many are missing; with one the whole gallery is refused as
+//! [rolled back](GalleryError::Rollback). Two losses look like a cut, and without a counter nobody notices them: the last record of all,
+//! damaged before the next mount, and the header of the newest sector, when that was opened for more records and replaced none. No
+//! older record stays where another one counts, so that damage brings nothing back.
 //!
 //! A flash that was put back as a whole is noticed with a [`Monotonic`] counter outside of it: every operation counts one up,
-//! in the gallery and then in the counter, and a gallery that is behind is refused. Without a counter it is not noticed, and
-//! records written after that may be sealed with a nonce that was used before.
+//! in the gallery and then in the counter, and a gallery that is behind, or ahead by two or more, is refused. Without a counter it is
+//! not noticed, and records written after that may be sealed with a nonce that was used before.
 
 mod append;
 mod error;

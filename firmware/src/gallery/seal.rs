@@ -3,7 +3,7 @@
 //! ```text
 //! key     SHA-256("arcgate gallery 3" | device secret (32) | embedding id (32))
 //! mark    the first byte of SHA-256("arcgate names 3" | key (32) | name)
-//! seed    SHA-256("arcgate transform 3" | key (32) | random bytes of the device (32) | sector sequence of the format (4))
+//! seed    SHA-256("arcgate transform 3" | key (32) | random bytes of the device (32) | highest sector sequence before the format (4))
 //! nonce   sector sequence (4) | sector salt (4) | slot (2) | 0 (2)           a header: slot 0xffff, the last two its index
 //! data    the record's clear part (16)                                       a header: its clear part (76)
 //! sealed  the record's payload                                               a header: the seed of the transform
@@ -50,7 +50,7 @@ impl Sealer {
         Sealer { secret, random, key, cipher: Aead::new(key) }
     }
 
-    /// The seed of a gallery that begins with the sector `sequence`.
+    /// The seed of a gallery that begins with the sector after `sequence`.
     pub fn draw_seed(&self, sequence: u32) -> Seed {
         sha256(&[b"arcgate transform 3", &self.key, &self.random, &sequence.to_le_bytes()])
     }

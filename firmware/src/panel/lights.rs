@@ -1,7 +1,7 @@
 //! What lights and buzzer show for each signal.
 //!
 //! ```text
-//! ready        green a moment every three seconds        locked out   red, slowly, four times
+//! ready        green a moment every three seconds        locked out   red, slowly, four times, the first with a tone
 //! look here    yellow                                    enrolling    green for what is done, yellow for what is to come
 //! known        green and a tone                          code         green, then digit by digit as many yellow flashes; 0 is a long one
 //! unknown      red and two tones                         updating     yellow and green in turn

@@ -10,7 +10,8 @@
 //! ```text
 //! block  | slot | slot | ... | rest |
 //! slot     0  claim (32): zeros      32  record (640)     672  mark (32): zeros
-//! record   sealed as every record is, numbered from 1 on; its payload is, in postcard, the version and the state, then zeros
+//! record   sealed as every record is (`flash/seal.rs`) for the purpose "arcgate state 1", numbered from 1 on; its payload is, in
+//!          postcard, the version and the state, then zeros
 //! ```
 //!
 //! # Writing, and what a power cut leaves

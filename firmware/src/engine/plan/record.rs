@@ -62,10 +62,10 @@ pub enum Rule {
 /// ```text
 ///  0  kind            8  input offset            20  input: height u16, width u16, channels u32
 ///  1  rule           12  output offset           28  output: height u16, width u16, channels u32
-///  2  input zero     16  second operand of an    36  kernel rows u16, columns u16
-///  3  output zero        add, or scratch of a    40  stride rows u8, columns u8; pad top u8, left u8
-///  4  least output       convolution             44  groups
-///  5  greatest output                            48  a     52  b     56  c     60  0
+///  2  input zero     16  second operand of a     36  kernel rows u16, columns u16
+///  3  output zero        sum or a product, or    40  stride rows u8, columns u8; pad top u8, left u8
+///  4  least output       scratch of a            44  groups
+///  5  greatest output    convolution             48  a     52  b     56  c     60  0
 ///  6  second zero
 ///  7  fraction bits
 /// ```

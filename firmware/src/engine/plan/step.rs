@@ -84,7 +84,7 @@ pub struct Step<'p> {
     pub target: Target,
     /// What it reads. Of [`Op::Input`] only the shape counts: it reads the crop.
     pub input: Tensor,
-    /// The second operand of an add or a product.
+    /// The second operand of a sum or a product.
     pub second: Option<Tensor>,
     /// What it writes.
     pub output: Tensor,
