@@ -1,8 +1,8 @@
 # What of a linked firmware can panic. tests/no-panics and tests/boards source this file; it needs `readelf`, `addr2line` and `c++filt`
 # (binutils), for any instruction set.
 
-# calls ELF: a line for each reference, its address and the function that holds it. The linker leaves relocations in the file
-# (--emit-relocs); functions that only panic themselves, in core, do not count.
+# calls ELF: a line for each reference, its address and the function that holds it, which may lie in flash or in RAM. The linker leaves
+# relocations in the file (--emit-relocs); functions that only panic themselves, in core, do not count.
 calls() {
     { readelf -sW "$1" && echo RELOCATIONS && readelf -rW "$1"; } | awk '
         function panics(name) {
@@ -14,8 +14,9 @@ calls() {
         }
         /^RELOCATIONS/ { relocations = 1; next }
         !relocations && $4 == "FUNC" { at = number($2); at -= at % 2; begin[functions] = at; end[functions] = at + $3; name[functions++] = $8 }
-        relocations && /^Relocation section/ { code = /\.rel\.\.text|\.rela\.text|\.rel\.text/ }
-        relocations && code && panics($5) {
+        # What counts is that a function is there: one that runs in RAM is in .rwtext or .data. These have no addresses of the program.
+        relocations && /^Relocation section/ { placed = !/\.debug|\.eh_frame|\.comment/ }
+        relocations && placed && panics($5) {
             at = number($1)
             for (f = 0; f < functions; f++) if (begin[f] <= at && at < end[f]) break
             if (f < functions && !panics(name[f])) print $1, name[f]

@@ -4,7 +4,8 @@
 //! The device is the firmware's and the client is the program's; only the wire ([`wire`]) and the commands are ours. Each command
 //! differs from every other, and after each step of the device its gallery must be as the model has it: as before the command that
 //! is being asked, or as after it. A host paired as operator asks for commands too, and so does one with a wrong key; none of these
-//! may take effect, nor may what is recorded of sessions that are over.
+//! may take effect, nor may what is recorded of sessions that are over, in the storm or whole after the device has started anew.
+//! Somebody who types another code than the device shows is not paired.
 
 pub mod wire;
 
@@ -44,6 +45,10 @@ pub struct Tally {
     pub sessions: u64,
     /// Pairings made in the storm.
     pub pairings: u64,
+    /// Recorded packets that were sent once more to a device that had started anew.
+    pub replayed: u64,
+    /// Pairings for which another code was typed than the device showed.
+    pub mistyped: u64,
     /// Packets that the device told to be forged.
     pub forged: u64,
     /// Packets that the device told to be noise.
@@ -75,6 +80,8 @@ pub fn storm(frames: u64, seed: u64) -> Tally {
         }
         if sessions % PAIR_EVERY == 0 {
             hosts.pair_and_part(&administrator, &operator);
+            hosts.mistype();
+            hosts.yard().restart();
         }
     }
     hosts.yard().tally
@@ -199,6 +206,30 @@ impl Hosts {
         }
         self.yard().tally.unrecovered += 1;
         None
+    }
+
+    /// Has somebody type another code than the device shows.
+    fn mistype(&mut self) {
+        for _ in 0..TRIES {
+            let ends = self.ends();
+            self.yard().mistyped = true;
+            self.yard().press(Role::Operator);
+            let mut was_asked = false;
+            let code = || {
+                was_asked = true;
+                Ok::<Code, LinkError>(Code((self.yard().shown().0 + 1) % 1_000_000))
+            };
+            let paired = pair_over(ends, Role::Operator, Label::new(), code);
+            let mut yard = self.yard();
+            yard.release();
+            yard.mistyped = false;
+            yard.tally.wrong_commands += u64::from(paired.is_ok());
+            if was_asked {
+                yard.tally.mistyped += 1;
+                return;
+            }
+        }
+        self.yard().tally.unrecovered += 1;
     }
 
     /// Pairs one more host in the storm; then an administrator removes all others.

@@ -15,4 +15,5 @@ fn in_a_storm_nothing_is_done_that_was_not_asked_and_everything_comes_through() 
     );
     assert!(tally.commands > FRAMES / 40 && tally.refused > 100 && tally.sessions > 50, "{tally:?}");
     assert!(tally.forged > 100 && tally.noise > 100 && tally.pairings > 0, "{tally:?}");
+    assert!(tally.replayed > 1000 && tally.mistyped > 0, "{tally:?}");
 }

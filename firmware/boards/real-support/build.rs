@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `ARCGATE_UPDATE_KEY` | public half of the key whose models the board takes (`arcgate keys update`) | it takes none; with the feature `development`, those of the development key |
 //! | `ARCGATE_DEVICE_KEY` | the board's secret (`arcgate keys device`) | a secret that follows from the chip's number |
-//! | `ARCGATE_MODEL` | a packed model (`arcgate pack`), which lies in slot A (Cortex-M boards) | the board waits for one over the link |
+//! | `ARCGATE_MODEL` | a packed model (`arcgate pack`), which lies in slot A (Cortex-M boards), or in the program, which puts it into a slot at the first start | the board waits for one over the link |
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -20,20 +20,20 @@ fn main() {
     };
     constant("UPDATE_KEY", file("ARCGATE_UPDATE_KEY").map(|path| key(&path, UPDATE_KEY)));
     constant("DEVICE_KEY", file("ARCGATE_DEVICE_KEY").map(|path| key(&path, DEVICE_KEY)));
-    if let Some(path) = file("ARCGATE_MODEL") {
-        let target = std::env::var("TARGET").unwrap_or_default();
-        assert!(
-            target.starts_with("thumb"),
-            "ARCGATE_MODEL: no slot in a program for {target}\n  accepted: `espflash write-bin 0x100000 {}`",
-            path.display()
-        );
-        let bytes = std::fs::metadata(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).len();
-        writeln!(
-            made,
-            "#[used]\n#[unsafe(link_section = \".model\")]\nstatic MODEL: [u8; {bytes}] = *include_bytes!({path:?});"
-        )
-        .expect("a string takes everything");
+    // A debug probe writes slot A along with the program; a boot loader's image has no room for what lies outside of it.
+    let in_slot = std::env::var("TARGET").unwrap_or_default().starts_with("thumb");
+    let mut line = |text: String| writeln!(made, "{text}").expect("a string takes everything");
+    let mut carried = None;
+    match file("ARCGATE_MODEL") {
+        Some(path) if in_slot => {
+            let bytes = std::fs::metadata(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).len();
+            line("#[used]\n#[unsafe(link_section = \".model\")]".into());
+            line(format!("static SLOT: [u8; {bytes}] = *include_bytes!({path:?});"));
+        }
+        other => carried = other,
     }
+    let carried = carried.map_or_else(|| "None".into(), |path| format!("Some(include_bytes!({path:?}))"));
+    line(format!("pub const MODEL: Option<&[u8]> = {carried};"));
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names a folder for it"));
     std::fs::write(out.join("given.rs"), made).expect("what was given is written");
     println!("cargo:rerun-if-changed=build.rs");

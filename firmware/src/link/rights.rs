@@ -125,8 +125,8 @@ mod tests {
         let listed: BTreeSet<u8> =
             of_operators().iter().chain(&of_administrators()).map(&mut first).collect();
         assert_eq!(listed, (0..REQUESTS).collect());
-        // There is none behind the last.
-        assert!((REQUESTS..=u8::MAX).all(|number| {
+        // There is none behind the last; from 128 on a byte says that another follows.
+        assert!((REQUESTS..128).all(|number| {
             let mut bytes = [0; 256];
             bytes[0] = number;
             wire::read::<Request<'_>>(&bytes).is_none()

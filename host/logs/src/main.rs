@@ -201,6 +201,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_comes_by_tcp_is_read_to_its_end() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let word = format!("tcp:{}", listener.local_addr().unwrap());
+        let sender = std::thread::spawn(move || {
+            let (mut board, _) = listener.accept().unwrap();
+            [&b"a frame\0"[..], &[7; 10_000], &[0]].map(|part| board.write_all(part).unwrap());
+        });
+        let mut read = Vec::new();
+        word.parse::<Source>().unwrap().open().unwrap().read_to_end(&mut read).unwrap();
+        sender.join().unwrap();
+        assert_eq!(read, [&b"a frame\0"[..], &[7; 10_000], &[0]].concat());
+        // Nobody listens there any more.
+        let why = word.parse::<Source>().unwrap().open().map(drop).unwrap_err();
+        assert!(why.to_string().contains(&word[4..]), "{why}");
+    }
+
+    #[test]
     fn words_and_where_they_lead() {
         let serial = |port: &str, baud| Ok(Source::Serial(port.into(), baud));
         let cases = [

@@ -6,7 +6,7 @@ use arcgate_firmware::engine::plan::{Plan, Target};
 use serde::Serialize;
 
 use super::firmware::{Firmware, FirmwareError};
-use super::{CHIPS, Chip, FIRMWARE_FLASH, FIRMWARE_RAM};
+use super::{CHIPS, Chip, FIRMWARE_RAM};
 
 /// Where boards lie in the repository; a built firmware lies below.
 const BOARDS: &str = "firmware/boards";
@@ -140,9 +140,9 @@ impl Board {
                     board: chip.name.into(),
                     is_built: false,
                     flash: Share {
-                        firmware: FIRMWARE_FLASH,
+                        firmware: chip.firmware_flash(),
                         plan: bytes,
-                        room: room(flash, FIRMWARE_FLASH),
+                        room: room(flash, chip.firmware_flash()),
                         of: flash,
                     },
                     ram: Share {
@@ -281,7 +281,8 @@ mod tests {
     fn chips_are_found_by_name_and_others_are_named() {
         let found = take(&Board::named("nrf52840").unwrap()).unwrap();
         assert_eq!((found.board.as_str(), found.is_built), ("nRF52840", false));
-        assert_eq!(found.flash_taken(), PLAN.len() + FIRMWARE_FLASH);
+        // 256 KB of program and 128 of gallery.
+        assert_eq!(found.flash_taken(), PLAN.len() + (384 << 10));
         let said = Board::named("nRF53").unwrap_err().to_string();
         assert!(said.contains("RP2350, STM32H743, nRF52840, ESP32-C6"), "{said}");
     }

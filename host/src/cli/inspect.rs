@@ -15,7 +15,7 @@ use serde_json::json;
 use tract_onnx::pb::ModelProto;
 
 use super::thresholds;
-use crate::chips::{FIRMWARE_FLASH, FIRMWARE_RAM, estimates};
+use crate::chips::{FIRMWARE_RAM, estimates};
 use crate::lower::{self, Summary};
 use crate::onnx::file;
 use crate::onnx::metadata::{FloatInput, Metadata, MetadataError, hex};
@@ -92,7 +92,7 @@ fn show(path: &Path, plan: &[u8], onnx: Option<(&Metadata, &[String])>, ui: &Ui)
         "metadata": metadata,
         "summary": summary,
         "chips": estimates,
-        "chips_allow": { "flash": FIRMWARE_FLASH, "ram": FIRMWARE_RAM },
+        "chips_allow": { "ram": FIRMWARE_RAM },
     }));
     Ok(())
 }

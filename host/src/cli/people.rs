@@ -18,7 +18,7 @@ const SHIPPED: [&str; 2] = ["models/synth-s/synth-s.plan", "models/synth-s/synth
 /// Which model embeds.
 #[derive(clap::Args, Debug)]
 pub struct ModelArg {
-    /// Int8 ONNX or plan [default for a gallery file: models/synth-s, where that is; a device knows its own].
+    /// Int8 ONNX or plan [default for a gallery file or a bundle: models/synth-s, where that is; a device knows its own].
     #[arg(long, value_name = "MODEL")]
     pub model: Option<PathBuf>,
 }

@@ -16,7 +16,8 @@ fn main() -> Result<ExitCode> {
     let tally = storm(frames, seed);
     let words = format!(
         "{} packets ({} tampered with, {} put in) in {} sessions and {} pairings in {:.0} s: {} commands done, {} refused, \
-         {} forgeries and {} packets of noise told; {} wrong commands, {} unrecovered",
+         {} forgeries and {} packets of noise told, {} packets replayed after restarts and {} wrong codes typed; {} wrong commands, \
+         {} unrecovered",
         tally.frames,
         tally.tampered,
         tally.inserted,
@@ -27,6 +28,8 @@ fn main() -> Result<ExitCode> {
         tally.refused,
         tally.forged,
         tally.noise,
+        tally.replayed,
+        tally.mistyped,
         tally.wrong_commands,
         tally.unrecovered,
     );
@@ -42,6 +45,8 @@ fn main() -> Result<ExitCode> {
         "refused": tally.refused,
         "forged": tally.forged,
         "noise": tally.noise,
+        "replayed": tally.replayed,
+        "mistyped": tally.mistyped,
         "seed": seed,
     });
     let sound = (tally.wrong_commands, tally.unrecovered) == (0, 0);

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use arcgate::enroll::NoModel;
 use arcgate::link::Wire;
-use arcgate_firmware::device::{Device, Event, Kept, Parts};
-use arcgate_firmware::engine::Models;
+use arcgate_firmware::device::Event;
 use arcgate_firmware::flash::nor::MemoryNor;
 use arcgate_firmware::gallery::{NoCounter, PersonId};
 use arcgate_firmware::link::LinkTrust;
@@ -16,10 +15,11 @@ use arcgate_firmware::link::packet::{Decoder, MAX_PACKET, PacketHeader, encode, 
 use arcgate_firmware::link::pairing::Code;
 use arcgate_firmware::model::{ChannelOrder, ModelInfo};
 use arcgate_firmware::pairings::Role;
-use arcgate_firmware::sim::{ERASE, MemoryPort, Raw, SimDevice, SimSecret, memory};
+use arcgate_firmware::sim::{Bench, Chip, ERASE, MemoryPort, Raw, SimDevice, SimSecret};
 use arcgate_firmware::time::{Uptime, Validity};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
 
 use super::Tally;
 
@@ -39,6 +39,11 @@ const DIMENSION: u16 = 64;
 /// People enrolled besides the one whose validity is changed.
 const OTHERS: u32 = 8;
 
+/// The device's own.
+const SECRET: [u8; 32] = [9; 32];
+
+type Gate = SimDevice<MemoryNor<Vec<u8>, 4, ERASE>, MemoryPort>;
+
 /// What a gallery may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
@@ -49,7 +54,10 @@ struct State {
 
 /// The device, the wire to it, and the model.
 pub struct Yard {
-    device: SimDevice<MemoryNor<Vec<u8>, 4, ERASE>, MemoryPort>,
+    /// `None` while it has no power.
+    device: Option<Gate>,
+    /// Where its state and its log are.
+    _chip: TempDir,
     dice: ChaCha8Rng,
     /// Whether the wire leaves everything as it is.
     pub(super) calm: bool,
@@ -67,6 +75,12 @@ pub struct Yard {
     code: Code,
     /// Whether a host may become paired.
     pressed: bool,
+    /// Whether another code is typed than the device shows, so that nobody may become paired.
+    pub(super) mistyped: bool,
+    /// Whether all that comes was recorded, so that not even a session may be opened.
+    replaying: bool,
+    /// Whether the device was seen to want a restart, which nobody ever asks for.
+    restarts: bool,
     /// Which host may be removed.
     parting: Option<u16>,
     keeper: PersonId,
@@ -86,7 +100,7 @@ impl Yard {
     /// A calm wire to a device that trusts paired hosts alone and has people enrolled.
     ///
     /// # Panics
-    /// When they cannot be enrolled.
+    /// When they cannot be enrolled, or there is no folder for its state.
     pub fn new(seed: u64) -> Self {
         let info = ModelInfo {
             width: 8,
@@ -96,22 +110,18 @@ impl Yard {
             dimension: DIMENSION,
             embedding_id: [1; 32],
         };
-        let flash = MemoryNor::new(vec![0xff; 16 * ERASE]);
-        let memory = memory(&flash);
-        let parts = Parts {
-            models: Box::new(NoModel(info)) as Box<dyn Models + Send>,
-            gallery: flash,
-            events: None,
-            kept: Kept::nothing(),
-            updates: None,
+        let folder = tempfile::tempdir().expect("a folder for the device's state");
+        let parts = Bench {
+            model: Box::new(NoModel(info)),
+            chip: Some(Chip::open(folder.path(), None).expect("files for the device's state")),
+            gallery: MemoryNor::new(vec![0xff; 16 * ERASE]),
             port: MemoryPort::default(),
-            link: LinkTrust::Paired,
             counter: NoCounter,
-            memory,
         };
         let nobody = State { people: 0, from: None };
         let mut yard = Yard {
-            device: Device::new(parts, &SimSecret::own([9; 32])),
+            device: Some(parts.start(LinkTrust::Paired, &SimSecret::own(SECRET))),
+            _chip: folder,
             dice: ChaCha8Rng::seed_from_u64(seed),
             calm: true,
             tally: Tally::default(),
@@ -124,6 +134,9 @@ impl Yard {
             held: Default::default(),
             code: Code(0),
             pressed: false,
+            mistyped: false,
+            replaying: false,
+            restarts: false,
             parting: None,
             keeper: PersonId(0),
             removable: Vec::new(),
@@ -139,7 +152,7 @@ impl Yard {
     /// # Panics
     /// When there is no room.
     pub(super) fn populate(&mut self) {
-        let gallery = self.device.gallery();
+        let gallery = on(&mut self.device).gallery();
         let template: [i8; DIMENSION as usize] = core::array::from_fn(|i| i as i8 + 1);
         if self.is.from.is_none() {
             self.keeper = gallery.enroll("Ada", &[&template]).expect("a person");
@@ -200,7 +213,7 @@ impl Yard {
     /// Presses the device's button.
     pub(super) fn press(&mut self, role: Role) {
         self.pressed = true;
-        self.device.allow_pairing(role, Uptime(self.uptime));
+        on(&mut self.device).allow_pairing(role, Uptime(self.uptime));
     }
 
     pub(super) fn release(&mut self) {
@@ -214,25 +227,33 @@ impl Yard {
 
     fn seen(&mut self) -> State {
         let keeper = self.keeper;
-        let gallery = self.device.gallery();
+        let gallery = on(&mut self.device).gallery();
         let from = gallery.person(keeper).ok().map(|person| person.validity.from);
         State { people: gallery.usage().people, from }
     }
 
-    /// Lets the device do what there is to do, and holds it against the model.
-    fn run(&mut self) {
-        loop {
-            self.uptime += 1;
-            self.device.tick(Uptime(self.uptime));
-            let Ok(event) = self.device.poll();
-            if let Some(event) = &event {
-                self.hear(event);
-            }
-            if event.is_none() && self.device.is_idle() && self.device.port().to_device.is_empty() {
-                break;
-            }
+    /// Cuts the power. Then everything comes that hosts have sent in all sessions that were recorded, in its order: nothing of it may
+    /// be done, and no session opened.
+    pub(super) fn restart(&mut self) {
+        if let Some(device) = self.device.take() {
+            let parts = Bench::after(device.take_apart());
+            self.device = Some(parts.start(LinkTrust::Paired, &SimSecret::own(SECRET)));
         }
-        let said: Vec<u8> = self.device.port().to_host.drain(..).collect();
+        (self.uptime, self.restarts, self.replaying) = (0, false, true);
+        let recorded = self.recorded[Way::ToDevice as usize].clone();
+        for packet in &recorded {
+            self.deliver(Way::ToDevice, packet);
+            self.work();
+            on(&mut self.device).port().to_host.clear();
+        }
+        self.replaying = false;
+        self.tally.replayed += recorded.len() as u64;
+    }
+
+    /// Lets the device do what there is to do, and passes on what it says.
+    fn run(&mut self) {
+        self.work();
+        let said: Vec<u8> = on(&mut self.device).port().to_host.drain(..).collect();
         for byte in said {
             self.from_device.push(byte);
             if byte == 0 {
@@ -242,13 +263,35 @@ impl Yard {
         }
     }
 
-    fn hear(&mut self, event: &Event) {
-        let wrong = match event {
+    /// Lets the device do what there is to do, and holds it against the model after each step: not everything is told.
+    fn work(&mut self) {
+        loop {
+            self.uptime += 1;
+            let device = on(&mut self.device);
+            device.tick(Uptime(self.uptime));
+            let Ok(event) = device.poll();
+            let (wants_restart, is_idle) = (device.wants_restart(), device.is_idle());
+            let is_quiet = event.is_none() && is_idle && device.port().to_device.is_empty();
+            let mut wrong = event.is_some_and(|event| self.hear(&event));
+            wrong |= wants_restart && !std::mem::replace(&mut self.restarts, true);
+            let seen = self.seen();
+            wrong |= seen != self.is && seen != self.may_be;
+            self.tally.wrong_commands += u64::from(wrong);
+            if is_quiet {
+                return;
+            }
+        }
+    }
+
+    /// Takes note of what the device tells; whether it must not have happened.
+    fn hear(&mut self, event: &Event) -> bool {
+        match event {
             Event::Pairing(shown) => {
                 self.code = shown.code;
                 !self.pressed
             }
-            Event::Paired { .. } => !self.pressed,
+            Event::Paired { .. } => !self.pressed || self.mistyped,
+            Event::Session { .. } => self.replaying,
             Event::Unpaired { host } => self.parting != Some(*host),
             Event::Forged(_) => {
                 self.tally.forged += 1;
@@ -259,9 +302,7 @@ impl Yard {
                 false
             }
             _ => false,
-        };
-        let seen = self.seen();
-        self.tally.wrong_commands += u64::from(wrong || (seen != self.is && seen != self.may_be));
+        }
     }
 
     /// Takes a packet from one end; what comes of it goes to the other.
@@ -361,10 +402,15 @@ impl Yard {
 
     fn deliver(&mut self, way: Way, bytes: &[u8]) {
         match way {
-            Way::ToDevice => self.device.port().to_device.extend(bytes),
+            Way::ToDevice => on(&mut self.device).port().to_device.extend(bytes),
             Way::ToHost => self.inbox.extend(bytes),
         }
     }
+}
+
+/// The device, which has power but for a moment.
+fn on(device: &mut Option<Gate>) -> &mut Gate {
+    device.as_mut().expect("a device that has power")
 }
 
 /// A host's end of the wire.

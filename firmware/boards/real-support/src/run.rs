@@ -6,20 +6,23 @@ use core::marker::PhantomData;
 
 use arcgate_firmware::board::{Board, Next, Watchdog};
 use arcgate_firmware::camera::{Camera, Grabber, Patience};
-use arcgate_firmware::time::Uptime;
 use arcgate_firmware::device::{Clock, Device, Hardware, Kept, Memory, Parts, Updates};
 use arcgate_firmware::engine::plan::PlanModels;
-use arcgate_firmware::flash::{Mapped, MemoryMap, Partition, Region};
+use arcgate_firmware::flash::{Mapped, MemoryMap, Partition, Region, SlotFlash};
 use arcgate_firmware::gallery::{self, NoCounter};
 use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::panel::{Inputs, LockRules, Outputs, Panel, PulseError};
 use arcgate_firmware::state::Slot;
-use arcgate_firmware::update::{Development, Slots, UpdateKey, Verifier};
+use arcgate_firmware::time::Uptime;
+use arcgate_firmware::update::{Development, HEADER, Room, Slots, UpdateError, UpdateKey, Verifier};
 use embedded_hal::digital::InputPin;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::{ChipSecret, Entropy, Lent, given};
+
+/// Bytes of the program's model that are put into a slot between two feedings of the watchdog.
+const PIECE: usize = 4096;
 
 /// What a board with flash `F` and port `P` is made of.
 #[derive(Debug)]
@@ -81,6 +84,7 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
         self,
         memory: Memory<&'static mut [u8], gallery::Lent>,
         arena: &'static mut [u8],
+        watchdog: &mut impl Watchdog,
     ) -> Result<Device<Machine<F, P>>, StartFault> {
         let Start { flash, map, base, port, secret, clock } = self;
         let part = |region: Region| Partition::new(flash, region).map_err(|_| StartFault::Flash);
@@ -94,7 +98,14 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
         let key = given::UPDATE_KEY.map_or(UpdateKey::DEVELOPMENT, UpdateKey);
         let (updates, models) = match Verifier::new(key, Development::BUILD) {
             Ok(verifier) => {
-                let slots = Slots::new([slot(a)?, slot(b)?], verifier);
+                let mut slots = Slots::new([slot(a)?, slot(b)?], verifier);
+                if let Some(image) = given::MODEL {
+                    let picture = memory.crop.len() as u32;
+                    let room = Room { arena: &mut *arena, crop: &mut *memory.crop, picture };
+                    if let Err(error) = install(image, &mut slots, &mut kept, room, watchdog) {
+                        defmt::error!("the program's model is not installed: {}", error);
+                    }
+                }
                 let read = |slot, range: core::ops::Range<usize>| {
                     let region = if slot == Slot::A { a } else { b };
                     // SAFETY: as above, and nothing is written to a slot whose model runs.
@@ -124,6 +135,30 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
         device.set_clock(clock);
         Ok(device)
     }
+}
+
+/// Puts the image that the program carries into a slot, as if a host had sent it, where neither slot has one. It takes what erasing a
+/// slot takes.
+fn install<S: SlotFlash, K: NorFlash>(
+    image: &[u8],
+    slots: &mut Slots<S>,
+    kept: &mut Kept<K>,
+    room: Room<'_>,
+    watchdog: &mut impl Watchdog,
+) -> Result<(), UpdateError> {
+    if [Slot::A, Slot::B].iter().any(|&slot| slots.header(slot).is_ok()) {
+        return Ok(());
+    }
+    let (header, payload) = image.split_at_checked(HEADER).ok_or(UpdateError::NotAnImage)?;
+    slots.begin(header, kept.state())?;
+    let mut offset = 0;
+    for piece in payload.chunks(PIECE) {
+        watchdog.feed();
+        offset = slots.piece(offset, piece)?;
+    }
+    watchdog.feed();
+    let accepted = slots.finish(room)?;
+    Ok(kept.update(|state| accepted.apply(state))?)
 }
 
 /// What is around a device, and how its board lives.
@@ -166,13 +201,13 @@ where
     S: InputPin,
     W: Watchdog,
 {
-    let Around { camera, outputs, inputs, watchdog, uptime, sleep } = around;
+    let Around { camera, outputs, inputs, mut watchdog, uptime, sleep } = around;
     let Lent { arena, crop, frame, camera: picture, gallery } = memory;
     let panel = Panel::new(outputs, LockRules::default())?;
     let camera = Grabber::new(camera, picture, Patience::default());
-    let mut board = Board::new(camera, panel, inputs, watchdog);
     // SAFETY: as the caller says.
-    let mut device = unsafe { start.device(Memory { frame, crop, gallery }, arena) }?;
+    let mut device = unsafe { start.device(Memory { frame, crop, gallery }, arena, &mut watchdog) }?;
+    let mut board = Board::new(camera, panel, inputs, watchdog);
     let gallery = device.gallery();
     match gallery.state() {
         Ok(()) => defmt::info!("up, {} people", gallery.usage().people),

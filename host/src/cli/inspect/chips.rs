@@ -1,6 +1,6 @@
 //! What a plan would take on named chips, in lines for people.
 
-use crate::chips::{Estimate, FIRMWARE_FLASH, FIRMWARE_RAM};
+use crate::chips::{Estimate, FIRMWARE_RAM};
 use crate::ui::table;
 
 /// A table with a row a chip, and what is assumed.
@@ -9,10 +9,11 @@ pub fn lines(estimates: &[Estimate]) -> Vec<String> {
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(estimates.iter().map(row));
     let mut lines = vec![format!("\n{}", table(&rows).trim_end())];
+    let allowed = |e: &Estimate| format!("{} {}", e.chip, e.flash_firmware >> 10);
     lines.push(format!(
-        "  with {} KB of flash and {} KB of RAM for the firmware and a gallery; one run of the model, without camera, alignment and \
+        "  with KB of flash for the firmware and a gallery: {}; and {} KB of RAM. One run of the model, without camera, alignment and \
          search.\n  Instructions are counted on an emulated core; no chip was measured: cycles for an instruction are assumed",
-        FIRMWARE_FLASH >> 10,
+        estimates.iter().map(allowed).collect::<Vec<_>>().join(", "),
         FIRMWARE_RAM >> 10
     ));
     lines.extend(estimates.iter().map(|e| {
