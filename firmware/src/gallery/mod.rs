@@ -69,7 +69,8 @@
 //! loses its sector, which is noticed by the number of sectors filled, and an older sector put back by their sum: without a counter
 //! the others are used and [`Gallery::verify`] tells how many are missing; with one the whole gallery is refused as
 //! [rolled back](GalleryError::Rollback). Two losses look like a cut, and without a counter nobody notices them: the last record of all,
-//! damaged before the next mount, and the header of the newest sector, when that was opened for more records and replaced none. No
+//! damaged before the next mount, and the header of the newest sector, when that was opened for more records and replaced none (a
+//! counter notices it if the sector has more than the rest of one operation). No
 //! older record stays where another one counts, so that damage brings nothing back.
 //!
 //! A flash that was put back as a whole is noticed with a [`Monotonic`] counter outside of it: every operation counts one up,

@@ -1,6 +1,7 @@
 //! Turned bits, records in foreign places, other devices and models, flashes put back: noticed, named, and harmless to everybody else.
 
 use super::*;
+use crate::gallery::layout::Replaces;
 use crate::time::Validity;
 
 #[test]
@@ -220,4 +221,31 @@ fn a_flash_that_was_put_back_is_noticed_by_the_counter() {
     let mut behind = open(old, counter);
     behind.format().unwrap();
     assert_eq!((reopen(behind).state(), count), (Ok(()), count));
+}
+
+#[test]
+fn a_header_lost_of_the_newest_sector_is_noticed_by_a_counter_alone() {
+    let mut gallery = small();
+    let first = gallery.head.unwrap().sector;
+    let enroll = |gallery: &mut TestGallery, seed| {
+        gallery.enroll(&format!("another {seed}"), &[&shot(seed)]).unwrap();
+    };
+    let mut seeds = 40..;
+    while gallery.head.unwrap().sector == first {
+        enroll(&mut gallery, seeds.next().unwrap());
+    }
+    // That one's template lies in the sector before, and says which operation was the last.
+    enroll(&mut gallery, seeds.next().unwrap());
+    let head = gallery.head.unwrap();
+    assert_eq!(head.header.replaces, Replaces::Nothing, "opened for more records");
+    let people = gallery.usage().people;
+    let at = gallery.sector_offset(head.sector) as usize;
+    let (mut flash, counter) = gallery.into_parts();
+    flash.bytes_mut()[at..at + 64].fill(0);
+    assert!(matches!(open(flash.clone(), counter).state(), Err(GalleryError::Rollback { .. })));
+    let room = Owned::new(RECORDS, 0);
+    let mut blind = Gallery::open_with(flash, model(), room, &SoftwareSecret::default(), NoCounter);
+    assert_eq!(blind.state(), Ok(()));
+    assert!(blind.usage().people < people);
+    assert_eq!(blind.verify(|damage| panic!("{damage:?}")), Ok(0));
 }
