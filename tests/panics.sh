@@ -29,12 +29,12 @@ references() {
 }
 
 # origins ELF: the source file of each reference. The compiler puts functions into one another: it is the innermost one's that is not
-# the standard library's, or the standard library's where such a function stands for itself.
+# the standard library's, or the standard library's where such a function stands for itself. Of a line that nobody knows "?" is left.
 origins() {
     calls "$1" | cut -d' ' -f1 | xargs -r addr2line -a -i -e "$1" | sed 's/ (discriminator.*//' | awk '
         function tell() { if (file) print file }
         /^0x/ { tell(); file = ""; found = 0; next }
-        !found { file = $0; sub(/:[^:]*$/, "", file); found = file !~ /\/library\/(alloc|core)\/src\// }
+        !found { file = $0; sub(/:0$/, ":?", file); sub(/:[^:?]*$/, "", file); found = file !~ /\/library\/(alloc|core)\/src\// }
         END { tell() }'
 }
 
