@@ -7,7 +7,9 @@
 //!
 //! Both lie in the program or follow from it and from a number that the chip tells whoever may run code on it: boards differ, and what
 //! was copied from one flash does not open on another board, but nothing is kept from who can read the program. What keeps that from
-//! being read is the chip's own protection, which is for whoever puts a board to use to switch on; each board's `main.rs` names it.
+//! being read is the chip's own protection, which is for whoever puts a board to use to switch on; each board's `main.rs` names it. On the
+//! Pico 2 there is none: its flash is a chip of its own, which can be read without the RP2350. Without a given key no host has the board's
+//! bundle key.
 
 use core::cell::RefCell;
 
