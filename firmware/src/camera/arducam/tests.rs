@@ -80,7 +80,7 @@ fn expected(scene: &Scene, settings: &Settings) -> Vec<u8> {
     let (width, height) = (usize::from(width), usize::from(height));
     let middles = |of: usize, count: usize, reversed: bool| -> Vec<usize> {
         let from = |at: usize| if reversed { of - 1 - at } else { at };
-        (0..of).map(|at| ((from(at) as f64 + 0.5) / of as f64 * count as f64) as usize).collect()
+        (0..of).map(|at| ((from(at) as f64 + 0.5) * count as f64 / of as f64) as usize).collect()
     };
     let columns = middles(width, scene.width, settings.mirrored);
     let mut bytes = Vec::new();
