@@ -88,7 +88,8 @@ impl<F: SlotFlash> Updates<F> {
 
     /// Whether an image is coming, and lately.
     pub(super) fn is_coming(&self, now: Uptime) -> bool {
-        self.incoming.is_some_and(|incoming| now.0.saturating_sub(incoming.last.0) <= PATIENCE)
+        let lately = |incoming: Incoming| now.0.saturating_sub(incoming.last.0) <= PATIENCE;
+        self.slots.is_begun() && self.incoming.is_some_and(lately)
     }
 
     /// The version on its way; 0 when none is.
@@ -96,14 +97,13 @@ impl<F: SlotFlash> Updates<F> {
         self.incoming.map_or(0, |incoming| incoming.version)
     }
 
-    /// Begins to take an image in: bytes that have come, and of how many.
+    /// Begins to take an image in: bytes that have come, and of how many. A header that is refused leaves what is under way alone.
     pub(super) fn begin<K: NorFlash>(
         &mut self,
         header: &[u8],
         kept: &Kept<K>,
         now: Uptime,
     ) -> Result<(u32, u32), UpdateError> {
-        self.incoming = None;
         let total = self.slots.begin(header, kept.state())?;
         self.incoming = Some(Incoming { version: stated(header), total, last: now });
         Ok((0, total))

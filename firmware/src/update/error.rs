@@ -126,6 +126,8 @@ pub enum UpdateError {
     Flash(FlashFault),
     /// Which model is to run could not be kept.
     State(StateError),
+    /// The slot for the next image has the model of the next start.
+    Accepted,
 }
 
 impl From<StateError> for UpdateError {
@@ -209,6 +211,9 @@ impl core::fmt::Display for UpdateError {
             }
             UpdateError::State(error) => error.fmt(f),
             UpdateError::Flash(fault) => fault.fmt(f),
+            UpdateError::Accepted => {
+                f.write_str("a model was accepted and waits for the next start; accepted: another one after that")
+            }
         }
     }
 }

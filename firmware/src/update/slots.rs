@@ -142,8 +142,8 @@ impl<F: SlotFlash> Slots<F> {
     /// given up. Gives the bytes that are to follow.
     ///
     /// # Errors
-    /// When the header is not signed by who may, the model is older than one that was accepted, or it does not fit: then nothing
-    /// was erased.
+    /// When the header is not signed by who may, the model is older than one that was accepted, it does not fit, or the slot has
+    /// the model of the next start: then nothing was erased, and an image that is coming goes on.
     pub fn begin(&mut self, header: &[u8], state: &State) -> Result<u32, UpdateError> {
         let slot = self.running.unwrap_or(state.active).other();
         let found = self.verifier.check(header)?;
@@ -153,12 +153,20 @@ impl<F: SlotFlash> Slots<F> {
         if needed > room {
             return Err(UpdateError::Slot { needed, found: room });
         }
+        if self.running.is_some() && slot == state.active {
+            return Err(UpdateError::Accepted);
+        }
         let bytes = *header.first_chunk().ok_or(UpdateError::NotAnImage)?;
         self.incoming = None;
         let erased = F::ERASE_SIZE as u32;
         self.flash_mut(slot).erase(0, erased).map_err(FlashFault::from)?;
         self.incoming = Some(Incoming { header: found, bytes, slot, received: 0, page: [0; PAGE], erased });
         Ok(payload)
+    }
+
+    /// Whether an image is coming.
+    pub fn is_begun(&self) -> bool {
+        self.incoming.is_some()
     }
 
     /// Takes the bytes at `offset` behind the header, and gives how many came so far. What came before already is passed over.

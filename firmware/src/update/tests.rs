@@ -112,6 +112,17 @@ fn updates_go_from_slot_to_slot() {
 }
 
 #[test]
+fn what_was_accepted_is_there_at_the_next_start_whatever_comes_before() {
+    let (mut slots, mut state) = running();
+    let [next, later] = [4, 5].map(|version| image(&key(), version, &embedder(version as u8, SIDE), None));
+    send(&mut slots, &state, &next, &mut Random::new(8)).unwrap().apply(&mut state);
+    assert_eq!(slots.begin(&later[..HEADER], &state), Err(UpdateError::Accepted));
+    assert_eq!(boots(&mut slots, &state), Ok((Slot::B, 4, None)));
+    let accepted = send(&mut slots, &state, &later, &mut Random::new(9));
+    assert_eq!(accepted, Ok(Accepted { slot: Slot::A, version: 5 }));
+}
+
+#[test]
 fn each_turned_byte_is_refused() {
     let whole = image(&key(), 4, &embedder(4, SIDE), None);
     let (mut slots, state) = running();
@@ -338,6 +349,7 @@ fn a_slot_that_does_not_hold_gives_way_to_the_other_unless_that_is_older() {
     };
     let mut slots = spoil(slots, 0);
     assert_eq!(boots(&mut slots, &state), Ok((Slot::B, 3, Some(UpdateError::Hash))));
+    Accepted { slot: Slot::B, version: 3 }.apply(&mut state);
     // What comes next goes into the slot that is not running.
     let next = image(&key(), 4, &embedder(4, SIDE), None);
     let accepted = send(&mut slots, &state, &next, &mut Random::new(6)).unwrap();
