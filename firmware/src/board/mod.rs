@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! watchdog <- fed
-//! button   -> short: an operator may be paired; 3 s: an administrator; 10 s: everybody enrolled and paired is forgotten
+//! button   -> short: an operator may be paired; 3 s: an administrator; 10 s: everybody enrolled and paired is forgotten, and the log
 //! presence -> whether the camera looks
 //! port    <-> Device::poll
 //! camera   -> Device::watch -> who is there -> lock, lights, buzzer
 //! ```
 //!
-//! The lock opens for who is before the camera and for nothing else; it is closed while the panel shows that something is at fault,
-//! which it does for a camera that is dead, a gallery that cannot be read, a model that is not there and a pin that cannot be set.
+//! The lock opens for who is before the camera and for nothing else. It is closed while something is at fault, whatever the lights
+//! show meanwhile: a camera that is dead, a gallery that cannot be read, a model that is not there, a pin that cannot be set; and
+//! while a model comes in, whose trial is one long round in which nobody could close it.
 
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,14 @@ use crate::time::Uptime;
 /// Milliseconds that a board may sleep at most between two rounds, so that lights flash and the lock closes in time.
 pub const LONGEST_SLEEP_MS: u32 = 10;
 
+/// Milliseconds for which rounds go on before a restart once the port was given the last of a reply: its driver and its FIFO hold up to
+/// 64 + 256 bytes, which take 28 ms at 115,200 baud and which the restart would lose.
+pub const DRAIN_MS: u64 = 100;
+
 /// Restarts the chip when it is not fed for a time that the board chose: longer than its longest round, see
-/// [`device`](crate::device). A chip that restarts closes its lock.
+/// [`device`](crate::device). At most that is the trial of a model, a hash over its slot and
+/// [`vectors::MAX`](crate::engine::vectors::MAX) runs of each of its plans, or, where everybody is forgotten, gallery and log erased and every
+/// pairing removed. A chip that restarts closes its lock.
 pub trait Watchdog {
     /// All is well.
     fn feed(&mut self);
@@ -44,7 +51,7 @@ pub enum Next {
     Again,
     /// There is nothing to do before the port has something, or for [`LONGEST_SLEEP_MS`]; then the next round.
     Sleep,
-    /// Starts anew: a model was accepted or an administrator asked for it, and the reply is away.
+    /// Starts anew: a model was accepted or an administrator asked for it, and the reply had [`DRAIN_MS`] to get away.
     Restart,
 }
 
@@ -60,12 +67,14 @@ pub struct Board<C, O, B, S, W = ()> {
     code: Option<Code>,
     /// Whether a pin could not be read or set in the last round.
     pins_fail: bool,
+    /// Since when nothing but what its port holds back keeps it from a restart.
+    drains: Option<Uptime>,
 }
 
 impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B, S, W> {
     /// A board before its first round, its lock closed.
     pub fn new(camera: C, panel: Panel<O>, inputs: Inputs<B, S>, watchdog: W) -> Self {
-        Board { camera, panel, inputs, watchdog, code: None, pins_fail: false }
+        Board { camera, panel, inputs, watchdog, code: None, pins_fail: false, drains: None }
     }
 
     /// One round; `tell` hears what happened, the port's before the camera's.
@@ -88,6 +97,9 @@ impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B
         }
         let signal = self.signal(device, now);
         self.panel.show(signal);
+        if keeps_closed(device) {
+            self.panel.close();
+        }
         let unset = self.panel.tick(now).err();
         if self.pins_fail != (unread.is_some() || unset.is_some()) {
             self.pins_fail = !self.pins_fail;
@@ -95,7 +107,8 @@ impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B
         }
         let quiet = pressed.is_none() && asked.is_none() && seen.is_none();
         match device.is_idle() {
-            true if device.wants_restart() => Next::Restart,
+            true if device.wants_restart() && self.is_drained(now) => Next::Restart,
+            true if device.wants_restart() => Next::Sleep,
             true if quiet && matches!(device.phase(), Phase::Idle | Phase::LockedOut) => Next::Sleep,
             _ => Next::Again,
         }
@@ -114,6 +127,12 @@ impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B
     /// The camera again, for another start. The lock closes.
     pub fn into_camera(self) -> C {
         self.camera
+    }
+
+    /// Whether the port had its time; also when the clock went back, and nobody knows.
+    fn is_drained(&mut self, now: Uptime) -> bool {
+        let since = *self.drains.get_or_insert(now);
+        now.0.checked_sub(since.0).is_none_or(|passed| passed >= DRAIN_MS)
     }
 
     fn press<H: Hardware>(&mut self, press: Press, device: &mut Device<H>, now: Uptime) -> Option<Event> {
@@ -138,8 +157,9 @@ impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B
         }
         match (device.phase(), device.enrolment(), self.code) {
             (Phase::Updating, ..) => Signal::Updating,
-            (Phase::Fault, ..) => Signal::Fault,
+            // Also at fault: who looks after the device is paired to learn why.
             (.., Some(code)) => Signal::PairingCode(code),
+            (Phase::Fault, ..) => Signal::Fault,
             (_, Enrolment::UnderWay { progress, .. }, _) => {
                 Signal::Enrolling { done: progress.taken, of: progress.wanted }
             }
@@ -148,4 +168,9 @@ impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B
             _ => Signal::LookHere,
         }
     }
+}
+
+/// Whether the lock is closed, whatever the lights show.
+fn keeps_closed<H: Hardware>(device: &Device<H>) -> bool {
+    matches!(device.phase(), Phase::Updating | Phase::Fault) || !device.can_recognise()
 }

@@ -9,8 +9,9 @@ use embedded_hal::digital::ErrorKind;
 use super::*;
 use crate::camera::CameraFault;
 use crate::device::tests::door::{Shows, asked, enroll_ada, lasting, new_lasting, pictures};
-use crate::device::tests::{TestDevice, packet};
+use crate::device::tests::{TestDevice, packet, replies};
 use crate::events::{Trouble, What};
+use crate::gallery::PersonId;
 use crate::link::answer::Answer;
 use crate::link::pairing::{self, PAIRING_MODE_MS, Shown};
 use crate::link::{Fault, Request};
@@ -40,6 +41,7 @@ struct Bench {
     fed: Fed,
     now: u64,
     told: Vec<Event>,
+    asked: u32,
 }
 
 /// Ada is enrolled, and nobody is there.
@@ -54,7 +56,7 @@ fn bench(shows: &[Option<[u8; 64]>]) -> Bench {
         Inputs::new(Pin::high(button.clone()), Pin::high(presence.clone()), 0),
         fed.clone(),
     );
-    Bench { device, board, wires, button, presence, fed, now: 0, told: Vec::new() }
+    Bench { device, board, wires, button, presence, fed, now: 0, told: Vec::new(), asked: 0 }
 }
 
 impl Bench {
@@ -84,12 +86,15 @@ impl Bench {
         *self.presence.0.borrow_mut() = Ok(true);
     }
 
-    /// What the log says of faults and pairings.
+    /// What the log says of pins and people.
     fn logged(&mut self) -> Vec<What> {
-        let said = asked(&mut self.device, 90, &Request::ReadLog { from: 0 });
-        let all = [What::Fault(Trouble::Port), What::Recovered(Trouble::Port), What::Erased];
+        self.asked += 1;
+        let said = asked(&mut self.device, 90 + self.asked, &Request::ReadLog { from: 0 });
+        let (fault, recovered) = (What::Fault(Trouble::Port), What::Recovered(Trouble::Port));
+        let all = [fault, recovered, What::Enrolled(PersonId(1)), What::LogErased, What::Erased];
+        let line = |what: &What| said.find(&format!("what: {what:?}"));
         let mut found: Vec<(usize, What)> =
-            all.into_iter().filter_map(|what| Some((said.find(&format!("{what:?}"))?, what))).collect();
+            all.into_iter().filter_map(|what| Some((line(&what)?, what))).collect();
         found.sort_by_key(|(at, _)| *at);
         found.into_iter().map(|(_, what)| what).collect()
     }
@@ -154,9 +159,10 @@ fn presses_of_the_button_by_their_length() {
     bench.pass(PAIRING_MODE_MS);
     assert_eq!(bench.device.pairing(Uptime(bench.now)), None);
     assert_eq!((bench.told.len(), bench.device.gallery().usage().people), (0, 1));
+    assert_eq!(bench.logged(), [What::Enrolled(PersonId(1))]);
     bench.press(10_500);
     assert_eq!((&bench.told[..], bench.device.gallery().usage().people), (&[Event::Erased][..], 0));
-    assert_eq!(bench.logged(), [What::Erased]);
+    assert_eq!(bench.logged(), [What::LogErased, What::Erased], "where they were goes with them");
 }
 
 #[test]
@@ -171,14 +177,14 @@ fn pins_that_fail_close_the_lock_and_are_logged_once() {
     bench.wires.fail(&[]);
     assert!(!bench.pass(100), "what was asked for meanwhile is not made up for");
     let (fault, recovered) = (What::Fault(Trouble::Port), What::Recovered(Trouble::Port));
-    assert_eq!(bench.logged(), [fault, recovered]);
+    assert_eq!(bench.logged(), [What::Enrolled(PersonId(1)), fault, recovered]);
     *bench.button.0.borrow_mut() = Err(ErrorKind::Other);
     bench.pass(50);
     assert!(bench.board.pins_fail);
 }
 
 #[test]
-fn it_sleeps_when_there_is_nothing_to_do_and_restarts_when_the_reply_is_away() {
+fn it_sleeps_when_there_is_nothing_to_do_and_restarts_when_the_reply_was_handed_over() {
     let mut bench = bench(&[]);
     assert_eq!(bench.round(), Next::Sleep);
     bench.device.port().input.extend(packet(7, &Request::Stats));
@@ -193,18 +199,90 @@ fn it_sleeps_when_there_is_nothing_to_do_and_restarts_when_the_reply_is_away() {
         assert_eq!(bench.round(), Next::Again);
     }
     bench.device.port().takes = usize::MAX;
-    assert!((0..10).any(|_| bench.round() == Next::Restart));
+    for _ in 0..DRAIN_MS {
+        assert_eq!(bench.round(), Next::Sleep);
+    }
+    assert_eq!(bench.round(), Next::Restart);
     assert_eq!(u64::from(bench.fed.0.get()), bench.now, "each round feeds the watchdog");
+}
+
+#[test]
+fn at_115200_baud_the_reply_is_out_before_the_restart() {
+    let mut bench = bench(&[]);
+    bench.device.port().room = 64 + 256;
+    for sequence in 7..10 {
+        bench.device.port().input.extend(packet(sequence, &Request::Info));
+    }
+    bench.device.port().input.extend(packet(10, &Request::Restart));
+    while bench.round() != Next::Restart {
+        bench.device.port().pass(11);
+    }
+    assert_eq!(replies(&mut bench.device).pop(), Some((10, "Restarting".into())));
+    assert!(bench.now < 2 * DRAIN_MS, "{}", bench.now);
+}
+
+#[test]
+fn a_clock_that_goes_back_keeps_nobody_from_the_restart() {
+    let mut bench = bench(&[]);
+    bench.device.port().input.extend(packet(7, &Request::Restart));
+    bench.now = 1000;
+    bench.pass(50);
+    bench.now = 1;
+    assert_eq!(bench.round(), Next::Restart);
+}
+
+#[test]
+fn at_fault_the_code_is_shown_and_the_lock_closed() {
+    let [ada, ..] = pictures();
+    let mut bench = bench(&[Some(ada)]);
+    bench.device.allow_pairing(Role::Operator, Uptime(0));
+    bench.board.happened(&shown());
+    let code = Signal::PairingCode(Code::new(4711).unwrap());
+    bench.somebody_comes();
+    while !bench.wires.is_open() {
+        bench.round();
+    }
+    bench.board.camera().0 = vec![None];
+    while bench.device.phase() != Phase::Fault {
+        bench.round();
+    }
+    assert_eq!(bench.board.signal(&mut bench.device, Uptime(bench.now)), code);
+    assert!(!bench.wires.is_open());
+    assert!(!bench.pass(500));
+    bench.board.happened(&Event::Paired { host: 1, role: Role::Operator });
+    assert_eq!(bench.board.signal(&mut bench.device, Uptime(bench.now)), Signal::Fault);
+}
+
+#[cfg(feature = "sim")]
+#[test]
+fn the_lock_closes_when_a_model_begins_to_come() {
+    use crate::device::tests::updates::{coming, with_slots};
+    let [ada, ..] = pictures();
+    let mut bench = bench(&[Some(ada)]);
+    bench.device = with_slots(bench.device);
+    bench.somebody_comes();
+    while !bench.wires.is_open() {
+        bench.round();
+    }
+    let [header, _] = coming(4);
+    bench.device.port().input.extend(packet(7, &Request::BeginUpdate { header: &header }));
+    while bench.device.phase() != Phase::Updating {
+        assert!(bench.wires.is_open());
+        bench.round();
+    }
+    assert!(!bench.wires.is_open());
+    assert!(!bench.pass(1000));
+}
+
+fn shown() -> Event {
+    let (role, label) = (Role::Operator, Label::try_from("desk").unwrap());
+    Event::Pairing(Shown { code: pairing::Code(4711), role, label })
 }
 
 #[test]
 fn a_code_is_shown_as_long_as_somebody_may_be_paired() {
     let mut bench = bench(&[]);
-    let shown = Event::Pairing(Shown {
-        code: pairing::Code(4711),
-        role: Role::Operator,
-        label: Label::try_from("desk").unwrap(),
-    });
+    let shown = shown();
     let code = Signal::PairingCode(Code::new(4711).unwrap());
     bench.press(200);
     bench.board.happened(&shown);

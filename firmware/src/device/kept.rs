@@ -109,6 +109,14 @@ impl<F: NorFlash> Journal<F> {
         }
     }
 
+    /// Forgets every line and says so in a new one.
+    pub(super) fn erase(&mut self, wall: &WallClock, now: Uptime) -> Result<(), LogError> {
+        match &mut self.log {
+            Some(log) => log.erase(wall.stamp(self.boots, now)),
+            None => Ok(()),
+        }
+    }
+
     /// Lines from a number on.
     pub(super) fn page<const N: usize>(&mut self, from: u32) -> Result<Page<N>, LogError> {
         match &mut self.log {

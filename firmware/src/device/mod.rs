@@ -3,9 +3,10 @@
 //! A board names its parts ([`Hardware`]), builds one [`Device`] of them and calls [`Device::poll`] for ever; a board with a camera
 //! also calls [`Device::watch`]. Each call does a bounded piece of work: it takes at most one buffer of bytes from the port, answers at
 //! most one request, and never waits for the port; or it does one step before the camera. The longest pieces are one run of a
-//! model, the trial of a new one, an enrolment or removal that replaces sectors of the gallery, and requests for information, a
-//! check or a backup, which open every record of it, the last one twice: time grows with the records, 2 microseconds each on a
-//! desktop. A template that is put back is held against the person's others.
+//! model, the trial of a new one (a hash over its slot, and [`vectors::MAX`](crate::engine::vectors::MAX) runs of each plan at most), an
+//! enrolment or removal that replaces sectors of the gallery, forgetting everybody, which erases gallery and log, and requests for
+//! information, a check or a backup, which open every record of it, the last one twice: time grows with the records, 2 microseconds
+//! each on a desktop. A template that is put back is held against the person's others.
 
 mod backup;
 mod camera;
@@ -178,7 +179,7 @@ impl<H: Hardware> Device<H> {
     }
 
     /// Whether the board is to start anew: a model was accepted, or an administrator asks for it. It does so once
-    /// [`Device::is_idle`], so that the reply is away.
+    /// [`Device::is_idle`] and its port has sent what it was given, so that the reply is away. No further request is answered.
     pub fn wants_restart(&self) -> bool {
         self.core.restart
     }
@@ -215,8 +216,8 @@ impl<H: Hardware> Device<H> {
         !self.core.engine.info().is_none() && self.core.gallery.state().is_ok()
     }
 
-    /// Somebody before the device wants it to forget everybody: who is enrolled, and then which hosts are paired. What happened stays in
-    /// the log, and the model in its slot.
+    /// Somebody before the device wants it to forget everybody: who is enrolled, what the log says of them, and which hosts are paired.
+    /// The model stays in its slot.
     pub fn forget_everybody(&mut self, now: Uptime) -> Event {
         self.tick(now);
         let event = self.core.forget_everybody().map_or_else(Event::Refused, |()| Event::Erased);
@@ -235,7 +236,7 @@ impl<H: Hardware> Device<H> {
     }
 
     /// Sends what the port takes of the last reply; when all is sent, takes bytes from the port and answers the next
-    /// request, if one is complete.
+    /// request, if one is complete and no restart is due.
     ///
     /// # Errors
     /// When the port fails. The device goes on with the next call.

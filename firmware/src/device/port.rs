@@ -66,6 +66,9 @@ pub(super) trait Service {
 
     /// The time since boot; zero as long as the board has not told it.
     fn now(&self) -> Uptime;
+
+    /// Whether the board is to start anew: nothing further is asked of it.
+    fn is_over(&self) -> bool;
 }
 
 /// A port and what is known of whom it leads to.
@@ -118,7 +121,7 @@ impl<P: Read + ReadReady + Write + WriteReady> Endpoint<P> {
     }
 
     /// Sends what the port takes of the last answer; when all is sent, takes bytes from the port and has the next request
-    /// answered, if one is complete.
+    /// answered, if one is complete and the service is not over.
     ///
     /// # Errors
     /// When the port fails. It goes on with the next call.
@@ -126,12 +129,19 @@ impl<P: Read + ReadReady + Write + WriteReady> Endpoint<P> {
         if let Some(event) = self.later.take() {
             return Ok(Some(event));
         }
+        // Asked in every poll: a port that could not pass everything on does so when it is asked.
+        let mut ready = self.port.write_ready()?;
         while !self.out.rest().is_empty() {
-            if !self.port.write_ready()? {
+            if !ready {
                 return Ok(None);
             }
             let sent = self.port.write(self.out.rest())?;
             self.out.advance(sent);
+            ready = self.port.write_ready()?;
+        }
+        if service.is_over() {
+            self.unread = 0..0;
+            return Ok(None);
         }
         if self.unread.is_empty() {
             if !self.port.read_ready()? {

@@ -83,6 +83,10 @@ impl<H: Hardware> Service for Core<H> {
     fn now(&self) -> Uptime {
         self.uptime()
     }
+
+    fn is_over(&self) -> bool {
+        self.restart
+    }
 }
 
 impl<H: Hardware> Core<H> {
@@ -95,7 +99,7 @@ impl<H: Hardware> Core<H> {
             self.rebind();
         }
         if takes_picture(&request) && self.machine.interrupt() {
-            // What was made of the camera's picture is not the host's.
+            // What was made of the camera's picture is not the host's, nor the other way round.
             self.picture.restart();
         }
         // A write that failed stopped the gallery; the flash may work again.
@@ -250,7 +254,7 @@ impl<H: Hardware> Core<H> {
         }
     }
 
-    /// Forgets people, and where that is done hosts. Whose people they are only a model says.
+    /// Forgets people and where they were, and then hosts. Whose people they are only a model says.
     pub(super) fn forget_everybody(&mut self) -> Result<(), Fault> {
         if self.engine.info().is_none() {
             return Err(Fault::NoModel);
@@ -259,11 +263,14 @@ impl<H: Hardware> Core<H> {
         (self.backup, self.restore) = (None, None);
         self.rebind();
         self.gallery.format()?;
+        let now = self.uptime();
+        // A log that cannot be erased keeps no host paired.
+        let erased = self.journal.erase(&self.wall, now);
         while let Some(&Pairing { host, .. }) = self.kept.list().first() {
             self.kept.remove(host)?;
             self.note(What::Unpaired { number: u32::from(host) });
         }
-        Ok(())
+        Ok(erased?)
     }
 
     /// The time since boot; zero as long as the board has not told it.
@@ -406,11 +413,12 @@ fn needs_model(request: &Request<'_>) -> bool {
     )
 }
 
-/// Whether it takes the memory in which the camera's picture is looked at.
+/// Whether it takes the memory in which the camera's picture is looked at, or forgets what was made of the picture at hand.
 fn takes_picture(request: &Request<'_>) -> bool {
     matches!(
         request,
-        Request::Enroll(_)
+        Request::BeginFrame(_)
+            | Request::Enroll(_)
             | Request::Identify
             | Request::ReadCrop { .. }
             | Request::ReadEmbedding { .. }

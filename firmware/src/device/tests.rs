@@ -8,6 +8,8 @@ mod frames;
 mod paired;
 #[cfg(feature = "sim")]
 mod replaced;
+#[cfg(feature = "sim")]
+pub(crate) mod updates;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -48,6 +50,20 @@ pub(crate) struct Port {
     output: std::vec::Vec<u8>,
     pub(crate) takes: usize,
     reads: usize,
+    /// Bytes that it may hold back, as a driver with a buffer does; without any, everything is out at once.
+    pub(crate) room: usize,
+    /// Those that it does.
+    held: VecDeque<u8>,
+    /// How many of them are out each time that it is asked for room.
+    passes: usize,
+}
+
+impl Port {
+    /// So many of the bytes that it holds back are out.
+    pub(crate) fn pass(&mut self, bytes: usize) {
+        let length = bytes.min(self.held.len());
+        self.output.extend(self.held.drain(..length));
+    }
 }
 
 impl ErrorType for Port {
@@ -74,7 +90,8 @@ impl Read for Port {
 
 impl WriteReady for Port {
     fn write_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(self.takes > 0)
+        self.pass(self.passes);
+        Ok(self.takes > 0 && self.held.len() <= self.room.saturating_sub(1))
     }
 }
 
@@ -82,7 +99,12 @@ impl Write for Port {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         assert!(self.takes > 0, "a write that would wait");
         let length = bytes.len().min(self.takes);
-        self.output.extend(&bytes[..length]);
+        if self.room == 0 {
+            self.output.extend(&bytes[..length]);
+            return Ok(length);
+        }
+        let length = length.min(self.room - self.held.len());
+        self.held.extend(&bytes[..length]);
         Ok(length)
     }
 
@@ -98,6 +120,7 @@ pub(crate) struct Copier {
     detector: Option<ModelInfo>,
     thresholds: std::vec::Vec<u8>,
     runs: usize,
+    arena: [u8; 256],
 }
 
 impl Embedder for Copier {
@@ -137,7 +160,7 @@ impl Hardware for Bench {
     type Models = Copier;
     type Flash = MemoryNor<std::vec::Vec<u8>>;
     type Store = MemoryNor<std::vec::Vec<u8>>;
-    type Slots = NoSlots;
+    type Slots = MemoryNor<std::vec::Vec<u8>>;
     type Port = Port;
     type Counter = NoCounter;
     type Bytes = std::vec::Vec<u8>;
@@ -153,6 +176,10 @@ impl Models for Copier {
         let width = self.detector.as_ref().ok_or(LookError::NoDetector)?.width as usize;
         let white = picture.iter().enumerate().filter(|(_, v)| **v == 255);
         Ok(white.map(|(at, _)| frames::face((at % width) as f32, (at / width) as f32)).collect())
+    }
+
+    fn arena(&mut self) -> &mut [u8] {
+        &mut self.arena
     }
 }
 
@@ -175,7 +202,7 @@ fn engine() -> Copier {
         dimension: 64,
         embedding_id: [1; 32],
     };
-    Copier { info, detector: None, thresholds, runs: 0 }
+    Copier { info, detector: None, thresholds, runs: 0, arena: [0; 256] }
 }
 
 fn device() -> TestDevice {
@@ -252,7 +279,7 @@ fn look<C: Camera>(device: &mut TestDevice, camera: &mut C, now: u64) -> Option<
 }
 
 /// The replies sent so far, with their numbers, in words.
-fn replies(device: &mut TestDevice) -> std::vec::Vec<(u32, std::string::String)> {
+pub(crate) fn replies(device: &mut TestDevice) -> std::vec::Vec<(u32, std::string::String)> {
     let mut decoder = Decoder::new();
     let output = core::mem::take(&mut device.endpoint.port.output);
     let mut heard = std::vec::Vec::new();
@@ -335,6 +362,36 @@ fn a_poll_reads_one_buffer_and_never_waits_to_write() {
     run(&mut device);
     let heard = replies(&mut device);
     assert_eq!(heard.iter().map(|h| h.0).collect::<std::vec::Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn what_a_port_holds_back_goes_on_with_every_poll() {
+    let mut device = device();
+    (device.endpoint.port.room, device.endpoint.port.passes) = (64, 5);
+    device.endpoint.port.input.extend(packet(1, &Request::Info));
+    run(&mut device);
+    let heard = replies(&mut device);
+    assert!(matches!(&heard[..], [(1, said)] if said.starts_with("Info")), "{heard:?}");
+}
+
+#[test]
+fn before_a_restart_nothing_further_is_done() {
+    let mut device = device();
+    frame(&mut device, 1);
+    device.endpoint.port.takes = 1;
+    device.endpoint.port.input.extend(packet(3, &Request::Restart));
+    device.endpoint.port.input.extend(packet(4, &Request::Enroll(Who::New("Ada"))));
+    for _ in 0..100 {
+        device.poll().unwrap();
+    }
+    assert!(device.wants_restart() && device.is_idle());
+    device.endpoint.port.input.extend(packet(5, &Request::Enroll(Who::New("Eve"))));
+    for _ in 0..100 {
+        device.poll().unwrap();
+    }
+    assert!(device.is_idle());
+    assert_eq!(replies(&mut device), [(3, "Restarting".to_owned())]);
+    assert_eq!(device.gallery().usage().people, 0);
 }
 
 #[test]

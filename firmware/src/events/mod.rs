@@ -25,7 +25,9 @@
 //!
 //! Numbers and angles, never names, pictures or embeddings. Who was where is personal data all the same, so records are sealed
 //! under a key of the device. Numbers are not given twice, except when a gallery that could not be read is begun anew: what the log
-//! says of somebody who was removed is about a number that is nobody's any more, until its block is erased; [`Log::erase`] erases all.
+//! says of somebody who was removed is about a number that is nobody's any more, until its block is erased. Whoever has a device forget
+//! everybody at its button has it forget the log too ([`Log::erase`]); a host that erases the gallery does not: it is an
+//! administrator's, and so is the log.
 
 mod log;
 #[cfg(all(test, feature = "sim"))]

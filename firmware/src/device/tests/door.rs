@@ -128,6 +128,24 @@ fn a_hosts_picture_never_answers_for_who_stands_there() {
 }
 
 #[test]
+fn a_hosts_picture_that_only_begins_stops_nobody_who_stands_there() {
+    let [same, ..] = pictures();
+    for steps in 0..9 {
+        let mut device = device();
+        enroll_ada(&mut device);
+        let mut camera = shows(same);
+        for _ in 0..steps {
+            device.watch(&mut camera, true, Uptime(0));
+        }
+        let header = FrameHeader { format: PixelFormat::Grey8, width: 8, height: 8, landmarks: None };
+        assert_eq!(asked(&mut device, 4, &Request::BeginFrame(header)), "Received { bytes: 0 }", "{steps}");
+        let answers: Vec<Event> =
+            (0..60).filter_map(|_| device.watch(&mut camera, true, Uptime(0))).collect();
+        assert!(matches!(answers[..], [Event::Answered(Answer::Known { .. })]), "{steps}: {answers:?}");
+    }
+}
+
+#[test]
 fn a_stranger_is_locked_out_over_a_restart_and_a_host_is_not() {
     let mut locked = new_lasting();
     enroll_ada(&mut locked);

@@ -81,7 +81,7 @@ fn device(link: LinkTrust) -> Fuzzed {
 /// Lets the device take bytes; the payloads that it sends.
 fn exchange(device: &mut Fuzzed, bytes: &[u8]) -> Vec<Vec<u8>> {
     device.port().to_device.extend(bytes);
-    while !device.is_idle() || !device.port().to_device.is_empty() {
+    while !device.is_idle() || !device.wants_restart() && !device.port().to_device.is_empty() {
         let Ok(_event) = device.poll();
     }
     let mut decoder = Decoder::new();
@@ -116,7 +116,7 @@ fn session(device: &mut Fuzzed) -> Option<Session> {
 /// or as messages that its operator seals, each after a byte that says how long it is.
 ///
 /// # Panics
-/// When a stranger or the operator changes who is enrolled or paired, or the device answers no more.
+/// When a stranger or the operator changes who is enrolled or paired or has it start anew, or the device answers no more.
 pub fn link(input: &[u8]) {
     let Some((&first, mut rest)) = input.split_first() else { return };
     let trust = if first % 4 == 0 { LinkTrust::Open } else { LinkTrust::Paired };
@@ -144,6 +144,11 @@ pub fn link(input: &[u8]) {
             }
             exchange(&mut device, rest);
         }
+    }
+    if device.wants_restart() {
+        // It hears nothing before that.
+        assert_eq!(trust, LinkTrust::Open, "an operator restarts it");
+        return;
     }
     exchange(&mut device, &[0]);
     let greeting = outside(&mut device, &FromHost::Hello);
