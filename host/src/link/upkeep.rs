@@ -46,6 +46,15 @@ impl Client {
     /// # Errors
     /// As [`Client::info`]; an image that is refused leaves the model that runs as it is.
     pub fn update(&mut self, image: &[u8], moved: &mut dyn FnMut(u64, u64)) -> Result<u32, LinkError> {
+        self.send_image(image, moved)?;
+        self.finish_update()
+    }
+
+    /// Sends a model image, as [`Client::update`], and leaves it to [`Client::finish_update`] to have it checked.
+    ///
+    /// # Errors
+    /// As [`Client::info`]; an image whose header is refused leaves the model that runs as it is.
+    pub fn send_image(&mut self, image: &[u8], moved: &mut dyn FnMut(u64, u64)) -> Result<(), LinkError> {
         let (header, payload) = image.split_at(HEADER.min(image.len()));
         let updating = |reply: Reply<'_>| match reply {
             Reply::Updating { received, total } => Some((received, total)),
@@ -59,6 +68,15 @@ impl Client {
             offset += bytes.len() as u32;
             moved(received.into(), total.into());
         }
+        Ok(())
+    }
+
+    /// Has the device check and try the image that was sent; it runs after the next start, which follows. Returns its version.
+    ///
+    /// # Errors
+    /// As [`Client::info`]; [`LinkError::SessionEnded`], or on an open link that no update was begun, where the device started anew and
+    /// its reply was lost: then only what it runs says whether it took the image.
+    pub fn finish_update(&mut self) -> Result<u32, LinkError> {
         self.ask("the end of an update", Request::FinishUpdate, LONG_PATIENCE, |reply| match reply {
             Reply::Updated { version } => Some(version),
             _ => None,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arcgate_firmware::gallery::GalleryError;
+use arcgate_firmware::link::Fault;
 use arcgate_firmware::link::status::DeviceInfo;
+use arcgate_firmware::update::UpdateError;
 use serde_json::json;
 
 use crate::link::{Client, LinkError, Target};
@@ -50,10 +52,18 @@ pub fn update(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         thousands(people.into()),
     );
     let bar = ui.progress("updating", "bytes", image.len() as u64);
-    let version = client.update(&image, &mut |done, of| {
+    client.send_image(&image, &mut |done, of| {
         bar.set_length(of);
         bar.set_position(done);
     })?;
+    let version = match client.finish_update() {
+        Ok(version) => version,
+        // It started anew and the reply was lost: what it runs now says whether it took the image.
+        Err(LinkError::SessionEnded { .. } | LinkError::Fault(Fault::Update(UpdateError::NotBegun))) => {
+            checked.header.version
+        }
+        Err(why) => return Err(why.into()),
+    };
     bar.finish_and_clear();
     drop(client);
     let info = started(port, version)?;
@@ -85,7 +95,7 @@ fn started(port: &Target, version: u32) -> anyhow::Result<DeviceInfo> {
             Ok((Some(found), info)) if found == version => return Ok(info),
             Ok((found, _)) if begin.elapsed() > START => {
                 let found = found.map_or("none from an update".into(), |found| format!("version {found}"));
-                anyhow::bail!("the device took model {version}, and still runs {found}");
+                anyhow::bail!("the device was given model {version}, and still runs {found}");
             }
             Err(error) if begin.elapsed() > START => return Err(error.into()),
             Ok(_) | Err(_) => std::thread::sleep(GLANCE),

@@ -12,7 +12,7 @@ use arcgate_firmware::time::Stamp;
 use serde_json::json;
 
 use crate::cli::clock;
-use crate::link::{Client, Target};
+use crate::link::{Client, LinkError, Target};
 use crate::ui::{Ui, table};
 
 /// How long is waited between two questions about an enrolment.
@@ -162,7 +162,20 @@ pub fn enroll(args: &EnrollArgs, ui: &Ui) -> anyhow::Result<ExitCode> {
 /// Whatever stopped it, in words for people.
 pub fn restart(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
     let (mut client, _) = Client::connect(port)?;
-    client.restart()?;
+    let before = client.stats()?;
+    match client.restart() {
+        Ok(()) => {}
+        // The reply was lost, or the session: whether it started anew it says itself.
+        Err(why @ LinkError::SessionEnded { .. }) => {
+            drop(client);
+            let (mut client, _) = Client::connect(port)?;
+            let after = client.stats()?;
+            if after.boots == before.boots && after.uptime >= before.uptime {
+                return Err(why.into());
+            }
+        }
+        Err(why) => return Err(why.into()),
+    }
     if !ui.json {
         ui.say(format!("{port}: starts anew"));
     }
