@@ -206,7 +206,9 @@ mod tests {
         let word = format!("tcp:{}", listener.local_addr().unwrap());
         let sender = std::thread::spawn(move || {
             let (mut board, _) = listener.accept().unwrap();
-            [&b"a frame\0"[..], &[7; 10_000], &[0]].map(|part| board.write_all(part).unwrap());
+            for part in [&b"a frame\0"[..], &[7; 10_000], &[0]] {
+                board.write_all(part).unwrap();
+            }
         });
         let mut read = Vec::new();
         word.parse::<Source>().unwrap().open().unwrap().read_to_end(&mut read).unwrap();
