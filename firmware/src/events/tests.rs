@@ -221,6 +221,42 @@ fn who_lacks_the_secret_reads_nothing_and_changed_records_are_passed_over() {
 }
 
 #[test]
+fn a_record_that_reads_differently_at_the_next_start_shares_its_number_with_no_other() {
+    let open = |bytes: Vec<u8>| Log::open(MemoryNor::<_, 4, 512>::new(bytes), &SECRET);
+    // The power went in the fifth slot of a block, and in the first.
+    for last in [5, 9] {
+        let mut log = open(vec![0xff; 3 * 512]);
+        for count in 1..=last {
+            let (stamp, what) = event(count);
+            log.append(stamp, what).unwrap();
+        }
+        let whole = log.into_flash().into_inner();
+        let slot = (last as usize - 1) * 64..last as usize * 64;
+        let turned = whole[slot.clone()].iter().map(|byte| byte ^ 4).collect();
+        for seen in [vec![0xff; 64], turned] {
+            let mut bytes = whole.clone();
+            bytes[slot.clone()].copy_from_slice(&seen);
+            let mut log = open(bytes);
+            let (stamp, what) = event(50);
+            let number = log.append(stamp, what).unwrap();
+            let mut bytes = log.into_flash().into_inner();
+            if bytes[slot.clone()] == seen {
+                bytes[slot.clone()].copy_from_slice(&whole[slot.clone()]);
+            }
+            let mut log = open(bytes);
+            let found = all(&mut log);
+            assert_eq!(found.get(&number), Some(&event(50)), "{last}");
+            for (&number, found) in found.range(..number) {
+                assert_eq!(found, &event(number), "{last}");
+            }
+            assert!(found.len() as u32 >= last, "{found:?}");
+            let (stamp, what) = event(51);
+            assert!(log.append(stamp, what).unwrap() > number);
+        }
+    }
+}
+
+#[test]
 fn the_longest_event_fits() {
     let candidate = Candidate { person: PersonId(u32::MAX), angle: Angle::MAX };
     let stamp = Stamp::Boot { boots: u32::MAX, uptime: Uptime(u64::MAX) };
