@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use crate::frame::TooLarge;
 
 /// Why there is no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,9 +16,9 @@ pub enum CameraFault {
         /// Milliseconds since it was begun.
         waited_ms: u32,
     },
-    /// A picture is larger than the memory for it.
+    /// The memory for a picture does not hold one however often it is halved.
     TooLarge {
-        /// Its bytes.
+        /// Bytes that one takes at the smallest.
         needed: u32,
         /// Bytes there are.
         capacity: u32,
@@ -32,7 +33,10 @@ impl core::fmt::Display for CameraFault {
             CameraFault::Driver => f.write_str("the camera does not answer as it should"),
             CameraFault::Late { waited_ms } => write!(f, "the camera gave no picture in {waited_ms} ms"),
             CameraFault::TooLarge { needed, capacity } => {
-                write!(f, "the camera's pictures have {needed} bytes, there is room for {capacity}")
+                write!(
+                    f,
+                    "the camera's pictures take {needed} bytes at the smallest, there is room for {capacity}"
+                )
             }
             CameraFault::Empty => f.write_str("the camera's pictures have no pixels"),
         }
@@ -44,7 +48,8 @@ impl<E> From<Failure<E>> for CameraFault {
         match failure {
             Failure::Camera(_) => CameraFault::Driver,
             Failure::Late { waited_ms } => CameraFault::Late { waited_ms },
-            Failure::TooLarge { needed, capacity } => {
+            // Beyond 32 bits no picture goes after all its halvings.
+            Failure::TooLarge(TooLarge { needed, capacity }) => {
                 CameraFault::TooLarge { needed: needed as u32, capacity: capacity as u32 }
             }
             Failure::Geometry(_) => CameraFault::Empty,

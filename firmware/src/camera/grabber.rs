@@ -1,11 +1,12 @@
 //! Whole pictures from a camera that may be slow, fail, or be unplugged.
 //!
 //! In: a [`Camera`], memory for one picture, and the time. Out: a [`Frame`] when one is whole. Each [`Grabber::poll`] does a bounded
-//! piece of work: it begins a picture, looks whether it is there, or fetches some rows. A picture that does not come in time is given up,
+//! piece of work: it begins a picture, looks whether it is there, or fetches some rows. A picture that is larger than the memory is
+//! halved as its rows come ([`Intake`]), to the same bytes as one that a host sends. A picture that does not come in time is given up,
 //! one that lay too long is thrown away, and after a failure the camera is left alone for a while, each time twice as long.
 
 use super::{Camera, Geometry};
-use crate::frame::{Frame, FrameError};
+use crate::frame::{Frame, FrameError, Intake, TooLarge};
 use crate::time::{Lapse, Uptime};
 
 /// How long a [`Grabber`] waits for what.
@@ -43,13 +44,8 @@ pub enum Failure<E> {
         /// Milliseconds since it was begun.
         waited_ms: u32,
     },
-    /// The picture is larger than the grabber's memory.
-    TooLarge {
-        /// Bytes of the picture.
-        needed: usize,
-        /// Bytes of the memory.
-        capacity: usize,
-    },
+    /// The grabber's memory does not hold the picture however often it is halved: never one of 1 KiB.
+    TooLarge(TooLarge),
     /// The camera's geometry makes no picture.
     Geometry(FrameError),
 }
@@ -59,9 +55,7 @@ impl<E: core::fmt::Display> core::fmt::Display for Failure<E> {
         match self {
             Failure::Camera(error) => write!(f, "camera: {error}"),
             Failure::Late { waited_ms } => write!(f, "camera: no picture within {waited_ms} ms"),
-            Failure::TooLarge { needed, capacity } => {
-                write!(f, "camera: a picture takes {needed} bytes, there is memory for {capacity}")
-            }
+            Failure::TooLarge(error) => write!(f, "camera: {error}"),
             Failure::Geometry(error) => write!(f, "camera: {error}"),
         }
     }
@@ -76,8 +70,8 @@ enum Stage {
     Idle,
     /// A picture that was begun so many milliseconds ago.
     Begun(u32),
-    /// So many rows of a picture.
-    Fetched(Geometry, u16),
+    /// Some rows of a picture; so many are still to come.
+    Fetched(Intake, u16),
     /// Nothing, for so many milliseconds after a failure.
     Failed(u32),
 }
@@ -90,8 +84,8 @@ pub struct Grabber<C, B> {
     patience: Patience,
     lapse: Lapse,
     stage: Stage,
-    /// The picture that lies whole in the memory.
-    whole: Option<Geometry>,
+    /// How the picture that is whole lies in the memory.
+    whole: Option<Intake>,
     /// Milliseconds that the camera is left alone after the next failure.
     retry_ms: u32,
 }
@@ -137,8 +131,8 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
         self.whole = None;
         match self.step(passed) {
             Ok(None) => Ok(None),
-            Ok(geometry) => {
-                (self.stage, self.whole) = (Stage::Idle, geometry);
+            Ok(whole) => {
+                (self.stage, self.whole) = (Stage::Idle, whole);
                 self.retry_ms = self.patience.retry_ms;
                 Ok(self.frame())
             }
@@ -152,13 +146,11 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
 
     /// The picture that the last poll made whole.
     pub fn frame(&self) -> Option<Frame<'_>> {
-        let geometry = self.whole?;
-        let data = self.memory.as_ref().get(..geometry.bytes())?;
-        Frame::new(geometry.format, geometry.width, geometry.height, data).ok()
+        self.whole?.frame(self.memory.as_ref()).ok()
     }
 
-    /// One piece of work; the geometry of a picture that it made whole.
-    fn step(&mut self, passed: u32) -> Result<Option<Geometry>, Failure<C::Error>> {
+    /// One piece of work; the picture that it made whole.
+    fn step(&mut self, passed: u32) -> Result<Option<Intake>, Failure<C::Error>> {
         let Patience { picture_ms, fresh_ms, rows, .. } = self.patience;
         match self.stage {
             Stage::Failed(left) if left > passed => self.stage = Stage::Failed(left - passed),
@@ -166,16 +158,12 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
             Stage::Begun(waited) => match self.camera.poll().map_err(Failure::Camera)? {
                 // Also after longer than it may take: nobody looked.
                 Some(_) if passed > fresh_ms => self.begin()?,
-                Some(geometry) => {
-                    let (needed, capacity) = (geometry.bytes(), self.memory.as_ref().len());
-                    if needed > capacity {
-                        return Err(Failure::TooLarge { needed, capacity });
-                    }
-                    if needed == 0 {
-                        let Geometry { width, height, .. } = geometry;
+                Some(Geometry { format, width, height }) => {
+                    if width == 0 || height == 0 {
                         return Err(Failure::Geometry(FrameError::Empty { width, height }));
                     }
-                    self.stage = Stage::Fetched(geometry, 0);
+                    let intake = Intake::new(format, width, height, self.memory.as_ref().len());
+                    self.stage = Stage::Fetched(intake.map_err(Failure::TooLarge)?, height);
                 }
                 None => {
                     let waited_ms = waited.saturating_add(passed);
@@ -186,15 +174,16 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
                 }
             },
             Stage::Fetched(..) if passed > fresh_ms => self.begin()?,
-            Stage::Fetched(geometry, fetched) => {
-                let last = fetched.saturating_add(rows.max(1)).min(geometry.height);
-                let bytes = geometry.row_bytes();
-                let memory = self.memory.as_mut().chunks_exact_mut(bytes.max(1));
-                for row in memory.take(last.into()).skip(fetched.into()) {
-                    self.camera.row(row).map_err(Failure::Camera)?;
+            Stage::Fetched(mut intake, coming) => {
+                let now = rows.max(1).min(coming);
+                for _ in 0..now {
+                    let camera = &mut self.camera;
+                    intake
+                        .row(self.memory.as_mut(), |pixels| camera.pixels(pixels))
+                        .map_err(Failure::Camera)?;
                 }
-                self.stage = Stage::Fetched(geometry, last);
-                return Ok((last == geometry.height).then_some(geometry));
+                self.stage = Stage::Fetched(intake, coming - now);
+                return Ok((coming == now).then_some(intake));
             }
         }
         Ok(None)
@@ -209,7 +198,12 @@ impl<C: Camera, B: AsRef<[u8]> + AsMut<[u8]>> Grabber<C, B> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::camera::Place;
     use crate::frame::PixelFormat;
 
     const GEOMETRY: Geometry = Geometry { format: PixelFormat::Grey8, width: 2, height: 5 };
@@ -260,7 +254,7 @@ mod tests {
             Ok((self.looks >= 2 && !self.stuck).then_some(self.geometry))
         }
 
-        fn row(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        fn pixels(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
             assert!(self.row < 5 && out.len() == 2);
             if self.broken == Some(self.row) {
                 return Err("row");
@@ -333,8 +327,9 @@ mod tests {
         assert_eq!(until(&mut grabber, &mut now, 1).0, Err(Failure::Camera("start")));
         grabber.camera.start = None;
         assert_eq!(until(&mut grabber, &mut now, 1).0, Ok(whole(3)));
-        grabber.camera.geometry.width = 3;
-        let too_large = Failure::TooLarge { needed: 15, capacity: 10 };
+        // Halved until it is one pixel, whose sums have no room.
+        grabber.camera.geometry = Geometry { format: PixelFormat::Rgb8, width: 3, height: 2 };
+        let too_large = Failure::TooLarge(TooLarge { needed: 12, capacity: 10 });
         assert_eq!(until(&mut grabber, &mut now, 1).0, Err(too_large));
         grabber.camera.geometry = Geometry { height: 0, ..GEOMETRY };
         let empty = Failure::Geometry(FrameError::Empty { width: 2, height: 0 });
@@ -377,5 +372,74 @@ mod tests {
         assert!(grabber.camera.resting);
         assert_eq!(until(&mut grabber, &mut now, 1).0, Ok(whole(2)));
         assert!(!grabber.camera.resting);
+    }
+
+    /// A camera that shows one picture, at once, and is asked for its pixels as cameras may be.
+    struct Showing {
+        geometry: Geometry,
+        data: Vec<u8>,
+        at: Place,
+    }
+
+    impl Camera for Showing {
+        type Error = Infallible;
+
+        fn start(&mut self) -> Result<(), Infallible> {
+            self.at = Place::default();
+            Ok(())
+        }
+
+        fn poll(&mut self) -> Result<Option<Geometry>, Infallible> {
+            Ok(Some(self.geometry))
+        }
+
+        fn pixels(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+            let Showing { geometry, data, at } = self;
+            let from = geometry.row_bytes() * (usize::from(at.row) + 1) - at.left(*geometry);
+            out.copy_from_slice(&data[from..from + out.len()]);
+            *at = at.behind(out.len(), *geometry).expect("pixels of one row");
+            assert!(at.column.is_multiple_of(2), "pairs up to the end of the row");
+            Ok(())
+        }
+
+        fn rest(&mut self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_picture_larger_than_the_memory_is_halved_as_a_hosts_is(
+            width in 1u16..300,
+            height in 1u16..40,
+            format in prop::sample::select(vec![PixelFormat::Grey8, PixelFormat::Rgb8, PixelFormat::Rgb565]),
+            part in 1usize..=120,
+            seed: u64,
+        ) {
+            let geometry = Geometry { format, width, height };
+            let data: Vec<u8> =
+                (0..geometry.bytes() as u32).map(|i| seed.rotate_left(i * 5).to_le_bytes()[i as usize % 8]).collect();
+            let capacity = (geometry.bytes() * part / 100).max(48);
+            let mut hosts = vec![0; capacity];
+            let mut intake = Intake::new(format, width, height, capacity).unwrap();
+            prop_assert_eq!(intake.push(&data, &mut hosts), data.len());
+            let expected = intake.frame(&hosts).unwrap();
+
+            let camera = Showing { geometry, data, at: Place::default() };
+            let mut grabber = Grabber::new(camera, vec![0xa5; capacity], PATIENCE);
+            // Twice: nothing of the picture before is in the next.
+            for _ in 0..2 {
+                // Begun, looked at, and two rows a poll.
+                let polls = 2 + usize::from(height).div_ceil(2);
+                let whole = (0..polls).map(|_| grabber.poll(Uptime(0)).unwrap().is_some());
+                prop_assert!(whole.collect::<Vec<bool>>().iter().rposition(|whole| !whole) == Some(polls - 2));
+                let frame = grabber.frame().unwrap();
+                prop_assert_eq!(
+                    (frame.format(), frame.width(), frame.height()),
+                    (format, expected.width(), expected.height())
+                );
+                prop_assert_eq!(frame.data(), expected.data());
+            }
+        }
     }
 }

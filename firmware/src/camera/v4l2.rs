@@ -13,7 +13,7 @@ use linuxvideo::format::{PixFormat, PixelFormat as Encoding};
 use linuxvideo::stream::ReadStream;
 use linuxvideo::{BufTypes, Device};
 
-use super::{Camera, Geometry, yuyv};
+use super::{Camera, Geometry, Place, yuyv};
 use crate::frame::PixelFormat;
 
 /// Pictures thrown away at a start: those that wait in the driver's buffers, and the one that was being taken.
@@ -50,10 +50,10 @@ pub enum V4l2Error {
         /// It; accepted: [`PixelFormat::Rgb8`], [`PixelFormat::Grey8`].
         found: PixelFormat,
     },
-    /// The buffer for a row is not as long as a row.
-    RowLength {
-        /// Bytes of a row.
-        needed: usize,
+    /// The buffer for pixels takes more than the rest of their row, or no whole pairs of pixels.
+    Buffer {
+        /// Bytes to the end of the row.
+        left: usize,
         /// Bytes of the buffer.
         found: usize,
     },
@@ -78,8 +78,11 @@ impl fmt::Display for V4l2Error {
             V4l2Error::Unsupported { found } => {
                 write!(f, "pictures cannot be given as {found:?}; accepted: Rgb8, Grey8")
             }
-            V4l2Error::RowLength { needed, found } => {
-                write!(f, "a row takes {needed} bytes, the buffer has {found}")
+            V4l2Error::Buffer { left, found } => {
+                write!(
+                    f,
+                    "the buffer has {found} bytes; accepted: pairs of pixels, of which the row has {left} bytes"
+                )
             }
             V4l2Error::NoPicture => f.write_str("no picture is ready to be fetched"),
         }
@@ -108,9 +111,9 @@ impl Packed {
         self.stride * (usize::from(self.height) - 1) + 2 * usize::from(self.width)
     }
 
-    /// Row `row` of the picture `data`.
-    fn row<'d>(&self, data: &'d [u8], row: u16) -> &'d [u8] {
-        &data[self.stride * usize::from(row)..][..2 * usize::from(self.width)]
+    /// What a row of the picture `data` has from the pixel at `at` on.
+    fn rest<'d>(&self, data: &'d [u8], at: Place) -> &'d [u8] {
+        &data[self.stride * usize::from(at.row)..][2 * usize::from(at.column)..2 * usize::from(self.width)]
     }
 }
 
@@ -121,8 +124,8 @@ enum State {
     Idle,
     /// A picture was begun; so many more are thrown away first.
     Begun(u8),
-    /// The next row to be fetched.
-    Ready(u16),
+    /// The next pixel to be fetched.
+    Ready(Place),
 }
 
 /// A camera of a Linux board.
@@ -207,7 +210,7 @@ impl V4l2 {
             // Cameras begin with damaged ones.
             1.. => State::Begun(stale - 1),
             0 if found < needed => return Err(V4l2Error::Picture { needed, found }),
-            0 => State::Ready(0),
+            0 => State::Ready(Place::default()),
         };
         Ok(())
     }
@@ -245,21 +248,19 @@ impl Camera for V4l2 {
         Ok(self.geometry().filter(|_| matches!(self.state, State::Ready(_))))
     }
 
-    fn row(&mut self, out: &mut [u8]) -> Result<(), V4l2Error> {
-        let State::Ready(row) = self.state else { return Err(V4l2Error::NoPicture) };
+    fn pixels(&mut self, out: &mut [u8]) -> Result<(), V4l2Error> {
+        let State::Ready(at) = self.state else { return Err(V4l2Error::NoPicture) };
         let (Some(geometry), Some(open)) = (self.geometry(), &self.open) else {
             return Err(V4l2Error::NoPicture);
         };
-        let (needed, found) = (geometry.row_bytes(), out.len());
-        if needed != found {
-            return Err(V4l2Error::RowLength { needed, found });
-        }
-        let sent = open.packed.row(&self.picture, row);
+        let next = at.behind(out.len(), geometry).filter(|next| next.column % 2 == 0);
+        let next = next.ok_or(V4l2Error::Buffer { left: at.left(geometry), found: out.len() })?;
+        let sent = open.packed.rest(&self.picture, at);
         match self.format {
             PixelFormat::Grey8 => yuyv::to_grey(sent, out),
             _ => yuyv::to_rgb(sent, out),
         }
-        self.state = if row + 1 < geometry.height { State::Ready(row + 1) } else { State::Idle };
+        self.state = if next.row < geometry.height { State::Ready(next) } else { State::Idle };
         Ok(())
     }
 
@@ -288,7 +289,7 @@ mod tests {
                 assert_eq!(path, PathBuf::from(place));
                 assert!(kind.is_none_or(|kind| error.kind() == kind), "{place}: {error}");
                 assert!(matches!(camera.poll(), Ok(None)));
-                assert!(matches!(camera.row(&mut [0; 1920]), Err(V4l2Error::NoPicture)));
+                assert!(matches!(camera.pixels(&mut [0; 1920]), Err(V4l2Error::NoPicture)));
             }
             assert!(camera.rest().is_ok());
         }
@@ -305,7 +306,9 @@ mod tests {
         let packed = Packed { width: 2, height: 3, stride: 6 };
         let data: Vec<u8> = (0..16).collect();
         assert_eq!(packed.bytes(), data.len());
-        let rows = [0, 1, 2].map(|row| packed.row(&data, row).to_vec());
+        let rows = [0, 1, 2].map(|row| packed.rest(&data, Place { row, column: 0 }).to_vec());
         assert_eq!(rows, [vec![0, 1, 2, 3], vec![6, 7, 8, 9], vec![12, 13, 14, 15]]);
+        let wide = Packed { width: 6, height: 1, stride: 12 };
+        assert_eq!(wide.rest(&data, Place { row: 0, column: 4 }), [8, 9, 10, 11]);
     }
 }

@@ -25,6 +25,9 @@ pub const MAX_HALVINGS: u8 = 12;
 /// Bytes of a sum.
 const SUM: usize = 4;
 
+/// Pixels of a row that is halved that [`Intake::row`] asks for at a time: an even number.
+const PIECE: usize = 64;
+
 /// A picture that a buffer cannot keep, however often it is halved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -132,6 +135,38 @@ impl Intake {
         }
         self.received += bytes.len() as u64;
         bytes.len()
+    }
+
+    /// Takes the next row from `fetch`, which fills what it is given with pixels of it: the whole row where the picture is kept as it
+    /// is, straight into `buffer`; else an even number of pixels at a time, but for the end of an odd row. Rows and bytes of
+    /// [`Intake::push`] do not mix.
+    ///
+    /// # Errors
+    /// What `fetch` says; the picture is then lost.
+    pub fn row<E>(
+        &mut self,
+        buffer: &mut [u8],
+        mut fetch: impl FnMut(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let size = self.format.bytes_per_pixel();
+        let row = usize::from(self.width) * size;
+        if self.halvings == 0 {
+            let begin = self.received as usize;
+            let place = begin.checked_add(row).and_then(|end| buffer.get_mut(begin..end));
+            place.map_or(Ok(()), fetch)?;
+            self.received += row as u64;
+            return Ok(());
+        }
+        let mut piece = [0; PIECE * 3];
+        let mut left = row;
+        while left > 0 {
+            let length = left.min(PIECE * size);
+            let piece = piece.get_mut(..length).unwrap_or_default();
+            fetch(piece)?;
+            self.push(piece, buffer);
+            left -= length;
+        }
+        Ok(())
     }
 
     /// Adds bytes to the sums.

@@ -7,7 +7,7 @@
 use core::cell::Cell;
 use core::ffi::CStr;
 
-use arcgate_firmware::camera::{Camera, Geometry, Patience};
+use arcgate_firmware::camera::{Camera, Geometry, Patience, Place};
 use arcgate_firmware::frame::PixelFormat;
 use heapless::Vec;
 
@@ -37,7 +37,7 @@ pub enum PictureError {
     Missing,
     /// Its beginning is no header; accepted: `P6` or `P5`, sides of up to 65,535 pixels, values up to 255.
     Header,
-    /// It ends before its last row, or another number of bytes was asked for than a row has.
+    /// It ends before its last row, or other bytes were asked for than those of pixels of a row.
     Row,
 }
 
@@ -49,8 +49,8 @@ pub struct Pictures<'s> {
     next: u64,
     /// Whether there is one at hand or a next one.
     somebody: &'s Cell<bool>,
-    /// The one at hand, and its rows yet to be fetched.
-    open: Option<(File, Geometry, u16)>,
+    /// The one at hand, and the pixel that is fetched next.
+    open: Option<(File, Geometry, Place)>,
 }
 
 impl<'s> Pictures<'s> {
@@ -78,11 +78,11 @@ impl<'s> Pictures<'s> {
     }
 
     /// Opens the next picture.
-    fn take(&mut self) -> Result<(File, Geometry, u16), PictureError> {
+    fn take(&mut self) -> Result<(File, Geometry, Place), PictureError> {
         let mut file = self.file().ok_or(PictureError::Missing)?;
         self.next += 1;
         let geometry = geometry(&mut file).ok_or(PictureError::Header)?;
-        Ok((file, geometry, geometry.height))
+        Ok((file, geometry, Place::default()))
     }
 
     /// Says of which picture this is true.
@@ -114,15 +114,12 @@ impl Camera for Pictures<'_> {
         Ok(self.open.as_ref().map(|(_, geometry, _)| *geometry))
     }
 
-    fn row(&mut self, out: &mut [u8]) -> Result<(), PictureError> {
-        let read = match &mut self.open {
-            Some((file, geometry, left)) if out.len() == geometry.row_bytes() => {
-                *left = left.saturating_sub(1);
-                file.fill(out).map(|()| *left)
-            }
-            _ => None,
-        };
-        if read.is_none_or(|left| left == 0) {
+    fn pixels(&mut self, out: &mut [u8]) -> Result<(), PictureError> {
+        let read = self.open.as_mut().and_then(|(file, geometry, at)| {
+            *at = at.behind(out.len(), *geometry)?;
+            file.fill(out).map(|()| at.row < geometry.height)
+        });
+        if read != Some(true) {
             self.open = None;
             self.look_ahead();
         }

@@ -62,10 +62,10 @@ pub enum ArduCamError {
         /// What the trigger register held.
         found: u8,
     },
-    /// The buffer for a row is not as long as a row.
-    RowLength {
-        /// Bytes of a row.
-        needed: usize,
+    /// The buffer for pixels takes more than the rest of their row, or no whole pixels.
+    Buffer {
+        /// Bytes to the end of the row.
+        left: usize,
         /// Bytes of the buffer.
         found: usize,
     },
@@ -107,8 +107,11 @@ impl core::fmt::Display for ArduCamError {
                     "the trigger register held {found:#04x}, without the capture-done flag, after the last row"
                 )
             }
-            ArduCamError::RowLength { needed, found } => {
-                write!(f, "a row takes {needed} bytes, the buffer has {found}")
+            ArduCamError::Buffer { left, found } => {
+                write!(
+                    f,
+                    "the buffer has {found} bytes; accepted: whole pixels, of which the row has {left} bytes"
+                )
             }
             ArduCamError::NoPicture => f.write_str("no picture is ready to be fetched"),
         }

@@ -30,7 +30,7 @@ use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use embedded_hal::spi::SpiDevice;
 
-use super::{Camera, Geometry};
+use super::{Camera, Geometry, Place};
 use crate::align::luma;
 use crate::frame::{Frame, PixelFormat};
 use bridge::{Bridge, TRIGGER_DONE};
@@ -59,8 +59,8 @@ enum State {
     Resting,
     /// A picture is on its way into the FIFO.
     Capturing,
-    /// The next row to be fetched.
-    Ready(u16),
+    /// The next pixel to be fetched.
+    Ready(Place),
 }
 
 /// The module on its buses `S` and `I`.
@@ -139,12 +139,13 @@ impl<S: SpiDevice, I: I2c, D: DelayNs> ArduCam<S, I, D> {
         if !(needed..=needed + SLACK).contains(&found) {
             return Err(ArduCamError::Fifo { needed, found });
         }
-        self.state = State::Ready(0);
+        self.state = State::Ready(Place::default());
         Ok(())
     }
 
-    fn fetch(&mut self, row: u16, out: &mut [u8]) -> Result<(), ArduCamError> {
-        let mut dummy = row == 0 && self.settings.module.has_dummy_byte();
+    /// Fetches the pixels from `at` up to `next`.
+    fn fetch(&mut self, at: Place, next: Place, out: &mut [u8]) -> Result<(), ArduCamError> {
+        let mut dummy = at == Place::default() && self.settings.module.has_dummy_byte();
         let format = self.settings.format;
         if format == PixelFormat::Rgb565 {
             self.bridge.burst(dummy, out)?;
@@ -158,8 +159,8 @@ impl<S: SpiDevice, I: I2c, D: DelayNs> ArduCam<S, I, D> {
                 convert(sent, format, pixels);
             }
         }
-        if row + 1 < self.settings.geometry().height {
-            self.state = State::Ready(row + 1);
+        if next.row < self.settings.geometry().height {
+            self.state = State::Ready(next);
             return Ok(());
         }
         // A module that was away meanwhile has sent what an open line shows.
@@ -204,13 +205,12 @@ impl<S: SpiDevice, I: I2c, D: DelayNs> Camera for ArduCam<S, I, D> {
         Ok(matches!(self.state, State::Ready(_)).then_some(self.settings.geometry()))
     }
 
-    fn row(&mut self, out: &mut [u8]) -> Result<(), ArduCamError> {
-        let State::Ready(row) = self.state else { return Err(ArduCamError::NoPicture) };
-        let (needed, found) = (self.settings.geometry().row_bytes(), out.len());
-        if needed != found {
-            return Err(ArduCamError::RowLength { needed, found });
-        }
-        let fetched = self.fetch(row, out);
+    fn pixels(&mut self, out: &mut [u8]) -> Result<(), ArduCamError> {
+        let State::Ready(at) = self.state else { return Err(ArduCamError::NoPicture) };
+        let (geometry, found) = (self.settings.geometry(), out.len());
+        let next =
+            at.behind(found, geometry).ok_or(ArduCamError::Buffer { left: at.left(geometry), found })?;
+        let fetched = self.fetch(at, next, out);
         self.settle(fetched)
     }
 

@@ -49,7 +49,7 @@ fn wait(camera: &mut Cam, model: &Model) -> Result<Geometry, Missed> {
 
 fn fetch(camera: &mut Cam, geometry: Geometry) -> Result<Vec<u8>, ArduCamError> {
     let mut picture = vec![0xee; geometry.bytes()];
-    picture.chunks_exact_mut(geometry.row_bytes()).try_for_each(|row| camera.row(row))?;
+    picture.chunks_exact_mut(geometry.row_bytes()).try_for_each(|row| camera.pixels(row))?;
     Ok(picture)
 }
 
@@ -262,17 +262,40 @@ fn a_larger_picture_than_asked_for_is_none() {
 fn calls_at_the_wrong_time_change_nothing() {
     let (mut camera, model) = camera(SMALL);
     let mut row = [0; 320];
-    assert_eq!((camera.poll(), camera.row(&mut row)), (Ok(None), Err(ArduCamError::NoPicture)));
+    assert_eq!((camera.poll(), camera.pixels(&mut row)), (Ok(None), Err(ArduCamError::NoPicture)));
     assert_eq!((camera.rest(), model.transfers()), (Ok(()), 0));
     model.show(scene(160, 120, 1));
     camera.start().unwrap();
-    assert_eq!(camera.row(&mut row), Err(ArduCamError::NoPicture));
+    assert_eq!(camera.pixels(&mut row), Err(ArduCamError::NoPicture));
     let geometry = wait(&mut camera, &model).unwrap();
-    let short = ArduCamError::RowLength { needed: 320, found: 319 };
-    assert_eq!(camera.row(&mut row[..319]), Err(short));
+    let short = ArduCamError::Buffer { left: 320, found: 319 };
+    assert_eq!(camera.pixels(&mut row[..319]), Err(short));
     assert_eq!(camera.poll(), Ok(Some(geometry)));
     assert!(fetch(&mut camera, geometry) == Ok(expected(&scene(160, 120, 1), &SMALL)));
-    assert_eq!((camera.poll(), camera.row(&mut row)), (Ok(None), Err(ArduCamError::NoPicture)));
+    assert_eq!((camera.poll(), camera.pixels(&mut row)), (Ok(None), Err(ArduCamError::NoPicture)));
+}
+
+#[test]
+fn rows_may_be_fetched_in_pieces() {
+    for (module, format) in [
+        (Module::Mini2Mp, PixelFormat::Rgb565),
+        (Module::Mini2MpPlus, PixelFormat::Rgb8),
+        (Module::Mini2Mp, PixelFormat::Grey8),
+    ] {
+        let settings = Settings { module, format, ..SMALL };
+        let (mut camera, model) = camera(settings);
+        model.show(scene(160, 120, 6));
+        camera.start().unwrap();
+        let geometry = wait(&mut camera, &model).unwrap();
+        let mut picture = vec![0xee; geometry.bytes()];
+        for row in picture.chunks_exact_mut(geometry.row_bytes()) {
+            for pixels in row.chunks_mut(66 * format.bytes_per_pixel()) {
+                camera.pixels(pixels).unwrap();
+            }
+        }
+        assert!(picture == expected(&scene(160, 120, 6), &settings), "{settings:?}");
+        assert_eq!(camera.pixels(&mut [0; 2]), Err(ArduCamError::NoPicture));
+    }
 }
 
 #[test]
@@ -286,7 +309,7 @@ fn each_picture_shows_what_came_after_its_start() {
     model.advance(10 * FRAME_US);
     let mut row = [0; 320];
     for y in 0..50 {
-        camera.row(&mut row).unwrap();
+        camera.pixels(&mut row).unwrap();
         assert_eq!(row[..], expected(&scene(160, 120, 1), &SMALL)[320 * y..][..320]);
     }
     assert!(shoot(&mut camera, &model) == Ok(expected(&scene(160, 120, 2), &SMALL)));
@@ -324,7 +347,7 @@ fn an_error_ends_the_picture_and_the_next_begins_with_a_set_up() {
     model.set_fault(Some(Fault::Transfer(60)));
     let error = ArduCamError::Spi { register: 0x3c, kind: spi::ErrorKind::Other };
     assert_eq!(fetch(&mut camera, geometry), Err(error));
-    assert_eq!((camera.poll(), camera.row(&mut [0; 320])), (Ok(None), Err(ArduCamError::NoPicture)));
+    assert_eq!((camera.poll(), camera.pixels(&mut [0; 320])), (Ok(None), Err(ArduCamError::NoPicture)));
     let before = model.transfers();
     camera.start().unwrap();
     assert_eq!(model.transfers() - before, set_up);
