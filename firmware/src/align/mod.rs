@@ -6,7 +6,7 @@
 //!
 //! - [`similarity`]: landmarks -> transform, closed form;
 //! - [`warp`](warp()): transform -> crop, bilinear, border replicated;
-//! - [`framed`](framed()): no landmarks at all, the whole frame averaged into the input.
+//! - [`framed`](framed()) and [`central`]: no landmarks at all, the whole frame or its middle averaged into the input.
 
 mod framed;
 pub mod similarity;
@@ -14,8 +14,8 @@ mod warp;
 
 use core::fmt;
 
-pub use framed::framed;
 pub(crate) use framed::scaled;
+pub use framed::{central, framed};
 pub use similarity::Similarity;
 pub use warp::{luma, warp};
 

@@ -9,7 +9,8 @@ use crate::time::Uptime;
 pub struct Shot<'c> {
     /// The picture, in the camera's own memory.
     pub frame: Frame<'c>,
-    /// Without them the device's detector finds the face; without one the picture is taken whole.
+    /// Without them the device's detector finds the face; without one a model that aligns takes the picture's middle in its input's
+    /// shape, and another one the whole picture.
     pub landmarks: Option<Landmarks>,
 }
 

@@ -1,4 +1,8 @@
 //! The picture at hand: received in pieces, its face found, cropped, embedded, each once.
+//!
+//! Where a face is not known and the device has no detector, a model that aligns takes a picture for one in which a face is framed. Of
+//! the device's own camera, before which people can be asked to stand, that is the middle: the largest rectangle of the input's shape,
+//! scaled. A host's picture has to be of the input's size exactly: a host can cut it, and one of another size is a mistake.
 
 use crate::align::{self, AlignError};
 use crate::decide::Rejection;
@@ -166,6 +170,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         let frame = intake.frame(self.frame.as_ref()).map_err(Fault::from)?;
         let crop = self.crop.as_mut();
         (self.landmarks, self.faces) = face(&frame, told, models, crop)?;
+        let info = models.info();
+        let (expected, found) = ([info.width, info.height], [frame.width(), frame.height()]);
+        if self.landmarks.is_none() && info.template.is_some() && expected != found {
+            return Err(Fault::NotFramed { expected, found }.into());
+        }
         self.crop_bytes = cut(&frame, self.landmarks.as_ref(), models.info(), crop)?;
         self.stage = Stage::Cropped;
         Ok(())
@@ -183,7 +192,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Picture<B> {
         Ok(self.faces)
     }
 
-    /// Makes the crop of a camera's picture, of the face that was found in it.
+    /// Makes the crop of a camera's picture: of the face that was found in it, or of its middle where nobody looks for one.
     pub(super) fn align(&mut self, shot: &Shot<'_>, info: &ModelInfo) -> Result<(), Missing> {
         self.crop_bytes = cut(&shot.frame, self.landmarks.as_ref(), info, self.crop.as_mut())?;
         self.stage = Stage::Cropped;
@@ -267,8 +276,8 @@ fn input<'r>(info: &ModelInfo, room: &'r mut [u8]) -> Result<&'r mut [u8], Fault
     room.get_mut(..needed).ok_or(Fault::CropTooLarge { needed: needed as u32, capacity })
 }
 
-/// The model's input from a picture: aligned by landmarks; without them the whole picture, which must be exactly the
-/// input's size for a model that aligns. Returns the crop's bytes.
+/// The model's input from a picture: aligned by landmarks; without them the whole picture, or for a model that aligns the middle of it
+/// that has the input's shape. Returns the crop's bytes.
 fn cut(
     frame: &Frame<'_>,
     landmarks: Option<&Landmarks>,
@@ -276,12 +285,9 @@ fn cut(
     crop: &mut [u8],
 ) -> Result<usize, Missing> {
     let out = input(info, crop)?;
-    let (expected, found) = ([info.width, info.height], [frame.width(), frame.height()]);
     match landmarks {
         Some(landmarks) => align::crop(frame, landmarks, info, out)?,
-        None if info.template.is_some() && expected != found => {
-            return Err(Fault::NotFramed { expected, found }.into());
-        }
+        None if info.template.is_some() => align::central(frame, info, out)?,
         None => align::framed(frame, info, out)?,
     }
     Ok(info.crop_bytes())

@@ -52,7 +52,7 @@ pub enum Fault {
         /// Bytes of the whole; zero before [`Request::BeginFrame`](super::Request::BeginFrame).
         total: u32,
     },
-    /// A picture without landmarks that is not exactly the model's input.
+    /// A host's picture without landmarks that is not exactly the input of a model that aligns, on a device without a detector.
     NotFramed {
         /// The model's columns and rows.
         expected: [u16; 2],

@@ -194,7 +194,8 @@ pub struct FrameHeader {
     /// Rows.
     pub height: u16,
     /// x and y of the five landmarks. Without them a device with a detector finds the face itself, if its model aligns; elsewhere
-    /// the picture is taken whole, and for a model that aligns it must then be exactly the input's size.
+    /// the picture is taken whole, and for a model that aligns it must then be exactly the input's size. (Of its own camera's pictures
+    /// a device without a detector takes the middle.)
     #[serde(with = "crate::wire::landmarks")]
     pub landmarks: Option<[[f32; 2]; 5]>,
 }

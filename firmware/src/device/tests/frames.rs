@@ -150,6 +150,63 @@ fn where_nobody_is_there_is_no_face_to_reject() {
 }
 
 #[test]
+fn without_a_detector_the_middle_of_the_cameras_picture_is_the_face() {
+    let mut engine = aligning();
+    engine.detector = None;
+    let mut device = with_flash(engine, MemoryNor::new(vec![0xff; 4 * 4096]), &SoftwareSecret::default());
+    device.set_rules(Rules { quality: QualityRules::NONE, ..Rules::photographs() }).unwrap();
+    // 20 x 16: its columns 2 to 17, each pixel of 8 x 8 the mean of four.
+    let scene = Scene::new([20, 16], &[]);
+    let at = |x: usize, y: usize| u32::from(scene.pixels[20 * y + x]);
+    let pixel = |(u, v)| (at(u, v) + at(u + 1, v) + at(u, v + 1) + at(u + 1, v + 1) + 2) / 4;
+    let places = (0..8).flat_map(|v| (0..8).map(move |u| (2 * u + 2, 2 * v)));
+    let middle: std::vec::Vec<u8> = places.map(|at| pixel(at) as u8).collect();
+    let seen = look(&mut device, &mut Held(Shot { frame: scene.frame(), landmarks: None }), 1);
+    assert!(matches!(seen, Some(Event::Answered(Answer::Unknown { .. }))), "{seen:?}");
+    let embedded: std::vec::Vec<u8> = device.core.picture.embedding().iter().map(|&v| v as u8).collect();
+    assert_eq!((embedded, device.core.engine.runs), (middle.clone(), 1));
+    // As a host sends it that has cut it out; as it is, halved, a host's is refused.
+    Scene { sides: [8, 8], pixels: middle }.send(&mut device, None);
+    asked(&mut device, Request::Enroll(Who::New("Ada")), |_| ()).unwrap();
+    scene.send(&mut device, None);
+    assert_eq!(crop(&mut device), Err(Fault::NotFramed { expected: [8, 8], found: [10, 8] }));
+    let seen = look(&mut device, &mut Held(Shot { frame: scene.frame(), landmarks: None }), 10_000);
+    let Some(Event::Answered(Answer::Known { best, .. })) = &seen else { panic!("{seen:?}") };
+    assert_eq!(best.angle.millidegrees(), 0);
+    // A model that takes whole pictures takes whole ones of the camera too.
+    device.core.engine.info.template = None;
+    let shot = Shot { frame: scene.frame(), landmarks: None };
+    let mut whole = [0; 64];
+    align::framed(&shot.frame, &device.core.engine.info, &mut whole).unwrap();
+    look(&mut device, &mut Held(shot), 20_000);
+    assert_eq!(device.core.picture.embedding(), whole.map(|v| v as i8));
+}
+
+#[test]
+fn a_camera_of_320_by_240_is_looked_at_in_its_central_square() {
+    let mut engine = aligning();
+    engine.detector = None;
+    (engine.info.width, engine.info.height) = (112, 112);
+    let mut device = with_flash(engine, MemoryNor::new(vec![0xff; 4 * 4096]), &SoftwareSecret::default());
+    device.core.picture = Picture::new(vec![0; 256], vec![0; 112 * 112]);
+    device.set_rules(Rules { quality: QualityRules::NONE, ..Rules::photographs() }).unwrap();
+    let scene = Scene::new([320, 240], &[]);
+    let square: std::vec::Vec<u8> = scene.pixels.chunks(320).flat_map(|row| row[40..280].to_vec()).collect();
+    let square = Scene { sides: [240, 240], pixels: square };
+    let mut expected = vec![0; 112 * 112];
+    align::framed(&square.frame(), &device.core.engine.info, &mut expected).unwrap();
+    look(&mut device, &mut Held(Shot { frame: scene.frame(), landmarks: None }), 1);
+    let mut cut: std::vec::Vec<u8> = std::vec::Vec::new();
+    while cut.len() < expected.len() {
+        match device.core.picture.crop_piece(cut.len() as u32) {
+            Ok(Reply::Piece { bytes, .. }) => cut.extend(bytes),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((cut == expected, device.core.engine.runs), (true, 1));
+}
+
+#[test]
 fn a_device_without_room_for_the_detectors_picture_says_so() {
     let mut engine = aligning();
     engine.detector.as_mut().unwrap().width = 17;
