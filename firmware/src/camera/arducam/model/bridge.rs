@@ -1,19 +1,44 @@
 //! The bridge of the model: its registers, the FIFO and the capture.
 
 use super::super::Module;
-use super::super::bridge::{
-    BURST, FIFO, FIFO_CLEAR, FIFO_START, FRAMES, LENGTH, PINS, PINS_STANDBY, RESET, RESET_HELD, TEST,
-    TRIGGER, TRIGGER_DONE, WRITE,
-};
 use super::sensor::Sensor;
 use super::{FRAME_US, Fault, Scene};
 
+// Registers and bits as the vendor's notes have them, written out again: the driver's own would be as wrong here as there.
+
+/// Set in a command that writes.
+const WRITE: u8 = 0x80;
+const TEST: u8 = 0x00;
+/// Capture control; bits 2..0: pictures, less one.
+const FRAMES: u8 = 0x01;
+const FIFO: u8 = 0x04;
+/// Pins to the sensor.
+const PINS: u8 = 0x06;
+const RESET: u8 = 0x07;
+const BURST: u8 = 0x3c;
+const TRIGGER: u8 = 0x41;
+/// Bytes in the FIFO, the lowest first.
+const LENGTH: [u8; 3] = [0x42, 0x43, 0x44];
+
+/// [`FIFO`]: the capture-done flag goes out.
+const CLEAR: u8 = 1 << 0;
+/// [`FIFO`]: the next picture is captured.
+const START: u8 = 1 << 1;
+/// [`FIFO`]: the next byte is written at the beginning.
+const REWIND_WRITE: u8 = 1 << 4;
+/// [`FIFO`]: the next byte is read at the beginning. (The vendor's library has these two the other way round; the driver sets both.)
+const REWIND_READ: u8 = 1 << 5;
+/// [`PINS`]: the sensor stands by.
+const STANDBY: u8 = 1 << 1;
+/// [`PINS`] after power-on: the sensor is powered, and not in reset.
+const POWERED: u8 = 1 << 2 | 1 << 0;
+/// [`RESET`]: held in reset.
+const HELD: u8 = 1 << 7;
+/// [`TRIGGER`]: a picture is in the FIFO.
+const DONE: u8 = 1 << 3;
+
 /// Microseconds that the bridge takes after its reset.
 const RESET_US: u64 = 50_000;
-/// [`FIFO`]: the next byte is written at the beginning.
-const REWIND_WRITE: u8 = 0x10;
-/// [`FIFO`]: the next byte is read at the beginning.
-const REWIND_READ: u8 = 0x20;
 /// What a FIFO gives that has nothing left.
 const EMPTY: u8 = 0xff;
 
@@ -50,7 +75,7 @@ impl Bridge {
             module,
             test: 0,
             frames: 0,
-            pins: 0x05,
+            pins: POWERED,
             held: false,
             ready_us: 0,
             fifo: Vec::new(),
@@ -72,7 +97,7 @@ impl Bridge {
     }
 
     pub fn is_resting(&self) -> bool {
-        self.pins & PINS_STANDBY != 0
+        self.pins & STANDBY != 0
     }
 
     pub fn set_missing(&mut self, fault: Option<Fault>) {
@@ -140,7 +165,7 @@ impl Bridge {
 
     fn write(&mut self, register: u8, value: u8, now: u64) {
         if register == RESET {
-            let held = value & RESET_HELD != 0;
+            let held = value & HELD != 0;
             if held {
                 self.power_off();
             } else if self.held {
@@ -156,7 +181,7 @@ impl Bridge {
             FRAMES => self.frames = value,
             PINS => self.pins = value,
             FIFO => {
-                if value & FIFO_CLEAR != 0 {
+                if value & CLEAR != 0 {
                     self.done = false;
                 }
                 if value & REWIND_WRITE != 0 {
@@ -165,7 +190,7 @@ impl Bridge {
                 if value & REWIND_READ != 0 {
                     self.read = 0;
                 }
-                if value & FIFO_START != 0 && self.frames & 7 == 0 {
+                if value & START != 0 && self.frames & 7 == 0 {
                     (self.armed, self.exposed) = (Some((now + 1).next_multiple_of(FRAME_US)), None);
                 }
             }
@@ -174,16 +199,16 @@ impl Bridge {
     }
 
     fn read(&self, register: u8) -> u8 {
-        let [low, middle, high, _] = (self.fifo.len() as u32).to_le_bytes();
+        let length = (self.fifo.len() as u32).to_le_bytes();
         match register {
             TEST => self.test,
             FRAMES => self.frames,
             PINS => self.pins,
-            TRIGGER => u8::from(self.done) * TRIGGER_DONE,
-            LENGTH => low,
-            register if register == LENGTH + 1 => middle,
-            register if register == LENGTH + 2 => high,
-            _ => 0,
+            TRIGGER => u8::from(self.done) * DONE,
+            _ => {
+                let bytes = LENGTH.iter().zip(length);
+                bytes.filter(|(at, _)| **at == register).map(|(_, byte)| byte).next().unwrap_or(0)
+            }
         }
     }
 

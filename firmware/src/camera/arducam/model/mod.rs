@@ -1,11 +1,14 @@
 //! A model of the module at its two buses, for tests and for simulated devices.
 //!
 //! It keeps the registers of bridge and sensor, the FIFO with its pointers, and time, and takes pictures of a [`Scene`] as the registers
-//! tell it to: a register with another value gives another picture, or none. It can fail: at any transfer a bus error, a loss of power
-//! or an unplugged cable, and a capture that never ends, a FIFO that falls short, another sensor.
+//! tell it to: a register with another value gives another picture, or none. It can fail: at any transfer a bus error, a loss of power,
+//! an unplugged cable or a sensor that is deaf, and a capture that never ends, a FIFO that falls short, another sensor.
 //!
-//! It is written from the same public descriptions as the driver, so it shows that the driver does what these say and survives what may
-//! happen on a bus. It cannot show what they leave out: picture quality, undocumented registers, and the timing of a real module.
+//! It is written from the same public descriptions as the driver, with registers and bits of its own: it shares with the driver which
+//! [`Bank`] and which [`Module`] is meant, and no number. So it shows that the driver does what these descriptions say, that none of its numbers
+//! that matters for the picture is mistyped, and that the driver survives what may happen on a bus. It cannot show what both were written from
+//! if that is wrong, nor what it leaves out: how light a picture is and its colours (exposure, gain, white balance: [`Model::register`]
+//! tells what was written), pins' strength, clocks, undocumented registers, and the timing of a real module.
 
 mod bridge;
 mod sensor;
@@ -16,9 +19,9 @@ use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::{self, I2c, NoAcknowledgeSource};
 use embedded_hal::spi::{self, SpiDevice};
 
-use super::{ADDRESS, Bank, Module};
+use super::{Bank, Module};
 use bridge::Bridge;
-use sensor::Sensor;
+use sensor::{ADDRESS, Sensor};
 
 /// Microseconds between two pictures of the sensor.
 pub const FRAME_US: u64 = 66_000;
@@ -46,6 +49,8 @@ pub enum Fault {
     Transfer(u32),
     /// From this transfer on the module is not there, and its data line shows a level: 0x00 or 0xff.
     Unplugged(u32, u8),
+    /// From this transfer on the sensor acknowledges nothing on I2C, while the bridge answers: its wires are off, or it is.
+    Deaf(u32),
     /// Before this transfer the power goes for a moment.
     Power(u32),
     /// No capture ends.
@@ -75,6 +80,8 @@ struct State {
 /// What a transfer meets.
 enum Wire {
     Module,
+    /// The bridge alone.
+    Bridge,
     Error,
     Nobody(u8),
 }
@@ -100,6 +107,7 @@ impl State {
                 self.power_off();
                 return Wire::Nobody(level);
             }
+            Some(Fault::Deaf(at)) if number >= at => return Wire::Bridge,
             Some(Fault::Power(at)) if number == at => self.power_off(),
             _ => {}
         }

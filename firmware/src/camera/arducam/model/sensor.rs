@@ -1,19 +1,69 @@
 //! The sensor of the model: its registers, and the picture that they make of a scene.
 
-use super::super::sensor::{
-    BANK, COM1, COM7, COM7_RESET, COM8, COM8_AUTOMATIC, CTRL2, CTRLI, HREFEND, HREFST, HSIZE, HSIZE8,
-    IMAGE_MODE, IMAGE_MODE_RGB565, PIDH, PIDL, R_BYPASS, REG04, REG04_FLIP, REG04_MIRROR, REG32, RESET,
-    RESET_OUTPUT, SIZEL, TEST, VEND, VHYX, VSIZE, VSIZE8, VSTRT, XOFFL, YOFFL, ZMHH, ZMOH, ZMOW,
-};
 use super::{Bank, BusError, Fault, Scene};
 use crate::align::luma;
 
+/// The sensor's address: 0x60 to write and 0x61 to read, without the lowest bit.
+pub(super) const ADDRESS: u8 = 0x60 >> 1;
+
+// Registers and bits as the datasheet has them, written out again: the driver's own would be as wrong here as there.
+
+/// Both banks: which bank is selected, 0 the DSP's, 1 the array's.
+const BANK: u8 = 0xff;
+
+/// The array's bank.
+const COM1: u8 = 0x03;
+const REG04: u8 = 0x04;
+const PIDH: u8 = 0x0a;
+const PIDL: u8 = 0x0b;
+const COM7: u8 = 0x12;
+const COM8: u8 = 0x13;
+const HREFST: u8 = 0x17;
+const HREFEND: u8 = 0x18;
+const VSTRT: u8 = 0x19;
+const VEND: u8 = 0x1a;
+const REG32: u8 = 0x32;
+
+/// The DSP's bank.
+const R_BYPASS: u8 = 0x05;
+const CTRLI: u8 = 0x50;
+const HSIZE: u8 = 0x51;
+const VSIZE: u8 = 0x52;
+const XOFFL: u8 = 0x53;
+const YOFFL: u8 = 0x54;
+const VHYX: u8 = 0x55;
+const TEST: u8 = 0x57;
+const ZMOW: u8 = 0x5a;
+const ZMOH: u8 = 0x5b;
+const ZMHH: u8 = 0x5c;
+const CTRL2: u8 = 0x86;
+const SIZEL: u8 = 0x8c;
+const HSIZE8: u8 = 0xc0;
+const VSIZE8: u8 = 0xc1;
+const IMAGE_MODE: u8 = 0xda;
+const RESET: u8 = 0xe0;
+
+/// Product numbers of an OV2640, [`PIDH`] and [`PIDL`].
+const PRODUCT: [u8; 2] = [0x26, 0x42];
+/// [`COM7`]: all registers are reset.
+const ALL_RESET: u8 = 1 << 7;
+/// [`REG04`]: columns from right to left.
+const MIRROR: u8 = 1 << 7;
+/// [`REG04`]: rows from bottom to top.
+const FLIP: u8 = 1 << 6;
+/// [`COM8`]: exposure and gain are automatic. Without them the model's pictures are black: where registers for light stand is not modelled.
+const AUTOMATIC: u8 = 1 << 2 | 1 << 0;
+/// [`CTRL2`]: the scaler works.
+const SCALER: u8 = 1 << 5;
+/// [`IMAGE_MODE`], bits 3..2: RGB565; YUV422 is 0.
+const RGB565: u8 = 2 << 2;
+/// [`IMAGE_MODE`]: the lower byte of a pixel first.
+const LOWER_FIRST: u8 = 1 << 0;
+/// [`RESET`]: the output is held.
+const OUTPUT_HELD: u8 = 1 << 2;
+
 /// Microseconds that the sensor takes after its reset.
 const RESET_US: u64 = 3000;
-/// [`CTRL2`]: the scaler works.
-const SCALER: u8 = 0x20;
-/// [`IMAGE_MODE`]: the lower byte of a pixel first.
-const LOWER_FIRST: u8 = 0x01;
 
 #[derive(Debug)]
 pub(super) struct Sensor {
@@ -51,11 +101,14 @@ impl Side {
 }
 
 impl Sensor {
+    /// As it is after power-on; of what does not matter for a picture all is 0.
     pub fn new() -> Self {
         let mut banks = [[0; 256]; 2];
-        banks[Bank::Array as usize][usize::from(PIDH)] = 0x26;
-        banks[Bank::Array as usize][usize::from(PIDL)] = 0x42;
-        banks[Bank::Dsp as usize][usize::from(R_BYPASS)] = 1;
+        banks[Bank::Array as usize][usize::from(PIDH)] = PRODUCT[0];
+        banks[Bank::Array as usize][usize::from(PIDL)] = PRODUCT[1];
+        for (register, value) in [(R_BYPASS, 1), (VHYX, 0x08), (RESET, OUTPUT_HELD)] {
+            banks[Bank::Dsp as usize][usize::from(register)] = value;
+        }
         Sensor { banks, bank: None, named: 0, awake_us: 0 }
     }
 
@@ -80,7 +133,7 @@ impl Sensor {
             (&[register], _) => self.named = register,
             (&[BANK, 0], _) => self.bank = Some(Bank::Dsp),
             (&[BANK, 1], _) => self.bank = Some(Bank::Array),
-            (&[COM7, value], Some(Bank::Array)) if value & COM7_RESET != 0 => self.power_off(now),
+            (&[COM7, value], Some(Bank::Array)) if value & ALL_RESET != 0 => self.power_off(now),
             (&[register, _], Some(Bank::Dsp)) if fault == Some(Fault::Stuck(register)) => {}
             (&[register, value], Some(bank)) => self.poke(bank, register, value),
             _ => return Err(BusError),
@@ -126,23 +179,23 @@ impl Sensor {
             window: 4 * (bits(dsp(TEST), 7, 1) << 9 | bits(upper, 3, 1) << 8 | dsp(HSIZE)),
             offset: bits(upper, 0, 3) << 8 | dsp(XOFFL),
             output: 4 * (bits(zoom, 0, 2) << 8 | dsp(ZMOW)),
-            reversed: orientation & REG04_MIRROR != 0,
+            reversed: orientation & MIRROR != 0,
         };
         let y = Side {
             array: height,
             window: 4 * (bits(upper, 7, 1) << 8 | dsp(VSIZE)),
             offset: bits(upper, 4, 3) << 8 | dsp(YOFFL),
             output: 4 * (bits(zoom, 2, 1) << 8 | dsp(ZMOH)),
-            reversed: orientation & REG04_FLIP != 0,
+            reversed: orientation & FLIP != 0,
         };
         let divider = |from| bits(dsp(CTRLI), from, 3) as u8;
         let scaler = self.peek(Bank::Dsp, CTRL2) & SCALER != 0;
-        let runs = dsp(R_BYPASS) & 1 == 0 && self.peek(Bank::Dsp, RESET) & RESET_OUTPUT == 0;
+        let runs = dsp(R_BYPASS) & 1 == 0 && self.peek(Bank::Dsp, RESET) & OUTPUT_HELD == 0;
         if !runs || !x.is_possible(divider(0), scaler) || !y.is_possible(divider(3), scaler) {
             return None;
         }
         let mode = self.peek(Bank::Dsp, IMAGE_MODE);
-        let lit = self.peek(Bank::Array, COM8) & COM8_AUTOMATIC == COM8_AUTOMATIC;
+        let lit = self.peek(Bank::Array, COM8) & AUTOMATIC == AUTOMATIC;
         let columns: Vec<usize> = (0..x.output).map(|column| x.source(column, scene.width)).collect();
         let mut bytes = Vec::with_capacity(2 * x.output * y.output);
         for row in 0..y.output {
@@ -151,7 +204,7 @@ impl Sensor {
                 let pixel = scene.pixels[line + column];
                 let [red, green, blue] = if lit { pixel.map(u16::from) } else { [0; 3] };
                 let sent = match mode & !LOWER_FIRST {
-                    IMAGE_MODE_RGB565 => red >> 3 << 11 | green >> 2 << 5 | blue >> 3,
+                    RGB565 => red >> 3 << 11 | green >> 2 << 5 | blue >> 3,
                     _ => u16::from_be_bytes([luma(pixel), 0x80]),
                 };
                 bytes.extend(if mode & LOWER_FIRST == 0 { sent.to_be_bytes() } else { sent.to_le_bytes() });
