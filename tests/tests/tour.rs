@@ -88,6 +88,28 @@ fn portraits_through_a_gallery_file_and_a_simulated_device() {
     assert_eq!(run(&format!("identify {} --to {to}", photos[0])).code, KNOWN);
     drop(device);
 
+    // One picture before the camera is somebody who stays: voted on, known, and known again, while the link is served.
+    let device = Simulator::start(["--flash", &gallery, "--camera", &photo]);
+    for _ in 0..2 {
+        assert_eq!(device.next()["best"]["name"].as_str(), Some(&*name));
+    }
+    assert_eq!(run(&format!("identify {photo} --to {}", device.target())).code, KNOWN);
+    drop(device);
+    let note = folder.path().join("note.txt");
+    std::fs::write(&note, "no picture").unwrap();
+    let note = text(&note);
+    let missing = format!("{note}.png");
+    let refusals = [
+        ("/dev/null", "the camera /dev/null is neither a folder nor a file"),
+        (&*note, "note.txt is not a picture"),
+        (&*missing, "cannot read the camera"),
+    ];
+    for (camera, why) in refusals {
+        let refused =
+            run(&format!("simulate --open --port tcp:127.0.0.1:0 --flash {gallery} --camera {camera}"));
+        assert!(refused.code == FAILED && refused.stderr.contains(why), "{camera}: {refused:?}");
+    }
+
     // What was enrolled over the link is in the file, and what is removed from it is gone.
     let listed = run(&format!("gallery list --to {gallery} --json")).done().json();
     assert_eq!(listed["people"][8]["name"].as_str(), Some("Émilie du Châtelet"));

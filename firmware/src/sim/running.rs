@@ -12,6 +12,7 @@ use embedded_storage::nor_flash::NorFlash;
 use super::board::{Nature, Unpowered};
 use super::{StoredCamera, TcpPort, Wires};
 use crate::board::Next;
+use crate::decide::Rules;
 use crate::device::Event;
 use crate::engine::Models;
 use crate::gallery::Monotonic;
@@ -62,15 +63,27 @@ impl Running {
         let stopped = stop.clone();
         let body = move || {
             let (wires, mut press) = (Wires::default(), nature.press);
+            let rules = Rules { matching: nature.matching, ..Rules::default() };
             let mut unpowered = Unpowered::new(engine, flash, port, camera, &wires, nature);
             while !stopped.load(Ordering::Relaxed) {
                 let (mut powered, boot) = (unpowered.start(), Instant::now());
+                let frames = powered.camera().shows_frames();
+                if frames {
+                    powered
+                        .device()
+                        .set_rules(rules)
+                        .expect("a vote can be held by the rules of every device");
+                }
                 if let Some(at_most) = press.take() {
                     powered.device().allow_pairing(at_most, Uptime(0));
                 }
                 while !stopped.load(Ordering::Relaxed) {
                     wires.presence.set(powered.camera().has_more());
                     match powered.round(Uptime(boot.elapsed().as_millis() as u64), &mut log) {
+                        // Most of the time of somebody who stays is waiting for the next frame.
+                        Next::Again if frames && powered.device().port().is_quiet() => {
+                            std::thread::sleep(PAUSE);
+                        }
                         Next::Again => {}
                         Next::Sleep if !powered.device().port().is_quiet() => {}
                         Next::Sleep => std::thread::sleep(PAUSE),

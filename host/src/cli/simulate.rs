@@ -54,9 +54,10 @@ pub struct Args {
     /// Where it listens; port 0 takes any free one.
     #[arg(long, value_name = "tcp:HOST:PORT", default_value = "tcp:localhost:7700")]
     port: Target,
-    /// A folder of images that the camera shows, each once; then the device goes on for its host. With --script, where the script's
-    /// pictures are.
-    #[arg(long, value_name = "DIR")]
+    /// What the camera shows: a folder of images, each once, after which the device goes on for its host; or one image for ever, like
+    /// somebody who stays before a camera: voted on, and locked out when unknown too often. With --script, the folder of the script's
+    /// pictures.
+    #[arg(long, value_name = "DIR|FILE")]
     camera: Option<PathBuf>,
     /// Play a scenario instead of listening: what happens before the device and what it is to do, in the device's own time. Exits
     /// with 1 at the first line that fails.
@@ -106,6 +107,12 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         let finder = Finder::new(detector.filter(|_| own.is_none()), landmarks);
         let info = models.info().clone();
         let folder = args.camera.as_deref().or(script.parent()).unwrap_or(Path::new(""));
+        if let Some(path) = args.camera.as_deref().filter(|path| !path.is_dir()) {
+            anyhow::bail!(
+                "the camera {} is no folder\n  accepted: with --script, the folder of its pictures",
+                path.display()
+            );
+        }
         let scratch = tempfile::tempdir().context("cannot make a folder for the flash")?;
         let flash = args.flash.clone().unwrap_or_else(|| scratch.path().join("flash"));
         let file = |why| EnrollError::File { path: flash.clone(), why };
@@ -120,11 +127,16 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         return scenario::play(script, folder, &|path| shot(path, &finder, &info, looks), setting, ui);
     }
     let camera = match &args.camera {
-        Some(folder) => {
-            let mut set = ImageSet::open(folder)?;
+        Some(path) => {
+            let (mut set, stays) = images(path)?;
             let landmarks = args.finder.landmarks_or(set.landmarks.take())?;
             let finder = Finder::new(detector.filter(|_| own.is_none()), landmarks);
-            pictures(&set, &finder, models.info(), own.is_some() || args.no_model, ui)
+            let looks = own.is_some() || args.no_model;
+            if stays {
+                StoredCamera::lasting(shot(&set.path(0), &finder, models.info(), looks)?)
+            } else {
+                pictures(&set, &finder, models.info(), looks, ui)
+            }
         }
         None => StoredCamera::default(),
     };
@@ -211,6 +223,21 @@ fn tell(event: &Event, ui: &Ui) {
         | Event::TurnedAway(_)
         | Event::Session { .. } => ui.note(event.to_string()),
     }
+}
+
+/// The images at a path: a folder's, or one file and that it is one.
+fn images(path: &Path) -> anyhow::Result<(ImageSet, bool)> {
+    let name = path.display();
+    let kind = std::fs::metadata(path).with_context(|| format!("cannot read the camera {name}"))?;
+    if kind.is_dir() {
+        return Ok((ImageSet::open(path)?, false));
+    }
+    if kind.is_file() {
+        return Ok((ImageSet::file(path)?, true));
+    }
+    anyhow::bail!(
+        "the camera {name} is neither a folder nor a file\n  accepted: a folder of images, or an image"
+    )
 }
 
 /// The images of a folder as the camera's pictures, as the device would keep them; those that show nobody are named and left out.

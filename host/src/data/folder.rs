@@ -63,6 +63,22 @@ impl ImageSet {
         Ok(set)
     }
 
+    /// One image, with its landmarks where the `landmarks.csv` beside it names it; it is not opened yet.
+    ///
+    /// # Errors
+    /// When that file is malformed.
+    pub fn file(path: impl AsRef<Path>) -> Result<Self, DataError> {
+        let path = path.as_ref();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut set = ImageSet::of(folder, path.file_name().map(PathBuf::from));
+        let csv = folder.join("landmarks.csv");
+        if csv.is_file() {
+            let csv = LandmarksCsv::read(csv)?;
+            set.landmarks = csv.get(path).is_some().then_some(csv);
+        }
+        Ok(set)
+    }
+
     /// Holds out the images that `folder/pairs.txt` names, if there is one.
     ///
     /// # Errors
@@ -197,6 +213,18 @@ mod tests {
         let set = ImageSet::open(dir.path().join("lfw")).unwrap();
         assert!(set.landmarks.is_some());
         assert_eq!(set.held_out.len(), 3);
+    }
+
+    #[test]
+    fn one_image_has_the_landmarks_beside_it_if_they_are_its() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path().join("landmarks.csv"), &format!("a.jpg,0{}\n", ",0".repeat(15)));
+        for (name, listed) in [("a.jpg", true), ("b.jpg", false)] {
+            let path = dir.path().join(name);
+            let set = ImageSet::file(&path).unwrap();
+            assert_eq!((set.images.len(), set.path(0), set.landmarks.is_some()), (1, path, listed));
+        }
+        assert_eq!(ImageSet::file("c.png").unwrap().path(0), Path::new("c.png"));
     }
 
     #[test]
