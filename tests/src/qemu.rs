@@ -152,6 +152,11 @@ impl Machine {
         told.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
     }
 
+    /// Plans, and where in the memory they go.
+    fn models<'f>(&self, plan: &'f Path, detector: Option<&'f Path>) -> Vec<(&'f Path, u32)> {
+        [(plan, self.plan)].into_iter().chain(detector.map(|file| (file, self.detector))).collect()
+    }
+
     /// Makes the file of an erased chip.
     fn erase(&self, chip: &Path) -> std::io::Result<()> {
         let mut file = File::create(chip)?;
@@ -185,11 +190,25 @@ impl Emulator {
     /// # Panics
     /// As [`Emulator::boot`], and when the firmware does not answer in a minute; with what it has said.
     pub fn start(machine: &Machine, plan: &Path, detector: Option<&Path>, chip: &Path) -> (Self, Client) {
-        let detector = detector.map(|file| (file, machine.detector));
-        let files: Vec<_> = [(plan, machine.plan)].into_iter().chain(detector).collect();
-        let mut emulator = Self::spawn(machine, chip, &["open"], &files);
+        let mut emulator = Self::spawn(machine, chip, &["open"], &machine.models(plan, detector));
         let client = emulator.connect();
         (emulator, client)
+    }
+
+    /// Starts a machine with a plan, and perhaps a detector's, laid into its memory, whose camera shows the pictures of a folder; nobody
+    /// connects to it.
+    ///
+    /// # Panics
+    /// As [`Emulator::boot`].
+    pub fn look(
+        machine: &Machine,
+        plan: &Path,
+        detector: Option<&Path>,
+        chip: &Path,
+        pictures: &Path,
+    ) -> Self {
+        let camera = format!("camera={}", pictures.display());
+        Self::spawn(machine, chip, &[&camera], &machine.models(plan, detector))
     }
 
     /// As [`Emulator::boot`], with files laid into the memory.

@@ -1,5 +1,5 @@
 //! Whole pictures on every emulated board, which finds the face itself: its crop and embedding are the simulator's to the byte, and those
-//! are the desktop's.
+//! are the desktop's. Whoever was enrolled from a picture that a host sent is known before the camera from the same one, at no angle.
 //!
 //! The pictures are photographs of LFW, 250 x 250, with YuNet in int8 where the data folder is; elsewhere drawn portraits with a detector of
 //! random weights.
@@ -11,11 +11,15 @@ use std::time::Instant;
 
 use arcgate::engine::Model;
 use arcgate::enroll::Sending;
-use arcgate::link::Client;
+use arcgate::link::{Client, LinkError};
+use arcgate::lower;
 use arcgate::photo::Photo;
+use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::frame::{Frame, PixelFormat};
+use arcgate_firmware::link::Fault;
+use arcgate_firmware::link::message::Who;
 use arcgate_tests::or_skip;
-use arcgate_tests::people::{describe, embed};
+use arcgate_tests::people::{describe, embed, one_threshold};
 use arcgate_tests::qemu::{Emulator, MACHINES, Machine};
 use arcgate_tests::simulator::Simulator;
 use arcgate_tests::whole::{Pictures, aligning_model, crop, pixels};
@@ -35,7 +39,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Result<Self, String> {
-        let (model, folder) = (aligning_model()?, tempfile::tempdir().map_err(|e| e.to_string())?);
+        let (model, folder) = (knowing(aligning_model()?), tempfile::tempdir().map_err(|e| e.to_string())?);
         let pictures = Pictures::new(12, folder.path());
         println!("model: {}", describe(&model));
         let [plan, detector] = ["model.plan", "detector.plan"].map(|name| folder.path().join(name));
@@ -65,6 +69,23 @@ impl Bench {
         let embedding = embed(&self.model, &crop);
         Some((crop, embedding))
     }
+}
+
+/// A model with thresholds, its own or some.
+fn knowing(model: Model) -> Model {
+    if model.thresholds().is_some() {
+        return model;
+    }
+    let table = one_threshold(Angle::from_millidegrees(20_000));
+    let plan = lower::with_thresholds(model.plan_bytes(), &table).expect("a valid plan");
+    Model::from_plan("knowing.plan".as_ref(), plan).expect("a valid plan")
+}
+
+/// A picture in other sides.
+fn resized(photo: &Photo, width: u32, height: u32) -> Photo {
+    let picture =
+        image::imageops::resize(&photo.to_rgb(), width, height, image::imageops::FilterType::Triangle);
+    Photo::from_rgb(photo.path(), picture).expect("a picture")
 }
 
 /// What a device makes of a picture.
@@ -134,8 +155,7 @@ fn a_picture_that_is_too_large_is_halved_as_the_host_would() {
     let bench = or_skip!(Bench::new());
     let (_emulator, mut client) = bench.board(Machine::m4(), "halving");
     let photo = &bench.pictures.photos[0];
-    let large = image::imageops::resize(&photo.to_rgb(), 281, 283, image::imageops::FilterType::Triangle);
-    let large = Photo::from_rgb(photo.path(), large).expect("a picture");
+    let large = resized(photo, 281, 283);
     let sending = Sending::whole(&large, client.info().expect("a device").frame_capacity);
     let halved = sending.frame(bench.model.info()).expect("a picture");
     assert_eq!((halved.width(), halved.height()), (141, 142));
@@ -145,4 +165,45 @@ fn a_picture_that_is_too_large_is_halved_as_the_host_would() {
     let expected = bench.desktops(&kept);
     assert!(expected.is_some() || !bench.pictures.real, "no face in the halved picture");
     assert!(made(&mut client, &large.frame()) == expected, "{}", photo.path().display());
+}
+
+#[test]
+fn a_camera_sees_what_a_host_sends_larger_than_the_memory_and_as_it_is() {
+    const PEOPLE: usize = 2;
+    let machine = Machine::m4();
+    or_skip!(machine.elf());
+    let bench = or_skip!(Bench::new());
+    let camera = bench.folder.path().join("camera");
+    std::fs::create_dir(&camera).expect("a folder");
+    let (emulator, mut client) = bench.board(machine, "camera-chip");
+    let capacity = client.info().expect("a device").frame_capacity as usize;
+    let mut people = 0;
+    for photo in &bench.pictures.photos {
+        let photo = if people == 0 { resized(photo, 281, 283) } else { photo.clone() };
+        let frame = photo.frame();
+        assert_eq!(frame.data().len() > capacity, people == 0, "{}", photo.path().display());
+        client.send_frame(&frame, None, &mut |_| ()).expect("the picture arrives");
+        match client.enroll(Who::New(&format!("person {people}"))) {
+            Ok(_) => {}
+            // No face is found, or one that is worth nothing.
+            Err(LinkError::Fault(Fault::Rejected(_))) => continue,
+            Err(error) => panic!("{}: {error}", photo.path().display()),
+        }
+        let header = format!("P6 {} {} 255\n", frame.width(), frame.height());
+        let file = [header.as_bytes(), frame.data()].concat();
+        std::fs::write(camera.join(format!("{people}.ppm")), file).expect("a file");
+        people += 1;
+        if people == PEOPLE {
+            break;
+        }
+    }
+    assert!(people == PEOPLE || !bench.pictures.real, "{people} people enrolled");
+    drop((client, emulator));
+    let [chip, pictures] = ["camera-chip", "camera"].map(|name| bench.folder.path().join(name));
+    let mut emulator = Emulator::look(machine, &bench.plan, Some(&bench.detector), &chip, &pictures);
+    for person in 0..people {
+        let seen = emulator.hear(&format!("known: person {person} at "));
+        assert_eq!(seen, "0 millidegrees", "person {person}");
+    }
+    println!("{people} people known before the camera");
 }
