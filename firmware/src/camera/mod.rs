@@ -42,6 +42,7 @@ impl Geometry {
 
 /// How far a picture is fetched: the pixel that comes next. For drivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Place {
     /// Its row; the number of rows behind the last pixel.
     pub row: u16,

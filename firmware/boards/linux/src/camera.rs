@@ -62,7 +62,7 @@ impl Eye {
         if kind.is_char_device() {
             let Size(width, height) = view.camera_size;
             let camera = V4l2::new(path, (width, height), PixelFormat::Rgb8);
-            // It may offer a larger picture than it was asked for; its rows lie in memory when the first one does.
+            // It may offer a larger picture than it was asked for, which is then halved; its rows lie in memory when the first one does.
             let memory = vec![0; FRAME.max(usize::from(width) * usize::from(height) * 3)];
             let patience = Patience { rows: u16::MAX, ..Patience::default() };
             return Ok(Some(Eye::Live(Grabber::new(camera, memory, patience))));
