@@ -100,8 +100,7 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
             Ok(verifier) => {
                 let mut slots = Slots::new([slot(a)?, slot(b)?], verifier);
                 if let Some(image) = given::MODEL {
-                    let picture = memory.crop.len() as u32;
-                    let room = Room { arena: &mut *arena, crop: &mut *memory.crop, picture };
+                    let room = Room { arena: &mut *arena, crop: &mut *memory.crop };
                     if let Err(error) = install(image, &mut slots, &mut kept, room, watchdog) {
                         defmt::error!("the program's model is not installed: {}", error);
                     }
