@@ -114,7 +114,7 @@ pub const CHIPS: [Chip; 4] = [
         // What the boot loader leaves of 512 KB: ESP-IDF's memory map for applications.
         ram: &[0x6_e610],
         flash: 4 << 20,
-        program: 384 << 10,
+        program: 400 << 10,
         cycles: [1.1, 2.0],
         why: "one instruction a cycle, stalls behind loads and taken branches; code and weights from SPI flash through a \
               cache of 32 KB",
