@@ -129,15 +129,17 @@ impl<P: Read + ReadReady + Write + WriteReady> Endpoint<P> {
         if let Some(event) = self.later.take() {
             return Ok(Some(event));
         }
-        // Asked in every poll: a port that could not pass everything on does so when it is asked.
-        let mut ready = self.port.write_ready()?;
-        while !self.out.rest().is_empty() {
+        loop {
+            // Asked in every poll: a port that could not pass everything on does so when it is asked.
+            let ready = self.port.write_ready()?;
+            if self.out.rest().is_empty() {
+                break;
+            }
             if !ready {
                 return Ok(None);
             }
             let sent = self.port.write(self.out.rest())?;
             self.out.advance(sent);
-            ready = self.port.write_ready()?;
         }
         if service.is_over() {
             self.unread = 0..0;

@@ -116,7 +116,7 @@ impl<F: NorFlash> Log<F> {
         Ok(page)
     }
 
-    /// Forgets every event before, and logs that: erases every block in which anything is programmed. A cut leaves some of them.
+    /// Forgets every event before, and logs that. A cut leaves some of them.
     ///
     /// # Errors
     /// When the region is too small or the flash fails.
@@ -130,10 +130,7 @@ impl<F: NorFlash> Log<F> {
         let mut block = self.head()?.block;
         for _ in 1..self.blocks() {
             block = self.after(block);
-            let begin = Self::offset(block, 0);
-            if !flash::is_blank(&mut self.flash, begin, begin + F::ERASE_SIZE as u32)? {
-                self.erase_block(block)?;
-            }
+            self.erase_block(block)?;
         }
         Ok(())
     }
