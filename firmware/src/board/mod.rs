@@ -129,10 +129,10 @@ impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B
         self.camera
     }
 
-    /// Whether the port had its time; also when the clock went back, and nobody knows.
+    /// Whether the port had its time; also when the clock went back, which wraps to more.
     fn is_drained(&mut self, now: Uptime) -> bool {
         let since = *self.drains.get_or_insert(now);
-        now.0.checked_sub(since.0).is_none_or(|passed| passed >= DRAIN_MS)
+        now.0.wrapping_sub(since.0) >= DRAIN_MS
     }
 
     fn press<H: Hardware>(&mut self, press: Press, device: &mut Device<H>, now: Uptime) -> Option<Event> {
@@ -163,14 +163,15 @@ impl<C: Camera, O: Outputs, B: InputPin, S: InputPin, W: Watchdog> Board<C, O, B
             (_, Enrolment::UnderWay { progress, .. }, _) => {
                 Signal::Enrolling { done: progress.taken, of: progress.wanted }
             }
-            _ if !device.can_recognise() => Signal::Fault,
+            _ if keeps_closed(device) => Signal::Fault,
             (Phase::Idle | Phase::LockedOut, ..) => Signal::Ready,
             _ => Signal::LookHere,
         }
     }
 }
 
-/// Whether the lock is closed, whatever the lights show.
+/// Whether the lock is closed, whatever the lights show. Once in the flash.
+#[inline(never)]
 fn keeps_closed<H: Hardware>(device: &Device<H>) -> bool {
     matches!(device.phase(), Phase::Updating | Phase::Fault) || !device.can_recognise()
 }
