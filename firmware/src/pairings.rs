@@ -50,6 +50,7 @@ pub struct Pairing {
     /// What it may ask.
     pub role: Role,
     /// What both know and nobody else.
+    #[serde(deserialize_with = "crate::wire::array")]
     pub key: [u8; 32],
     /// What it calls itself.
     pub label: Label,

@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::ser::{self, Serialize, Serializer};
 
 /// Writes `value` to the beginning of `into` and returns how many bytes it takes; `None` where they have no room, and for what no
@@ -34,6 +35,31 @@ pub(crate) mod landmarks {
         let bytes = Landmarks::<[u8; 4]>::deserialize(deserializer)?;
         Ok(bytes.map(|points| points.map(|point| point.map(f32::from_le_bytes))))
     }
+}
+
+/// Bytes of a number that their type says, one after the other; serde's own way stands once for each of them.
+pub(crate) fn array<'de, D: Deserializer<'de>, const N: usize>(
+    deserializer: D,
+) -> core::result::Result<[u8; N], D::Error> {
+    struct Bytes<const N: usize>;
+
+    impl<'de, const N: usize> Visitor<'de> for Bytes<N> {
+        type Value = [u8; N];
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{N} bytes")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> core::result::Result<[u8; N], A::Error> {
+            let mut bytes = [0; N];
+            for byte in &mut bytes {
+                *byte = seq.next_element()?.ok_or_else(|| A::Error::custom("too few bytes"))?;
+            }
+            Ok(bytes)
+        }
+    }
+
+    deserializer.deserialize_tuple(N, Bytes)
 }
 
 struct Writer<'b> {

@@ -3,7 +3,9 @@
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::Signer;
-use sha2::{Digest, Sha512};
+use sha2::Digest;
+
+use crate::sha512::Sha512;
 
 /// The public half of a key pair.
 pub type PublicKey = [u8; 32];

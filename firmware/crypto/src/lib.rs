@@ -10,6 +10,7 @@ mod aead;
 mod ed25519;
 mod keystream;
 mod sha256;
+mod sha512;
 mod x25519;
 
 pub use aead::{Aead, NONCE, TAG, TooLong};

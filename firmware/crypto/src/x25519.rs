@@ -1,9 +1,9 @@
 //! X25519 (RFC 7748).
 
+use crate::sha512::Sha512;
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::clamp_integer;
-use sha2::Sha512;
 
 /// The u-coordinate of the base point.
 pub const BASE_POINT: [u8; 32] = {

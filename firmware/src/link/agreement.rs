@@ -10,8 +10,10 @@ pub const NONCE: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// The X25519 public key.
+    #[serde(deserialize_with = "crate::wire::array")]
     pub public: [u8; 32],
     /// Random bytes.
+    #[serde(deserialize_with = "crate::wire::array")]
     pub nonce: [u8; NONCE],
 }
 

@@ -19,11 +19,13 @@ pub enum FromHost {
     /// The code was typed. -> [`FromDevice::Met`], [`FromDevice::Refused`]
     Meet {
         /// The host's X25519 public key on the code's generator.
+        #[serde(deserialize_with = "crate::wire::array")]
         public: [u8; 32],
     },
     /// And it was the right one. -> [`FromDevice::Paired`], [`FromDevice::Refused`]
     Confirm {
         /// [`Proven::proof`](super::pairing::Proven::proof).
+        #[serde(deserialize_with = "crate::wire::array")]
         proof: [u8; 32],
     },
 }
@@ -43,11 +45,13 @@ pub enum FromDevice {
     /// The device shows the code.
     CodeShown {
         /// Its random bytes.
+        #[serde(deserialize_with = "crate::wire::array")]
         nonce: [u8; NONCE],
     },
     /// The device's part of the pairing.
     Met {
         /// Its X25519 public key on the code's generator.
+        #[serde(deserialize_with = "crate::wire::array")]
         public: [u8; 32],
     },
     /// The host is paired.
@@ -55,6 +59,7 @@ pub enum FromDevice {
         /// Its number.
         host: u16,
         /// That the device has the same key.
+        #[serde(deserialize_with = "crate::wire::array")]
         proof: [u8; 32],
     },
     /// Why not.
@@ -73,6 +78,7 @@ pub struct Greeting {
     /// In pairing mode, the most that a host can be paired for.
     pub pairing: Option<Role>,
     /// The device's Ed25519 public key, by which hosts keep their pairings.
+    #[serde(deserialize_with = "crate::wire::array")]
     pub identity: [u8; 32],
 }
 
@@ -91,6 +97,7 @@ pub struct Opened {
     /// Its ephemeral.
     pub share: Share,
     /// That it has the pairing's key.
+    #[serde(deserialize_with = "crate::wire::array")]
     pub proof: [u8; 32],
 }
 
@@ -102,6 +109,7 @@ pub struct Begin {
     /// What it calls itself.
     pub label: Label,
     /// Random bytes.
+    #[serde(deserialize_with = "crate::wire::array")]
     pub nonce: [u8; NONCE],
 }
 

@@ -85,6 +85,7 @@ pub enum Request<'a> {
     /// Take a backup of the gallery, sealed with the device's bundle key and signed by the device. -> [`Reply::Bundle`]
     BeginBackup {
         /// Random bytes for the bundle's salt.
+        #[serde(deserialize_with = "crate::wire::array")]
         salt: [u8; 32],
     },
     /// The next record of the backup. -> [`Reply::Piece`], its offset counting records
@@ -118,6 +119,7 @@ pub enum Request<'a> {
         /// The time.
         time: UnixTime,
         /// [`BundleKey::proof_of_time`](crate::bundle::BundleKey::proof_of_time) for the last challenge.
+        #[serde(deserialize_with = "crate::wire::array")]
         proof: [u8; 32],
     },
     /// Say when somebody is let in. -> [`Reply::Valid`]

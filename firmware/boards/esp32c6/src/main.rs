@@ -15,9 +15,9 @@ mod port;
 use core::cell::RefCell;
 
 use arcgate_firmware::board::Watchdog;
-use arcgate_firmware::time::Uptime;
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::link::status::Unit;
+use arcgate_firmware::time::Uptime;
 use arcgate_real_support::{Around, ChipSecret, Entropy, Start, run};
 use esp_backtrace as _;
 use esp_hal::clock::CpuClock;

@@ -12,9 +12,9 @@ mod pins;
 use core::cell::RefCell;
 
 use arcgate_firmware::board::Watchdog;
-use arcgate_firmware::time::Uptime;
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::link::status::Unit;
+use arcgate_firmware::time::Uptime;
 use arcgate_real_support::{Around, ChipSecret, Entropy, Start, run, sleep};
 use cortex_m::peripheral::SCB;
 use cortex_m_rt::{entry, exception};
