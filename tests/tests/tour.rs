@@ -89,7 +89,11 @@ fn portraits_through_a_gallery_file_and_a_simulated_device() {
     drop(device);
 
     // One picture before the camera is somebody who stays: voted on, known, and known again, while the link is served.
-    let device = Simulator::start(["--flash", &gallery, "--camera", &photo]);
+    let own = text(&folder.path().join("own.flash"));
+    let device = Simulator::start(["--flash", &own]);
+    arcgate(["enroll", "--to", device.target(), "--name", &name, &photo]).done();
+    drop(device);
+    let device = Simulator::start(["--flash", &own, "--camera", &photo]);
     for _ in 0..2 {
         assert_eq!(device.next()["best"]["name"].as_str(), Some(&*name));
     }
