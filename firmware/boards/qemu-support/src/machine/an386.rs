@@ -50,4 +50,4 @@ pub const FPGA_IO: usize = 0x4002_8000;
 pub const NANOSECONDS_PER_CYCLE: u32 = 40;
 
 /// The most stack that was painted over in the tests, which do everything that the firmware can do, and a little more.
-pub const STACK: usize = 70_000;
+pub const STACK: usize = 72_500;

@@ -45,4 +45,4 @@ pub const FPGA_IO: usize = 0x5030_2000;
 pub const NANOSECONDS_PER_CYCLE: u32 = 50;
 
 /// The most stack that was painted over, and a little more.
-pub const STACK: usize = 70_000;
+pub const STACK: usize = 72_500;

@@ -48,7 +48,7 @@ pub const UART_INTERRUPT: usize = 10;
 pub const PLIC: usize = 0x0c00_0000;
 
 /// The most stack that was painted over, and a little more.
-pub const STACK: usize = 70_000;
+pub const STACK: usize = 68_000;
 
 /// A part of the chip.
 pub type Flash = Mapped<CfiFlash>;
