@@ -1,8 +1,8 @@
 //! Cameras: a picture comes row by row, and nobody waits for it.
 //!
 //! A driver implements [`Camera`]; a device polls it between its other work. [`Grabber`] puts whole pictures together in memory of
-//! its own, halves those that are larger, gives up what takes too long, and begins again after errors. [`arducam`] is a driver for the ArduCAM Mini modules,
-//! `v4l2` (feature of that name) for the cameras of Linux boards, whose pixels [`yuyv`] reads.
+//! its own, halves those that are larger, gives up what takes too long, and begins again after errors. [`arducam`] is a driver for the
+//! ArduCAM Mini modules, `v4l2` (feature of that name) for the cameras of Linux boards, whose pixels [`yuyv`] reads.
 
 pub mod arducam;
 mod fault;

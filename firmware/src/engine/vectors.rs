@@ -1,7 +1,7 @@
 //! The self-test of an image: crops that every machine draws alike, and digests over what models make of them.
 //!
-//! A detector's pictures are drawn as an embedder's crops are. A crop is a gradient in some direction for each channel, with noise of four strengths by turns, drawn with xorshift
-//! (Marsaglia 2003, 13, 17, 5) from the crop's number. All of it is integers.
+//! A detector's pictures are drawn as an embedder's crops are. A crop is a gradient in some direction for each channel, with noise of
+//! four strengths by turns, drawn with xorshift (Marsaglia 2003, 13, 17, 5) from the crop's number. All of it is integers.
 
 use arcgate_crypto::Sha256;
 

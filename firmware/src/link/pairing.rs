@@ -193,7 +193,6 @@ pub struct Shown {
 }
 
 /// What a device draws at random for an attempt.
-#[derive(Clone)]
 pub struct Drawn {
     /// The secret of its key pair.
     pub secret: [u8; 32],

@@ -16,7 +16,8 @@
 //! signature  Ed25519, of SHA-256("arcgate update 1" | header up to the signature)
 //! ```
 //!
-//! Integers are little-endian. What the vectors give: a detector's output maps for all of them, then their embeddings. The image lies in a slot as it is in the file; the detector's plan begins at the next multiple of 16.
+//! Integers are little-endian. What the vectors give: a detector's output maps for all of them, then their embeddings. The image lies in
+//! a slot as it is in the file; the detector's plan begins at the next multiple of 16.
 //!
 //! # Taking one in
 //!
