@@ -48,8 +48,9 @@ install_bare_metal() {
 # bare_metal_cargo COMMAND TARGET OPTION...: what cargo does for a target, in this folder. 3: there is no compiler for it.
 bare_metal_cargo() (
     target=$2 arguments=("$1" --release --locked --target "$2" "${@:3}")
-    # One target folder a board, wherever the workspace has its own; and one code, whose instructions are counted: built
-    # incrementally it takes a tenth more.
+    # One target folder a board, wherever the workspace has its own, and one folder for what they have in common, which is compiled
+    # once; and one code, whose instructions are counted: built incrementally it takes a tenth more.
+    export CARGO_BUILD_BUILD_DIR=${CARGO_TARGET_DIR:-$bare_metal_root/target}/boards
     unset CARGO_TARGET_DIR CARGO_INCREMENTAL
     if has_rustup_target "$target"; then
         cargo "${arguments[@]}" >&2 || exit 1
