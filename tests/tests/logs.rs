@@ -1,5 +1,6 @@
-//! What emulated boards log by defmt, decoded by `arcgate-logs` with the ELF file that ran.
+//! What emulated boards and programs log by defmt, decoded by `arcgate-logs` with the ELF file that ran.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -9,17 +10,23 @@ use std::time::{Duration, Instant};
 use arcgate::link::Target;
 use arcgate_tests::data::workspace;
 use arcgate_tests::or_skip;
+use arcgate_tests::program::arcgate;
 use arcgate_tests::qemu::{Emulator, Machine};
+use arcgate_tests::simulator::Simulator;
 use serde_json::Value;
 
 /// How long a board may take until it has logged something.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A program that is not built with the tests.
+fn built(program: &str) -> Result<PathBuf, String> {
+    let path = workspace().join("target").join(program);
+    if path.is_file() { Ok(path) } else { Err(format!("target/{program} is not built (tests/run logs)")) }
+}
+
 /// The decoder, which is a workspace of its own.
 fn decoder() -> Result<PathBuf, String> {
-    let built = "target/logs/release/arcgate-logs";
-    let path = workspace().join(built);
-    if path.is_file() { Ok(path) } else { Err(format!("{built} is not built (tests/run logs)")) }
+    built("logs/release/arcgate-logs")
 }
 
 /// The lines of a log, and how many frames there were and how many of them were damaged.
@@ -75,4 +82,81 @@ fn boards_log_what_happens_and_damage_costs_its_frames_alone() {
         assert_eq!((left[0]["message"].as_str(), frames), (Some("up, without a gallery"), counts[0]));
         assert!(lost <= 1 && left != lines && left.last() == lines.last(), "{left:#?}");
     }
+}
+
+/// What a program has logged when these words are in it, each in a line of its own, in this order.
+fn logged(decoder: &Path, program: &Path, log: &Path, words: &[&str]) -> Vec<Value> {
+    let begin = Instant::now();
+    loop {
+        let (lines, counts) = decoded(decoder, program, log);
+        let mut rest = lines.iter().map(|line| line["message"].to_string());
+        if words.iter().all(|&words| rest.any(|line| line.contains(words))) {
+            assert_eq!(counts, [lines.len() as u64, 0], "{lines:#?}");
+            return lines;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{words:?} in {lines:#?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn the_simulator_and_the_linux_board_log_as_boards_do() {
+    let decoder = or_skip!(decoder());
+    let programs = ["arcgate", "arcgate-linux"].map(|name| built(&format!("defmt/release/{name}")));
+    let [simulator, linux] = programs;
+    let (simulator, linux) = (or_skip!(simulator), or_skip!(linux));
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let portraits = at("portraits");
+    let drawn = ["synth", "--identities", "1", "--views", "1", "--size", "48x48", "-o"].map(OsStr::new);
+    arcgate(drawn.into_iter().chain([portraits.as_os_str()])).done();
+    arcgate([OsStr::new("keys"), OsStr::new("device"), OsStr::new("-o"), at("device.key").as_os_str()])
+        .done();
+    arcgate([OsStr::new("keys"), OsStr::new("update"), OsStr::new("-o"), at("update.key").as_os_str()])
+        .done();
+    let make_noise = |device: &Simulator| {
+        let Ok(Target::Tcp(address)) = device.target().parse() else { panic!("{}", device.target()) };
+        TcpStream::connect(address).expect("its port").write_all(b"\0no packet\0").expect("sent");
+    };
+
+    // What was said in words, too.
+    let mut command = Command::new(&simulator);
+    command.args([
+        "simulate",
+        "--open",
+        "--port",
+        "tcp:127.0.0.1:0",
+        "--model",
+        "models/synth-s/synth-s.onnx",
+    ]);
+    command.arg("--camera").arg(&portraits).arg("--flash").arg(at("flash")).arg("--defmt").arg(at("log"));
+    let device = Simulator::run(command);
+    device.hear("unknown");
+    make_noise(&device);
+    let lines = logged(&decoder, &simulator, &at("log"), &["Answered(Unknown", "Noise("]);
+    let times: Vec<f64> =
+        lines.iter().map(|line| line["time"].as_str()?.parse().ok()).map(Option::unwrap).collect();
+    assert!(times.is_sorted() && lines.iter().all(|line| line["level"] == "info"), "{lines:#?}");
+    println!("the simulator: {} frames", lines.len());
+    drop(device);
+
+    let mut command = Command::new(&linux);
+    command
+        .arg("--home")
+        .arg(at("home"))
+        .arg("--device-key")
+        .arg(at("device.key"))
+        .arg("--defmt")
+        .arg(at("log"));
+    command.arg("--update-key").arg(at("update.key.pub")).args(["--open", "--port", "tcp:127.0.0.1:0"]);
+    let device = Simulator::run(command);
+    make_noise(&device);
+    let lines = logged(&decoder, &linux, &at("log"), &["up, ", "Noise("]);
+    println!("the Linux board: {} frames", lines.len());
+    assert_eq!(device.terminate(), 0);
+
+    // Others say that they do not log, and how they would.
+    let refused = arcgate(["simulate", "--open", "--defmt", &at("other").to_string_lossy()]);
+    assert!(refused.code != 0 && refused.stderr.contains("--features defmt"), "{}", refused.stderr);
+    assert!(!at("other").exists());
 }

@@ -220,6 +220,19 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_by_a_serial_port_is_read_and_its_silence_waited_for() {
+        let (mut board, port) = serialport::TTYPort::pair().unwrap();
+        let word = format!("{}@921600", serialport::SerialPort::name(&port).unwrap());
+        let mut from = word.parse::<Source>().unwrap().open().unwrap();
+        let why = from.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(why.kind(), std::io::ErrorKind::TimedOut);
+        board.write_all(b"a frame\0").unwrap();
+        let mut read = [0; 8];
+        from.read_exact(&mut read).unwrap();
+        assert_eq!(&read, b"a frame\0");
+    }
+
+    #[test]
     fn words_and_where_they_lead() {
         let serial = |port: &str, baud| Ok(Source::Serial(port.into(), baud));
         let cases = [

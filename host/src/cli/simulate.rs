@@ -80,6 +80,10 @@ pub struct Args {
     /// administrators too. It prints the code.
     #[arg(long, value_name = "SECONDS", conflicts_with = "open")]
     button: Option<f32>,
+    /// Log what happens by defmt, as boards do, into this file: `arcgate-logs` puts it into words with this very program. It takes a
+    /// build with --features defmt.
+    #[arg(long, value_name = "FILE")]
+    defmt: Option<PathBuf>,
     #[command(flatten)]
     key: KeyArg,
     #[command(flatten)]
@@ -94,6 +98,9 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let Target::Tcp(address) = &args.port else {
         anyhow::bail!("a simulated device listens on TCP\n  accepted: --port tcp:HOST:PORT");
     };
+    if let Some(log) = &args.defmt {
+        arcgate_logger::log_to(log).with_context(|| format!("cannot log into {}", log.display()))?;
+    }
     let detector = args.finder.detector()?;
     let own = detector.as_ref().and_then(Detector::plan).cloned();
     let models: Box<dyn Models + Send> = match &own {
@@ -188,6 +195,7 @@ fn chip(args: &Args, flash: &Path) -> anyhow::Result<Chip> {
 }
 
 fn tell(event: &Event, ui: &Ui) {
+    arcgate_logger::happened(event);
     match event {
         Event::Answered(answer) | Event::Asked(answer) if ui.json => ui.say(answer_json(answer).to_string()),
         Event::Answered(answer) | Event::Asked(answer) => ui.say(answer_text(answer, None)),

@@ -145,6 +145,8 @@ impl Stage {
         self.fuse.mend();
         let mut powered = unpowered.start();
         powered.device().set_rules(self.rules).expect("a vote can be held by the rules of every device");
+        let gallery = powered.device().gallery();
+        arcgate_logger::up(gallery.state().is_ok().then(|| gallery.usage().people));
         self.boot = self.now;
         self.powered = Some(powered);
     }
@@ -201,7 +203,10 @@ impl Stage {
         drop(scene);
         let Some(powered) = &mut self.powered else { return };
         let mut events = Vec::new();
-        let next = powered.round(Uptime(self.now - self.boot), &mut |event| events.push(event.clone()));
+        let next = powered.round(Uptime(self.now - self.boot), &mut |event| {
+            arcgate_logger::happened(event);
+            events.push(event.clone());
+        });
         let cut = self.fuse.is_blown();
         if cut || next == Next::Restart {
             // It has power, or there would have been no round.

@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use arcgate_firmware::board::{Board, Next};
 use arcgate_firmware::decide::Rules;
+use arcgate_firmware::device::Event;
 use arcgate_firmware::engine::Models;
 use arcgate_firmware::engine::plan::PlanModels;
 use arcgate_firmware::engine::tract::{Graphs, TractModels};
@@ -96,6 +97,10 @@ struct Args {
     /// The watchdog, which restarts the board when the device hangs.
     #[arg(long, value_name = "DEVICE")]
     watchdog: Option<PathBuf>,
+    /// Log what happens by defmt, as other boards do, into this file too: `arcgate-logs` puts it into words with this very program. It
+    /// takes a build with --features defmt.
+    #[arg(long, value_name = "FILE")]
+    defmt: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -109,6 +114,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(log) = &args.defmt {
+        arcgate_logger::log_to(log).with_context(|| format!("cannot log into {}", log.display()))?;
+    }
     let secret = KeyFile::open(&args.device_key)?;
     let key = match &args.update_key {
         Some(path) => UpdateKey(read_key(path, UPDATE_KEY)?),
@@ -177,14 +185,20 @@ impl Linux<'_> {
             if let Some(at_most) = press.and_then(Press::role) {
                 device.allow_pairing(at_most, Uptime(0));
             }
-            match device.gallery().state() {
-                Ok(()) => note!("up, {} people", device.gallery().usage().people),
+            let (state, people) = (device.gallery().state(), device.gallery().usage().people);
+            match state {
+                Ok(()) => note!("up, {people} people"),
                 Err(why) => note!("up, without a gallery: {why}"),
             }
+            arcgate_logger::up(state.is_ok().then_some(people));
             let boot = Instant::now();
             while !self.is_stopped() {
                 let now = Uptime(boot.elapsed().as_millis() as u64);
-                match board.round(&mut device, now, &mut |event| say!("{event}")) {
+                let mut tell = |event: &Event| {
+                    arcgate_logger::happened(event);
+                    say!("{event}");
+                };
+                match board.round(&mut device, now, &mut tell) {
                     // A camera that is still waited for is asked again later.
                     Next::Again if device.phase() != Phase::Capture => {}
                     Next::Again | Next::Sleep => std::thread::sleep(PAUSE),
