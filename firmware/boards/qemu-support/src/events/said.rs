@@ -1,45 +1,16 @@
-//! What happens on the device, for whoever watches QEMU's standard error or a defmt decoder.
+//! In plain words, on QEMU's standard error.
 
 use arcgate_firmware::device::Event;
-#[cfg(not(feature = "defmt"))]
 use arcgate_firmware::link::answer::Answer;
 use arcgate_firmware::pairings::Role;
 
-#[cfg(feature = "defmt")]
-use defmt_semihosting as _;
-
-use crate::machine::{FLASH, RAM};
-#[cfg(not(feature = "defmt"))]
+use super::{above, placed};
 use crate::say::{
     Part::{Code, Number, Words},
     say,
 };
 
-unsafe extern "C" {
-    // Where the runtimes' linker scripts put things: only their addresses mean something.
-    static _stack_start: u8;
-    static __sheap: u8;
-    static __sdata: u8;
-    static __edata: u8;
-    static __sidata: u8;
-}
-
-/// Bytes that the linker placed in flash and in RAM.
-fn placed() -> [usize; 2] {
-    let initial = &raw const __edata as usize - &raw const __sdata as usize;
-    [
-        (&raw const __sidata as usize).wrapping_add(initial).wrapping_sub(FLASH.begin),
-        (&raw const __sheap as usize).wrapping_sub(RAM.begin),
-    ]
-}
-
-/// Bytes of stack above `lowest`.
-fn above(lowest: usize) -> usize {
-    (&raw const _stack_start as usize).wrapping_sub(lowest)
-}
-
 /// The device is up, with so many people in its gallery, if that is open.
-#[cfg(not(feature = "defmt"))]
 pub fn boot(people: Option<u32>) {
     match people {
         Some(people) => say(&[Words("up, "), Number(people as u64), Words(" people")]),
@@ -50,19 +21,16 @@ pub fn boot(people: Option<u32>) {
 }
 
 /// The stack has reached further down than before.
-#[cfg(not(feature = "defmt"))]
 pub fn stack(lowest: usize) {
     say(&[Words("stack: "), Number(above(lowest) as u64), Words(" bytes")]);
 }
 
 /// Something that lasts has changed.
-#[cfg(not(feature = "defmt"))]
 pub fn changed(what: &'static str) {
     say(&[Words(what)]);
 }
 
 /// Something happened.
-#[cfg(not(feature = "defmt"))]
 pub fn tell(event: &Event) {
     let one = |words, number: u32| say(&[Words(words), Number(number as u64)]);
     match event {
@@ -108,39 +76,9 @@ pub fn tell(event: &Event) {
     crate::say::say_all(format_args!("  {event}"));
 }
 
-#[cfg(not(feature = "defmt"))]
 fn role(role: Role) -> &'static str {
     match role {
         Role::Operator => "operator",
         Role::Administrator => "administrator",
     }
-}
-
-/// The device is up, with so many people in its gallery, if that is open.
-#[cfg(feature = "defmt")]
-pub fn boot(people: Option<u32>) {
-    match people {
-        Some(people) => defmt::info!("up, {} people", people),
-        None => defmt::error!("up, without a gallery"),
-    }
-    let [flash, ram] = placed();
-    defmt::info!("placed: {} bytes of flash, {} bytes of RAM", flash, ram);
-}
-
-/// The stack has reached further down than before.
-#[cfg(feature = "defmt")]
-pub fn stack(lowest: usize) {
-    defmt::info!("stack: {} bytes", above(lowest));
-}
-
-/// Something that lasts has changed.
-#[cfg(feature = "defmt")]
-pub fn changed(what: &'static str) {
-    defmt::info!("{}", what);
-}
-
-/// Something happened.
-#[cfg(feature = "defmt")]
-pub fn tell(event: &Event) {
-    defmt::info!("{}", event);
 }
