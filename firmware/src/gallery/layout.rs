@@ -1,9 +1,9 @@
 //! Bytes of the gallery: sector headers, marks, records. Nothing here touches flash or knows a key; [`super::seal`] fills the
 //! places that are left for tags.
 
-use super::people::check_name;
+use super::GalleryError;
+use super::person::{NAME_BYTES, PersonId};
 use super::transform::Seed;
-use super::{NAME_BYTES, PersonId};
 use crate::bytes::{copy, field, put, u16_at, u32_at, u64_at};
 use crate::embedding::MAX_DIMENSION;
 use crate::flash::{UNIT, is_erased};
@@ -382,6 +382,14 @@ pub fn decode_person(payload: &[u8]) -> Option<(&str, Validity)> {
     check_name(name)
         .is_ok()
         .then_some((name, Validity { from: u64_at(payload, 36), until: u64_at(payload, 44) }))
+}
+
+/// Whether this can be a name.
+pub(super) fn check_name(name: &str) -> Result<(), GalleryError> {
+    if name.is_empty() || name.len() > NAME_BYTES {
+        return Err(GalleryError::NameLength { found: name.len() as u32 });
+    }
+    if name.chars().any(char::is_control) { Err(GalleryError::NameCharacter) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -84,6 +84,7 @@ pub(crate) mod layout;
 mod monotonic;
 mod mount;
 mod people;
+mod person;
 mod room;
 mod seal;
 mod search;
@@ -109,7 +110,7 @@ pub use index::{Index, Owner, index_lines, index_lines_of_flash, records_of_flas
 pub use layout::SETTINGS_BYTES;
 use layout::{Clear, Found, Header, Kind, MAX_RECORD};
 pub use monotonic::{Monotonic, NoCounter};
-pub use people::{NAME_BYTES, Name, Person, PersonId};
+pub use person::{NAME_BYTES, Name, Person, PersonId};
 use room::NO_ROOM;
 #[cfg(any(feature = "std", test))]
 pub use room::Owned;

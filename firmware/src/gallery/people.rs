@@ -1,44 +1,13 @@
-//! People: their numbers, names and times, and the operations that enrol, change and find them.
+//! The operations that enrol, change and find people.
 
 use embedded_storage::nor_flash::NorFlash;
-use heapless::String;
-use serde::{Deserialize, Serialize};
 
-use super::layout::{self, MAX_RECORD};
+use super::layout::{self, MAX_RECORD, check_name};
+use super::person::{Name, Person, PersonId};
 use super::table::{Entry, MAX_NUMBER};
 use super::{Gallery, GalleryError, Monotonic, Room};
 use crate::embedding::norm_squared;
 use crate::time::Validity;
-
-/// The longest name, in bytes of UTF-8.
-pub const NAME_BYTES: usize = 32;
-
-/// A name as it is stored.
-pub type Name = String<NAME_BYTES>;
-
-/// A person's number: given once and never again until the gallery is erased, stable over compaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct PersonId(pub u32);
-
-impl core::fmt::Display for PersonId {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Somebody enrolled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Person {
-    /// Stable number.
-    pub id: PersonId,
-    /// As it was enrolled; empty when the record that had it is damaged.
-    pub name: Name,
-    /// Shots kept.
-    pub templates: u16,
-    /// When they are let in; [`Validity::NEVER`] when the record that said so is damaged.
-    pub validity: Validity,
-}
 
 impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// Whether somebody new may have this name.
@@ -200,11 +169,4 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         }
         if norm_squared(template) == 0 { Err(GalleryError::ZeroTemplate) } else { Ok(()) }
     }
-}
-
-pub(super) fn check_name(name: &str) -> Result<(), GalleryError> {
-    if name.is_empty() || name.len() > NAME_BYTES {
-        return Err(GalleryError::NameLength { found: name.len() as u32 });
-    }
-    if name.chars().any(char::is_control) { Err(GalleryError::NameCharacter) } else { Ok(()) }
 }

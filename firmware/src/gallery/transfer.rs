@@ -3,8 +3,7 @@
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 
-use super::layout::MAX_RECORD;
-use super::people::check_name;
+use super::layout::{MAX_RECORD, check_name};
 use super::transform::{Seed, Transform};
 use super::{Gallery, GalleryError, Monotonic, PersonId, Room};
 use crate::embedding::MAX_DIMENSION;

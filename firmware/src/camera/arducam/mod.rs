@@ -21,6 +21,7 @@ mod bridge;
 mod error;
 #[cfg(any(test, feature = "sim"))]
 pub mod model;
+mod registers;
 mod sensor;
 mod settings;
 #[cfg(test)]
@@ -35,8 +36,9 @@ use crate::align::luma;
 use crate::frame::{Frame, PixelFormat};
 use bridge::{Bridge, TRIGGER_DONE};
 pub use error::ArduCamError;
+pub use registers::Bank;
+pub use sensor::ADDRESS;
 use sensor::Sensor;
-pub use sensor::{ADDRESS, Bank};
 pub use settings::{Gain, Mains, Module, Resolution, Settings, Tuning};
 
 /// Bytes beyond the picture's that the FIFO may hold: what the bridge writes until it sees the picture's end.

@@ -1,6 +1,6 @@
 //! What a board says of its module, and how pictures are to be taken.
 
-use super::sensor::{Bank, SENSOR_HEIGHT, SENSOR_WIDTH};
+use super::registers::{Bank, SENSOR_HEIGHT, SENSOR_WIDTH};
 use crate::camera::Geometry;
 use crate::frame::PixelFormat;
 

@@ -4,7 +4,7 @@ use embedded_hal::{i2c, spi};
 use proptest::prelude::*;
 
 use super::model::{FRAME_US, Fault, Model, Scene};
-use super::sensor::{AEB, AEW, COM9, IMAGE_MODE, VV, ZMOW};
+use super::registers::{AEB, AEW, COM9, IMAGE_MODE, VV, ZMOW};
 use super::*;
 use crate::camera::{Failure, Grabber, Patience};
 use crate::time::Uptime;
@@ -154,7 +154,7 @@ fn every_resolution_of_every_module() {
 
 #[test]
 fn the_model_shows_a_wrong_register() {
-    use super::sensor::*;
+    use super::registers::*;
     let scene = scene(160, 120, 3);
     let right = expected(&scene, &SMALL);
     let cases = [
@@ -251,7 +251,7 @@ fn a_larger_picture_than_asked_for_is_none() {
     let (mut camera, model) = camera(SMALL);
     camera.start().unwrap();
     // More columns: the first bytes of that are no picture of 160 x 120.
-    model.poke(Bank::Dsp, super::sensor::CTRLI, 0x90);
+    model.poke(Bank::Dsp, super::registers::CTRLI, 0x90);
     model.poke(Bank::Dsp, ZMOW, 101);
     let error = ArduCamError::Fifo { needed: 38_400, found: 404 * 120 * 2 };
     assert_eq!(wait(&mut camera, &model), Err(error.into()));
