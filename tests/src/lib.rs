@@ -1,6 +1,7 @@
 //! What the whole-chain tests share: where the data lies, how the program is run, how a skip is said.
 
 pub mod bench;
+mod cores;
 pub mod data;
 pub mod day;
 pub mod mcu;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use arcgate::link::{Client, Target};
 use tempfile::NamedTempFile;
 
+use crate::cores::Core;
 use crate::data::workspace;
 
 /// How long QEMU may take until the firmware answers.
@@ -170,6 +171,8 @@ impl Machine {
 #[derive(Debug)]
 pub struct Emulator {
     child: Child,
+    /// Where it runs.
+    _core: Core,
     /// A file that is read by its name: a descriptor shared with QEMU would move the place where that writes.
     said: NamedTempFile,
     target: Target,
@@ -224,7 +227,10 @@ impl Emulator {
         let files = files.iter().flat_map(|(file, at)| {
             ["-device".into(), format!("loader,file={},addr={at:#x},force-raw=on", file.display())]
         });
-        let child = Command::new(machine.emulator)
+        // So that a day on each of two boards has two processors.
+        let core = Core::take((machine.chip == Chip::Flash).into());
+        let child = core
+            .command(machine.emulator)
             .args(machine.arguments(chip, &elf))
             .args(files)
             .args(["-display", "none", "-monitor", "none"])
@@ -235,7 +241,7 @@ impl Emulator {
             .stderr(said.as_file().try_clone().unwrap())
             .spawn()
             .expect("QEMU starts");
-        Emulator { child, said, target: Target::Tcp(format!("127.0.0.1:{port}")) }
+        Emulator { child, _core: core, said, target: Target::Tcp(format!("127.0.0.1:{port}")) }
     }
 
     /// Connects to a device whose link is open, once it answers.

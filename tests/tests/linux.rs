@@ -64,9 +64,8 @@ impl Board {
 
 /// The int8 ONNX of [`aligning_model`].
 fn onnx() -> String {
-    let real = std::env::var_os("ARCGATE_TEST_PLAN").map(|plan| Path::new(&plan).with_extension("onnx"));
     let shipped = || data::workspace().join("models/synth-s/synth-s.onnx");
-    real.filter(|path| path.exists()).unwrap_or_else(shipped).to_string_lossy().into_owned()
+    data::made_embedder().unwrap_or_else(shipped).to_string_lossy().into_owned()
 }
 
 #[test]
