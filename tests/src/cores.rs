@@ -1,7 +1,7 @@
 //! Processors for emulators, one each.
 //!
 //! QEMU hands over what arrives at a UART without a FIFO byte by byte, from one of its threads to another. Between two processors that
-//! takes more than twice as long as on one: 12 KB a second instead of 31.
+//! takes more than twice as long as on one: 12 KB a second instead of 29.
 
 use std::ffi::OsStr;
 use std::process::Command;

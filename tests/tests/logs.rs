@@ -110,10 +110,9 @@ fn the_simulator_and_the_linux_board_log_as_boards_do() {
     let portraits = at("portraits");
     let drawn = ["synth", "--identities", "1", "--views", "1", "--size", "48x48", "-o"].map(OsStr::new);
     arcgate(drawn.into_iter().chain([portraits.as_os_str()])).done();
-    arcgate([OsStr::new("keys"), OsStr::new("device"), OsStr::new("-o"), at("device.key").as_os_str()])
-        .done();
-    arcgate([OsStr::new("keys"), OsStr::new("update"), OsStr::new("-o"), at("update.key").as_os_str()])
-        .done();
+    for kind in ["device", "update"] {
+        arcgate(["keys", kind, "-o", &at(&format!("{kind}.key")).to_string_lossy()]).done();
+    }
     let make_noise = |device: &Simulator| {
         let Ok(Target::Tcp(address)) = device.target().parse() else { panic!("{}", device.target()) };
         TcpStream::connect(address).expect("its port").write_all(b"\0no packet\0").expect("sent");

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use arcgate::chips::rates::{self, rate};
 use arcgate::chips::term::Term;
 use arcgate_firmware::engine::plan::Target;
-use arcgate_tests::data::{made_embedder, workspace};
+use arcgate_tests::data::workspace;
 use arcgate_tests::mcu::fit::{Sample, fit, samples};
 use arcgate_tests::mcu::rows::{Row, rows};
 use arcgate_tests::mcu::{Machine, count};
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     }
     let asked = |option: &str| arguments.iter().any(|a| a == option);
     let folder = tempfile::tempdir()?;
-    let model = made_embedder();
+    let model = std::env::var_os("ARCGATE_TEST_PLAN").map(|plan| PathBuf::from(plan).with_extension("onnx"));
     let mut compared = Vec::new();
     for machine in Machine::ALL {
         for row in rows(machine, model.as_deref()).map_err(anyhow::Error::msg)? {

@@ -8,6 +8,7 @@ use arcgate::keys::update::development;
 use arcgate::photo::{Detector, Finder};
 use arcgate::update;
 use arcgate_firmware::update::{HEADER, Payload, Said, SigningKey, image_bytes, write_image};
+use sha2::{Digest, Sha256};
 
 use super::On;
 use crate::data;
@@ -139,10 +140,11 @@ impl Cache {
         })
     }
 
-    /// The plan of an int8 ONNX, laid out for the machine's core.
+    /// The plan of an int8 ONNX, laid out for the machine's core; another file's has another name.
     fn plan(&self, name: &str, onnx: &Path) -> anyhow::Result<PathBuf> {
-        let onnx = onnx.to_string_lossy();
-        self.made(&format!("{name}-{}.plan", self.core.unwrap_or("any")), |made| {
+        let digest = Sha256::digest(std::fs::read(onnx)?);
+        let (onnx, core) = (onnx.to_string_lossy(), self.core.unwrap_or("any"));
+        self.made(&format!("{name}-{core}-{:02x}{:02x}.plan", digest[0], digest[1]), |made| {
             let core = self.core.into_iter().flat_map(|core| ["--target", core]);
             arcgate(["compile", &onnx, "-o", made, "-q"].into_iter().chain(core)).done();
         })
