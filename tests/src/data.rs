@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::program::arcgate;
+
 /// The root of the workspace.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace").into()
@@ -16,6 +18,19 @@ pub fn folder() -> PathBuf {
 pub fn made_embedder() -> Option<PathBuf> {
     let plan = std::env::var_os("ARCGATE_TEST_PLAN")?;
     Some(Path::new(&plan).with_extension("onnx")).filter(|path| path.exists())
+}
+
+/// MobileFaceNet in int8: the one that `tests/run` made, or imported to `folder` now; or what the data folder lacks.
+pub fn mobilefacenet(folder: &Path) -> Result<PathBuf, String> {
+    let float = find("models/MobileFaceNet.onnx").ok_or("no models/MobileFaceNet.onnx in the data folder")?;
+    let lfw = find("lfw").ok_or("no lfw in the data folder")?;
+    Ok(made_embedder().unwrap_or_else(|| {
+        let made = folder.join("mobilefacenet.onnx");
+        let [float, lfw, out] = [&float, &lfw, &made].map(|path| path.to_string_lossy());
+        let how = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225", "--quiet"];
+        arcgate(["import", &float, "--calibrate", &lfw, "-o", &out].into_iter().chain(how)).done();
+        made
+    }))
 }
 
 /// A file or folder of the data folder, if it is there.

@@ -135,15 +135,9 @@ fn every_engine_searches() {
 
 #[test]
 fn on_lfw_a_table_holds_for_people_whom_it_has_not_seen() {
-    let float =
-        or_skip!(data::find("models/MobileFaceNet.onnx"), "no models/MobileFaceNet.onnx in the data folder");
-    let lfw = or_skip!(data::find("lfw"), "no lfw in the data folder");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let model = folder.path().join("m.onnx").to_string_lossy().into_owned();
-    let (float, lfw) = (float.to_string_lossy(), lfw.to_string_lossy());
-    let normalisation = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225"];
-    let import = ["import", &float, "--calibrate", &lfw, "--images", "48", "-o", &model, "-q"];
-    arcgate(import.into_iter().chain(normalisation)).done();
+    let model = or_skip!(data::mobilefacenet(folder.path())).to_string_lossy().into_owned();
+    let lfw = data::find("lfw").expect("what it was calibrated on").to_string_lossy().into_owned();
     let words = ["eval", "identification", &lfw, "--model", &model, "--json", "-q"];
     let trials = ["--templates", "1", "--fpir", ".003,.01", "--galleries", "8", "--splits", "4"];
     let json = arcgate(words.into_iter().chain(trials).chain(["--transform", "both"])).done().json();

@@ -6,36 +6,16 @@ use arcgate_tests::data;
 use arcgate_tests::or_skip;
 use arcgate_tests::program::arcgate;
 
-const MEAN: &str = ".485,.456,.406";
-const STD: &str = ".229,.224,.225";
-
 #[test]
 fn mobilefacenet_on_lfw_is_what_it_was_in_float() {
-    let float =
-        or_skip!(data::find("models/MobileFaceNet.onnx"), "no models/MobileFaceNet.onnx in the data folder");
-    let lfw = or_skip!(data::find("lfw"), "no lfw in the data folder");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (float, lfw) = (float.to_string_lossy(), lfw.to_string_lossy());
-    let model = folder.path().join("m.onnx");
-    let model = model.to_string_lossy();
-    let root = data::folder();
-    let root = root.to_string_lossy();
+    let model = or_skip!(data::mobilefacenet(folder.path()));
+    let float = data::find("models/MobileFaceNet.onnx").expect("what was imported");
+    let lfw = data::find("lfw").expect("what it was calibrated on");
+    let [model, float, lfw, root] =
+        [&model, &float, &lfw, &data::folder()].map(|path| path.to_string_lossy().into_owned());
 
     let started = Instant::now();
-    let imported = arcgate([
-        "import",
-        &float,
-        "--calibrate",
-        &lfw,
-        "--mean",
-        MEAN,
-        "--std",
-        STD,
-        "-o",
-        &model,
-        "--json",
-    ]);
-    println!("{}", imported.done().stdout);
     let measured = arcgate([
         "eval",
         "lfw",

@@ -13,7 +13,7 @@ use arcgate::quantize::{self, ImportOptions};
 use arcgate_firmware::engine::plan::{Plan, PlanDetector};
 use arcgate_firmware::engine::tract::TractDetector;
 use arcgate_tests::program::arcgate;
-use arcgate_tests::{data, nets};
+use arcgate_tests::{data, nets, or_skip};
 use rayon::prelude::*;
 use tract_onnx::pb::ModelProto;
 
@@ -232,15 +232,9 @@ fn yunet_on_lfw() {
 #[test]
 fn mobilefacenet_on_lfw() {
     let Some(python) = python() else { return };
-    let (Some(float), Some(lfw)) = (data::find("models/MobileFaceNet.onnx"), data::find("lfw")) else {
-        println!("skipped: no MobileFaceNet or no LFW in {}", data::folder().display());
-        return;
-    };
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let model = folder.path().join("int8.onnx");
-    let [float, lfw_word, out] = [&float, &lfw, &model].map(|p| p.to_string_lossy().into_owned());
-    let normal = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225", "--images", "64"];
-    arcgate(["import", &float, "--calibrate", &lfw_word, "-o", &out, "-q"].into_iter().chain(normal)).done();
+    let model = or_skip!(data::mobilefacenet(folder.path()));
+    let lfw = data::find("lfw").expect("what it was calibrated on");
     let landmarks = data::folder().join("lfw-protocol/landmarks.csv").to_string_lossy().into_owned();
     compare(&python, &model, &pictures(&lfw, 300), &["--landmarks", &landmarks]);
 }
