@@ -365,7 +365,8 @@ fn a_training_on_a_gpu_gives_a_model_and_goes_on_from_its_checkpoint() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut recipe = tiny(ActivationKind::Relu, [16, 16], "grey");
+    // The network of the test above: a software GPU takes seconds to compile each of its kernels.
+    let mut recipe = tiny(ActivationKind::Prelu, [24, 20], "rgb");
     (recipe.train.ema, recipe.train.rate) = (0.5, 0.02);
     let options = Options {
         checkpoint: Some(folder.path().join("gpu.checkpoint")),
