@@ -20,6 +20,9 @@ pub fn made_embedder() -> Option<PathBuf> {
     Some(Path::new(&plan).with_extension("onnx")).filter(|path| path.exists())
 }
 
+/// What MobileFaceNet was trained on: `arcgate import`'s options.
+pub const NORMALISATION: [&str; 4] = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225"];
+
 /// MobileFaceNet in int8: the one that `tests/run` made, or imported to `folder` now; or what the data folder lacks.
 pub fn mobilefacenet(folder: &Path) -> Result<PathBuf, String> {
     let float = find("models/MobileFaceNet.onnx").ok_or("no models/MobileFaceNet.onnx in the data folder")?;
@@ -27,8 +30,8 @@ pub fn mobilefacenet(folder: &Path) -> Result<PathBuf, String> {
     Ok(made_embedder().unwrap_or_else(|| {
         let made = folder.join("mobilefacenet.onnx");
         let [float, lfw, out] = [&float, &lfw, &made].map(|path| path.to_string_lossy());
-        let how = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225", "--quiet"];
-        arcgate(["import", &float, "--calibrate", &lfw, "-o", &out].into_iter().chain(how)).done();
+        let import = ["import", &float, "--calibrate", &lfw, "-o", &out, "--quiet"];
+        arcgate(import.into_iter().chain(NORMALISATION)).done();
         made
     }))
 }

@@ -213,9 +213,8 @@ fn mistakes_among_real_people() {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("m.onnx");
     let [float, faces, out] = [&float, &celeba, &model].map(|path| text(path));
-    let normalisation = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225"];
-    arcgate(["import", &float, "--calibrate", &faces, "-o", &out, "-q"].into_iter().chain(normalisation))
-        .done();
+    let import = ["import", &float, "--calibrate", &faces, "-o", &out, "-q"];
+    arcgate(import.into_iter().chain(data::NORMALISATION)).done();
     arcgate(["calibrate", &out, "--impostors", &faces, "--images", "5000", "-q"]).done();
     let csv = fs::read_to_string(csv).unwrap();
 

@@ -9,13 +9,13 @@ use arcgate_tests::program::arcgate;
 #[test]
 fn mobilefacenet_on_lfw_is_what_it_was_in_float() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let started = Instant::now();
     let model = or_skip!(data::mobilefacenet(folder.path()));
     let float = data::find("models/MobileFaceNet.onnx").expect("what was imported");
     let lfw = data::find("lfw").expect("what it was calibrated on");
     let [model, float, lfw, root] =
         [&model, &float, &lfw, &data::folder()].map(|path| path.to_string_lossy().into_owned());
 
-    let started = Instant::now();
     let measured = arcgate([
         "eval",
         "lfw",

@@ -120,9 +120,8 @@ impl Cache {
     fn embedder(&self, name: &str, images: &str, float: &Path, lfw: &Path) -> anyhow::Result<PathBuf> {
         let [float, lfw] = [float, lfw].map(Path::to_string_lossy);
         self.made(&format!("{name}.onnx"), |made| {
-            let norm = ["--mean", ".485,.456,.406", "--std", ".229,.224,.225"];
             let how = ["import", &float, "--calibrate", &lfw, "--images", images, "-q", "-o", made];
-            arcgate(how.into_iter().chain(norm)).done();
+            arcgate(how.into_iter().chain(data::NORMALISATION)).done();
             arcgate(["calibrate", made, "--impostors", &lfw, "--images", "500", "-q"]).done();
         })
     }
