@@ -369,3 +369,53 @@ fn a_slot_that_does_not_hold_gives_way_to_the_other_unless_that_is_older() {
     let nothing = UpdateError::NotAnImage;
     assert_eq!(boots(&mut empty, &lost), Err(NoModel { first: nothing, second: nothing }));
 }
+
+#[test]
+fn the_programs_model_goes_into_a_slot_where_neither_has_one_that_runs() {
+    let install = |slots: &mut Slots<Nor>, state: &State, image: &[u8]| {
+        let mut fed = 0;
+        let accepted = with_room(|room| slots.install(image, state, room, || fed += 1))?;
+        // Each sector that is erased has its feeding.
+        assert_eq!(fed, accepted.map_or(0, |_| 2 + (image.len() - HEADER).div_ceil(1024)));
+        Ok(accepted)
+    };
+    let carried = image(&key(), 3, &embedder(3, SIDE), None);
+    let (mut slots, mut state) = (slots(8192), State::unknown());
+    let accepted = install(&mut slots, &state, &carried).unwrap().expect("a model is put in");
+    accepted.apply(&mut state);
+    assert_eq!(boots(&mut slots, &state), Ok((accepted.slot, 3, None)));
+
+    // A newer program does not take the place of a model that runs.
+    let newer = image(&key(), 4, &embedder(4, SIDE), None);
+    let before = [Slot::A, Slot::B].map(|slot| slots.bytes(slot).to_vec());
+    assert_eq!(install(&mut slots, &state, &newer), Ok(None));
+    assert_eq!([Slot::A, Slot::B].map(|slot| slots.bytes(slot).to_vec()), before);
+
+    // One that has turned a bit does not run.
+    let mut flashes = slots.into_flashes().map(MemoryNor::into_inner);
+    flashes[accepted.slot as usize][HEADER + 200] ^= 1;
+    let mut slots = Slots::new(flashes.map(MemoryNor::new), verifier());
+    let older = image(&key(), 2, &embedder(2, SIDE), None);
+    let refused = install(&mut slots, &state, &older);
+    assert_eq!(refused, Err(UpdateError::Rollback { found: 2, least: 3 }));
+    let accepted = install(&mut slots, &state, &newer).unwrap().expect("a model is put in");
+    accepted.apply(&mut state);
+    assert_eq!(boots(&mut slots, &state), Ok((accepted.slot, 4, None)));
+
+    let mut empty = self::slots(8192);
+    let mut forged = carried.clone();
+    forged[HEADER - 1] ^= 1;
+    for (image, why) in [
+        (&carried[..HEADER - 1], UpdateError::NotAnImage),
+        (
+            &carried[..carried.len() - 1],
+            UpdateError::Incomplete {
+                expected: (carried.len() - HEADER) as u32,
+                found: (carried.len() - HEADER - 1) as u32,
+            },
+        ),
+        (&forged, UpdateError::Signature),
+    ] {
+        assert_eq!(install(&mut empty, &State::unknown(), image), Err(why));
+    }
+}

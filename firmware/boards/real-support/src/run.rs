@@ -8,21 +8,18 @@ use arcgate_firmware::board::{Board, Next, Watchdog};
 use arcgate_firmware::camera::{Camera, Grabber, Patience};
 use arcgate_firmware::device::{Clock, Device, Hardware, Kept, Memory, Parts, Updates};
 use arcgate_firmware::engine::plan::PlanModels;
-use arcgate_firmware::flash::{Mapped, MemoryMap, Partition, Region, SlotFlash};
+use arcgate_firmware::flash::{Mapped, MemoryMap, Partition, Region};
 use arcgate_firmware::gallery::{self, NoCounter};
 use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::panel::{Inputs, LockRules, Outputs, Panel, PulseError};
 use arcgate_firmware::state::Slot;
 use arcgate_firmware::time::Uptime;
-use arcgate_firmware::update::{Development, HEADER, Room, Slots, UpdateError, UpdateKey, Verifier};
+use arcgate_firmware::update::{Development, Room, Slots, UpdateKey, Verifier};
 use embedded_hal::digital::InputPin;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::{ChipSecret, Entropy, Lent, given};
-
-/// Bytes of the program's model that are put into a slot between two feedings of the watchdog.
-const PIECE: usize = 4096;
 
 /// What a board with flash `F` and port `P` is made of.
 #[derive(Debug)]
@@ -101,8 +98,13 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
                 let mut slots = Slots::new([slot(a)?, slot(b)?], verifier);
                 if let Some(image) = given::MODEL {
                     let room = Room { arena: &mut *arena, crop: &mut *memory.crop };
-                    if let Err(error) = install(image, &mut slots, &mut kept, room, watchdog) {
-                        defmt::error!("the program's model is not installed: {}", error);
+                    match slots.install(image, kept.state(), room, || watchdog.feed()) {
+                        Ok(None) => {}
+                        Ok(Some(accepted)) => {
+                            // If that cannot be kept, the start below keeps what it finds.
+                            let _ = kept.update(|state| accepted.apply(state));
+                        }
+                        Err(error) => defmt::error!("the program's model is not installed: {}", error),
                     }
                 }
                 let read = |slot, range: core::ops::Range<usize>| {
@@ -134,30 +136,6 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
         device.set_clock(clock);
         Ok(device)
     }
-}
-
-/// Puts the image that the program carries into a slot, as if a host had sent it, where neither slot has one. It takes what erasing a
-/// slot takes.
-fn install<S: SlotFlash, K: NorFlash>(
-    image: &[u8],
-    slots: &mut Slots<S>,
-    kept: &mut Kept<K>,
-    room: Room<'_>,
-    watchdog: &mut impl Watchdog,
-) -> Result<(), UpdateError> {
-    if [Slot::A, Slot::B].iter().any(|&slot| slots.header(slot).is_ok()) {
-        return Ok(());
-    }
-    let (header, payload) = image.split_at_checked(HEADER).ok_or(UpdateError::NotAnImage)?;
-    slots.begin(header, kept.state())?;
-    let mut offset = 0;
-    for piece in payload.chunks(PIECE) {
-        watchdog.feed();
-        offset = slots.piece(offset, piece)?;
-    }
-    watchdog.feed();
-    let accepted = slots.finish(room)?;
-    Ok(kept.update(|state| accepted.apply(state))?)
 }
 
 /// What is around a device, and how its board lives.

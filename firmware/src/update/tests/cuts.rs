@@ -190,3 +190,29 @@ fn cut_at_random_the_old_model_boots_or_the_new_one() {
     }
     assert!(board.cut_in.iter().all(|&cuts| cuts > 30), "{:?}", board.cut_in);
 }
+
+#[test]
+fn cut_at_every_step_the_programs_model_is_put_in_at_the_next_start() {
+    let (carried, state) = (image(&key(), 3, &embedder(3, SIDE), None), State::unknown());
+    let empty = [1, 2].map(|seed| CutFlash::<8, 1024>::new(2, seed));
+    let mut cuts = 0;
+    for step in 0.. {
+        let mut flashes = empty.clone();
+        flashes.iter_mut().for_each(|flash| flash.power_up(Some(Cut::Step(step))));
+        let mut slots = Slots::new(flashes.map(Seen::new), verifier());
+        let installed = with_room(|room| slots.install(&carried, &state, room, || ()));
+        let mut flashes = slots.into_flashes().map(|seen| seen.flash);
+        let cut = flashes.iter().any(|flash| flash.gone().is_some());
+        assert!(cut || matches!(installed, Ok(Some(_))), "{installed:?} without a cut, step {step}");
+        flashes.iter_mut().for_each(|flash| flash.power_up(None));
+        let mut slots = Slots::new(flashes.map(Seen::new), verifier());
+        let again = with_room(|room| slots.install(&carried, &state, room, || ()));
+        assert!(again.is_ok(), "{again:?} after a cut at step {step}");
+        assert!(matches!(boots(&mut slots, &state), Ok((_, 3, None))), "step {step}");
+        if !cut {
+            break;
+        }
+        cuts += 1;
+    }
+    assert!(cuts > 10, "{cuts}");
+}
