@@ -71,7 +71,7 @@ fn onnx() -> String {
 #[test]
 fn the_boards_tract_gives_the_plans_embeddings_of_whole_pictures() {
     let (model, folder) = (or_skip!(aligning_model()), tempfile::tempdir().expect("a folder"));
-    let pictures = Pictures::new(12, folder.path());
+    let pictures = Pictures::new(6, folder.path());
     // In the ONNX that the pictures' detector was imported to, which sees nobody on drawn portraits: those come with landmarks.
     let detector_onnx = folder.path().join("detector.onnx");
     let detector = Detector::open(&detector_onnx).expect("the detector as it was imported");
@@ -100,7 +100,7 @@ fn the_boards_tract_gives_the_plans_embeddings_of_whole_pictures() {
         compared += 1;
     }
     println!("{compared} embeddings of {} pictures equal", pictures.photos.len());
-    assert!(compared >= 11, "{compared}");
+    assert!(compared >= 5, "{compared}");
 }
 
 /// The shipped model's plan and ONNX, for portraits that are taken whole.

@@ -1,6 +1,9 @@
 //! The machine that a day is spent on: switched on, its button held, its code read, its power cut.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -15,6 +18,12 @@ use crate::simulator::Simulator;
 
 /// How long a machine may take to start.
 const START: Duration = Duration::from_secs(60);
+
+/// Bytes that a gallery may take: it begins an emulated board's chip, and is all of the simulator's file.
+const GALLERY: u64 = 1 << 20;
+
+/// Bytes behind what a gallery has written in which it goes on writing: some sectors.
+const NEXT: usize = 64 << 10;
 
 /// Which machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +98,7 @@ impl Bench {
     pub(super) fn boot(&mut self, button: Option<u32>) {
         self.cut();
         self.codes = 0;
-        let flash = self.folder.path().join("flash");
+        let flash = self.flash();
         self.running = Some(match self.on.emulated() {
             None => {
                 let (flash, seconds) = (flash.to_string_lossy(), button.map(|seconds| seconds.to_string()));
@@ -114,6 +123,21 @@ impl Bench {
     /// Cuts its power: the process is killed.
     pub(super) fn cut(&mut self) {
         self.running = None;
+    }
+
+    /// The flash that its gallery writes next.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn unwritten(&self) -> io::Result<Unwritten> {
+        let (mut flash, mut gallery) = (File::open(self.flash())?, Vec::new());
+        flash.by_ref().take(GALLERY).read_to_end(&mut gallery)?;
+        let from = gallery.iter().rposition(|&byte| byte != 0xff).map_or(0, |last| last + 1);
+        Ok(Unwritten { flash, from: from as u64, next: vec![0xff; NEXT.min(gallery.len() - from)] })
+    }
+
+    fn flash(&self) -> PathBuf {
+        self.folder.path().join("flash")
     }
 
     fn connect(&self) -> anyhow::Result<Box<TcpStream>> {
@@ -184,5 +208,24 @@ impl Bench {
         };
         self.codes += 1;
         Ok(Code(shown.parse().with_context(|| format!("{shown:?} is no code"))?))
+    }
+}
+
+/// Flash behind what a gallery has written.
+pub(super) struct Unwritten {
+    flash: File,
+    from: u64,
+    next: Vec<u8>,
+}
+
+impl Unwritten {
+    /// Whether it is still erased.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn is_erased(&mut self) -> io::Result<bool> {
+        self.flash.seek(SeekFrom::Start(self.from))?;
+        self.flash.read_exact(&mut self.next)?;
+        Ok(self.next.iter().all(|&byte| byte == 0xff))
     }
 }
