@@ -4,7 +4,6 @@ use crate::decide::{Decision, Thresholds};
 use crate::engine::Embedder;
 use crate::events::{Trouble, What};
 use crate::gallery::{Binding, GalleryError, Name, Nearest};
-use crate::link::answer::Answer;
 use crate::link::message::Who;
 use crate::link::status::{Enrolment, Stats};
 use crate::link::{Fault, Reply};
@@ -12,6 +11,7 @@ use crate::model::thresholds::Scope;
 use crate::pairings::Pairings;
 use crate::time::Uptime;
 
+use super::counts::Counts;
 use super::machine::{Outcome, Stages};
 use super::picture::Missing;
 use super::service::Core;
@@ -20,30 +20,6 @@ use crate::guide::{Bars, Enrolee, Guide};
 
 /// Milliseconds after which a camera that nobody asked for a picture does not count as one.
 const WATCHED_MS: u64 = 10_000;
-
-/// What happened since the start.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    /// Known, unknown, rejected before the camera.
-    answers: [u32; 3],
-    camera_faults: u32,
-    noise: [u32; 2],
-}
-
-impl Counts {
-    fn count(&mut self, event: &Event) {
-        let counter = match event {
-            Event::Answered(Answer::Known { .. }) => &mut self.answers[0],
-            Event::Answered(Answer::Unknown { .. }) => &mut self.answers[1],
-            Event::Answered(Answer::Rejected(_)) => &mut self.answers[2],
-            Event::Refused(Fault::Camera(_)) => &mut self.camera_faults,
-            Event::Noise(_) => &mut self.noise[0],
-            Event::Forged(_) => &mut self.noise[1],
-            _ => return,
-        };
-        *counter = counter.saturating_add(1);
-    }
-}
 
 /// A device and its camera in one step.
 struct Looking<'d, H: Hardware, C> {

@@ -10,7 +10,7 @@
 
 mod backup;
 mod camera;
-
+mod counts;
 mod door;
 mod event;
 mod hardware;
@@ -43,7 +43,7 @@ use crate::secret::DeviceSecret;
 use crate::state::FAILURES_UNKNOWN;
 use crate::time::{UnixTime, Uptime, WallClock};
 pub use camera::{Camera, Shot};
-use door::Counts;
+use counts::Counts;
 pub use event::Event;
 pub use hardware::{Hardware, Memory, NoSlots, Parts, Remains};
 use kept::Journal;

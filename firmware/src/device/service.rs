@@ -18,7 +18,7 @@ use crate::time::{UnixTime, Uptime, WallClock};
 use crate::update::{self, UpdateError};
 
 use super::backup::Outgoing;
-use super::door::Counts;
+use super::counts::Counts;
 use super::kept::Journal;
 use super::machine::Machine;
 use super::picture::{Missing, Picture};

@@ -14,7 +14,7 @@ use crate::onnx::file;
 use crate::quantize;
 use crate::report::colours;
 use crate::report::curve::{Panel, stacked};
-use crate::report::plot::PlotError;
+use crate::report::drawing::PlotError;
 use crate::train::metrics;
 use crate::train::{
     Checkpoint, Options, Place, Progress, Recipe, Source, Status, Validation, has_ended, train_with,

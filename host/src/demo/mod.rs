@@ -33,7 +33,7 @@ use crate::onnx::metadata::MetadataError;
 use crate::onnx::origin::Origin;
 use crate::photo::PhotoError;
 use crate::quantize::{self, ImportError, ImportOptions, Imported};
-use crate::report::plot::PlotError;
+use crate::report::drawing::PlotError;
 use crate::synth::Portraits;
 use crate::train::{
     self, Status, TrainError,

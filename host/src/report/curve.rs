@@ -3,8 +3,8 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::figure::typeface;
-use super::plot::{PlotError, rgb, said};
+use super::drawing::{PlotError, said, typeface};
+use super::plot::rgb;
 
 /// One curve and its axis, which begins at 0.
 #[derive(Debug, Clone)]

@@ -1,14 +1,12 @@
 //! Figures that are drawn twice: as SVG for a page, as PNG for wherever SVG is not shown.
 
 use std::io::Cursor;
-use std::sync::Once;
 
 use image::{ImageFormat, RgbImage};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::register_font;
 
-use super::plot::{PlotError, said};
+use super::drawing::{PlotError, said, typeface};
 
 /// Something to draw.
 pub trait Figure {
@@ -51,15 +49,6 @@ fn draw<B: DrawingBackend>(figure: &impl Figure, backend: B) -> Result<(), PlotE
     area.fill(&WHITE).map_err(said)?;
     figure.draw(&area)?;
     area.present().map_err(said)
-}
-
-/// Gives the drawing library its typeface, once; without one it neither measures nor draws text.
-pub(super) fn typeface() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let known = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
-        debug_assert!(known.is_ok(), "the built-in typeface is one");
-    });
 }
 
 #[cfg(test)]

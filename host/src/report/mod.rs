@@ -3,6 +3,7 @@
 //! A page needs no network and no script: plots are inline SVG, pictures are inline PNG.
 
 pub mod curve;
+pub mod drawing;
 pub mod figure;
 pub mod page;
 pub mod plot;

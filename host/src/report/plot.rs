@@ -4,16 +4,7 @@ use plotters::prelude::*;
 use plotters::style::RGBColor;
 
 use super::colours;
-use super::figure::typeface;
-
-/// Why a plot could not be drawn: what the drawing library said.
-#[derive(Debug, thiserror::Error)]
-#[error("the plot could not be drawn: {0}")]
-pub struct PlotError(String);
-
-pub(crate) fn said(error: impl std::fmt::Display) -> PlotError {
-    PlotError(error.to_string())
-}
+use super::drawing::{PlotError, said, typeface};
 
 pub(crate) fn rgb((r, g, b): (u8, u8, u8)) -> RGBColor {
     RGBColor(r, g, b)

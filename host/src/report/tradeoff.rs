@@ -4,8 +4,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::colours;
+use super::drawing::{PlotError, said};
 use super::figure::Figure;
-use super::plot::{PlotError, rgb, said};
+use super::plot::rgb;
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

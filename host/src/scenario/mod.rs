@@ -13,10 +13,12 @@
 //! at once. [`parse`] reads a text, [`run`] plays it; the board, its main loop and its flashes are those of
 //! [`sim`](arcgate_firmware::sim).
 
+mod failure;
 mod parse;
 mod run;
 mod stage;
 
+pub use failure::Failure;
 pub use parse::{Do, Expect, LANGUAGE, Line, ScriptError, parse};
-pub use run::{Failure, Report, Step, run};
+pub use run::{Report, Step, run};
 pub use stage::Setting;

@@ -11,9 +11,10 @@ use arcgate_firmware::pairings::{Label, Pairing, Role};
 use arcgate_firmware::sim::StoredShot;
 use serde::Serialize;
 
+use super::failure::Failure;
 use super::parse::{Do, Expect, Line};
 use super::stage::{Setting, Stage, StageWire, locked};
-use crate::link::{Client, LinkError, pair_over};
+use crate::link::{Client, pair_over};
 
 /// Milliseconds for which the button is seen released before and after it is held.
 const RELEASED_MS: u64 = 100;
@@ -40,32 +41,6 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// Whether none did.
     pub passed: bool,
-}
-
-/// Why a line failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The device is off.
-    #[error("the device has no power")]
-    NoPower,
-    /// The device is on.
-    #[error("the device has power already")]
-    HasPower,
-    /// The device did not do what a host asked.
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    /// It shows no code.
-    #[error("the device shows no code")]
-    NoCode,
-    /// Nobody has that name.
-    #[error("nobody is called {0:?}")]
-    Nobody(String),
-    /// What was expected did not come.
-    #[error("it did not come")]
-    NotSeen,
-    /// It was not so all the time.
-    #[error("it was no longer so")]
-    Ended,
 }
 
 /// Plays `lines`, whose pictures are in `pictures`, by their paths.

@@ -16,7 +16,7 @@ use arcgate_firmware::sim::{
 };
 use arcgate_firmware::time::Uptime;
 
-use super::run::Failure;
+use super::failure::Failure;
 use crate::link::Wire;
 
 /// Rounds in which a host's read waits for a byte.

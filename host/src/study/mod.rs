@@ -26,7 +26,7 @@ use crate::eval::float::{self, FloatError, Said};
 use crate::eval::identification::TrialError;
 use crate::eval::pairs::PairsError;
 use crate::onnx::metadata::hex;
-use crate::report::plot::PlotError;
+use crate::report::drawing::PlotError;
 use crate::train::{CheckpointError, Place, Recipe, Source, SourceError, Status, TrainError};
 use crate::ui::Ui;
 

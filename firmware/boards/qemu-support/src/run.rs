@@ -27,7 +27,7 @@ use crate::level::{Level, pressed};
 use crate::machine::{self, CLOCK, DETECTOR, FLASH, PLAN, RAM, STACK};
 use crate::say::{
     Part::{Hexadecimal, Words},
-    say,
+    fail, say,
 };
 use crate::uart::Uart;
 use crate::{MAP, Region, events, words};
@@ -102,12 +102,6 @@ fn no_model(place: Region, error: PlanError) -> ! {
     crate::say::say_all(format_args!("  {error}"));
     #[cfg(not(feature = "text"))]
     let _ = error;
-    process::exit(1)
-}
-
-/// Says why the board cannot run, and ends QEMU.
-pub fn fail(why: &str) -> ! {
-    say(&[Words(why)]);
     process::exit(1)
 }
 

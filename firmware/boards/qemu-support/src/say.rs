@@ -1,5 +1,6 @@
 //! Words and numbers on QEMU's standard error, one line a call, without `core::fmt`, which takes more flash than all of this crate.
 
+use semihosting::process;
 use semihosting::sys::arm_compat::sys_writec;
 
 /// A part of a line.
@@ -38,6 +39,12 @@ pub fn say(parts: &[Part<'_>]) {
         }
     }
     sys_writec(b'\n');
+}
+
+/// Says why the board cannot run, and ends QEMU.
+pub fn fail(why: &str) -> ! {
+    say(&[Words(why)]);
+    process::exit(1)
 }
 
 /// Gives the digits of a number, the highest first.

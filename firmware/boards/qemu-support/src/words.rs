@@ -16,8 +16,7 @@ use arcgate_firmware::secret::{DeviceSecret, SoftwareSecret};
 use semihosting::sys::arm_compat::CommandLine;
 
 use crate::camera::Folder;
-use crate::run::fail;
-use crate::say::{Part::Words, say};
+use crate::say::{Part::Words, fail, say};
 
 /// Bytes of the longest command line.
 const LONGEST: usize = 1024;

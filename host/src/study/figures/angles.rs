@@ -5,8 +5,9 @@ use plotters::prelude::*;
 
 use super::{panels, rows, titled};
 use crate::report::colours;
+use crate::report::drawing::{PlotError, said};
 use crate::report::figure::Figure;
-use crate::report::plot::{PlotError, rgb, said};
+use crate::report::plot::rgb;
 
 /// Degrees of a bar.
 const BIN: f32 = 3.0;

@@ -6,8 +6,9 @@ use plotters::prelude::*;
 use super::{panels, squares, titled};
 use crate::loss::LossConfig;
 use crate::report::colours;
+use crate::report::drawing::{PlotError, said};
 use crate::report::figure::Figure;
-use crate::report::plot::{PlotError, rgb, said};
+use crate::report::plot::rgb;
 
 /// Points of a curve.
 const STEPS: usize = 180;

@@ -16,7 +16,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::report::colours;
-use crate::report::plot::{PlotError, rgb, said};
+use crate::report::drawing::{PlotError, said};
+use crate::report::plot::rgb;
 
 /// Panels side by side in a figure.
 const ACROSS: usize = 3;

@@ -5,8 +5,9 @@ use plotters::prelude::*;
 
 use super::{colour, panels, squares, titled};
 use crate::report::colours;
+use crate::report::drawing::{PlotError, said};
 use crate::report::figure::Figure;
-use crate::report::plot::{PlotError, rgb, said};
+use crate::report::plot::rgb;
 
 /// How far from the unit circle a direction may be drawn, so that equal ones do not hide one another.
 const RING: f32 = 0.12;

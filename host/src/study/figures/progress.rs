@@ -4,8 +4,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::colour;
+use crate::report::drawing::{PlotError, said};
 use crate::report::figure::Figure;
-use crate::report::plot::{PlotError, said};
 
 /// A loss's curve.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use plotters::prelude::*;
 
 use super::colour;
 use crate::loss::LossConfig;
+use crate::report::drawing::{PlotError, said};
 use crate::report::figure::Figure;
-use crate::report::plot::{PlotError, said};
 
 /// Curves of all losses that have a target, equal ones drawn once.
 #[derive(Debug)]
