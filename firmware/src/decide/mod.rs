@@ -4,12 +4,11 @@
 //! Unknown unless the evidence says otherwise: the threshold is the model's own, measured by `arcgate calibrate` for so many
 //! people, and there is none in the code.
 //!
-//! - [`table`]: the thresholds, by people enrolled and target rate;
+//! - [`Thresholds`]: the model's [table](crate::model::thresholds), for so many people and a target rate;
 //! - [`quality`]: whether a picture is worth embedding;
 //! - [`vote`]: one answer from the frames of a presentation;
 //! - [`lockout`]: how often a stranger may try;
-//! - [`watch`]: a camera's presentations, by the vote and the lock-out;
-//! - [`time`]: uptime, a clock that a host sets, validity.
+//! - [`watch`]: a camera's presentations, by the vote and the lock-out.
 //!
 //! One frame is decided over so ([`decide`]): the nearest person, by the nearest of their templates, must lie within the threshold
 //! for the target rate, and nearer than the second person by a margin.

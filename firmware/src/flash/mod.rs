@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The gallery, the [event log](crate::events) and the [state](crate::state) survive a loss of power at any write or erase; what
-//! they share is here: a write that is read back, and the [seal] of records.
+//! they share is here: a write that is read back, and the seal of records.
 
 mod map;
 mod mapped;

@@ -34,7 +34,7 @@
 //!
 //! Integers are little-endian. Everything is written once between two erases of its sector, in multiples of 32 bytes, so that
 //! a flash with write units of 1 to 32 bytes takes it, also one whose units can be programmed once only; the file that a
-//! host keeps is this image, byte for byte. [`seal`] says what seals are made of.
+//! host keeps is this image, byte for byte. `seal.rs` says what seals are made of.
 //!
 //! # Writing
 //!

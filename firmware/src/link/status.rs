@@ -134,7 +134,7 @@ pub enum Signed {
 /// What a device says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DeviceInfo {
-    /// [`PROTOCOL`].
+    /// [`PROTOCOL`](super::message::PROTOCOL).
     pub protocol: u16,
     /// Major, minor, patch of the firmware.
     pub firmware: [u16; 3],

@@ -2,7 +2,7 @@
 //!
 //! The amounts follow the loops of the scalar kernels (`firmware/kernels/src/scalar`): a convolution multiplies the
 //! windows of two output pixels with four output channels at a time, a depthwise convolution goes through a pixel's channels
-//! in blocks of 32. RV32 has loops of its own ([`rv32`]). Where those loops change, `tests/bench-mcu` shows which rates no longer fit.
+//! in blocks of 32. RV32 has loops of its own (`rv32.rs`). Where those loops change, `tests/bench-mcu` shows which rates no longer fit.
 
 use arcgate_firmware::engine::plan::{Op, Step, Target};
 use arcgate_firmware::kernels::requant::Requant;

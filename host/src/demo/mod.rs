@@ -1,8 +1,8 @@
 //! Everything once, on synthetic identities: train, quantize, prove, calibrate, enroll, identify, measure, report.
 //!
 //! Three groups of people take part and none is in two of them: those that the model learns from, those that ranges and
-//! the threshold are measured on ([`people::DEVELOPMENT`]), and those that everything reported is measured on
-//! ([`people::TEST`]).
+//! the threshold are measured on (`people::DEVELOPMENT`), and those that everything reported is measured on
+//! (`people::TEST`).
 
 mod baseline;
 mod gate;

@@ -98,7 +98,7 @@ pub enum TrialError {
 }
 
 impl Searches {
-    /// Runs the trials; `identities` [n] are numbers from 0 without gaps. A person is as alike as the most alike of their templates.
+    /// Runs the trials; `identities` `[n]` are numbers from 0 without gaps. A person is as alike as the most alike of their templates.
     /// People with an image left to search with are enrolled before others.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use super::{Loss, Moment, cross_entropy};
 /// How much of `t` stays at each step.
 const KEEP: f64 = 0.99;
 
-/// The head: class weights [c, d], and t [1].
+/// The head: class weights `[c, d]`, and t `[1]`.
 #[derive(Module, Debug)]
 pub struct CurricularFace {
     pub(super) weight: Param<Tensor<2>>,

@@ -47,7 +47,7 @@ pub struct Moment {
 /// Parameters follow the gradient. State (centres, t) moves by the loss's own rule each time that a loss is taken; both lie in
 /// the checkpoint.
 pub trait Loss {
-    /// The mean loss of embeddings [b, d] whose classes are `labels` [b].
+    /// The mean loss of embeddings `[b, d]` whose classes are `labels` `[b]`.
     fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, at: Moment) -> Tensor<1>;
 }
 
@@ -102,7 +102,7 @@ impl Loss for Head {
     }
 }
 
-/// Mean cross-entropy of `logits` [b, c] against `labels` [b].
+/// Mean cross-entropy of `logits` `[b, c]` against `labels` `[b]`.
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     activation::log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1)).mean().neg()
 }

@@ -11,7 +11,7 @@ use crate::synth::dice::Dice;
 
 use super::{Loss, Moment, cross_entropy};
 
-/// The head: class weights [c, d] and biases [c].
+/// The head: class weights `[c, d]` and biases `[c]`.
 #[derive(Module, Debug)]
 pub struct Softmax {
     pub(super) weight: Param<Tensor<2>>,
@@ -26,7 +26,7 @@ impl Softmax {
     }
 }
 
-/// [b, d] with weights [c, d] and biases [c] to logits [b, c].
+/// `[b, d]` with weights `[c, d]` and biases `[c]` to logits `[b, c]`.
 pub(super) fn logits(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
     x.matmul(weight.transpose()) + bias.unsqueeze()
 }

@@ -21,7 +21,7 @@ use super::fused::has_kernels;
 /// What a backend needs for [`requantize`]; all tensors f32.
 #[backend_extension(Flex, Autodiff)]
 pub trait RequantizeOps: burn::backend::Backend {
-    /// `x` [b, h, w, c] in whole steps from `lo` to `hi`; `up` and `down` are [c].
+    /// `x` `[b, h, w, c]` in whole steps from `lo` to `hi`; `up` and `down` are `[c]`.
     fn requantize(
         x: FloatTensor<Self>,
         up: FloatTensor<Self>,
@@ -50,7 +50,7 @@ pub struct Operands<T> {
     ends: [f32; 2],
 }
 
-/// `x` [b, h, w, c] times `up` [c], where it is below 0 times `down` [c], in whole steps and cut to `ends`; straight-through
+/// `x` `[b, h, w, c]` times `up` `[c]`, where it is below 0 times `down` `[c]`, in whole steps and cut to `ends`; straight-through
 /// gradients. On a device other than the processor, by burn's own operations.
 pub fn requantize(x: Tensor<4>, up: Tensor<1>, down: Tensor<1>, ends: [f32; 2]) -> Tensor<4> {
     let [lo, hi] = ends;

@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 use arcgate_firmware::align::luma;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Recipe;
 use super::augment::{Picture, Variation, crop};
-use super::recipe::Template;
-use super::trainer::Model;
+use super::model::Model;
+use super::recipe::{DistillConfig, Template};
 use crate::engine::{EngineError, FloatEngine};
 use crate::eval::float::{self, FloatError, Said};
 use crate::loss::unit_rows;
@@ -25,40 +24,6 @@ use crate::net;
 use crate::onnx::file::{self, FileError};
 use crate::onnx::metadata::{FloatInput, hex};
 use crate::synth::dice::Dice;
-
-/// The `[distill]` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DistillConfig {
-    /// The teacher, a float ONNX; relative paths are relative to the recipe.
-    pub teacher: PathBuf,
-    /// Share of the teacher in what is learnt, 0..=1.
-    pub weight: f64,
-    /// What `1 - cos` is multiplied with, so that it pulls about as hard as a loss over scaled logits does.
-    #[serde(default = "sixteen")]
-    pub scale: f64,
-    /// Whether the teacher sees each crop as varied as the student does. If not, it sees each image once, as it is and before the
-    /// training begins, and its word stands for all that becomes of the image: a fraction of the time. For folders.
-    #[serde(default = "yes")]
-    pub vary: bool,
-    /// What the teacher's red, green and blue (or grey) have subtracted, 1 is the full range; not needed where the teacher says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mean: Option<Vec<f32>>,
-    /// What they are then divided by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub std: Option<Vec<f32>>,
-    /// "grey", "rgb" or "bgr"; what the teacher says, else rgb or grey, when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<String>,
-}
-
-fn sixteen() -> f64 {
-    16.0
-}
-
-fn yes() -> bool {
-    true
-}
 
 /// Why there is nothing to learn from a teacher.
 #[derive(Debug, thiserror::Error)]
@@ -227,17 +192,6 @@ impl DistillConfig {
     pub(super) fn mix(&self, cosines: Tensor<2>, loss: impl FnOnce() -> Tensor<1>) -> Tensor<1> {
         let pull = cosines.mean().neg().add_scalar(1.0).mul_scalar(self.weight * self.scale);
         if self.weight == 1.0 { pull } else { loss().mul_scalar(1.0 - self.weight) + pull }
-    }
-
-    /// What is wrong with the values, and what would be accepted.
-    pub(super) fn check(&self) -> Result<(), String> {
-        for (name, value, low, high) in [("weight", self.weight, 0.0, 1.0), ("scale", self.scale, 1e-3, 1e3)]
-        {
-            if !(low..=high).contains(&value) {
-                return Err(format!("distill.{name} = {value}\n  accepted: {low} to {high}"));
-            }
-        }
-        Ok(())
     }
 }
 

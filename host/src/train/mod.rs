@@ -16,6 +16,7 @@ pub mod export;
 mod init;
 mod keep;
 pub mod metrics;
+mod model;
 pub mod optimizer;
 pub mod paths;
 pub mod place;

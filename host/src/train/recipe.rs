@@ -1,6 +1,7 @@
 //! The recipe: a TOML file that says everything about a training. The same recipe gives the same weights on the same machine.
 
 mod check;
+mod distill;
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +13,11 @@ use crate::net::NetConfig;
 use crate::onnx::metadata::{FloatInput, face_template, hex};
 
 use super::aware::QuantizationConfig;
-use super::distill::DistillConfig;
 use super::optimizer::Rule;
 use super::paths::Paths;
 use super::schedule::Schedule;
 use super::split::SplitConfig;
+pub use distill::DistillConfig;
 
 /// A recipe. Unknown fields are errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
 use super::backbone::Backbone;
-use super::trainer::Model;
+use super::model::Model;
 
 /// What a batch gives.
 pub struct Found {

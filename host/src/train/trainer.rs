@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::backbone::Backbone;
 use super::batch::{Batch, load, normalise};
 use super::keep::Kept;
 use super::metrics::Metrics;
+use super::model::Model;
 use super::optimizer::Optimizer;
 use super::replicas::{Found, Replicas};
 use super::state::Values;
@@ -21,7 +22,7 @@ use super::{
     validate, weights,
 };
 use crate::disk;
-use crate::loss::{Head, Loss, Moment};
+use crate::loss::{Loss, Moment};
 use crate::net::{Net, free_buffers};
 use crate::onnx::origin;
 use crate::synth::dice::Dice;
@@ -40,15 +41,6 @@ const MOST_STILL: usize = 200;
 
 /// The key that sets the first weights' random numbers apart.
 pub(super) const WEIGHTS: u64 = 12;
-
-/// What is trained: the backbone, and the head that is left behind at the end.
-#[derive(Module, Debug)]
-pub(super) struct Model<N: Module> {
-    pub net: N,
-    pub head: Head,
-    /// From the student's embedding to the teacher's, where their lengths differ.
-    pub projection: Option<Param<Tensor<2>>>,
-}
 
 /// A training under way.
 pub(super) struct Trainer<'a, N: Backbone = Net> {

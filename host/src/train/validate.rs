@@ -11,7 +11,7 @@ pub struct Validation {
     pub cosine_to_teacher: Option<f64>,
 }
 
-/// Compares all pairs of `embeddings` [n * d], whose identities are `identities` [n].
+/// Compares all pairs of `embeddings` [n * d], whose identities are `identities` `[n]`.
 pub fn validate(embeddings: &[f32], identities: &[usize]) -> Validation {
     let d = embeddings.len() / identities.len().max(1);
     let unit: Vec<Vec<f32>> = embeddings

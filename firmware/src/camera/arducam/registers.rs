@@ -55,14 +55,14 @@ pub(super) const HSIZE: u8 = 0x51;
 pub(super) const VSIZE: u8 = 0x52;
 pub(super) const XOFFL: u8 = 0x53;
 pub(super) const YOFFL: u8 = 0x54;
-/// Bit 7 VSIZE[8], bits 6..4 YOFF[10:8], bit 3 HSIZE[8], bits 2..0 XOFF[10:8].
+/// Bit 7 `VSIZE[8]`, bits 6..4 `YOFF[10:8]`, bit 3 `HSIZE[8]`, bits 2..0 `XOFF[10:8]`.
 pub(super) const VHYX: u8 = 0x55;
-/// Bit 7 HSIZE[9].
+/// Bit 7 `HSIZE[9]`.
 pub(super) const TEST: u8 = 0x57;
 /// The output: width / 4, height / 4; upper bits in the register below.
 pub(super) const ZMOW: u8 = 0x5a;
 pub(super) const ZMOH: u8 = 0x5b;
-/// Bit 2 OUTH[8], bits 1..0 OUTW[9:8].
+/// Bit 2 `OUTH[8]`, bits 1..0 `OUTW[9:8]`.
 pub(super) const ZMHH: u8 = 0x5c;
 pub(super) const CTRL2: u8 = 0x86;
 pub(super) const CTRL3: u8 = 0x87;

@@ -37,6 +37,7 @@ mod detector;
 mod engine;
 mod error;
 mod header;
+mod interpreter;
 mod maps;
 mod native;
 mod pair;

@@ -1,6 +1,6 @@
 //! A plan that may run, apart from the arena that it runs in: several can share one.
 
-use super::engine::{admit, run_all};
+use super::interpreter::{admit, run_all};
 use super::native::Native;
 use super::{Header, OutputMap, Plan, PlanError};
 use crate::bytes::copy;

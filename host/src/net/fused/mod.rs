@@ -24,7 +24,7 @@ use burn_flex::FlexTensor;
 /// Which convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Convolution {
-    /// Each pixel's values [ci] times the weights [co, ci], whose further sides count as ci: 1x1, or any over
+    /// Each pixel's values `[ci]` times the weights `[co, ci]`, whose further sides count as ci: 1x1, or any over
     /// [`super::patches::patches`].
     Dense,
     /// Each channel with its own kernel, weights [c, 1, kh, kw].
@@ -64,11 +64,11 @@ pub struct Operands<T> {
     pub x: T,
     /// Weights of the convolution.
     pub weight: T,
-    /// Of the normalisation, [c].
+    /// Of the normalisation, `[c]`.
     pub gamma: T,
-    /// Of the normalisation, [c].
+    /// Of the normalisation, `[c]`.
     pub beta: T,
-    /// Of the activation, [c]: values below 0 are multiplied by them.
+    /// Of the activation, `[c]`: values below 0 are multiplied by them.
     pub slopes: T,
     /// Which convolution.
     pub convolution: Convolution,
@@ -117,7 +117,7 @@ pub trait LayerKernels: burn::backend::Backend {
 
 /// The output [b, h', w', c] of a layer for `x` [b, h, w, ci], and the moments [2, c], mean and biased variance, that it was
 /// normalised by: its own, or `fixed`, through which no gradient goes. `affine` is gamma, beta and the slopes of the
-/// activation, [c] each; `residual` is added last. On a device other than the processor, by burn's own operations.
+/// activation, `[c]` each; `residual` is added last. On a device other than the processor, by burn's own operations.
 pub fn layer(
     x: Tensor<4>,
     weight: Tensor<4>,

@@ -24,7 +24,7 @@ fn learns_from(teacher: &Path, weight: f64) -> Option<DistillConfig> {
     Some(DistillConfig {
         teacher: teacher.into(),
         weight,
-        scale: sixteen(),
+        scale: 16.0,
         vary: true,
         mean: None,
         std: None,

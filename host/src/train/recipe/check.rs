@@ -1,9 +1,8 @@
 //! Which values a recipe may have.
 
-use super::{DataConfig, Recipe, Template};
+use super::{DataConfig, DistillConfig, Recipe, Template};
 use crate::onnx::origin;
 use crate::train::aware::QuantizationConfig;
-use crate::train::distill::DistillConfig;
 
 /// Differences between embeddings that a loss over pairs keeps at once: half a gigabyte.
 const MOST_DIFFERENCES: usize = 1 << 27;
