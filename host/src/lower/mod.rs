@@ -111,7 +111,10 @@ pub fn lower_for(model: &ModelProto, Goal { target, ram }: Goal) -> Result<Lower
     let plan = emit::emit(&network, &arena)?;
     Plan::parse(&plan)?;
     let plan = match &metadata.thresholds {
-        Some(thresholds) => with_thresholds(&plan, &thresholds.to_bytes().map_err(MetadataError::from)?)?,
+        Some(thresholds) => with_thresholds(
+            &plan,
+            &thresholds.to_bytes().map_err(|why| MetadataError::Thresholds(why.into()))?,
+        )?,
         None => plan,
     };
     let memory = Memory { arena_bytes: arena.bytes, live_bytes: arena.bound, plain_bytes, bands };

@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto, type_proto};
 
-use super::metadata::Metadata;
+use super::metadata::{Metadata, MetadataError, hex};
 use super::tensor::{Tensor, Values};
 
-/// The SHA-256 over graph, constants and preprocessing of an int8 model (NUMERICS.md, "An embedding's identity").
+/// The SHA-256 over graph, constants and preprocessing of an int8 model.
 ///
 /// Of `metadata` it reads geometry, channel order, normalisation, template and dimension only.
 pub fn embedding_id(model: &ModelProto, metadata: &Metadata) -> [u8; 32] {
@@ -26,6 +26,21 @@ pub fn embedding_id(model: &ModelProto, metadata: &Metadata) -> [u8; 32] {
     }
     hash.graph(model.graph.as_ref().unwrap_or(&GraphProto::default()));
     hash.0.finalize().into()
+}
+
+impl Metadata {
+    /// Holds the embedding id against the graph of `model`: whatever moves an embedding moves it, so damage shows.
+    ///
+    /// # Errors
+    /// When they differ.
+    pub fn check_identity(&self, model: &ModelProto) -> Result<(), MetadataError> {
+        let found = hex(&embedding_id(model, self));
+        if found == self.embedding_id {
+            return Ok(());
+        }
+        let short = |id: &str| id.chars().take(16).collect();
+        Err(MetadataError::Identity { stated: short(&self.embedding_id), found: short(&found) })
+    }
 }
 
 /// A hash fed with values whose encoding cannot run into each other: fixed widths, and lengths before lists.

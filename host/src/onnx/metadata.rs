@@ -1,14 +1,13 @@
 //! What an int8 ONNX carries beside its graph: one JSON object under the key `arcgate`.
 
-use arcgate_firmware::model::thresholds::TableError;
 use arcgate_firmware::model::{ChannelOrder, ModelInfo, Task};
 use serde::{Deserialize, Serialize};
 use tract_onnx::pb::ModelProto;
 
-use super::identity::embedding_id;
 use super::origin::{self, OriginError};
 use super::property::{property, set_property};
-use super::thresholds::Thresholds;
+use super::thresholds::{Thresholds, ThresholdsError};
+use super::value::ValueError;
 
 /// The `metadata_props` key that holds [`Metadata`] as JSON.
 pub const KEY: &str = "arcgate";
@@ -137,7 +136,7 @@ pub enum MetadataError {
     Origin(#[from] OriginError),
     /// Its thresholds are no table.
     #[error("the model's arcgate metadata: {0}")]
-    Thresholds(#[from] TableError),
+    Thresholds(#[from] ThresholdsError),
     /// The graph or its constants changed after the metadata was written.
     #[error(
         "the model is damaged, or was changed after `arcgate import` wrote it: its metadata has the embedding id {stated}, its \
@@ -150,15 +149,8 @@ pub enum MetadataError {
         found: String,
     },
     /// A field has a value that it cannot have.
-    #[error("the model's arcgate metadata has {field} = {value}\n  accepted: {accepted}")]
-    Field {
-        /// The JSON name.
-        field: &'static str,
-        /// What it holds.
-        value: String,
-        /// What it could hold.
-        accepted: &'static str,
-    },
+    #[error("the model's arcgate metadata has {0}")]
+    Value(#[from] ValueError),
 }
 
 impl Metadata {
@@ -199,25 +191,13 @@ impl Metadata {
         set_property(model, KEY, to_json(self));
     }
 
-    /// Holds the embedding id against the graph of `model`: whatever moves an embedding moves it, so damage shows.
-    ///
-    /// # Errors
-    /// When they differ.
-    pub fn check_identity(&self, model: &ModelProto) -> Result<(), MetadataError> {
-        let found = hex(&embedding_id(model, self));
-        if found == self.embedding_id {
-            return Ok(());
-        }
-        let short = |id: &str| id.chars().take(16).collect();
-        Err(MetadataError::Identity { stated: short(&self.embedding_id), found: short(&found) })
-    }
-
     /// The form that devices carry.
     ///
     /// # Errors
     /// When a field has a value that it cannot have.
     pub fn model_info(&self) -> Result<ModelInfo, MetadataError> {
-        let field = |field, value: String, accepted| MetadataError::Field { field, value, accepted };
+        let field =
+            |field, value: String, accepted| MetadataError::Value(ValueError { field, value, accepted });
         let order = match self.order.as_str() {
             "grey" => ChannelOrder::Grey,
             "rgb" => ChannelOrder::Rgb,

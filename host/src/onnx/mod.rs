@@ -9,3 +9,4 @@ pub mod origin;
 pub(crate) mod property;
 pub mod tensor;
 pub mod thresholds;
+pub mod value;

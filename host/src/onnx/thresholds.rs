@@ -4,7 +4,7 @@ use arcgate_firmware::embedding::Angle;
 use arcgate_firmware::model::thresholds::{Bar, Cell, Origin, TableError, ThresholdTable};
 use serde::{Deserialize, Serialize};
 
-use super::metadata::MetadataError;
+use super::value::ValueError;
 
 /// A model's thresholds by people enrolled and target false-positive identification rate (FPIR), every number of people with every
 /// rate; [`ThresholdTable`] is what a plan carries of it.
@@ -26,6 +26,17 @@ pub struct Thresholds {
     pub seed: u64,
     /// By people and then by rate.
     pub cells: Vec<ThresholdCell>,
+}
+
+/// What is wrong with a table from a file.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ThresholdsError {
+    /// A value that it cannot have.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// No plan can carry it.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// What was measured for one number of people and one rate.
@@ -109,26 +120,20 @@ impl Thresholds {
     ///
     /// # Errors
     /// The first value that a table cannot have.
-    pub fn check(&self) -> Result<(), MetadataError> {
+    pub fn check(&self) -> Result<(), ThresholdsError> {
         let (rates, people) = (self.rates(), self.people());
         let wanted = people.iter().flat_map(|&people| rates.iter().map(move |&rate| (people, rate)));
         let mut found = self.cells.iter().map(|cell| (cell.people, cell.fpir));
         if let Some((people, rate)) = wanted.clone().find(|&at| found.next() != Some(at)) {
-            return Err(MetadataError::Field {
-                field: "thresholds cells",
-                value: format!("no cell of {people} people and rate {rate} in its place"),
-                accepted: "every number of people with every rate, by people and then by rate",
-            });
+            let value = format!("no cell of {people} people and rate {rate} in its place");
+            let accepted = "every number of people with every rate, by people and then by rate";
+            return Err(ValueError { field: "thresholds cells", value, accepted }.into());
         }
         let most = Angle::MAX.millidegrees();
         let measured = self.cells.iter().flat_map(|cell| [cell.frame, cell.presentation]);
         if let Some(high) = measured.map(|m| m.high.max(m.millidegrees)).find(|&high| high > most) {
-            let value = high.to_string();
-            return Err(MetadataError::Field {
-                field: "thresholds millidegrees",
-                value,
-                accepted: "0 to 180000",
-            });
+            let (field, value) = ("thresholds millidegrees", high.to_string());
+            return Err(ValueError { field, value, accepted: "0 to 180000" }.into());
         }
         self.to_bytes()?;
         Ok(())
