@@ -12,10 +12,12 @@
 //! show meanwhile: a camera that is dead, a gallery that cannot be read, a model that is not there, a pin that cannot be set; and
 //! while a model comes in, whose trial is one long round in which nobody could close it.
 
+mod guarded;
 #[cfg(test)]
 mod tests;
 
 use embedded_hal::digital::InputPin;
+pub use guarded::Guarded;
 
 use crate::device::{Camera, Device, Event, Hardware};
 use crate::link::status::{Enrolment, Phase};
@@ -32,7 +34,7 @@ pub const DRAIN_MS: u64 = 100;
 /// Restarts the chip when it is not fed for a time that the board chose: longer than its longest round, see
 /// [`device`](crate::device). At most that is the trial of a model, a hash over its slot and
 /// [`vectors::MAX`](crate::engine::vectors::MAX) runs of each of its plans, or, where everybody is forgotten, gallery and log erased and every
-/// pairing removed. A chip that restarts closes its lock.
+/// pairing removed; a [`Guarded`] chip feeds it while it erases. A chip that restarts closes its lock.
 pub trait Watchdog {
     /// All is well.
     fn feed(&mut self);

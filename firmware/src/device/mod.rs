@@ -216,8 +216,8 @@ impl<H: Hardware> Device<H> {
         !self.core.engine.info().is_none() && self.core.gallery.state().is_ok()
     }
 
-    /// Somebody before the device wants it to forget everybody: who is enrolled, what the log says of them, and which hosts are paired.
-    /// The model stays in its slot.
+    /// Somebody before the device wants it to forget everybody: who is enrolled, what the log says of them, and which hosts are paired,
+    /// each also where another one cannot be forgotten. The model stays in its slot.
     pub fn forget_everybody(&mut self, now: Uptime) -> Event {
         self.tick(now);
         let event = self.core.forget_everybody().map_or_else(Event::Refused, |()| Event::Erased);

@@ -254,23 +254,28 @@ impl<H: Hardware> Core<H> {
         }
     }
 
-    /// Forgets people and where they were, and then hosts. Whose people they are only a model says.
+    /// Forgets people, where they were, and hosts: each also where another one cannot be forgotten. Gives what failed first.
     pub(super) fn forget_everybody(&mut self) -> Result<(), Fault> {
-        if self.engine.info().is_none() {
-            return Err(Fault::NoModel);
-        }
         self.stop_enrolling();
         (self.backup, self.restore) = (None, None);
-        self.rebind();
-        self.gallery.format()?;
+        let people = if self.engine.info().is_none() {
+            self.gallery.wipe()
+        } else {
+            self.rebind();
+            self.gallery.format()
+        };
         let now = self.uptime();
-        // A log that cannot be erased keeps no host paired.
-        let erased = self.journal.erase(&self.wall, now);
-        while let Some(&Pairing { host, .. }) = self.kept.list().first() {
-            self.kept.remove(host)?;
-            self.note(What::Unpaired { number: u32::from(host) });
+        let log = self.journal.erase(&self.wall, now);
+        let mut hosts = Ok(());
+        while let (Ok(()), Some(&Pairing { host, .. })) = (hosts, self.kept.list().first()) {
+            hosts = self.kept.remove(host);
+            if hosts.is_ok() {
+                self.note(What::Unpaired { number: u32::from(host) });
+            }
         }
-        Ok(erased?)
+        people?;
+        log?;
+        Ok(hosts?)
     }
 
     /// The time since boot; zero as long as the board has not told it.

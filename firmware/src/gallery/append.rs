@@ -211,14 +211,28 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         self.end_operation()
     }
 
+    /// Erases everything, also where no model says whose an empty gallery would be: the next one begins it. A cut leaves some sectors.
+    ///
+    /// # Errors
+    /// When the flash fails; sectors behind that are erased all the same.
+    pub fn wipe(&mut self) -> Result<(), GalleryError> {
+        self.forget();
+        self.state = Err(GalleryError::Blank);
+        let mut wiped = Ok(());
+        for sector in 0..self.sectors() {
+            wiped = wiped.and(self.erase_written(sector));
+        }
+        self.or_stop(wiped)
+    }
+
     /// Erases every sector but `sector` in which anything is programmed.
     pub(super) fn erase_others(&mut self, sector: u16) -> Result<(), GalleryError> {
-        for other in (0..self.sectors()).filter(|&s| s != sector) {
-            let begin = self.sector_offset(other);
-            if !self.is_blank(begin, begin + F::ERASE_SIZE as u32)? {
-                self.erase(other)?;
-            }
-        }
-        Ok(())
+        (0..self.sectors()).filter(|&s| s != sector).try_for_each(|other| self.erase_written(other))
+    }
+
+    /// Erases a sector in which anything is programmed.
+    fn erase_written(&mut self, sector: u16) -> Result<(), GalleryError> {
+        let begin = self.sector_offset(sector);
+        if self.is_blank(begin, begin + F::ERASE_SIZE as u32)? { Ok(()) } else { self.erase(sector) }
     }
 }

@@ -18,7 +18,8 @@
 //!
 //! Who may ask is decided by [`pairing`], which gives a host a key and a [`Role`](crate::pairings::Role) while somebody stands before the
 //! device, and [`session`], which proves that key anew each time. Without a session a device tells what it is
-//! ([`handshake::Greeting`]) and nothing else. The CRC stands outside of the seal, so that noise and forgery are told apart.
+//! ([`handshake::Greeting`]) and, to who opens a session under a host's number, whether that host is paired. The CRC stands outside of
+//! the seal, so that noise and forgery are told apart.
 //!
 //! What this keeps: who reads the wire learns how long messages are and when they come; who writes to it has nothing done and
 //! reads nothing. What it does not: who holds the wire can make a host give up, as by cutting it, and the keys in a device's memory

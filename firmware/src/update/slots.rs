@@ -126,7 +126,7 @@ impl<F: SlotFlash> Slots<F> {
     }
 
     /// Puts an image that the program carries into a slot, as if a host had sent it, where neither slot has a model that can run;
-    /// `None` otherwise. It takes what erasing a slot takes: `feed` is called before each sector at least.
+    /// `None` otherwise. It takes what erasing a slot takes.
     ///
     /// # Errors
     /// As [`Slots::begin`], [`Slots::piece`] and [`Slots::finish`]. After a power cut the next start begins anew.
@@ -135,21 +135,14 @@ impl<F: SlotFlash> Slots<F> {
         image: &[u8],
         state: &State,
         room: Room<'_>,
-        mut feed: impl FnMut(),
     ) -> Result<Option<Accepted>, UpdateError> {
         let again = Room { arena: &mut *room.arena, crop: &mut *room.crop };
         if self.boot(state, again).is_ok() {
             return Ok(None);
         }
         let (header, payload) = image.split_at_checked(HEADER).ok_or(UpdateError::NotAnImage)?;
-        feed();
         self.begin(header, state)?;
-        let mut offset = 0;
-        for piece in payload.chunks(F::ERASE_SIZE.clamp(PAGE, 4096)) {
-            feed();
-            offset = self.piece(offset, piece)?;
-        }
-        feed();
+        self.piece(0, payload)?;
         self.finish(room).map(Some)
     }
 

@@ -373,11 +373,7 @@ fn a_slot_that_does_not_hold_gives_way_to_the_other_unless_that_is_older() {
 #[test]
 fn the_programs_model_goes_into_a_slot_where_neither_has_one_that_runs() {
     let install = |slots: &mut Slots<Nor>, state: &State, image: &[u8]| {
-        let mut fed = 0;
-        let accepted = with_room(|room| slots.install(image, state, room, || fed += 1))?;
-        // Each sector that is erased has its feeding.
-        assert_eq!(fed, accepted.map_or(0, |_| 2 + (image.len() - HEADER).div_ceil(1024)));
-        Ok(accepted)
+        with_room(|room| slots.install(image, state, room))
     };
     let carried = image(&key(), 3, &embedder(3, SIDE), None);
     let (mut slots, mut state) = (slots(8192), State::unknown());

@@ -5,7 +5,8 @@
 //! standard input, a file, TCP, a tty -> bytes -> frames (rzCOBS, a zero byte after each) -> a line each
 //! ```
 //!
-//! A frame that was damaged, or cut at the end, is told with its number and left out; the next zero byte begins anew.
+//! A frame that was damaged, or cut at the end, is told with its number and left out; the next zero byte begins anew. The ESP32-C6 says
+//! before each frame that one begins (0xff, 0), for its serial port has words in between.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -140,6 +141,33 @@ enum Said<'f> {
     Damaged(u64),
 }
 
+/// Leaves out the bytes 0xff, 0 where a frame would begin: no frame is one byte 0xff.
+#[derive(Debug)]
+struct Begins {
+    /// Whether the last byte ended a frame.
+    begins: bool,
+    /// Whether the last byte was 0xff, and is held back.
+    held: bool,
+}
+
+impl Begins {
+    fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        for &byte in bytes {
+            let mark = std::mem::take(&mut self.held);
+            if mark && byte == 0 {
+                continue;
+            }
+            out.extend(mark.then_some(0xff));
+            self.begins &= !mark;
+            self.held = self.begins && byte == 0xff;
+            if !self.held {
+                out.push(byte);
+                self.begins = byte == 0;
+            }
+        }
+    }
+}
+
 /// Decodes everything that `from` gives, until it ends.
 fn decode(
     table: &Table,
@@ -150,6 +178,7 @@ fn decode(
         bail!("the log's frames have no ends to be told by\n  accepted: defmt's encoding rzcobs");
     }
     let (mut decoder, mut counts, mut bytes) = (table.new_stream_decoder(), Counts::default(), [0; 4096]);
+    let (mut begins, mut passed) = (Begins { begins: true, held: false }, Vec::new());
     let mut is_whole = true;
     loop {
         let length = match from.read(&mut bytes) {
@@ -165,7 +194,9 @@ fn decode(
             Err(e) => return Err(e).context("the log cannot be read any further"),
         };
         is_whole = bytes[..length].last().map_or(is_whole, |&last| last == 0);
-        decoder.received(&bytes[..length]);
+        passed.clear();
+        begins.pass(&bytes[..length], &mut passed);
+        decoder.received(&passed);
         loop {
             match decoder.decode() {
                 Err(DecodeError::UnexpectedEof) => break,
@@ -230,6 +261,28 @@ mod tests {
         let mut read = [0; 8];
         from.read_exact(&mut read).unwrap();
         assert_eq!(&read, b"a frame\0");
+    }
+
+    #[test]
+    fn what_says_that_a_frame_begins_is_left_out() {
+        let cases: [(&[u8], &[u8]); 6] = [
+            (&[0xff, 0, 3, 4, 0, 0xff, 0, 5, 0], &[3, 4, 0, 5, 0]),
+            (&[3, 4, 0, 5, 0], &[3, 4, 0, 5, 0]),
+            // Part of a frame, at its end and at its beginning.
+            (&[3, 0xff, 0, 4, 0], &[3, 0xff, 0, 4, 0]),
+            (&[0xff, 3, 0, 0xff, 0xff, 0], &[0xff, 3, 0, 0xff, 0xff, 0]),
+            // Words in between are a damaged frame.
+            (&[0xff, 0, 3, 0, b'h', b'i', 0xff, 0, 5, 0], &[3, 0, b'h', b'i', 0xff, 0, 5, 0]),
+            (&[0xff, 0, 0xff, 0], &[]),
+        ];
+        for (sent, expected) in cases {
+            for cut in 0..=sent.len() {
+                let (mut begins, mut passed) = (Begins { begins: true, held: false }, Vec::new());
+                begins.pass(&sent[..cut], &mut passed);
+                begins.pass(&sent[cut..], &mut passed);
+                assert_eq!(passed, expected, "{sent:?} cut at {cut}");
+            }
+        }
     }
 
     #[test]

@@ -92,7 +92,8 @@ pub const CHIPS: [Chip; 4] = [
         flash: 2 << 20,
         program: 256 << 10,
         cycles: [0.6, 1.1],
-        why: "two instructions a cycle at best; caches of 16 KB before flash and RAM that wait",
+        why: "two instructions a cycle at best; caches of 16 KB before flash and RAM that wait (this project's board runs at \
+              400 MHz with them off, and takes longer)",
     },
     Chip {
         name: "nRF52840",
@@ -104,7 +105,7 @@ pub const CHIPS: [Chip; 4] = [
         program: 256 << 10,
         cycles: [1.1, 1.8],
         why: "one instruction a cycle, loads and taken branches two or three; code from a cache of 2 KB, weights with \
-              flash wait states",
+              flash wait states (this project's board leaves the cache off, and takes longer)",
     },
     Chip {
         name: "ESP32-C6",

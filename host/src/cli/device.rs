@@ -17,7 +17,7 @@ use crate::link::{Client, Target};
 use crate::onnx::metadata::hex;
 use crate::ui::{Ui, thousands};
 
-/// Talk to a device: about itself, its people, its model, its log.
+/// Talk to a device: about itself, its people, its model, its log. `--port TARGET` stands before the verb or behind it.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

@@ -49,6 +49,14 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let finder = args.finder.finder(None)?;
     let model = args.model.for_target(&args.to)?;
     let mut place = enroll::open_with(&args.to, model.as_ref(), args.key.secret_for(&args.to)?)?;
+    let bar = ui.progress("sending", "bytes", 0);
+    place.tell_sent({
+        let bar = bar.clone();
+        move |sent, of| {
+            bar.set_length(of);
+            bar.set_position(sent);
+        }
+    });
     let threshold = place.info().threshold;
     let people = place.info().usage.people;
     let (mut results, mut worst, mut failed) = (Vec::new(), 0, false);
@@ -76,12 +84,13 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
             }
         };
         if !ui.json {
-            ui.say(format!("{prefix}{line}"));
+            bar.suspend(|| ui.say(format!("{prefix}{line}")));
         }
         value["photo"] = json!(path);
         results.push(value);
         worst = worst.max(code);
     }
+    bar.finish_and_clear();
     match &results[..] {
         [one] => ui.json(one),
         many => ui.json(&json!({"people": people, "threshold": threshold.map(degrees), "photos": many})),

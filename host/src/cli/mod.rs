@@ -32,6 +32,7 @@ mod synth;
 mod thresholds;
 mod train;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -95,7 +96,7 @@ enum Command {
     Gallery(gallery::Args),
     /// The device on this desktop.
     Simulate(simulate::Args),
-    /// Talk to a device: about itself, its people, its model, its log.
+    /// Talk to a device: about itself, its people, its model, its log. `--port TARGET` stands before the verb or behind it.
     Device(device::Args),
     /// Keys of devices, for bundles and flash images; keys that sign model images.
     Keys(keys::Args),
@@ -112,7 +113,7 @@ pub const EXIT_REJECTED: u8 = 11;
 ///
 /// Exit codes: 0 done (`identify`: known), 1 failed, 2 wrong usage, 10 unknown, 11 rejected.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(in_order(std::env::args_os().collect()));
     let ui = Ui { json: cli.json, quiet: cli.quiet, verbose: cli.verbose };
     if let Some(path) = cli.keys {
         Devices::choose(path);
@@ -144,6 +145,26 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// `device --port TARGET VERB` as `device VERB --port TARGET`: each verb has a port, some by another name too.
+fn in_order(mut words: Vec<OsString>) -> Vec<OsString> {
+    let mut before = words.iter().enumerate().skip(1);
+    let device = loop {
+        match before.next() {
+            Some((_, word)) if word == "--keys" => drop(before.next()),
+            Some((_, word)) if word.to_str().is_some_and(|word| word.starts_with('-')) => {}
+            Some((at, word)) if word == "device" => break at,
+            _ => return words,
+        }
+    };
+    let port = words.get(device + 1).and_then(|word| word.to_str()).unwrap_or_default();
+    let count = if port == "--port" { 2 } else { usize::from(port.starts_with("--port=")) };
+    let verb = device + 1 + count;
+    if verb < words.len() {
+        words[device + 1..=verb].rotate_left(count);
+    }
+    words
+}
+
 /// An error with its causes, those left out that a message before them has named already.
 fn told(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
@@ -160,6 +181,35 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+
+    #[test]
+    fn a_devices_port_may_stand_before_the_verb() {
+        let read = |words: &str| Cli::try_parse_from(in_order(words.split(' ').map(Into::into).collect()));
+        let told = |words: &str| format!("{:?}", read(words).unwrap_or_else(|why| panic!("{words}: {why}")));
+        for verb in [
+            "info",
+            "pair",
+            "enroll Ada",
+            "identify door.jpg",
+            "list",
+            "remove Ada",
+            "verify",
+            "log",
+            "stats",
+        ]
+        .into_iter()
+        .chain(["backup -o b", "restore b", "profile", "update m.update", "reset --yes", "unpair 3"])
+        {
+            let after = told(&format!("arcgate --json device {verb} --port tcp:here:7"));
+            assert_eq!(told(&format!("arcgate --json device --port tcp:here:7 {verb}")), after);
+            assert_eq!(told(&format!("arcgate --json device --port=tcp:here:7 {verb}")), after);
+            let keys = told(&format!("arcgate --keys device device {verb} --port tcp:here:7"));
+            assert_eq!(told(&format!("arcgate --keys device device --port tcp:here:7 {verb}")), keys);
+        }
+        for wrong in ["arcgate device --port tcp:here:7", "arcgate device --port", "arcgate device info"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_cause_is_told_once() {

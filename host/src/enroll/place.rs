@@ -32,6 +32,16 @@ pub struct Place {
     model: ModelInfo,
     /// Who has which name, once it was asked.
     names: Option<BTreeMap<String, PersonId>>,
+    told: Told,
+}
+
+/// Hears how many bytes of a picture are sent, and of how many.
+struct Told(Box<dyn FnMut(u64, u64) + Send>);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Told")
+    }
 }
 
 /// Stands where the model would, for looking after people without it; it embeds nothing.
@@ -164,7 +174,7 @@ fn open_file(path: &Path, model: Option<&Model>) -> Result<(Box<dyn Models + Sen
 impl Place {
     /// A place behind a client that is connected already.
     pub fn new(client: Client, info: DeviceInfo) -> Self {
-        Place { client, info, model: (&info.model).into(), names: None }
+        Place { client, info, model: (&info.model).into(), names: None, told: Told(Box::new(|_, _| ())) }
     }
 
     /// What the device said of itself when it was opened.
@@ -188,18 +198,23 @@ impl Place {
     /// # Errors
     /// When a crop is not the model's input, the device refuses the picture, the name is no name, or there is no room.
     pub fn enroll(&mut self, name: &str, picture: &Sending<'_>) -> Result<(PersonId, u16), EnrollError> {
-        let names = match &mut self.names {
+        let mut names = match self.names.take() {
             Some(names) => names,
-            none => {
+            None => {
                 let people = self.client.people()?;
-                none.insert(people.into_iter().map(|p| (p.name.as_str().to_owned(), p.id)).collect())
+                people.into_iter().map(|p| (p.name.as_str().to_owned(), p.id)).collect()
             }
         };
         let who = names.get(name).map_or(Who::New(name), |&id| Who::Person(id));
-        send(&mut self.client, &self.info, &self.model, picture)?;
-        let (person, templates) = self.client.enroll(who)?;
-        names.insert(name.to_owned(), person);
-        Ok((person, templates))
+        let enrolled = match self.send(picture) {
+            Ok(()) => self.client.enroll(who),
+            Err(why) => Err(why),
+        };
+        if let Ok((person, _)) = enrolled {
+            names.insert(name.to_owned(), person);
+        }
+        self.names = Some(names);
+        Ok(enrolled?)
     }
 
     /// As [`Place::enroll`], from a crop.
@@ -215,7 +230,7 @@ impl Place {
     /// # Errors
     /// When a crop is not the model's input, or the device fails.
     pub fn identify(&mut self, picture: &Sending<'_>) -> Result<Answer, EnrollError> {
-        send(&mut self.client, &self.info, &self.model, picture)?;
+        self.send(picture)?;
         Ok(self.client.identify()?)
     }
 
@@ -236,6 +251,26 @@ impl Place {
         let rejected = matches!(answer, Answer::Rejected(_));
         let embedding = if rejected { Vec::new() } else { self.client.read_embedding()? };
         Ok((answer, embedding))
+    }
+
+    /// Has `told` hear, whenever a piece of a picture was sent, how many of its bytes were, and of how many: a serial port takes
+    /// seconds for a whole one.
+    pub fn tell_sent(&mut self, told: impl FnMut(u64, u64) + Send + 'static) {
+        self.told = Told(Box::new(told));
+    }
+
+    /// Sends a picture. A device with a detector is told that the face of a crop lies where the model wants it, so that it does not
+    /// look for another.
+    fn send(&mut self, picture: &Sending<'_>) -> Result<(), LinkError> {
+        let Place { client, info, model, told: Told(told), .. } = self;
+        let aligned = match picture {
+            Sending::Crop(_) => model.template.filter(|_| info.detector.is_some()),
+            Sending::Whole { .. } => None,
+        };
+        let landmarks = aligned.map(|points| points.map(|p| [p.x, p.y]));
+        let frame = picture.frame(model).map_err(|why| LinkError::Fault(why.into()))?;
+        let of = frame.data().len() as u64;
+        client.send_frame(&frame, landmarks, &mut |sent| told(sent, of))
     }
 
     /// Everybody enrolled.
@@ -262,23 +297,6 @@ impl Place {
         self.names = None;
         Ok(self.client.remove(person)?)
     }
-}
-
-/// Sends a picture. A device with a detector is told that the face of a crop lies where the model wants it, so that it does not look
-/// for another.
-fn send(
-    client: &mut Client,
-    device: &DeviceInfo,
-    model: &ModelInfo,
-    picture: &Sending<'_>,
-) -> Result<(), LinkError> {
-    let aligned = match picture {
-        Sending::Crop(_) => model.template.filter(|_| device.detector.is_some()),
-        Sending::Whole { .. } => None,
-    };
-    let landmarks = aligned.map(|points| points.map(|p| [p.x, p.y]));
-    let frame = picture.frame(model).map_err(|why| LinkError::Fault(why.into()))?;
-    client.send_frame(&frame, landmarks, &mut |_| ())
 }
 
 /// Starts a simulated device that runs `models`, keeps its people in the file `flash` and its count of operations in the file that

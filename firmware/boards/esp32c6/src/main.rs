@@ -14,7 +14,7 @@ mod port;
 
 use core::cell::RefCell;
 
-use arcgate_firmware::board::Watchdog;
+use arcgate_firmware::board::{Guarded, Watchdog};
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::link::status::Unit;
 use arcgate_firmware::time::Uptime;
@@ -70,17 +70,18 @@ fn microseconds() -> u32 {
 
 #[main]
 fn main() -> ! {
-    static CHIP: StaticCell<RefCell<flash::Chip>> = StaticCell::new();
+    static CHIP: StaticCell<RefCell<Guarded<flash::Chip, Dog>>> = StaticCell::new();
     static ROOM: ConstStaticCell<map::Room> = ConstStaticCell::new(map::Room::new());
     let peripherals = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
     let (Some(connected), Some(room)) = (pins::connect(peripherals), ROOM.try_take()) else {
         system::software_reset()
     };
     let Some(chip) = flash::Chip::new(FlashStorage::new(connected.flash)) else { system::software_reset() };
-    let Some(flash) = CHIP.try_init_with(|| RefCell::new(chip)) else { system::software_reset() };
     let mut dog = TimerGroup::new(connected.timers).wdt;
     dog.set_timeout(MwdtStage::Stage0, PATIENCE);
     dog.enable();
+    let chip = Guarded::new(chip, Dog(dog));
+    let Some(flash) = CHIP.try_init_with(|| RefCell::new(chip)) else { system::software_reset() };
     let source = TrngSource::new(connected.rng, connected.adc);
     let noise = Noise { generator: Trng::try_new().ok(), _source: source };
     let start = Start {
@@ -95,7 +96,6 @@ fn main() -> ! {
         camera: connected.camera,
         outputs: connected.outputs,
         inputs: connected.inputs,
-        watchdog: Dog(dog),
         uptime,
         sleep: || (),
     };

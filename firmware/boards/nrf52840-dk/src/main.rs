@@ -8,10 +8,11 @@
 
 mod map;
 mod pins;
+mod wire;
 
 use core::cell::RefCell;
 
-use arcgate_firmware::board::Watchdog;
+use arcgate_firmware::board::{Guarded, Watchdog};
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::link::status::Unit;
 use arcgate_firmware::time::Uptime;
@@ -78,7 +79,7 @@ fn SysTick() {}
 
 #[entry]
 fn main() -> ! {
-    static CHIP: StaticCell<RefCell<Nvmc<'static>>> = StaticCell::new();
+    static CHIP: StaticCell<RefCell<Guarded<Nvmc<'static>, Dog>>> = StaticCell::new();
     static ROOM: ConstStaticCell<map::Room> = ConstStaticCell::new(map::Room::new());
     let mut config = Config::default();
     // The UART's rate wants the crystal.
@@ -87,18 +88,17 @@ fn main() -> ! {
     let (Some(connected), Some(room)) = (pins::connect(peripherals), ROOM.try_take()) else {
         SCB::sys_reset()
     };
-    let Some(flash) = CHIP.try_init_with(|| RefCell::new(Nvmc::new(connected.flash))) else {
-        SCB::sys_reset()
-    };
+    let mut patience = wdt::Config::default();
+    patience.timeout_ticks = PATIENCE_TICKS;
+    // One that runs with another period is another program's: only a restart by the power ends it.
+    let Ok((_, [dog])) = wdt::Watchdog::try_new(connected.watchdog, patience) else { SCB::sys_reset() };
+    let chip = Guarded::new(Nvmc::new(connected.flash), Dog(dog));
+    let Some(flash) = CHIP.try_init_with(|| RefCell::new(chip)) else { SCB::sys_reset() };
     if let Some(mut core) = cortex_m::Peripherals::take() {
         core.DCB.enable_trace();
         core.DWT.enable_cycle_counter();
         sleep::start(&mut core.SYST, CORE_HERTZ);
     }
-    let mut patience = wdt::Config::default();
-    patience.timeout_ticks = PATIENCE_TICKS;
-    // One that runs with another period is another program's: only a restart by the power ends it.
-    let Ok((_, [dog])) = wdt::Watchdog::try_new(connected.watchdog, patience) else { SCB::sys_reset() };
     let start = Start {
         flash,
         map: map::MAP,
@@ -111,7 +111,6 @@ fn main() -> ! {
         camera: connected.camera,
         outputs: connected.outputs,
         inputs: connected.inputs,
-        watchdog: Dog(dog),
         uptime,
         sleep: sleep::sleep,
     };

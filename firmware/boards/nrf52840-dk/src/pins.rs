@@ -23,6 +23,7 @@ use embedded_hal_bus::spi::ExclusiveDevice;
 use static_cell::ConstStaticCell;
 
 use crate::Interrupts;
+use crate::wire::Wire;
 
 /// Milliseconds for which somebody is taken to be there after the sensor went off.
 const PRESENCE_HOLD_MS: u32 = 5000;
@@ -35,7 +36,7 @@ const TWIM: usize = 16;
 type Out = Output<'static>;
 
 /// The camera's driver.
-pub type Camera = ArduCam<ExclusiveDevice<spim::Spim<'static>, Out, Delay>, twim::Twim<'static>, Delay>;
+pub type Camera = ArduCam<ExclusiveDevice<spim::Spim<'static>, Out, Delay>, Wire, Delay>;
 
 /// What is connected, and of the chip itself what the device needs.
 pub struct Connected {
@@ -64,7 +65,7 @@ pub fn connect(p: Peripherals) -> Option<Connected> {
     let select = Output::new(p.P1_12, Level::High, OutputDrive::Standard);
     // Setting the pin cannot fail.
     let Ok(device) = ExclusiveDevice::new(bus, select, Delay);
-    let wire = twim::Twim::new(p.TWISPI0, Interrupts, p.P0_26, p.P0_27, i2c, to_sensor);
+    let wire = Wire(twim::Twim::new(p.TWISPI0, Interrupts, p.P0_26, p.P0_27, i2c, to_sensor));
     let settings = Settings { resolution: Resolution::Qqvga, ..Settings::new(Module::Mini2Mp) };
     let (off, dark) = (Level::Low, Level::High);
     let drive = OutputDrive::Standard;

@@ -14,7 +14,7 @@ mod pins;
 
 use core::cell::RefCell;
 
-use arcgate_firmware::board::Watchdog;
+use arcgate_firmware::board::{Guarded, Watchdog};
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::link::status::Unit;
 use arcgate_firmware::time::Uptime;
@@ -69,23 +69,22 @@ fn SysTick() {}
 
 #[entry]
 fn main() -> ! {
-    static CHIP: StaticCell<RefCell<Flash<'static, Blocking>>> = StaticCell::new();
+    static CHIP: StaticCell<RefCell<Guarded<Flash<'static, Blocking>, Dog>>> = StaticCell::new();
     static ROOM: ConstStaticCell<map::Room> = ConstStaticCell::new(map::Room::new());
     let peripherals = embassy_stm32::init(clocks::config());
     let (Some(connected), Some(room)) = (pins::connect(peripherals), ROOM.try_take()) else {
         SCB::sys_reset()
     };
-    let Some(flash) = CHIP.try_init_with(|| RefCell::new(Flash::new_blocking(connected.flash))) else {
-        SCB::sys_reset()
-    };
+    let mut dog = IndependentWatchdog::new(connected.watchdog, PATIENCE_US);
+    dog.unleash();
+    let chip = Guarded::new(Flash::new_blocking(connected.flash), Dog(dog));
+    let Some(flash) = CHIP.try_init_with(|| RefCell::new(chip)) else { SCB::sys_reset() };
     if let Some(mut core) = cortex_m::Peripherals::take() {
         core.DCB.enable_trace();
         DWT::unlock();
         core.DWT.enable_cycle_counter();
         sleep::start(&mut core.SYST, clocks::CORE_HERTZ);
     }
-    let mut dog = IndependentWatchdog::new(connected.watchdog, PATIENCE_US);
-    dog.unleash();
     let start = Start {
         flash,
         map: map::MAP,
@@ -98,7 +97,6 @@ fn main() -> ! {
         camera: connected.camera,
         outputs: connected.outputs,
         inputs: connected.inputs,
-        watchdog: Dog(dog),
         uptime,
         sleep: sleep::sleep,
     };

@@ -8,10 +8,11 @@
 
 mod map;
 mod pins;
+mod wire;
 
 use core::cell::RefCell;
 
-use arcgate_firmware::board::Watchdog;
+use arcgate_firmware::board::{Guarded, Watchdog};
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::link::status::Unit;
 use arcgate_firmware::time::Uptime;
@@ -21,10 +22,10 @@ use cortex_m_rt::{entry, exception};
 use defmt_rtt as _;
 use embassy_rp::bind_interrupts;
 use embassy_rp::flash::{self, Flash};
-use embassy_rp::peripherals::{FLASH, TRNG, UART0};
+use embassy_rp::peripherals::{FLASH, I2C0, TRNG, UART0};
 use embassy_rp::trng::{self, Trng};
 use embassy_rp::uart::BufferedInterruptHandler;
-use embassy_rp::{clocks, otp, watchdog};
+use embassy_rp::{clocks, i2c, otp, watchdog};
 use embassy_time::{Duration, Instant};
 use panic_probe as _;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -32,12 +33,13 @@ use static_cell::{ConstStaticCell, StaticCell};
 bind_interrupts!(struct Interrupts {
     UART0_IRQ => BufferedInterruptHandler<UART0>;
     TRNG_IRQ => trng::InterruptHandler<TRNG>;
+    I2C0_IRQ => i2c::InterruptHandler<I2C0>;
 });
 
-/// The most that its counter holds is 16.8 s; a round with a run of a model, or one of an update, takes less.
+/// The most that its counter holds is 16.8 s; a round with a run of a model, or one of an update, takes less, and erasing feeds it.
 const PATIENCE: Duration = Duration::from_secs(16);
 
-type Chip = Flash<'static, FLASH, flash::Blocking, { map::FLASH }>;
+type Chip = Guarded<Flash<'static, FLASH, flash::Blocking, { map::FLASH }>, Dog>;
 
 struct Dog(watchdog::Watchdog);
 
@@ -80,14 +82,13 @@ fn main() -> ! {
     let (Some(connected), Some(room)) = (pins::connect(peripherals), ROOM.try_take()) else {
         SCB::sys_reset()
     };
-    let Some(flash) = CHIP.try_init_with(|| RefCell::new(Flash::new_blocking(connected.flash))) else {
-        SCB::sys_reset()
-    };
+    let mut dog = watchdog::Watchdog::new(connected.watchdog);
+    dog.start(PATIENCE);
+    let chip = Guarded::new(Flash::new_blocking(connected.flash), Dog(dog));
+    let Some(flash) = CHIP.try_init_with(|| RefCell::new(chip)) else { SCB::sys_reset() };
     if let Some(mut core) = cortex_m::Peripherals::take() {
         sleep::start(&mut core.SYST, clocks::clk_sys_freq());
     }
-    let mut dog = watchdog::Watchdog::new(connected.watchdog);
-    dog.start(PATIENCE);
     let number = otp::get_chipid().unwrap_or_default();
     let ring = Ring(Trng::new(connected.trng, Interrupts, trng::Config::default()));
     let start = Start {
@@ -102,7 +103,6 @@ fn main() -> ! {
         camera: connected.camera,
         outputs: connected.outputs,
         inputs: connected.inputs,
-        watchdog: Dog(dog),
         uptime,
         sleep: sleep::sleep,
     };

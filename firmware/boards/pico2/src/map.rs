@@ -10,7 +10,7 @@
 //! 0x10314000           free
 //! ```
 //!
-//! Of 512 KB of RAM: arena 128, camera 150, crop 75, host's picture 66, gallery 16; what is left, more than 75, is the stack's, on
+//! Of 512 KB of RAM: arena 128, camera 150, crop 75, host's picture 66, gallery 16; what is left, more than 73, is the stack's, on
 //! which interrupts run too.
 
 use arcgate_firmware::device::MANIFEST_BYTES;

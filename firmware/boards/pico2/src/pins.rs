@@ -23,6 +23,7 @@ use embedded_hal_bus::spi::ExclusiveDevice;
 use static_cell::ConstStaticCell;
 
 use crate::Interrupts;
+use crate::wire::Wire;
 
 /// Baud of the link.
 const BAUD: u32 = 921_600;
@@ -36,7 +37,6 @@ const RECEIVED: usize = MAX_PACKET;
 const SENT: usize = 256;
 
 type Bus = spi::Spi<'static, peripherals::SPI0, spi::Blocking>;
-type Wire = i2c::I2c<'static, peripherals::I2C0, i2c::Blocking>;
 type Out = Output<'static>;
 
 /// The camera's driver.
@@ -68,7 +68,7 @@ pub fn connect(p: Peripherals) -> Option<Connected> {
     let select = Output::new(p.PIN_17, Level::High);
     // Setting the pin cannot fail.
     let Ok(device) = ExclusiveDevice::new(bus, select, Delay);
-    let wire = i2c::I2c::new_blocking(p.I2C0, p.PIN_5, p.PIN_4, i2c);
+    let wire = Wire(i2c::I2c::new_async(p.I2C0, p.PIN_5, p.PIN_4, Interrupts, i2c));
     let off = Level::Low;
     Some(Connected {
         camera: ArduCam::new(device, wire, Delay, Settings::new(Module::Mini2Mp)),

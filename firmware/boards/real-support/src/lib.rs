@@ -20,6 +20,7 @@ mod run;
 mod secret;
 #[cfg(target_arch = "arm")]
 pub mod sleep;
+mod told;
 
 pub use memory::{Lent, Memory};
 pub use polled::Polled;

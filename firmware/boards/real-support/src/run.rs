@@ -1,10 +1,9 @@
 //! The device, put together and run.
 
 use core::cell::RefCell;
-use core::fmt::Debug;
 use core::marker::PhantomData;
 
-use arcgate_firmware::board::{Board, Next, Watchdog};
+use arcgate_firmware::board::{Board, Guarded, Next, Watchdog};
 use arcgate_firmware::camera::{Camera, Grabber, Patience};
 use arcgate_firmware::device::{Clock, Device, Hardware, Kept, Memory, Parts, Updates};
 use arcgate_firmware::engine::plan::PlanModels;
@@ -19,9 +18,10 @@ use embedded_hal::digital::InputPin;
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use embedded_storage::nor_flash::NorFlash;
 
+use crate::told::Told;
 use crate::{ChipSecret, Entropy, Lent, given};
 
-/// What a board with flash `F` and port `P` is made of.
+/// What a board with chip `F` and port `P` is made of.
 #[derive(Debug)]
 pub struct Machine<F, P>(PhantomData<(F, P)>);
 
@@ -81,7 +81,6 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
         self,
         memory: Memory<&'static mut [u8], gallery::Lent>,
         arena: &'static mut [u8],
-        watchdog: &mut impl Watchdog,
     ) -> Result<Device<Machine<F, P>>, StartFault> {
         let Start { flash, map, base, port, secret, clock } = self;
         let part = |region: Region| Partition::new(flash, region).map_err(|_| StartFault::Flash);
@@ -98,7 +97,7 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
                 let mut slots = Slots::new([slot(a)?, slot(b)?], verifier);
                 if let Some(image) = given::MODEL {
                     let room = Room { arena: &mut *arena, crop: &mut *memory.crop };
-                    match slots.install(image, kept.state(), room, || watchdog.feed()) {
+                    match slots.install(image, kept.state(), room) {
                         Ok(None) => {}
                         Ok(Some(accepted)) => {
                             // If that cannot be kept, the start below keeps what it finds.
@@ -140,15 +139,13 @@ impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy
 
 /// What is around a device, and how its board lives.
 #[derive(Debug)]
-pub struct Around<C, O, B, S, W> {
-    /// A camera's driver.
+pub struct Around<C, O, B, S> {
+    /// A camera's driver, whose errors are logged.
     pub camera: C,
     /// Lock, lights, buzzer.
     pub outputs: O,
     /// Button and presence.
     pub inputs: Inputs<B, S>,
-    /// Restarts a program that hangs.
-    pub watchdog: W,
     /// The time since the start.
     pub uptime: fn() -> Uptime,
     /// Waits for an interrupt, at most [`LONGEST_SLEEP_MS`](arcgate_firmware::board::LONGEST_SLEEP_MS).
@@ -163,27 +160,28 @@ pub struct Around<C, O, B, S, W> {
 /// # Safety
 /// From [`Start::base`] on the core reads the flash's model slots, each at its offset, for ever, and they show what was
 /// programmed as soon as a write has returned.
-pub unsafe fn run<F, P, R, C, O, B, S, W>(
-    start: Start<F, P, R>,
-    around: Around<C, O, B, S, W>,
+pub unsafe fn run<F, W, P, R, C, O, B, S>(
+    start: Start<Guarded<F, W>, P, R>,
+    around: Around<C, O, B, S>,
     memory: Lent,
 ) -> Result<(), StartFault>
 where
     F: NorFlash + 'static,
+    W: Watchdog + 'static,
     P: Read + ReadReady + Write + WriteReady,
     R: Entropy,
-    C: Camera<Error: Debug>,
+    C: Camera<Error: defmt::Format>,
     O: Outputs,
     B: InputPin,
     S: InputPin,
-    W: Watchdog,
 {
-    let Around { camera, outputs, inputs, mut watchdog, uptime, sleep } = around;
+    let Around { camera, outputs, inputs, uptime, sleep } = around;
     let Lent { arena, crop, frame, camera: picture, gallery } = memory;
     let panel = Panel::new(outputs, LockRules::default())?;
-    let camera = Grabber::new(camera, picture, Patience::default());
+    let camera = Grabber::new(Told(camera), picture, Patience::default());
+    let watchdog = start.flash;
     // SAFETY: as the caller says.
-    let mut device = unsafe { start.device(Memory { frame, crop, gallery }, arena, &mut watchdog) }?;
+    let mut device = unsafe { start.device(Memory { frame, crop, gallery }, arena) }?;
     let mut board = Board::new(camera, panel, inputs, watchdog);
     let gallery = device.gallery();
     match gallery.state() {

@@ -7,8 +7,10 @@ use crate::camera::CameraFault;
 use crate::decide::lockout::Wait;
 use crate::events::{Trouble, What};
 use crate::gallery::Name;
+use crate::gallery::layout::SLOTS_AT;
 use crate::guide::ShotFault;
 use crate::link::status::Enrolment;
+use crate::pairings::{Label, Pairing, Pairings};
 
 /// Shows one picture after the other, the last for ever; `None` is a camera that fails.
 pub(crate) struct Shows(pub(crate) Vec<Option<[u8; 64]>>, pub(crate) usize);
@@ -40,12 +42,16 @@ pub(crate) fn pictures() -> [[u8; 64]; 3] {
 
 /// With flash for its state and its events.
 pub(crate) fn lasting(gallery: Vec<u8>, state: Vec<u8>, events: Vec<u8>) -> TestDevice {
+    lasting_with(engine(), gallery, state, events)
+}
+
+fn lasting_with(models: Copier, gallery: Vec<u8>, state: Vec<u8>, events: Vec<u8>) -> TestDevice {
     let secret = SoftwareSecret::default();
     let [gallery, state, events] = [gallery, state, events].map(MemoryNor::new);
     let memory =
         Memory { frame: vec![0; 256], crop: vec![0; 256], gallery: Owned::new(16, index_lines(64, 64)) };
     let parts = Parts {
-        models: engine(),
+        models,
         gallery,
         events: Some(events),
         kept: Kept::open(state, &secret),
@@ -63,8 +69,13 @@ pub(crate) fn new_lasting() -> TestDevice {
 }
 
 fn after_a_cut(device: TestDevice) -> TestDevice {
+    started_again(device, engine())
+}
+
+fn started_again(device: TestDevice, models: Copier) -> TestDevice {
     let remains = device.take_apart();
-    lasting(
+    lasting_with(
+        models,
         remains.gallery.into_inner(),
         remains.state.unwrap().into_inner(),
         remains.events.unwrap().into_inner(),
@@ -267,4 +278,39 @@ fn a_camera_that_stays_dead_is_logged_once_and_so_is_its_recovery() {
         .collect();
     let (fault, recovered) = (What::Fault(Trouble::Camera), What::Recovered(Trouble::Camera));
     assert_eq!(logged, [fault, recovered, fault, recovered]);
+}
+
+/// Somebody before the device has it forget everybody: no host is paired any more, and its log tells of nothing before.
+fn forgotten(device: &mut TestDevice) -> Event {
+    let host = Pairing { host: 3, role: Role::Operator, key: [7; 32], label: Label::new() };
+    device.core.kept.add(host).unwrap();
+    let event = device.forget_everybody(Uptime(1000));
+    assert_eq!(device.core.kept.list().len(), 0);
+    let log = asked(device, 77, &Request::ReadLog { from: 0 });
+    assert!(log.contains("LogErased") && !log.contains("what: Boot") && !log.contains("Enrolled"), "{log}");
+    event
+}
+
+#[test]
+fn everybody_is_forgotten_without_a_model_too() {
+    let mut device = new_lasting();
+    enroll_ada(&mut device);
+    let none = ModelInfo { width: 0, height: 0, dimension: 0, ..engine().info };
+    let mut device = started_again(device, Copier { info: none, ..engine() });
+    assert_eq!(forgotten(&mut device), Event::Erased);
+    let mut device = after_a_cut(device);
+    assert_eq!((device.gallery().state(), device.gallery().usage().people), (Ok(()), 0));
+    // Nothing of her is left: what is written is the empty gallery's beginning.
+    let flash = device.take_apart().gallery.into_inner();
+    let written = |bytes: &&[u8]| bytes.iter().any(|&byte| byte != 0xff);
+    assert_eq!(flash.chunks(4096).filter(written).count(), 1);
+    assert_eq!(flash.chunks(4096).map(|sector| &sector[SLOTS_AT..]).filter(written).count(), 0);
+}
+
+#[test]
+fn hosts_and_log_are_forgotten_where_people_cannot_be() {
+    // Too small for a gallery.
+    let mut device = lasting(vec![0xff; 4096], vec![0xff; 2 * 4096], vec![0xff; 2 * 4096]);
+    let event = forgotten(&mut device);
+    assert!(matches!(event, Event::Refused(Fault::Gallery(GalleryError::Small { .. }))), "{event:?}");
 }

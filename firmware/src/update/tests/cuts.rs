@@ -200,13 +200,13 @@ fn cut_at_every_step_the_programs_model_is_put_in_at_the_next_start() {
         let mut flashes = empty.clone();
         flashes.iter_mut().for_each(|flash| flash.power_up(Some(Cut::Step(step))));
         let mut slots = Slots::new(flashes.map(Seen::new), verifier());
-        let installed = with_room(|room| slots.install(&carried, &state, room, || ()));
+        let installed = with_room(|room| slots.install(&carried, &state, room));
         let mut flashes = slots.into_flashes().map(|seen| seen.flash);
         let cut = flashes.iter().any(|flash| flash.gone().is_some());
         assert!(cut || matches!(installed, Ok(Some(_))), "{installed:?} without a cut, step {step}");
         flashes.iter_mut().for_each(|flash| flash.power_up(None));
         let mut slots = Slots::new(flashes.map(Seen::new), verifier());
-        let again = with_room(|room| slots.install(&carried, &state, room, || ()));
+        let again = with_room(|room| slots.install(&carried, &state, room));
         assert!(again.is_ok(), "{again:?} after a cut at step {step}");
         assert!(matches!(boots(&mut slots, &state), Ok((_, 3, None))), "step {step}");
         if !cut {
