@@ -1,10 +1,10 @@
 //! What emulated boards and programs log by defmt, decoded by `arcgate-logs` with the ELF file that ran.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use arcgate::link::Target;
@@ -14,6 +14,8 @@ use arcgate_tests::program::arcgate;
 use arcgate_tests::qemu::{Emulator, Machine};
 use arcgate_tests::simulator::Simulator;
 use serde_json::Value;
+#[cfg(unix)]
+use serialport::{SerialPort, TTYPort};
 
 /// How long a board may take until it has logged something.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +40,29 @@ fn decoded(decoder: &Path, elf: &Path, log: &Path) -> (Vec<Value>, [u64; 2]) {
         said.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
     let counts = lines.pop().expect("a last line");
     (lines, ["frames", "damaged"].map(|name| counts[name].as_u64().expect("a count")))
+}
+
+/// The lines of a log that comes by a serial port, each of its frames after the mark that the ESP32-C6 sends before one.
+#[cfg(unix)]
+fn decoded_from_a_port(decoder: &Path, elf: &Path, log: &[u8]) -> Vec<Value> {
+    let (mut board, port) = TTYPort::pair().expect("a pair of ports");
+    let name = format!("{}@921600", port.name().expect("a name"));
+    let mut child = Command::new(decoder)
+        .arg("--json")
+        .arg(elf)
+        .arg(name)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the decoder runs");
+    let frames: Vec<&[u8]> = log.split(|&byte| byte == 0).filter(|frame| !frame.is_empty()).collect();
+    for frame in &frames {
+        board.write_all(&[&[0xff, 0], *frame, &[0]].concat()).expect("sent");
+    }
+    let said = BufReader::new(child.stdout.take().expect("its output")).lines().take(frames.len());
+    let lines = said.map(|line| serde_json::from_str(&line.expect("text")).expect("an object a line"));
+    let lines = lines.collect();
+    child.kill().and_then(|()| child.wait()).expect("it ends");
+    lines
 }
 
 #[test]
@@ -65,6 +90,13 @@ fn boards_log_what_happens_and_damage_costs_its_frames_alone() {
             std::thread::sleep(Duration::from_millis(100));
         };
         println!("{}: {} frames", machine.name, counts[0]);
+        #[cfg(unix)]
+        {
+            // Its beginning: it may have said more since.
+            let log = std::fs::read(emulator.log()).expect("the log");
+            let by_port = decoded_from_a_port(&decoder, &elf, &log);
+            assert_eq!(by_port[..lines.len()], lines, "by a serial port");
+        }
         assert_eq!(counts, [lines.len() as u64, 0], "{lines:#?}");
         let first = |n: usize| (lines[n]["level"].as_str(), lines[n]["message"].as_str().unwrap_or_default());
         assert_eq!(first(0), (Some("error"), "up, without a gallery"));

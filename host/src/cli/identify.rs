@@ -49,12 +49,13 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let finder = args.finder.finder(None)?;
     let model = args.model.for_target(&args.to)?;
     let mut place = enroll::open_with(&args.to, model.as_ref(), args.key.secret_for(&args.to)?)?;
-    let bar = ui.progress("sending", "bytes", 0);
-    place.tell_sent({
-        let bar = bar.clone();
-        move |sent, of| {
-            bar.set_length(of);
-            bar.set_position(sent);
+    let (shown, mut bar) = (*ui, None);
+    place.tell_sent(move |sent, of| {
+        let bar_of_it = bar.get_or_insert_with(|| shown.progress("sending", "bytes", of));
+        bar_of_it.set_position(sent);
+        if sent >= of {
+            bar_of_it.finish_and_clear();
+            bar = None;
         }
     });
     let threshold = place.info().threshold;
@@ -84,13 +85,12 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
             }
         };
         if !ui.json {
-            bar.suspend(|| ui.say(format!("{prefix}{line}")));
+            ui.say(format!("{prefix}{line}"));
         }
         value["photo"] = json!(path);
         results.push(value);
         worst = worst.max(code);
     }
-    bar.finish_and_clear();
     match &results[..] {
         [one] => ui.json(one),
         many => ui.json(&json!({"people": people, "threshold": threshold.map(degrees), "photos": many})),

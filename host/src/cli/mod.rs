@@ -159,8 +159,10 @@ fn in_order(mut words: Vec<OsString>) -> Vec<OsString> {
     let port = words.get(device + 1).and_then(|word| word.to_str()).unwrap_or_default();
     let count = if port == "--port" { 2 } else { usize::from(port.starts_with("--port=")) };
     let verb = device + 1 + count;
-    if verb < words.len() {
-        words[device + 1..=verb].rotate_left(count);
+    match words.get(verb) {
+        Some(_) => words[device + 1..=verb].rotate_left(count),
+        // What is missing is the verb.
+        None => words.truncate(device + 1),
     }
     words
 }

@@ -9,7 +9,7 @@ use embassy_rp::i2c::{self, I2c};
 use embassy_rp::peripherals::I2C0;
 use embassy_time::{Duration, Instant};
 use embedded_hal::i2c::{Error, ErrorKind, ErrorType, Operation, SevenBitAddress};
-use embedded_hal_async::i2c::I2c as _;
+use embedded_hal_async::i2c::I2c as AsyncI2c;
 
 /// What a transaction may take: a hundred times that of the longest one.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -42,7 +42,7 @@ impl ErrorType for Wire {
 impl embedded_hal::i2c::I2c<SevenBitAddress> for Wire {
     fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), WireError> {
         let deadline = Instant::now() + PATIENCE;
-        let mut transaction = pin!(self.0.transaction(address, operations));
+        let mut transaction = pin!(AsyncI2c::transaction(&mut self.0, address, operations));
         block_on(poll_fn(|context| match transaction.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(done.map_err(WireError::Bus)),
             Poll::Pending if Instant::now() < deadline => Poll::Pending,
