@@ -190,8 +190,8 @@ mod tests {
         let told = |words: &str| format!("{:?}", read(words).unwrap_or_else(|why| panic!("{words}: {why}")));
         for verb in [
             "info",
-            "pair",
-            "enroll Ada",
+            "pair --role operator",
+            "enroll --name Ada",
             "identify door.jpg",
             "list",
             "remove Ada",
