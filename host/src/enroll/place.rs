@@ -198,23 +198,15 @@ impl Place {
     /// # Errors
     /// When a crop is not the model's input, the device refuses the picture, the name is no name, or there is no room.
     pub fn enroll(&mut self, name: &str, picture: &Sending<'_>) -> Result<(PersonId, u16), EnrollError> {
-        let mut names = match self.names.take() {
-            Some(names) => names,
-            None => {
-                let people = self.client.people()?;
-                people.into_iter().map(|p| (p.name.as_str().to_owned(), p.id)).collect()
-            }
-        };
-        let who = names.get(name).map_or(Who::New(name), |&id| Who::Person(id));
-        let enrolled = match self.send(picture) {
-            Ok(()) => self.client.enroll(who),
-            Err(why) => Err(why),
-        };
-        if let Ok((person, _)) = enrolled {
-            names.insert(name.to_owned(), person);
+        if self.names.is_none() {
+            let people = self.client.people()?;
+            self.names = Some(people.into_iter().map(|p| (p.name.as_str().to_owned(), p.id)).collect());
         }
-        self.names = Some(names);
-        Ok(enrolled?)
+        let known = self.names.as_ref().and_then(|names| names.get(name).copied());
+        self.send(picture)?;
+        let (person, templates) = self.client.enroll(known.map_or(Who::New(name), Who::Person))?;
+        self.names.get_or_insert_default().insert(name.to_owned(), person);
+        Ok((person, templates))
     }
 
     /// As [`Place::enroll`], from a crop.

@@ -244,7 +244,7 @@ impl Script {
             client.people()?.into_iter().partition(|person| before.contains(person));
         ensure!(old == before, "{before:?} were there before {moment:?}, of them now {old:?}");
         let Person { name, enrolled, .. } = &self.cast.people[COMES];
-        let whole = |person: &Listed| (&person.name.to_string(), person.templates) == (name, 1);
+        let whole = |person: &Listed| (person.name.as_str(), person.templates) == (name, 1);
         ensure!(new.len() <= 1 && new.iter().all(whole), "after {moment:?} there are {new:?} too");
         match moment {
             Moment::Picture => ensure!(new.is_empty(), "{new:?} after half of a picture"),
