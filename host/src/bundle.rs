@@ -1,11 +1,13 @@
-//! Bundles on the host: made of embeddings, checked whole, sealed anew for another device.
+//! Bundles on the host: made of embeddings and signed, checked whole, sealed anew for another device.
 
 use arcgate_firmware::bundle::{
-    BundleError, BundleKey, HEADER, Header, Item, Kind, MAX_RECORD, Member, PublicKey, Reader, Writer, salt,
+    self, BundleError, BundleKey, Enrolment, HEADER, Header, Item, Kind, MAX_RECORD, Member, PublicKey,
+    Reader, Writer, salt,
 };
 use arcgate_firmware::gallery::{Name, PersonId};
 use arcgate_firmware::model::ModelInfo;
 use arcgate_firmware::time::Validity;
+use arcgate_firmware::update::SigningKey;
 
 /// Somebody in a bundle, and how many templates they have there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub struct Checked {
     pub header: Header,
     /// Who is in it.
     pub people: Vec<Listed>,
-    /// Who signed it: of a backup, the device that made it.
+    /// Who signed it: an enrolment, its maker; a backup, the device that it is of.
     pub signer: Option<PublicKey>,
 }
 
@@ -32,6 +34,19 @@ impl Checked {
     pub fn templates(&self) -> usize {
         self.people.iter().map(|p| usize::from(p.templates)).sum()
     }
+}
+
+/// What can be seen of a bundle without its key: that it has all its bytes, and of an enrolment whose signature it has.
+///
+/// # Errors
+/// When it is no bundle, is incomplete, or its signature is not that of its key.
+pub fn seen(bytes: &[u8]) -> Result<Header, BundleError> {
+    let header = Header::read(bytes)?;
+    if header.kind == Kind::Enrolment && !header.is_signed() {
+        return Err(BundleError::Signature);
+    }
+    records(bytes).map(drop)?;
+    Ok(header)
 }
 
 /// The records after a header.
@@ -48,11 +63,17 @@ pub fn records(bytes: &[u8]) -> Result<impl Iterator<Item = &[u8]>, BundleError>
     Ok(body.chunks(length))
 }
 
-/// Reads all of a bundle, and hands each item to `take`.
-fn read(key: &BundleKey, bytes: &[u8], mut take: impl FnMut(Item<'_>)) -> Result<Reader, BundleError> {
+/// Reads all of a bundle, and hands `take` each item with the record's content.
+fn read(
+    key: &BundleKey,
+    bytes: &[u8],
+    mut take: impl FnMut(Item<'_>, &[u8]) -> Result<(), BundleError>,
+) -> Result<Reader, BundleError> {
     let mut reader = Reader::new(key, bytes)?;
     for record in records(bytes)? {
-        take(reader.next(&mut record.to_vec())?);
+        let mut record = record.to_vec();
+        let (item, content) = reader.next(&mut record)?;
+        take(item, content)?;
     }
     Ok(reader)
 }
@@ -63,10 +84,11 @@ fn read(key: &BundleKey, bytes: &[u8], mut take: impl FnMut(Item<'_>)) -> Result
 /// When it is no bundle of this key, was changed or is incomplete.
 pub fn check(key: &BundleKey, bytes: &[u8]) -> Result<Checked, BundleError> {
     let mut people = Vec::new();
-    let reader = read(key, bytes, |item| {
+    let reader = read(key, bytes, |item, _| {
         if let Item::Person(Member { name, templates, .. }) = item {
             people.push(Listed { name: name.as_str().to_owned(), templates });
         }
+        Ok(())
     })?;
     Ok(Checked { header: *reader.header(), people, signer: reader.signer() })
 }
@@ -75,38 +97,33 @@ fn drawn_salt() -> [u8; 32] {
     salt(&[&rand::random::<[u8; 32]>()])
 }
 
-/// A bundle that enrols people with embeddings of `model`, on the device with this key.
+/// A bundle that enrols people with embeddings of `model`, on the device with this key, if that takes what `signer` signs and has
+/// taken none of a higher version.
 ///
 /// # Errors
-/// When somebody's name is no name, or an embedding has another length than the model's.
+/// When somebody's name is no name, an embedding has another length than the model's, or the version is 0.
 pub fn enrolment(
     key: &BundleKey,
+    signer: &SigningKey,
+    version: u32,
     model: &ModelInfo,
     people: &[(&str, Vec<Vec<i8>>)],
 ) -> Result<Vec<u8>, BundleError> {
-    let header = Header {
-        kind: Kind::Enrolment,
-        dimension: model.dimension,
-        records: people.iter().map(|(_, templates)| 1 + templates.len() as u32).sum(),
-        people: people.len() as u32,
-        operation: 0,
-        salt: drawn_salt(),
-        embedding_id: model.embedding_id,
-    };
-    let mut writer = Writer::new(key, header);
-    let mut bytes = writer.header_bytes().to_vec();
-    let mut out = [0; MAX_RECORD];
+    let mut items = Vec::new();
     for (name, embeddings) in people {
-        let record = writer.written();
+        let record = items.len() as u32;
         let name = Name::try_from(*name).map_err(|_| BundleError::Content { record })?;
         let templates = embeddings.len() as u16;
-        let member = Member { id: PersonId(0), name, validity: Validity::ALWAYS, templates };
-        bytes.extend(writer.put(&Item::Person(member), &mut out)?);
-        for embedding in embeddings {
-            bytes.extend(writer.put(&Item::Template(embedding), &mut out)?);
-        }
+        items.push(Item::Person(Member { id: PersonId(0), name, validity: Validity::ALWAYS, templates }));
+        items.extend(embeddings.iter().map(|embedding| Item::Template(embedding)));
     }
-    Ok(bytes)
+    let &ModelInfo { dimension, embedding_id, .. } = model;
+    bundle::enrolment(
+        key,
+        signer,
+        &Enrolment { dimension, embedding_id, version, salt: drawn_salt() },
+        &items,
+    )
 }
 
 /// The same bundle for the device with another key; whose signature it has stays to be seen.
@@ -117,12 +134,11 @@ pub fn seal_anew(from: &BundleKey, to: &BundleKey, bytes: &[u8]) -> Result<Vec<u
     let header = Header { salt: drawn_salt(), ..Header::read(bytes)? };
     let mut writer = Writer::new(to, header);
     let (mut sealed, mut out) = (writer.header_bytes().to_vec(), [0; MAX_RECORD]);
-    let mut failed = None;
-    read(from, bytes, |item| match writer.put(&item, &mut out) {
-        Ok(record) => sealed.extend(record),
-        Err(error) => failed = Some(error),
+    read(from, bytes, |_, content| {
+        sealed.extend(writer.put_content(content, &mut out)?);
+        Ok(())
     })?;
-    failed.map_or(Ok(sealed), Err)
+    Ok(sealed)
 }
 
 #[cfg(test)]
@@ -141,23 +157,31 @@ mod tests {
     fn what_is_enrolled_is_listed_and_other_keys_and_cuts_are_told() {
         let faces = [vec![vec![1, 2, 3], vec![4, 5, 6]], vec![vec![7, 8, 9]]];
         let people = [("Ada", faces[0].clone()), ("Grace", faces[1].clone())];
-        let bytes = enrolment(&KEY, &model(), &people).unwrap();
+        let signer = SigningKey::new(&[5; 32]);
+        let made = |people: &[(&str, Vec<Vec<i8>>)]| enrolment(&KEY, &signer, 9, &model(), people);
+        let bytes = made(&people).unwrap();
         let checked = check(&KEY, &bytes).unwrap();
         let names: Vec<_> = checked.people.iter().map(|p| (p.name.as_str(), p.templates)).collect();
         assert_eq!((names, checked.templates()), (vec![("Ada", 2), ("Grace", 1)], 3));
-        assert_eq!(checked.signer, None);
+        assert_eq!((checked.signer, checked.header.version), (Some(signer.public().0), 9));
+        assert_eq!(seen(&bytes).unwrap(), checked.header);
         // Drawn anew each time.
-        assert_ne!(enrolment(&KEY, &model(), &people).unwrap(), bytes);
+        assert_ne!(made(&people).unwrap(), bytes);
         let other = BundleKey([2; 32]);
         assert_eq!(check(&other, &bytes).unwrap_err(), BundleError::Key);
         let moved = seal_anew(&KEY, &other, &bytes).unwrap();
-        assert_eq!(check(&other, &moved).unwrap().people, checked.people);
-        let cut = check(&KEY, &bytes[..bytes.len() - 1]).unwrap_err();
-        assert_eq!(cut, BundleError::Records { expected: 5, found: 4 });
+        let there = check(&other, &moved).unwrap();
+        assert_eq!((&there.people, there.signer), (&checked.people, checked.signer));
+        let cut = BundleError::Records { expected: 5, found: 4 };
+        assert_eq!(check(&KEY, &bytes[..bytes.len() - 1]).unwrap_err(), cut);
+        assert_eq!(seen(&bytes[..bytes.len() - 1]).unwrap_err(), cut);
         let longer = [&bytes[..], &[0]].concat();
         assert!(matches!(check(&KEY, &longer), Err(BundleError::Records { .. })));
-        let long_name = "x".repeat(33);
-        assert!(enrolment(&KEY, &model(), &[(&long_name, faces[1].clone())]).is_err());
-        assert!(enrolment(&KEY, &model(), &[("Eve", vec![vec![1, 2]])]).is_err());
+        // Without the key too, a changed version is seen.
+        let mut changed = bytes.clone();
+        changed[20] += 1;
+        assert_eq!(seen(&changed), Err(BundleError::Signature));
+        assert!(made(&[(&"x".repeat(33), faces[1].clone())]).is_err());
+        assert!(made(&[("Eve", vec![vec![1, 2]])]).is_err());
     }
 }

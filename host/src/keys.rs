@@ -5,7 +5,7 @@
 //! arcgate bundle key 1: 64 hexadecimal digits      follows from it: opens and makes its bundles alone
 //! ```
 //!
-//! One line of text, readable by its owner alone. Keys that sign model images are in [`update`].
+//! One line of text, readable by its owner alone. Keys that sign model images and enrolments are in [`update`].
 
 pub mod update;
 
@@ -39,7 +39,7 @@ pub enum KeyError {
     /// A bundle key where a device key is needed.
     #[error("{} holds a bundle key, which opens no flash image\n  accepted: the device key, or a device as the target", .0.display())]
     BundleOnly(PathBuf),
-    /// No key that signs images is in it.
+    /// No key that signs is in it.
     #[error("{} is no update key\n  accepted: what `arcgate keys update` makes, a line \"arcgate update key 1: ...\" of 64 hexadecimal digits", .0.display())]
     NoUpdateKey(PathBuf),
     /// The public half where the private one is needed.

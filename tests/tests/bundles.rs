@@ -34,6 +34,20 @@ impl Folder {
         path
     }
 
+    /// A key pair that signs; gives its private half's file.
+    fn pair(&self, name: &str) -> String {
+        let path = self.at(name);
+        arcgate(["keys", "update", "-o", &path]).done();
+        path
+    }
+
+    /// The people of a folder in a bundle.
+    fn made(&self, people: &str, bundle: &str, key: &str, signer: &[&str]) -> Run {
+        let people = self.at(people);
+        let words = ["enroll", &people, "--accept-findings", "-o", bundle, "--device-key", key, "--json"];
+        arcgate([&words, signer].concat()).done()
+    }
+
     /// A portrait of each person, with their name.
     fn portraits(&self) -> Vec<(String, String)> {
         let sorted = |folder: &Path| {
@@ -81,41 +95,39 @@ fn write_next_model(path: &Path) {
     file::write(path, &model).expect("the next model");
 }
 
+/// A device with this key that takes what this update key signs.
+fn keyed(folder: &Folder, flash: &str, key: &str, update_key: &str) -> Simulator {
+    let public = format!("{update_key}.pub");
+    Simulator::start(["--flash", &folder.at(flash), "--device-key", key, "--update-key", &public])
+}
+
 #[test]
 fn a_bundle_enrols_on_its_device_and_on_no_other() {
     let folder = Folder::new();
     let (key, other) = (folder.key("gate.key"), folder.key("other.key"));
+    let station = folder.pair("station.key");
     let (bundle, admin) = (folder.at("gallery.bundle"), folder.at("admin.key"));
     arcgate(["keys", "bundle", "--device-key", &key, "-o", &admin]).done();
     // The administrator's key is enough, and no device is at hand.
-    let made = arcgate([
-        "enroll",
-        &folder.at("people"),
-        "--accept-findings",
-        "-o",
-        &bundle,
-        "--device-key",
-        &admin,
-        "--json",
-    ])
-    .done();
-    assert_eq!((&made.json()["people"], &made.json()["templates"]), (&json!(3), &json!(9)));
+    let made = folder.made("people", &bundle, &admin, &["--key", &station]).json();
+    assert_eq!((&made["people"], &made["templates"]), (&json!(3), &json!(9)));
     let bytes = std::fs::read(&bundle).expect("the bundle");
     assert!(!bytes.windows(7).any(|w| w == b"person-"), "names show");
 
-    let device = Simulator::start(["--flash", &folder.at("flash"), "--device-key", &key]);
+    let device = keyed(&folder, "flash", &key, &station);
     let to = device.target();
     let info = arcgate(["device", "info", "--port", to, "--json"]).done().json();
     assert_eq!((&info["software_key"], &info["people"]), (&json!(false), &json!(0)));
     let words = ["gallery", "restore", &bundle, "--to", to, "--device-key", &admin, "--json"];
     let done = arcgate(words).done().json();
     assert_eq!((&done["people"], &done["templates"], &done["signed"]), (&json!(3), &json!(9), &json!("no")));
+    assert_eq!((&done["version"], &done["signer"]), (&made["version"], &made["signer"]));
     assert_eq!(known(&folder, to, &[]), [true; 3]);
     // Sent again, nothing is there twice.
     let again = arcgate(words).done().json();
     assert_eq!((&again["people"], &again["known"], &again["templates"]), (&json!(0), &json!(3), &json!(0)));
 
-    let stranger = Simulator::start(["--flash", &folder.at("other.flash"), "--device-key", &other]);
+    let stranger = keyed(&folder, "other.flash", &other, &station);
     let refused = arcgate(["gallery", "restore", &bundle, "--to", stranger.target(), "--device-key", &other]);
     assert_eq!(refused.code, FAILED);
     assert!(
@@ -129,6 +141,11 @@ fn a_bundle_enrols_on_its_device_and_on_no_other() {
     assert!(misled.stderr.contains("another key"), "{}", misled.stderr);
     let info = arcgate(["device", "info", "--port", stranger.target(), "--json"]).done().json();
     assert_eq!(info["people"], json!(0));
+    // Who has both devices' keys seals it for the other one, and it is signed as before.
+    let mut words = vec!["gallery", "restore", &bundle, "--to", stranger.target(), "--json"];
+    words.extend(["--device-key", &other, "--from-key", &key]);
+    let moved = arcgate(words).done().json();
+    assert_eq!((&moved["people"], &moved["signer"]), (&json!(3), &made["signer"]));
     // A changed bundle is refused before anything is sent.
     let mut changed = bytes;
     let last = changed.len() - 1;
@@ -136,6 +153,71 @@ fn a_bundle_enrols_on_its_device_and_on_no_other() {
     std::fs::write(&bundle, &changed).expect("the bundle");
     let refused = arcgate(["gallery", "restore", &bundle, "--to", to, "--device-key", &admin]);
     assert!(refused.code == FAILED && refused.stderr.contains("was changed"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_bundle_of_another_signer_and_an_older_one_are_refused() {
+    let folder = Folder::new();
+    let key = folder.key("gate.key");
+    let (station, strange) = (folder.pair("station.key"), folder.pair("strange.key"));
+    let device = keyed(&folder, "flash", &key, &station);
+    let to = device.target();
+    let made = |name: &str, version: &str, signer: &[&str]| {
+        let bundle = folder.at(name);
+        folder.made("people", &bundle, &key, &[signer, &["--bundle-version", version]].concat());
+        bundle
+    };
+    let sent = |bundle: &str| arcgate(["gallery", "restore", bundle, "--to", to, "--device-key", &key]);
+    let stats = || arcgate(["device", "stats", "--port", to, "--json"]).done().json();
+    for (signer, why) in [
+        (vec!["--development"], "the development key is refused"),
+        (vec!["--key", &strange], "it is signed with the key"),
+    ] {
+        let refused = sent(&made("strange.bundle", "9", &signer));
+        assert!(refused.code == FAILED && refused.stderr.contains(why), "{}", refused.stderr);
+    }
+    assert_eq!(known(&folder, to, &[]), [false; 3]);
+    let (new, old) =
+        (made("new.bundle", "8", &["--key", &station]), made("old.bundle", "7", &["--key", &station]));
+    sent(&new).done();
+    let refused = sent(&old);
+    let why = "version 7, accepted: 8 and higher";
+    assert!(refused.code == FAILED && refused.stderr.contains(why), "{}", refused.stderr);
+    // Who is removed stays away, also after a restart.
+    let name = &folder.portraits()[0].0;
+    arcgate(["gallery", "remove", name, "--to", to, "--yes"]).done();
+    arcgate(["device", "restart", "--port", to]).done();
+    let refused = sent(&new);
+    let why = "version 8, accepted: 9 and higher";
+    assert!(refused.code == FAILED && refused.stderr.contains(why), "{}", refused.stderr);
+    assert_eq!((known(&folder, to, &[]), &stats()["bundle_version"]), (vec![false, true, true], &json!(8)));
+
+    // What a bundle says of itself without its key.
+    let look = |file: &str| arcgate(["inspect", file, "--json"]);
+    let seen = look(&new).done().json();
+    assert_eq!(
+        (&seen["kind"], &seen["version"], &seen["people"]),
+        (&json!("enrolment bundle"), &json!(8), &json!(3))
+    );
+    let public = std::fs::read_to_string(format!("{station}.pub")).expect("the public half");
+    assert!(public.contains(seen["signer"].as_str().expect("a signer")), "{seen}");
+    assert_eq!(seen["development"], json!(false));
+    let backup = folder.at("gate.backup");
+    arcgate(["gallery", "backup", "--to", to, "-o", &backup, "--device-key", &key]).done();
+    let seen = look(&backup).done().json();
+    assert_eq!(
+        (&seen["kind"], &seen["people"], &seen["signer"]),
+        (&json!("backup bundle"), &json!(2), &Value::Null)
+    );
+    let mut changed = std::fs::read(&new).expect("the bundle");
+    changed[20] ^= 1;
+    std::fs::write(&new, changed).expect("the bundle");
+    let refused = look(&new);
+    assert!(refused.code == FAILED && refused.stderr.contains("signature"), "{}", refused.stderr);
+    // Nobody signs it: nothing is made.
+    let words = ["enroll", &folder.at("people"), "-o", &folder.at("unsigned.bundle"), "--device-key", &key];
+    let refused = arcgate(words);
+    assert!(refused.code != 0 && refused.stderr.contains("--key"), "{}", refused.stderr);
 }
 
 #[test]

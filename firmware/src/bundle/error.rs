@@ -45,6 +45,18 @@ pub enum BundleError {
         /// Records there are.
         found: u32,
     },
+    /// A record is not the one that was signed, although it was sealed with this key.
+    Unsigned {
+        /// Its number, from 0.
+        record: u32,
+    },
+    /// An enrolment that is older than one that was taken in, or as old and somebody was removed since.
+    Rollback {
+        /// Its version.
+        found: u32,
+        /// The lowest version accepted.
+        least: u32,
+    },
 }
 
 impl core::fmt::Display for BundleError {
@@ -68,6 +80,12 @@ impl core::fmt::Display for BundleError {
             BundleError::Signature => write!(f, "the bundle's signature is not that of its key"),
             BundleError::Records { expected, found } => {
                 write!(f, "the bundle promises {expected} records, there are {found}")
+            }
+            BundleError::Unsigned { record } => {
+                write!(f, "record {record} of the bundle is not the one that was signed")
+            }
+            BundleError::Rollback { found, least } => {
+                write!(f, "the bundle has version {found}, accepted: {least} and higher")
             }
         }
     }

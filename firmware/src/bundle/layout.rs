@@ -1,5 +1,7 @@
 //! Bytes of a bundle. Nothing here knows a key.
 
+use arcgate_crypto::{PublicKey, is_signed, sha256};
+
 use super::BundleError;
 use crate::bytes::{field, put, u16_at, u32_at};
 use crate::embedding::MAX_DIMENSION;
@@ -10,16 +12,19 @@ use crate::kernels::as_i8;
 use crate::time::Validity;
 
 /// What begins a bundle.
-const MAGIC: [u8; 4] = *b"ABUN";
+pub const MAGIC: [u8; 4] = *b"ABUN";
 
 /// The layout that this code writes and reads.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// Bytes of a tag.
 pub const TAG: usize = 16;
 
+/// Bytes of the header that an enrolment's signature is over.
+const SIGNED: usize = 152;
+
 /// Bytes of the header before its tag.
-pub const HEADER_BODY: usize = 88;
+pub const HEADER_BODY: usize = SIGNED + 64;
 
 /// Bytes of the header.
 pub const HEADER: usize = HEADER_BODY + TAG;
@@ -33,12 +38,24 @@ const PREFIX: usize = 8;
 /// Bytes of a signature's payload.
 const SIGNATURE: usize = 32 + 64;
 
+/// Bytes behind the payload of an enrolment's record, which say what the next one is.
+pub const NEXT: usize = 32;
+
 /// Bytes of the longest record.
-pub const MAX_RECORD: usize = record_bytes(MAX_DIMENSION);
+pub const MAX_RECORD: usize = record_bytes(Kind::Enrolment, MAX_DIMENSION);
 
 /// Bytes of a record, for embeddings of `dimension` values.
-pub const fn record_bytes(dimension: usize) -> usize {
-    PREFIX + if dimension > SIGNATURE { dimension } else { SIGNATURE } + TAG
+pub const fn record_bytes(kind: Kind, dimension: usize) -> usize {
+    let next = match kind {
+        Kind::Enrolment => NEXT,
+        Kind::Backup => 0,
+    };
+    PREFIX + if dimension > SIGNATURE { dimension } else { SIGNATURE } + next + TAG
+}
+
+/// What names a record in the one before it, or in the header.
+pub fn named(content: &[u8]) -> [u8; NEXT] {
+    sha256(&[b"arcgate record 1", content])
 }
 
 /// What a bundle is for.
@@ -48,6 +65,22 @@ pub enum Kind {
     Enrolment,
     /// A gallery as a device had it.
     Backup,
+}
+
+/// Who made an enrolment, and what its records are; zeros in a backup, whose signature comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// What names the first record, which names the next one.
+    pub first: [u8; NEXT],
+    /// Whose signature it is.
+    pub signer: PublicKey,
+    /// Of [`Header::digest`].
+    pub signature: [u8; 64],
+}
+
+impl Origin {
+    /// Of a backup.
+    pub const NONE: Origin = Origin { first: [0; NEXT], signer: [0; 32], signature: [0; 64] };
 }
 
 /// What a bundle says of itself.
@@ -61,12 +94,14 @@ pub struct Header {
     pub records: u32,
     /// People among them.
     pub people: u32,
-    /// Operations that the gallery had seen; 0 of an enrolment.
-    pub operation: u32,
+    /// Of an enrolment, from 1 on: the higher counts. Of a backup the operations that its gallery had seen.
+    pub version: u32,
     /// Drawn at random for this bundle.
     pub salt: [u8; 32],
     /// The model that the templates belong to.
     pub embedding_id: [u8; 32],
+    /// Who made an enrolment.
+    pub origin: Origin,
 }
 
 impl Header {
@@ -82,13 +117,28 @@ impl Header {
         put(&mut bytes, 8, &self.dimension.to_le_bytes());
         put(&mut bytes, 12, &self.records.to_le_bytes());
         put(&mut bytes, 16, &self.people.to_le_bytes());
-        put(&mut bytes, 20, &self.operation.to_le_bytes());
+        put(&mut bytes, 20, &self.version.to_le_bytes());
         put(&mut bytes, SALT.start, &self.salt);
         put(&mut bytes, 56, &self.embedding_id);
+        put(&mut bytes, 88, &self.origin.first);
+        put(&mut bytes, 120, &self.origin.signer);
+        put(&mut bytes, SIGNED, &self.origin.signature);
         bytes
     }
 
-    /// Reads a header; its tag is not checked.
+    /// What the signature of an enrolment is over, besides the header its records by their names. The salt is not in it, so that whoever has the bundle can seal it for another
+    /// device.
+    pub fn digest(&self) -> [u8; 32] {
+        let body = Header { salt: [0; 32], ..*self }.body();
+        sha256(&[b"arcgate enrolment 1", body.first_chunk::<SIGNED>().map_or(&[], |signed| &signed[..])])
+    }
+
+    /// Whether the signature of an enrolment is that of its signer. A backup's comes last.
+    pub fn is_signed(&self) -> bool {
+        is_signed(&self.origin.signer, &self.digest(), &self.origin.signature)
+    }
+
+    /// Reads a header; neither its tag nor its signature is checked.
     ///
     /// # Errors
     /// When it is no bundle's, one of another version, or contradicts itself.
@@ -111,13 +161,22 @@ impl Header {
             dimension: u16_at(bytes, 8),
             records: u32_at(bytes, 12),
             people: u32_at(bytes, 16),
-            operation: u32_at(bytes, 20),
+            version: u32_at(bytes, 20),
             salt,
             embedding_id,
+            origin: Origin {
+                first: field(bytes, 88),
+                signer: field(bytes, 120),
+                signature: field(bytes, SIGNED),
+            },
         };
         // A backup has a seed and a signature besides its people, and nothing else is in the header.
-        let others = if kind == Kind::Backup { 2 } else { 0 };
-        let fits = (1..=MAX_DIMENSION).contains(&usize::from(header.dimension))
+        let (others, in_order) = match kind {
+            Kind::Enrolment => (0, header.version > 0),
+            Kind::Backup => (2, header.origin == Origin::NONE),
+        };
+        let fits = in_order
+            && (1..=MAX_DIMENSION).contains(&usize::from(header.dimension))
             && header.people.checked_add(others).is_some_and(|least| least <= header.records)
             && header.body() == bytes[..HEADER_BODY];
         if fits { Ok(header) } else { Err(BundleError::Header) }
@@ -125,7 +184,7 @@ impl Header {
 
     /// Bytes of a record.
     pub fn record_bytes(&self) -> usize {
-        record_bytes(self.dimension.into())
+        record_bytes(self.kind, self.dimension.into())
     }
 }
 

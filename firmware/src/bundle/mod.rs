@@ -1,20 +1,22 @@
 //! Bundles: people in a file or on the line, encrypted and authenticated, from a host to a device or from a device to keep.
 //!
-//! An *enrolment* carries names and embeddings that a host made; the device that takes it in transforms and seals them for its
-//! own gallery. A *backup* carries a gallery as it is: its people with their numbers and validity, its stored templates, and the
-//! seed of its transform, so that they can be put back to the byte; the device signs it.
+//! An *enrolment* carries names and embeddings that a host made and signed; the device that takes it in transforms and seals them
+//! for its own gallery. A *backup* carries a gallery as it is: its people with their numbers and validity, its stored templates, and
+//! the seed of its transform, so that they can be put back to the byte; the device signs it.
 //!
-//! # Layout, version 1
+//! # Layout, version 2
 //!
 //! ```text
 //! bundle   header | record | record | ...                                    records of equal size
 //! header   0  "ABUN"           4  u16 version         6  u8 kind: 1 enrolment, 2 backup
 //!          7  0                8  u16 dimension      10  0, 0                12  u32 records     16  u32 people
-//!         20  u32 the gallery's operation (0)        24  salt (32)           56  embedding id (32)
-//!         88  tag (16)
+//!         20  u32 its version, from 1 on (a backup: the gallery's operation) 24  salt (32)           56  embedding id (32)
+//!         88  name of the first record (32)         120  public key (32)    152  signature (64)      (a backup: zeros)
+//!        216  tag (16)
 //! record   0  content, encrypted                      B  tag (16)
 //! content  0  u8 kind          1  0                   2  u16 templates that follow
 //!          4  u32 person       8  payload, as long as a template, 96 bytes at least
+//!          P  name of the next record (32), behind the last zeros            (a backup: not there)
 //! payload  1 seed (32) | 2 settings (32) | 3 a person as in the gallery | 4 a template's values | 5 public key (32), signature (64)
 //! ```
 //!
@@ -29,28 +31,42 @@
 //! key           SHA-256("arcgate bundle 1" | bundle key | header up to its tag)
 //! header's tag  ChaCha20-Poly1305, key, nonce of 12 bytes 0xff, over the header up to its tag
 //! record        ChaCha20-Poly1305, key, nonce: its number (u32), 8 zeros
-//! signature     Ed25519, of SHA-256("arcgate backup 1" | header up to its tag, salt of zeros | content | content | ...)
 //! ```
 //!
 //! The key follows from the whole header, and the header says how many records there are: a record can neither be changed, moved,
-//! left out nor taken from another bundle. The salt is drawn for every bundle. The signature is over what the records say, so
-//! that whoever has the key of a device that broke can seal its backup for the one in its place, and the signature still tells
-//! whose it was. Whoever has a bundle key can read and make bundles; what an old one enrols is enrolled, also after a removal.
+//! left out nor taken from another bundle. The salt is drawn for every bundle. Whoever has a bundle key can read its bundles.
+//!
+//! # Signing
+//!
+//! ```text
+//! a record's name   SHA-256("arcgate record 1" | content)
+//! of an enrolment   Ed25519, of SHA-256("arcgate enrolment 1" | header up to its signature, salt of zeros)
+//! of a backup       Ed25519, of SHA-256("arcgate backup 1" | header up to its tag, salt of zeros | content | content | ...)
+//! ```
+//!
+//! Both are over what the records say and not over how they are sealed, so that whoever has both keys can seal a bundle for another
+//! device, and the signature still tells whose it was. A host makes an enrolment whole, so that its signature can come first and
+//! name the first record, which names the next: a device takes nothing in that it has not seen to be signed. A device makes a backup
+//! record by record, and its signature comes last.
+//!
+//! A device that takes models of one key takes enrolments of that key alone, and none that is older than one that it took in before
+//! ([`State`](crate::state::State)); of a backup, which its keeper wants to go back to, it says whose it is.
 
 mod error;
 mod layout;
 mod read;
 mod seal;
+#[cfg(any(feature = "std", test))]
+mod sign;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use arcgate_crypto::PublicKey;
 pub use error::BundleError;
-pub use layout::HEADER;
-pub use layout::{Header, Item, Kind, MAX_RECORD, Member, record_bytes};
+pub use layout::{HEADER, Header, Item, Kind, MAGIC, MAX_RECORD, Member, Origin, record_bytes};
 pub use read::Reader;
-#[cfg(feature = "sim")]
-pub(crate) use seal::Sealer;
 pub use seal::{BundleKey, Identity};
+#[cfg(any(feature = "std", test))]
+pub use sign::{Enrolment, enrolment};
 pub use write::{Writer, salt};

@@ -3,7 +3,7 @@
 use arcgate_crypto::{PublicKey, is_signed};
 
 use super::BundleError;
-use super::layout::{Header, Item, Kind};
+use super::layout::{Header, Item, Kind, NEXT, named};
 use super::seal::{BundleKey, Sealer};
 
 /// What may come next.
@@ -29,6 +29,8 @@ pub struct Reader {
     read: u32,
     /// People still to come.
     people: u32,
+    /// What names the next record of an enrolment.
+    next: [u8; NEXT],
     signer: Option<PublicKey>,
 }
 
@@ -36,18 +38,21 @@ impl Reader {
     /// Begins with the header.
     ///
     /// # Errors
-    /// When it is no bundle's, of another version, or sealed with another key.
+    /// When it is no bundle's, of another version, or sealed with another key, or an enrolment's signature is not that of its key.
     pub fn new(key: &BundleKey, bytes: &[u8]) -> Result<Self, BundleError> {
         let header = Header::read(bytes)?;
         let sealer = Sealer::new(key, &header);
         if !sealer.is_own(&header, bytes) {
             return Err(BundleError::Key);
         }
-        let turn = match header.kind {
-            Kind::Enrolment => Turn::People,
-            Kind::Backup => Turn::Seed,
+        let (turn, signer) = match header.kind {
+            Kind::Enrolment => (Turn::People, Some(header.origin.signer)),
+            Kind::Backup => (Turn::Seed, None),
         };
-        Ok(Reader { header, sealer, turn, read: 0, people: header.people, signer: None })
+        if signer.is_some() && !header.is_signed() {
+            return Err(BundleError::Signature);
+        }
+        Ok(Reader { header, sealer, turn, read: 0, people: header.people, next: header.origin.first, signer })
     }
 
     /// What the bundle says of itself.
@@ -65,16 +70,16 @@ impl Reader {
         self.read == self.header.records
     }
 
-    /// Who signed it, once the signature was read.
+    /// Who signed it: an enrolment, or a backup whose signature was read.
     pub fn signer(&self) -> Option<PublicKey> {
         self.signer
     }
 
-    /// Opens the next record in place and says what is in it. After an error nothing more can be read.
+    /// Opens the next record in place, and gives what is in it and its whole content. After an error nothing more can be read.
     ///
     /// # Errors
     /// When the record was changed, is not the next one, or says what cannot stand there.
-    pub fn next<'r>(&mut self, record: &'r mut [u8]) -> Result<Item<'r>, BundleError> {
+    pub fn next<'r>(&mut self, record: &'r mut [u8]) -> Result<(Item<'r>, &'r [u8]), BundleError> {
         let item = self.read_next(record);
         if item.is_err() {
             self.turn = Turn::End;
@@ -82,7 +87,7 @@ impl Reader {
         item
     }
 
-    fn read_next<'r>(&mut self, record: &'r mut [u8]) -> Result<Item<'r>, BundleError> {
+    fn read_next<'r>(&mut self, record: &'r mut [u8]) -> Result<(Item<'r>, &'r [u8]), BundleError> {
         let (expected, found) = (self.header.record_bytes() as u32, record.len() as u32);
         if found != expected {
             return Err(BundleError::Length { expected, found });
@@ -93,6 +98,12 @@ impl Reader {
         }
         let number = self.read;
         let content = self.sealer.open(number, record)?;
+        if self.header.kind == Kind::Enrolment {
+            if named(content) != self.next {
+                return Err(BundleError::Unsigned { record: number });
+            }
+            self.next = content.last_chunk().copied().unwrap_or_default();
+        }
         let dimension = self.header.dimension.into();
         let wrong = BundleError::Content { record: number };
         let item = Item::decode(content, dimension).ok_or(wrong)?;
@@ -109,7 +120,7 @@ impl Reader {
         if self.is_complete() && !(ends && self.people == 0) {
             return Err(wrong);
         }
-        Ok(item)
+        Ok((item, content))
     }
 
     /// What may come after `item`; `None` when it may not stand here.

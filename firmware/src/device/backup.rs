@@ -2,7 +2,7 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::bundle::{HEADER, Header, Item, Kind, MAX_RECORD, Member, Writer, salt};
+use crate::bundle::{HEADER, Header, Item, Kind, MAX_RECORD, Member, Origin, Writer, salt};
 use crate::embedding::MAX_DIMENSION;
 use crate::gallery::{Gallery, GalleryError, Monotonic, Person, PersonId, Room};
 use crate::link::Fault;
@@ -52,9 +52,10 @@ impl Outgoing {
             dimension: bound.dimension,
             records,
             people,
-            operation,
+            version: operation,
             salt: salt(&[host, &keys.random, &operation.to_le_bytes()]),
             embedding_id: bound.embedding_id,
+            origin: Origin::NONE,
         };
         let writer = Writer::new(&keys.bundle, header);
         Ok(Outgoing {
@@ -98,7 +99,7 @@ impl Outgoing {
             return Err(Fault::Piece { expected, found: number, total });
         }
         gallery.state()?;
-        if gallery.operation() != self.writer.header().operation {
+        if gallery.operation() != self.writer.header().version {
             return Err(Fault::Changed);
         }
         let mut values = [0; MAX_DIMENSION];

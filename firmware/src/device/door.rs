@@ -205,6 +205,7 @@ impl<H: Hardware> Core<H> {
             pairings: self.kept.list().len() as u8,
             lines_lost: self.journal.lost(),
             model_version: self.updates.as_ref().and_then(|updates| updates.version()),
+            bundle_version: Some(self.kept.state().bundle_version).filter(|&version| version > 0),
         }
     }
 

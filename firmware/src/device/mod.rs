@@ -55,7 +55,7 @@ use picture::Picture;
 use port::Endpoint;
 pub use port::Forgery;
 pub use profile::Clock;
-pub(crate) use restore::Incoming;
+pub(crate) use restore::{Incoming, Terms};
 use service::Core;
 pub use updates::Updates;
 

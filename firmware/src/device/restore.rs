@@ -2,11 +2,12 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
-use crate::bundle::{BundleError, Item, Kind, MAX_RECORD, Reader};
+use crate::bundle::{BundleError, Header, Item, Kind, MAX_RECORD, Reader};
 use crate::bytes::copy;
 use crate::gallery::{Binding, Gallery, GalleryError, Monotonic, PersonId, Room};
 use crate::link::Fault;
 use crate::link::status::{Restored, Signed};
+use crate::update::Verifier;
 
 use super::Keys;
 
@@ -19,6 +20,28 @@ enum How {
     Stored,
     /// Names and validity alone: the templates are of another model, or leaked.
     People,
+}
+
+/// What an enrolment has to meet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'t> {
+    /// Who may sign it; without one whoever has the bundle key is believed.
+    pub(crate) verifier: Option<&'t Verifier>,
+    /// The lowest version that is taken.
+    pub(crate) least: u32,
+}
+
+impl Terms<'_> {
+    fn check(&self, header: &Header) -> Result<(), Fault> {
+        if header.kind != Kind::Enrolment {
+            return Ok(());
+        }
+        if let Some(verifier) = self.verifier {
+            verifier.accepts(&header.origin.signer)?;
+        }
+        let (found, least) = (header.version, self.least);
+        if found < least { Err(BundleError::Rollback { found, least }.into()) } else { Ok(()) }
+    }
 }
 
 /// A bundle that a host sends record by record. What was taken in before an error stays, each person whole with the templates
@@ -37,16 +60,18 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Looks at the header, and makes place for people whose templates cannot be taken over.
+    /// Looks at the header and at whose it is, and makes place for people whose templates cannot be taken over.
     pub(crate) fn begin<F: NorFlash, Y: Room, M: Monotonic>(
         gallery: &mut Gallery<F, Y, M>,
         keys: &Keys,
         model: Binding,
         header: &[u8],
         (replace, people_only): (bool, bool),
+        terms: Terms<'_>,
     ) -> Result<Self, Fault> {
         let reader = Reader::new(&keys.bundle, header)?;
         let header = *reader.header();
+        terms.check(&header)?;
         let same = (header.embedding_id, header.dimension) == (model.embedding_id, model.dimension);
         let mut incoming = Incoming {
             how: match header.kind {
@@ -97,6 +122,18 @@ impl Incoming {
         self.reader.is_complete()
     }
 
+    /// Bytes of its records.
+    #[cfg(feature = "sim")]
+    pub(crate) fn record_bytes(&self) -> usize {
+        self.reader.header().record_bytes()
+    }
+
+    /// The version of an enrolment.
+    pub(crate) fn version(&self) -> Option<u32> {
+        let header = self.reader.header();
+        (header.kind == Kind::Enrolment).then_some(header.version)
+    }
+
     /// Takes record `number`, which is the next one.
     pub(crate) fn record<F: NorFlash, Y: Room, M: Monotonic>(
         &mut self,
@@ -114,7 +151,7 @@ impl Incoming {
         // The reader refuses shorter ones.
         let record = record.get_mut(..bytes.len()).ok_or(BundleError::Length { expected, found })?;
         copy(bytes, record);
-        match self.reader.next(record)? {
+        match self.reader.next(record)?.0 {
             Item::Seed(seed) if self.how == How::Stored => {
                 let mounted = gallery.state();
                 let is_same = mounted.is_ok() && gallery.seed() == Some(&seed);

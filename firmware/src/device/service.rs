@@ -5,7 +5,7 @@ use heapless::Vec;
 use crate::decide::{Decision, Rejection, Rules, Thresholds, decide};
 use crate::embedding::norm_squared;
 use crate::engine::{Embedder, Models};
-use crate::events::What;
+use crate::events::{Trouble, What};
 use crate::gallery::{Candidate, Gallery, GalleryError, Nearest, PersonId};
 use crate::link::answer::{Answer, Named};
 use crate::link::message::{FIRMWARE, PROTOCOL, Who};
@@ -14,6 +14,7 @@ use crate::link::{Fault, LinkTrust, Reply, Request};
 use crate::model::thresholds::Scope;
 use crate::pairings::{PairedHost, Pairing, Pairings};
 use crate::random::Random;
+use crate::state::State;
 use crate::time::{UnixTime, Uptime, WallClock};
 use crate::update::{self, UpdateError};
 
@@ -24,7 +25,7 @@ use super::machine::Machine;
 use super::picture::{Missing, Picture};
 use super::port::Service;
 use super::updates::stated;
-use super::{Clock, Event, Hardware, Incoming, Kept, Keys, Updates, profile};
+use super::{Clock, Event, Hardware, Incoming, Kept, Keys, Terms, Updates, profile};
 
 /// Everything behind the port.
 pub(super) struct Core<H: Hardware> {
@@ -126,6 +127,9 @@ impl<H: Hardware> Core<H> {
             }
             Request::List { after } => quiet(self.list(after)?),
             Request::Remove(person) => {
+                // Of nobody nothing is spent.
+                self.gallery.person(person)?;
+                self.spend_bundle();
                 self.gallery.remove(person)?;
                 Ok((Reply::Removed(person), Some(Event::Removed(person))))
             }
@@ -138,6 +142,7 @@ impl<H: Hardware> Core<H> {
                 quiet(self.picture.embedding_piece(offset)?)
             }
             Request::EraseGallery => {
+                self.spend_bundle();
                 self.gallery.format()?;
                 Ok((Reply::Erased, Some(Event::Erased)))
             }
@@ -162,17 +167,22 @@ impl<H: Hardware> Core<H> {
                 Ok((Reply::Piece { total, offset: number, bytes }, last.then_some(Event::BackedUp(people))))
             }
             Request::BeginRestore { header, replace, people_only } => {
-                let Core { engine, gallery, keys, restore, .. } = self;
+                let Core { engine, gallery, keys, restore, updates, kept, .. } = self;
                 *restore = None;
-                let begun =
-                    Incoming::begin(gallery, keys, engine.info().into(), header, (replace, people_only))?;
+                let verifier = updates.as_ref().map(Updates::verifier);
+                let terms = Terms { verifier, least: kept.state().least_bundle() };
+                let (model, how) = (engine.info().into(), (replace, people_only));
+                let begun = Incoming::begin(gallery, keys, model, header, how, terms)?;
                 quiet(Reply::Restored(restore.insert(begun).done()))
             }
             Request::RestoreRecord { number, bytes } => {
-                let Core { gallery, keys, restore, .. } = self;
+                let Core { gallery, keys, restore, kept, .. } = self;
                 // An error ends it.
                 let mut incoming = restore.take().ok_or(Fault::NoBundle)?;
                 incoming.record(gallery, keys, number, bytes)?;
+                if let Some(version) = incoming.version().filter(|_| incoming.is_complete()) {
+                    kept.update(|state| state.take_bundle(version)).map_err(UpdateError::from)?;
+                }
                 let (done, complete) = (incoming.done(), incoming.is_complete());
                 *restore = (!complete).then_some(incoming);
                 Ok((Reply::Restored(done), complete.then_some(Event::Restored(done))))
@@ -258,6 +268,7 @@ impl<H: Hardware> Core<H> {
     pub(super) fn forget_everybody(&mut self) -> Result<(), Fault> {
         self.stop_enrolling();
         (self.backup, self.restore) = (None, None);
+        self.spend_bundle();
         let people = if self.engine.info().is_none() {
             self.gallery.wipe()
         } else {
@@ -276,6 +287,13 @@ impl<H: Hardware> Core<H> {
         people?;
         log?;
         Ok(hosts?)
+    }
+
+    /// The bundle that brought whoever is removed now is not to bring them back. They go also where that cannot be kept.
+    fn spend_bundle(&mut self) {
+        if self.kept.update(State::spend_bundle).is_err() {
+            self.note(What::Fault(Trouble::State));
+        }
     }
 
     /// The time since boot; zero as long as the board has not told it.

@@ -3,6 +3,8 @@
 mod bundles;
 mod clock;
 pub(crate) mod door;
+#[cfg(feature = "sim")]
+mod enrolments;
 mod frames;
 #[cfg(feature = "sim")]
 mod paired;

@@ -9,7 +9,7 @@ use crate::events::{Trouble, What};
 use crate::flash::SlotFlash;
 use crate::state::Slot;
 use crate::time::Uptime;
-use crate::update::{HEADER, Header, Room, Slots, UpdateError};
+use crate::update::{HEADER, Header, Room, Slots, UpdateError, Verifier};
 
 use super::Kept;
 
@@ -74,6 +74,11 @@ impl<F: SlotFlash> Updates<F> {
     /// The slots again.
     pub(super) fn into_slots(self) -> Slots<F> {
         self.slots
+    }
+
+    /// Who may sign models, and people to enrol.
+    pub(super) fn verifier(&self) -> &Verifier {
+        self.slots.verifier()
     }
 
     /// The version of the model that runs, if it came as an image.

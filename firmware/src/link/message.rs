@@ -13,7 +13,7 @@ use crate::pairings::{PAIRINGS, PairedHost};
 use crate::time::{UnixTime, Validity};
 
 /// The version of these messages; a device with another one greets all the same.
-pub const PROTOCOL: u16 = 8;
+pub const PROTOCOL: u16 = 9;
 
 /// Major, minor, patch of this firmware.
 pub const FIRMWARE: [u16; 3] = [

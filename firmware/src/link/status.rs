@@ -95,6 +95,8 @@ pub struct Stats {
     pub lines_lost: u32,
     /// The version of the model; `None` for one that did not come as an update.
     pub model_version: Option<u32>,
+    /// The highest version of an enrolment bundle that was taken in whole; `None` where none was.
+    pub bundle_version: Option<u32>,
 }
 
 /// What came of a bundle so far.
@@ -113,16 +115,16 @@ pub struct Restored {
     pub templates: u32,
     /// Templates left out: they were there already, or only people were to be taken in.
     pub left_out: u32,
-    /// Who signed it, of a backup that was taken in to the end.
+    /// Whose device signed it, of a backup that was taken in to the end.
     pub signed: Signed,
 }
 
-/// Whose signature a bundle has.
+/// Whose signature a backup has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Signed {
-    /// None was read.
+    /// None was read: not yet, or it is an enrolment, which a host signed.
     #[default]
     No,
     /// This device's own.

@@ -3,9 +3,10 @@
 pub mod link;
 
 use crate::bundle::{
-    BundleKey, HEADER, Header, Identity, Item, Kind, MAX_RECORD, Member, Writer, record_bytes,
+    BundleKey, Enrolment, HEADER, Header, Identity, Item, Kind, MAX_RECORD, Member, Origin, Writer,
+    enrolment, record_bytes,
 };
-use crate::device::{Incoming, Keys};
+use crate::device::{Incoming, Keys, Terms};
 use crate::flash::nor::MemoryNor;
 use crate::gallery::{Binding, Gallery, GalleryError, Name, Owned, PersonId};
 use crate::secret::SoftwareSecret;
@@ -68,8 +69,8 @@ pub fn mount(input: &[u8]) {
 /// The secret of the device that takes bundles in.
 const SECRET: SoftwareSecret = SoftwareSecret([3; 32]);
 
-/// Takes a bundle in. By the first byte, modulo 3: the rest is a bundle; it says what to change in a backup, as in [`mount`]; or
-/// it is the content of a backup's records, sealed by who has the key.
+/// Takes a bundle in. By the first byte, modulo 4: the rest is a bundle; it says what to change in a backup, as in [`mount`]; or
+/// it is the content of a backup's records, sealed by who has the key, or of an enrolment's, signed as well.
 ///
 /// # Panics
 /// When a changed backup brings somebody who was not in it, or any bundle leaves a damaged gallery.
@@ -77,10 +78,11 @@ pub fn bundle(input: &[u8]) {
     let Some((&first, rest)) = input.split_first() else { return };
     let key = BundleKey::of_device(&SECRET.0);
     let shot = [5; DIMENSION as usize];
-    let (mut bytes, forged) = match first % 3 {
+    let (mut bytes, forged) = match first % 4 {
         0 => (rest.to_vec(), true),
         1 => (backup(&key, &shot), false),
-        _ => (sealed(&key, rest), true),
+        2 => (sealed(&key, rest), true),
+        _ => (enrolled(&key, rest), true),
     };
     if !forged {
         for change in rest.chunks_exact(3) {
@@ -92,12 +94,12 @@ pub fn bundle(input: &[u8]) {
     let made = gallery.format();
     assert!(made.is_ok(), "{made:?}");
     let (keys, model) = (Keys::of(&SECRET), gallery.binding());
-    let replace = first & 4 != 0;
-    let Ok(mut incoming) = Incoming::begin(&mut gallery, &keys, model, &bytes, (replace, first & 8 != 0))
-    else {
-        return;
-    };
-    let length = record_bytes(DIMENSION.into());
+    let (replace, people_only) = (first & 4 != 0, first & 8 != 0);
+    let Ok(verifier) = Verifier::new(SigningKey::new(&SIGNER).public(), Development::Refused) else { return };
+    let terms = Terms { verifier: Some(&verifier), least: LEAST };
+    let begun = Incoming::begin(&mut gallery, &keys, model, &bytes, (replace, people_only), terms);
+    let Ok(mut incoming) = begun else { return };
+    let length = incoming.record_bytes();
     for (number, record) in (0..).zip(bytes[HEADER..].chunks(length)) {
         if incoming.record(&mut gallery, &keys, number, record).is_err() {
             break;
@@ -129,27 +131,44 @@ fn backup(key: &BundleKey, shot: &[i8]) -> Vec<u8> {
     bytes
 }
 
+/// Bytes of a backup's content.
+const CONTENT: usize = record_bytes(Kind::Backup, DIMENSION as usize) - 16;
+
 /// Records with these contents, each as long as a record's; the header says so many, and as many people as there should be.
 fn sealed(key: &BundleKey, contents: &[u8]) -> Vec<u8> {
-    let length = record_bytes(DIMENSION.into()) - 16;
-    let people = contents.chunks(length).filter(|content| content[0] == 3).count() as u32;
-    let records = contents.len().div_ceil(length) as u32;
-    let header = header(records.max(people + 2), people);
-    let mut sealer = crate::bundle::Sealer::new(key, &header);
-    let mut bytes = sealer.header(&header).to_vec();
-    for (number, content) in (0..).zip(contents.chunks(length)) {
-        let mut record = vec![0; length + 16];
-        record[..content.len()].copy_from_slice(content);
-        let sealed = sealer.seal(number, &mut record);
-        assert!(sealed.is_ok(), "{sealed:?}");
-        bytes.extend(record);
+    let people = contents.chunks(CONTENT).filter(|content| content[0] == 3).count() as u32;
+    let records = contents.len().div_ceil(CONTENT) as u32;
+    let mut writer = Writer::new(key, header(records.max(people + 2), people));
+    let mut bytes = writer.header_bytes().to_vec();
+    for content in contents.chunks(CONTENT) {
+        let whole = [content, &[0; CONTENT][content.len()..]].concat();
+        let mut out = [0; MAX_RECORD];
+        let put = writer.put_content(&whole, &mut out);
+        assert!(put.is_ok(), "{put:?}");
+        bytes.extend(put.unwrap_or_default());
     }
     bytes
 }
 
+/// An enrolment of what these contents, which are as [`sealed`] takes them, say that can be in any; its version is that of the
+/// first byte.
+fn enrolled(key: &BundleKey, contents: &[u8]) -> Vec<u8> {
+    let items: Vec<_> =
+        contents.chunks(CONTENT).filter_map(|content| Item::decode(content, DIMENSION.into())).collect();
+    let version = contents.first().map_or(1, |&first| u32::from(first) + 1);
+    let about = Enrolment { dimension: DIMENSION, embedding_id: [7; 32], version, salt: [2; 32] };
+    enrolment(key, &SigningKey::new(&SIGNER), &about, &items).unwrap_or_default()
+}
+
+/// Whose enrolments are taken.
+const SIGNER: [u8; 32] = [5; 32];
+
+/// The lowest version of them.
+const LEAST: u32 = 2;
+
 fn header(records: u32, people: u32) -> Header {
-    let (kind, embedding_id) = (Kind::Backup, [7; 32]);
-    Header { kind, dimension: DIMENSION, records, people, operation: 3, salt: [2; 32], embedding_id }
+    let (kind, embedding_id, origin) = (Kind::Backup, [7; 32], Origin::NONE);
+    Header { kind, dimension: DIMENSION, records, people, version: 3, salt: [2; 32], embedding_id, origin }
 }
 
 /// Bytes of a slot for models.
@@ -249,18 +268,19 @@ mod tests {
     #[test]
     fn seeded_bundles_are_taken_in_or_refused() {
         let mut random = Random::new(8);
-        let content = record_bytes(DIMENSION.into()) - 16;
-        let (mut length, mut kinds) = (0, [0; 3]);
+        let (mut length, mut kinds) = (0, [0; 4]);
         for round in 0..4_000u32 {
             length = (length + 7) % 12;
-            let mut input: Vec<u8> = vec![random.below(85) as u8 * 3 + (round % 3) as u8];
-            match round % 3 {
-                2 => {
+            let kind = (round % 4) as u8;
+            let mut input: Vec<u8> = vec![random.below(64) as u8 * 4 + kind];
+            match kind {
+                2.. => {
                     // Contents that are nearly in order.
                     for at in 0..length as usize {
-                        let mut record = vec![0; content];
-                        let kind = [1, 2, 3, 4, 4, 3, 5][random.below(7) as usize];
-                        record[0] = if at == 0 { 1 } else { kind };
+                        let mut record = vec![0; CONTENT];
+                        let begin = if kind == 2 { 1 } else { 3 };
+                        let any = [1, 2, 3, 4, 4, 3, 5][random.below(7) as usize];
+                        record[0] = if at == 0 { begin } else { any };
                         record[2] = random.below(3) as u8;
                         record[8..].fill_with(|| random.bits() as u8 % 64);
                         record[8] = random.below(40) as u8;
@@ -270,10 +290,10 @@ mod tests {
                 }
                 _ => (0..random.below(60)).for_each(|_| input.push(random.bits() as u8)),
             }
-            kinds[usize::from(input[0] % 3)] += 1;
+            kinds[usize::from(input[0] % 4)] += 1;
             bundle(&input);
         }
-        assert!(kinds.iter().all(|&count| count > 1_000), "{kinds:?}");
+        assert!(kinds.iter().all(|&count| count == 1_000), "{kinds:?}");
     }
 
     #[test]

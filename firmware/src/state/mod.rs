@@ -1,5 +1,5 @@
 //! The little that a device remembers besides people: how often it booted, who may talk to it, which model it runs, how often
-//! strangers failed.
+//! strangers failed, which bundle of people came last.
 //!
 //! A [`Store`] keeps one [`State`] on two erase blocks or more. It is read once, at boot, and written whole whenever it changes,
 //! sealed with a key that follows from the device's secret, in the next of the slots that go round over all blocks, so that
@@ -11,7 +11,7 @@
 //! block  | slot | slot | ... | rest |
 //! slot     0  claim (32): zeros      32  record (640)     672  mark (32): zeros
 //! record   sealed as every record is (`flash/seal.rs`) for the purpose "arcgate state 1", numbered from 1 on; its payload is, in
-//!          postcard, the version and the state, then zeros
+//!          postcard, the version and the state, then zeros: what a state of before did not have reads as 0
 //! ```
 //!
 //! # Writing, and what a power cut leaves
@@ -31,8 +31,8 @@
 //! write to the chip can erase all of it, or put back an older copy of the whole region. Erased or damaged, it is begun
 //! anew: nobody is paired, and failures are [`FAILURES_UNKNOWN`], as many as there can be, so that whoever erases it to escape a
 //! lock-out meets the longest one. The lowest model version that is accepted is lost with it; [`Slots`](crate::update::Slots)
-//! takes what is installed instead. **An older copy put back is not noticed**: it brings back its pairings, its failures and its
-//! model version.
+//! takes what is installed instead. The version of the last bundle is lost too, and nothing stands in for it. **An older copy put
+//! back is not noticed**: it brings back its pairings, its failures, its model version and its bundle's.
 
 mod store;
 #[cfg(all(test, feature = "sim"))]
@@ -92,12 +92,41 @@ pub struct State {
     pub model_floor: u32,
     /// Failed presentations in a row, see [`Lockout`](crate::decide::lockout::Lockout).
     pub failures: u8,
+    /// The highest version of an enrolment bundle that was taken in whole; 0 where none was.
+    pub bundle_version: u32,
+    /// Whether somebody was removed since, whom that bundle must not bring back.
+    pub bundle_is_spent: bool,
 }
 
 impl State {
     /// Of a device that remembers nothing.
     pub fn unknown() -> Self {
-        State { boots: 0, pairings: Vec::new(), active: Slot::A, model_floor: 0, failures: FAILURES_UNKNOWN }
+        State {
+            boots: 0,
+            pairings: Vec::new(),
+            active: Slot::A,
+            model_floor: 0,
+            failures: FAILURES_UNKNOWN,
+            bundle_version: 0,
+            bundle_is_spent: false,
+        }
+    }
+
+    /// The lowest version of an enrolment bundle that is taken in.
+    pub fn least_bundle(&self) -> u32 {
+        self.bundle_version.saturating_add(self.bundle_is_spent.into())
+    }
+
+    /// An enrolment bundle was taken in whole.
+    pub fn take_bundle(&mut self, version: u32) {
+        if version > self.bundle_version {
+            (self.bundle_version, self.bundle_is_spent) = (version, false);
+        }
+    }
+
+    /// Somebody is removed: the bundle that brought them is not to bring them back.
+    pub fn spend_bundle(&mut self) {
+        self.bundle_is_spent = self.bundle_version > 0;
     }
 }
 

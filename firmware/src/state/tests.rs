@@ -163,11 +163,22 @@ fn the_longest_state_fits_and_comes_back() {
         active: Slot::B,
         model_floor: u32::MAX,
         failures: 255,
+        bundle_version: u32::MAX,
+        bundle_is_spent: true,
     };
     store.update(|state| *state = longest.clone()).unwrap();
     let store = open::<4096>(store.into_flash().into_inner());
     // Boots stay where they cannot be counted any more.
     assert_eq!((store.found(), store.state()), (Found::Whole, &longest));
+}
+
+#[test]
+fn a_state_of_before_there_were_bundles_is_read() {
+    let mut payload = [0; 64];
+    let before = (7u32, heapless::Vec::<Pairing, PAIRINGS>::new(), Slot::B, 3u32, 2u8);
+    crate::wire::write(&before, &mut payload).unwrap();
+    let expected = State { boots: 7, active: Slot::B, model_floor: 3, failures: 2, ..State::unknown() };
+    assert_eq!(crate::wire::read::<State>(&payload).map(|(state, _)| state), Some(expected));
 }
 
 #[test]

@@ -166,7 +166,7 @@ impl core::fmt::Display for UpdateError {
                 vectors::MAX
             ),
             UpdateError::OtherKey { found, accepted } => {
-                f.write_str("the image is signed with the key ")?;
+                f.write_str("it is signed with the key ")?;
                 key(f, found)?;
                 f.write_str("..., accepted: ")?;
                 key(f, accepted)?;

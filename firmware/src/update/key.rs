@@ -1,10 +1,10 @@
-//! Who may sign images.
+//! Who may sign images, and people to enrol.
 
 use arcgate_crypto::{PublicKey, is_signed};
 
 use super::{HEADER, Header, SIGNED, UpdateError};
 
-/// The public half of the key whose images a board takes.
+/// The public half of the key whose images, and whose enrolments, a board takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpdateKey(pub PublicKey);
 
@@ -57,19 +57,30 @@ impl Verifier {
         Ok(Verifier { key, development })
     }
 
+    /// Whether what `signer` signed is taken.
+    ///
+    /// # Errors
+    /// When it is another key than the board's, or the development key where that is refused.
+    pub fn accepts(&self, signer: &PublicKey) -> Result<(), UpdateError> {
+        // Compared as a whole: a pattern would compare byte by byte.
+        let signer = UpdateKey(*signer);
+        let is_development = signer == UpdateKey::DEVELOPMENT;
+        if signer == self.key || is_development && self.development == Development::Accepted {
+            return Ok(());
+        }
+        Err(match is_development {
+            true => UpdateError::DevelopmentKey,
+            false => UpdateError::OtherKey { found: signer.begin(), accepted: self.key.begin() },
+        })
+    }
+
     /// Reads a header that is signed by who may.
     ///
     /// # Errors
     /// When it is none, or another key's, or was changed.
     pub fn check(&self, bytes: &[u8]) -> Result<Header, UpdateError> {
         let (header, bytes) = Header::read(bytes)?;
-        let (signer, refused) = (UpdateKey(header.signer), self.development == Development::Refused);
-        match signer {
-            _ if signer == self.key => {}
-            UpdateKey::DEVELOPMENT if refused => return Err(UpdateError::DevelopmentKey),
-            UpdateKey::DEVELOPMENT => {}
-            _ => return Err(UpdateError::OtherKey { found: signer.begin(), accepted: self.key.begin() }),
-        }
+        self.accepts(&header.signer)?;
         let signature = bytes.last_chunk().ok_or(UpdateError::Signature)?;
         match is_signed(&header.signer, &header.digest(), signature) {
             true => Ok(header),
@@ -78,7 +89,7 @@ impl Verifier {
     }
 }
 
-/// What signs images: on the host, never on a device.
+/// What signs images and enrolments: on the host, never on a device.
 #[derive(Debug)]
 pub struct SigningKey(arcgate_crypto::SigningKey);
 
@@ -99,7 +110,12 @@ impl SigningKey {
         let mut bytes = [0; HEADER];
         let (body, signature) = bytes.split_at_mut(SIGNED);
         body.copy_from_slice(&header.body());
-        signature.copy_from_slice(&self.0.sign(&header.digest()));
+        signature.copy_from_slice(&self.sign_digest(&header.digest()));
         bytes
+    }
+
+    /// The signature of a digest.
+    pub fn sign_digest(&self, digest: &[u8; 32]) -> [u8; 64] {
+        self.0.sign(digest)
     }
 }

@@ -146,6 +146,11 @@ impl<F: SlotFlash> Slots<F> {
         self.finish(room).map(Some)
     }
 
+    /// Who may sign.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
     /// The bytes of a slot, where [`Booted`] says where the plans lie.
     pub fn bytes(&self, slot: Slot) -> &[u8] {
         self.flash(slot).bytes()

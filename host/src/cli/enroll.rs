@@ -7,14 +7,17 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::clock;
 use super::findings::{finding_json, finding_text, limits_text, near_json};
 use super::gallery::confirmed;
 use super::people::{KeyArg, ModelArg, degrees};
 use super::shared::FaceArgs;
+use super::signer::SignerArg;
 use crate::data::ImageSet;
 use crate::enroll::review::{Limits, Review};
 use crate::enroll::{self, PersonPhotos, Place, Survey};
 use crate::link::Target;
+use crate::onnx::metadata::hex;
 use crate::photo::{Finder, PhotoError};
 use crate::ui::{Ui, thousands};
 use crate::{bundle, disk};
@@ -29,11 +32,16 @@ pub struct Args {
     #[arg(required = true, value_name = "DIR|PHOTO")]
     photos: Vec<PathBuf>,
     /// Where to keep them: a gallery file (made if it is not there), tcp:HOST:PORT, or a serial port.
-    #[arg(long, value_name = "TARGET", required_unless_present = "output")]
+    #[arg(long, value_name = "TARGET", required_unless_present = "output", conflicts_with = "signer")]
     to: Option<Target>,
-    /// Make a bundle for the device with --device-key instead, for `arcgate gallery restore`.
-    #[arg(long, short, value_name = "BUNDLE", conflicts_with = "to")]
+    /// Make a bundle for the device with --device-key instead, signed, for `arcgate gallery restore`.
+    #[arg(long, short, value_name = "BUNDLE", conflicts_with = "to", requires = "signer")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    signer: SignerArg,
+    /// The bundle's version: a device takes none that is lower than one it took before [default: the seconds since 1970].
+    #[arg(long, value_name = "NUMBER", requires = "output", value_parser = clap::value_parser!(u32).range(1..))]
+    bundle_version: Option<u32>,
     #[command(flatten)]
     key: KeyArg,
     /// Whose photographs they are. Somebody enrolled under this name gets more templates.
@@ -116,8 +124,8 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
             write(to, &mut place, &survey, &finder, ui)?
         }
         (None, Some(output)) => {
-            super::shared::keep(output, &args.photos)?;
-            bundle(output, &args.key, &place, &survey, ui)?
+            super::shared::keep(output, args.photos.iter().chain(&args.signer.key))?;
+            bundle(output, &args, &place, &survey, ui)?
         }
         (None, None) => anyhow::bail!("accepted: --to TARGET, or -o BUNDLE"),
     };
@@ -157,17 +165,20 @@ fn write(
     ])
 }
 
-/// Seals what was looked at into a bundle; fields for the report.
+/// Signs what was looked at and seals it into a bundle; fields for the report.
 fn bundle(
     output: &Path,
-    key: &KeyArg,
+    args: &Args,
     place: &Place,
     survey: &Survey,
     ui: &Ui,
 ) -> anyhow::Result<Vec<(&'static str, Value)>> {
     let people = survey.embeddings();
     anyhow::ensure!(!people.is_empty(), "no photograph gives a template, so there is nothing to seal");
-    let bytes = bundle::enrolment(&key.read()?.bundle(), place.model(), &people)?;
+    let (signer, key) = (args.signer.read()?, args.key.read()?.bundle());
+    let version = args.bundle_version.unwrap_or_else(|| u32::try_from(clock::now().0).unwrap_or(u32::MAX));
+    let bytes = bundle::enrolment(&key, &signer, version, place.model(), &people)?;
+    let signer = hex(&signer.public().0);
     disk::replace(output, &bytes).with_context(|| format!("cannot write {}", output.display()))?;
     if !ui.json {
         ui.say(format!(
@@ -177,7 +188,8 @@ fn bundle(
             thousands(survey.templates() as u64),
             thousands(bytes.len() as u64),
         ));
-        if !key.is_given() {
+        ui.say(format!("  version {version}, signed with {signer}"));
+        if !args.key.is_given() {
             ui.note("sealed with the key that is in the software: whoever has the file can read it");
         }
         ui.note(format!("next:   arcgate gallery restore {} --to TARGET", output.display()));
@@ -187,6 +199,8 @@ fn bundle(
         ("templates", json!(survey.templates())),
         ("file", json!(output)),
         ("bytes", json!(bytes.len())),
+        ("version", json!(version)),
+        ("signer", json!(signer)),
     ])
 }
 

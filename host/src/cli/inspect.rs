@@ -1,5 +1,6 @@
 //! `arcgate inspect`.
 
+mod bundle;
 mod carried;
 mod chips;
 pub(super) mod update;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use arcgate_firmware::bundle::MAGIC as BUNDLE;
 use arcgate_firmware::engine::plan::{MAGIC, Plan, Target};
 use arcgate_firmware::model::{ChannelOrder, ModelInfo, Task};
 use arcgate_firmware::update::MAGIC as IMAGE;
@@ -22,11 +24,15 @@ use crate::onnx::metadata::{FloatInput, Metadata, MetadataError, hex};
 use crate::onnx::origin::Origin;
 use crate::ui::{Ui, table, thousands};
 
+/// Said of what the development key signed.
+const DEVELOPMENT: &str =
+    "  that is the development key: everybody can sign with it, and boards for use refuse it";
+
 /// What is in a file: layers, multiply-accumulates, flash bytes, exact RAM arena, what it was made from, and whether and how
 /// fast it would run on which chip.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A plan, an int8 ONNX, a float ONNX or a model image.
+    /// A plan, an int8 ONNX, a float ONNX, a model image or a bundle.
     file: PathBuf,
 }
 
@@ -45,6 +51,12 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         let checked = crate::update::check(&bytes).with_context(|| path.display().to_string())?;
         update::lines(path, &bytes, &checked)?.into_iter().for_each(|line| ui.say(line));
         ui.json(&update::json(path, &bytes, &checked)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if bytes.starts_with(&BUNDLE) || path.extension().is_some_and(|e| e == "bundle" || e == "backup") {
+        let header = crate::bundle::seen(&bytes).with_context(|| path.display().to_string())?;
+        bundle::lines(path, bytes.len(), &header).into_iter().for_each(|line| ui.say(line));
+        ui.json(&bundle::json(path, bytes.len(), &header));
         return Ok(ExitCode::SUCCESS);
     }
     let model = file::decode(&bytes).map_err(|why| file::neither(path, &why))?;

@@ -33,7 +33,7 @@ enum Verb {
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
     },
-    /// A key pair that signs model images: the private half, and beside it in FILE.pub the public half for boards.
+    /// A key pair that signs model images and bundles of people to enrol: the private half, and beside it in FILE.pub the public half for boards.
     Update {
         /// Where the private half goes; nothing is written over.
         #[arg(long, short, value_name = "FILE")]
@@ -65,7 +65,10 @@ fn make_pair(output: &Path, ui: &Ui) -> anyhow::Result<ExitCode> {
     let public = update::make(output)?;
     let beside = update::public_path(output);
     if !ui.json {
-        ui.say(format!("{}: signs model images; keep it where only you can read it", output.display()));
+        ui.say(format!(
+            "{}: signs model images and people to enrol; keep it where only you can read it",
+            output.display()
+        ));
         ui.say(format!("{}: {}, for the boards that are to take them", beside.display(), hex(&public.0)));
     }
     ui.json(&json!({"key": "update", "file": output, "public_file": beside, "public": hex(&public.0)}));

@@ -26,6 +26,7 @@ mod people;
 mod profile;
 mod scenario;
 mod shared;
+mod signer;
 mod simulate;
 mod study;
 mod synth;

@@ -6,17 +6,19 @@ use std::process::ExitCode;
 use anyhow::Context;
 use arcgate_firmware::engine::plan::MAGIC;
 use arcgate_firmware::update::Part;
+use clap::ArgGroup;
 use serde_json::json;
 
+use super::signer::SignerArg;
 use super::{inspect, shared};
 use crate::disk;
-use crate::keys::update as keys;
 use crate::onnx::file;
 use crate::ui::{Ui, thousands};
 use crate::update::{self, Model, Proven};
 
 /// Model -> signed image that a device takes as an update.
 #[derive(clap::Args, Debug)]
+#[command(group = ArgGroup::new("signed").args(["key", "development"]).required(true))]
 pub struct Args {
     /// The embedder: an int8 ONNX, which is lowered for any core and proven, or a plan that `arcgate compile` made.
     model: PathBuf,
@@ -26,17 +28,8 @@ pub struct Args {
     /// The model's version, from 1 on: a device takes none that is lower than one it took before.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     model_version: u32,
-    /// The private half of the key that signs it (`arcgate keys update`).
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "development",
-        conflicts_with = "development"
-    )]
-    key: Option<PathBuf>,
-    /// Sign with the development key, which everybody has: for boards that are built to take it.
-    #[arg(long)]
-    development: bool,
+    #[command(flatten)]
+    signer: SignerArg,
     /// Where the image goes.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -47,12 +40,9 @@ pub struct Args {
 /// # Errors
 /// Whatever stopped it, in words for people.
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
-    let inputs = [Some(&args.model), args.detector.as_ref(), args.key.as_ref()];
+    let inputs = [Some(&args.model), args.detector.as_ref(), args.signer.key.as_ref()];
     shared::keep(&args.output, inputs.into_iter().flatten())?;
-    let key = match &args.key {
-        Some(path) => keys::read(path)?,
-        None => keys::development(),
-    };
+    let key = args.signer.read()?;
     let embedder = prove(&args.model, Part::Embedder)?;
     let detector = args.detector.as_deref().map(|path| prove(path, Part::Detector)).transpose()?;
     let detector_plan = detector.as_ref().map(|proven| &proven.plan[..]);

@@ -1,7 +1,7 @@
-//! Keys that sign model images.
+//! Keys that sign model images and people to enrol.
 //!
 //! ```text
-//! arcgate update key 1: 64 hexadecimal digits             the private half, an Ed25519 seed: signs images
+//! arcgate update key 1: 64 hexadecimal digits             the private half, an Ed25519 seed: signs them
 //! arcgate update public key 1: 64 hexadecimal digits      the public half, beside it in KEY.pub: what a board is built with
 //! ```
 

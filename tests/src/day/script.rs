@@ -1,5 +1,7 @@
 //! What is done in the course of a day, step by step.
 
+mod bundle;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -23,7 +25,7 @@ use super::models::{Image, LATER, Models};
 type Named = (&'static str, fn(&mut Script) -> Result<()>);
 
 /// The day.
-pub(super) const STEPS: [Named; 11] = [
+pub(super) const STEPS: [Named; 12] = [
     ("start without a model", Script::start_without_a_model),
     ("pair by the button", Script::pair),
     ("push a model", Script::push),
@@ -34,6 +36,7 @@ pub(super) const STEPS: [Named; 11] = [
     ("update to the same embedding id", Script::update_alike),
     ("update to another model", Script::update_otherwise),
     ("refuse bad updates", Script::refuse),
+    ("take people in as a bundle, and no older one", Script::bundles),
     ("remember the day", Script::remember),
 ];
 
@@ -452,11 +455,14 @@ impl Script {
         ensure!(!embedding.is_empty(), "{name} has no embedding");
         self.hash.update(embedding.iter().map(|&value| value as u8).collect::<Vec<u8>>());
         self.given += 1;
-        // The first two models are one network.
-        let network = self.version.max(2);
-        let before = self.seen.entry((network, name)).or_insert_with(|| embedding.clone());
+        let before = self.seen.entry((self.network(), name)).or_insert_with(|| embedding.clone());
         ensure!(*before == embedding, "a picture has another embedding than before");
         Ok(())
+    }
+
+    /// Which network runs: the first two models are one.
+    fn network(&self) -> u32 {
+        self.version.max(2)
     }
 
     /// Looks for these people by their other pictures: each must be known.

@@ -4,9 +4,12 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::*;
-use crate::bundle::{BundleError, HEADER, Header, Item, Kind, MAX_RECORD, Member, Writer};
+use crate::bundle::{
+    BundleError, BundleKey, Enrolment, HEADER, Header, Item, MAX_RECORD, Member, Reader, Writer,
+};
 use crate::gallery::Name;
 use crate::link::status::Signed;
+use crate::update::SigningKey;
 
 /// A device with a secret of its own that runs a model of its own.
 pub(super) fn device_of(secret: u8, model: u8) -> TestDevice {
@@ -189,41 +192,51 @@ fn other_keys_models_and_signers_are_told() {
     assert_eq!(restore(&mut other, &bytes, (true, false)), Err(Fault::Bundle(BundleError::Key)));
     assert_eq!(people(&mut other), before);
     // Whoever has both keys can move it; its signature still says where it was made.
-    let mut reader = crate::bundle::Reader::new(&device.core.keys.bundle, &bytes).unwrap();
-    let mut writer = Writer::new(&other.core.keys.bundle, Header { salt: [8; 32], ..*reader.header() });
-    let mut moved = writer.header_bytes().to_vec();
-    for record in bytes[HEADER..].chunks(writer.header().record_bytes()) {
-        let mut record = record.to_vec();
-        let item = reader.next(&mut record).unwrap();
-        moved.extend(writer.put(&item, &mut [0; MAX_RECORD]).unwrap());
-    }
+    let moved = moved(&bytes, &device.core.keys.bundle, &other.core.keys.bundle, |_, _| ());
     let done = restore(&mut other, &moved, (true, false)).unwrap();
     assert_eq!(done.signed, Signed::Elsewhere);
     assert_eq!(people(&mut other), people(&mut device));
 }
 
-fn enrolment(key: &crate::bundle::BundleKey, model: u8, people: &[(&str, &[[i8; 64]])]) -> Vec<u8> {
-    let records = people.iter().map(|(_, templates)| 1 + templates.len() as u32).sum();
-    let (kind, people_count) = (Kind::Enrolment, people.len() as u32);
-    let header = Header {
-        kind,
-        dimension: 64,
-        records,
-        people: people_count,
-        operation: 0,
-        salt: [1; 32],
-        embedding_id: [model; 32],
-    };
-    let mut writer = Writer::new(key, header);
-    let mut bytes = writer.header_bytes().to_vec();
-    let mut put = |item: &Item<'_>| bytes.extend(writer.put(item, &mut [0; MAX_RECORD]).unwrap());
-    for (name, templates) in people {
-        let (id, name, templates_count) = (PersonId(0), Name::try_from(*name).unwrap(), templates.len());
-        let validity = Validity::ALWAYS;
-        put(&Item::Person(Member { id, name, validity, templates: templates_count as u16 }));
-        templates.iter().for_each(|t| put(&Item::Template(t)));
+/// A bundle sealed for the device with another key; its contents are changed before that.
+pub(super) fn moved(
+    bytes: &[u8],
+    from: &BundleKey,
+    to: &BundleKey,
+    mut touch: impl FnMut(usize, &mut [u8]),
+) -> Vec<u8> {
+    let mut reader = Reader::new(from, bytes).unwrap();
+    let mut writer = Writer::new(to, Header { salt: [8; 32], ..*reader.header() });
+    let mut moved = writer.header_bytes().to_vec();
+    let length = writer.header().record_bytes();
+    for (at, record) in bytes[HEADER..].chunks(length).enumerate() {
+        let mut content = reader.next(&mut record.to_vec()).unwrap().1.to_vec();
+        touch(at, &mut content);
+        moved.extend(writer.put_content(&content, &mut [0; MAX_RECORD]).unwrap());
     }
-    bytes
+    moved
+}
+
+fn enrolment(key: &BundleKey, model: u8, version: u32, people: &[(&str, &[[i8; 64]])]) -> Vec<u8> {
+    signed(&SigningKey::new(&[5; 32]), key, model, version, people)
+}
+
+/// People for the device with this key, signed.
+pub(super) fn signed(
+    signer: &SigningKey,
+    key: &BundleKey,
+    model: u8,
+    version: u32,
+    people: &[(&str, &[[i8; 64]])],
+) -> Vec<u8> {
+    let mut items = Vec::new();
+    for (name, templates) in people {
+        let (id, name, count) = (PersonId(0), Name::try_from(*name).unwrap(), templates.len() as u16);
+        items.push(Item::Person(Member { id, name, validity: Validity::ALWAYS, templates: count }));
+        items.extend(templates.iter().map(|template| Item::Template(template)));
+    }
+    let about = Enrolment { dimension: 64, embedding_id: [model; 32], version, salt: [1; 32] };
+    crate::bundle::enrolment(key, signer, &about, &items).unwrap()
 }
 
 #[test]
@@ -231,7 +244,7 @@ fn an_enrolment_is_sealed_anew_under_the_gallerys_own_transform() {
     let mut device = device_of(1, 1);
     filled(&mut device);
     let key = device.core.keys.bundle;
-    let bytes = enrolment(&key, 1, &[("Linus", &[face(20), face(21)]), ("Ada", &[face(22), face(1)])]);
+    let bytes = enrolment(&key, 1, 1, &[("Linus", &[face(20), face(21)]), ("Ada", &[face(22), face(1)])]);
     let done = restore(&mut device, &bytes, (false, false)).unwrap();
     assert_eq!((done.people, done.known, done.templates, done.left_out), (1, 1, 3, 1));
     assert_eq!(done.signed, Signed::No);
@@ -244,7 +257,7 @@ fn an_enrolment_is_sealed_anew_under_the_gallerys_own_transform() {
     let done = restore(&mut device, &bytes, (false, false)).unwrap();
     assert_eq!((done.people, done.templates), (0, 0));
     let wrong = GalleryError::WrongModel { gallery: [2; 4], model: [1; 4] };
-    let other = enrolment(&key, 2, &[("Eve", &[face(30)])]);
+    let other = enrolment(&key, 2, 1, &[("Eve", &[face(30)])]);
     assert_eq!(restore(&mut device, &other, (true, false)), Err(Fault::Gallery(wrong)));
     assert_eq!(device.gallery().usage().people, 3);
 }
@@ -308,17 +321,17 @@ fn what_does_not_fit_is_refused_before_anybody_is_forgotten() {
     let before = people(&mut device);
     let shots: Vec<_> = (0..20).map(face).collect();
     let key = device.core.keys.bundle;
-    let large = enrolment(&key, 1, &[("Ada", &shots)]);
+    let large = enrolment(&key, 1, 1, &[("Ada", &shots)]);
     let full = Fault::Gallery(GalleryError::Full { needed: 21, free: 16 });
     assert_eq!(restore(&mut device, &large, (true, false)), Err(full));
     assert_eq!(people(&mut device), before);
     // A record longer than any is refused by its length.
-    let small = enrolment(&key, 1, &[("Ada", &shots[..1])]);
+    let small = enrolment(&key, 1, 1, &[("Ada", &shots[..1])]);
     let begin = Request::BeginRestore { header: &small[..HEADER], replace: false, people_only: false };
     asked(&mut device, begin, |_| ()).unwrap();
     let longer = [0; MAX_RECORD + 1];
     let refused = asked(&mut device, Request::RestoreRecord { number: 0, bytes: &longer }, |_| ());
-    let length = Fault::Bundle(BundleError::Length { expected: 120, found: MAX_RECORD as u32 + 1 });
+    let length = Fault::Bundle(BundleError::Length { expected: 152, found: MAX_RECORD as u32 + 1 });
     assert_eq!(refused, Err(length));
 }
 

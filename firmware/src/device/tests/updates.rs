@@ -17,9 +17,14 @@ pub(crate) fn coming(version: u32) -> [std::vec::Vec<u8>; 2] {
 }
 
 /// With room for two models beside its own.
-pub(crate) fn with_slots(mut device: TestDevice) -> TestDevice {
+pub(crate) fn with_slots(device: TestDevice) -> TestDevice {
+    taking(device, Verifier::new(key().public(), Development::Refused).unwrap())
+}
+
+/// With room for two models that this one lets in.
+pub(super) fn taking(mut device: TestDevice, verifier: Verifier) -> TestDevice {
     let slots = [0; 2].map(|_| MemoryNor::new(vec![0xff; 2 * 4096]));
-    let slots = Slots::new(slots, Verifier::new(key().public(), Development::Refused).unwrap());
+    let slots = Slots::new(slots, verifier);
     let read = |_, _| std::vec::Vec::new();
     let started = Updates::start(slots, &mut device.core.kept, read, [0; 256], &mut [0; 256]);
     device.core.updates = Some(started.0);

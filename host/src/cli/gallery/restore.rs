@@ -129,7 +129,10 @@ fn report(to: &Target, checked: &Checked, done: &Restored, anew: &[String], peop
                 ui.say(format!("  the backup was signed by another device, {}", &signer[..16]));
             }
             (Some(_), Signed::Here) => ui.say("  the backup was signed by this device"),
-            _ => {}
+            (Some(signer), Signed::No) => {
+                ui.say(format!("  version {}, signed with {}", checked.header.version, &signer[..16]));
+            }
+            (None, _) => {}
         }
         if backup && people_only {
             ui.note("templates were left out: they are of another model, or --people-only says so");
@@ -145,6 +148,7 @@ fn report(to: &Target, checked: &Checked, done: &Restored, anew: &[String], peop
         "left_out": done.left_out,
         "signed": done.signed,
         "signer": signer,
+        "version": (!backup).then_some(checked.header.version),
         "enroll_again": anew,
     }));
 }

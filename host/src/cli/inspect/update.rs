@@ -5,7 +5,7 @@ use std::path::Path;
 use arcgate_firmware::engine::plan::Plan;
 use serde_json::{Value, json};
 
-use super::{headline, sizes};
+use super::{DEVELOPMENT, headline, sizes};
 use crate::lower::Summary;
 use crate::onnx::metadata::hex;
 use crate::ui::thousands;
@@ -27,9 +27,7 @@ pub fn lines(path: &Path, image: &[u8], checked: &Checked<'_>) -> anyhow::Result
         format!("  signed with {}", hex(&header.signer)),
     ];
     if *is_development {
-        lines.push(
-            "  that is the development key: everybody can sign with it, and boards for use refuse it".into(),
-        );
+        lines.push(DEVELOPMENT.into());
     }
     for (name, plan) in plans(checked) {
         let summary = Summary::of(plan, None)?;

@@ -1,0 +1,148 @@
+//! Whose enrolments a device takes in, and how old they may be.
+
+use std::vec::Vec;
+
+use super::bundles::{asked, face, moved, people, restore, signed};
+use super::updates::taking;
+use super::*;
+use crate::bundle::BundleError;
+use crate::update::{DEVELOPMENT_SEED, Development, SigningKey, UpdateError, UpdateKey, Verifier};
+
+const SECRET: SoftwareSecret = SoftwareSecret([1; 32]);
+
+fn own() -> SigningKey {
+    SigningKey::new(&[5; 32])
+}
+
+fn blank() -> MemoryNor<Vec<u8>> {
+    MemoryNor::new(vec![0xff; 2 * 4096])
+}
+
+/// A device that remembers on a flash; it takes models and people of its own key.
+fn start(gallery: MemoryNor<Vec<u8>>, state: MemoryNor<Vec<u8>>) -> TestDevice {
+    let mut device = with_flash(engine(), gallery, &SECRET);
+    device.core.kept = Kept::open(state, &SECRET);
+    taking(device, Verifier::new(own().public(), Development::Refused).unwrap())
+}
+
+fn started() -> TestDevice {
+    start(MemoryNor::new(vec![0xff; 4 * 4096]), blank())
+}
+
+/// The power goes, and comes again.
+fn again(device: TestDevice) -> TestDevice {
+    let remains = device.take_apart();
+    start(remains.gallery, remains.state.unwrap())
+}
+
+fn bundle(device: &TestDevice, signer: &SigningKey, version: u32, people: &[(&str, &[[i8; 64]])]) -> Vec<u8> {
+    signed(signer, &device.core.keys.bundle, 1, version, people)
+}
+
+fn names(device: &mut TestDevice) -> Vec<std::string::String> {
+    people(device).into_iter().map(|(_, name, ..)| name).collect()
+}
+
+const ONCE: (bool, bool) = (false, false);
+
+#[test]
+fn people_of_another_signer_are_refused_before_anybody_is_forgotten() {
+    let (mut device, others) = (started(), SigningKey::new(&[6; 32]));
+    device.gallery().enroll("Ada", &[&face(1)]).unwrap();
+    let eve: &[(&str, &[[i8; 64]])] = &[("Eve", &[face(9)])];
+    let begin = |key: &SigningKey| key.public().0[..8].try_into().unwrap();
+    let other = UpdateError::OtherKey { found: begin(&others), accepted: begin(&own()) };
+    let development = SigningKey::new(&DEVELOPMENT_SEED);
+    for (signer, why) in [(&others, other), (&development, UpdateError::DevelopmentKey)] {
+        let forged = bundle(&device, signer, 7, eve);
+        assert_eq!(restore(&mut device, &forged, (true, false)), Err(Fault::Update(why)));
+        assert_eq!(names(&mut device), ["Ada"]);
+    }
+    // Whoever has the device's key and not the signer's can seal what they like, and nothing of it is taken.
+    let whole = bundle(&device, &own(), 7, &[("Bob", &[face(2)]), ("Grace", &[face(3)])]);
+    let key = device.core.keys.bundle;
+    for record in 0..4 {
+        let changed = moved(&whole, &key, &key, |at, content| content[9] ^= u8::from(at == record));
+        let refused = BundleError::Unsigned { record: record as u32 };
+        let mut device = started();
+        assert_eq!(restore(&mut device, &changed, ONCE), Err(Fault::Bundle(refused)));
+        let taken = [&[][..], &["Bob"], &["Bob"], &["Bob", "Grace"]][record];
+        assert_eq!(names(&mut device), taken, "up to record {record}");
+    }
+    restore(&mut device, &whole, ONCE).unwrap();
+    assert_eq!(names(&mut device), ["Ada", "Bob", "Grace"]);
+    // A board on a desk takes the development key's too; one that takes no models believes whoever has its key.
+    let mut desk = taking(started(), Verifier::new(UpdateKey::DEVELOPMENT, Development::Accepted).unwrap());
+    let developed = bundle(&desk, &development, 7, eve);
+    restore(&mut desk, &developed, ONCE).unwrap();
+    let mut file = with_flash(engine(), MemoryNor::new(vec![0xff; 4 * 4096]), &SECRET);
+    restore(&mut file, &bundle(&device, &others, 7, eve), ONCE).unwrap();
+    assert_eq!((names(&mut desk), names(&mut file)), (vec!["Eve".into()], vec!["Eve".into()]));
+}
+
+#[test]
+fn an_older_bundle_is_refused_also_after_a_restart() {
+    let mut device = started();
+    let ada: &[(&str, &[[i8; 64]])] = &[("Ada", &[face(1)])];
+    let both: &[(&str, &[[i8; 64]])] = &[("Ada", &[face(1)]), ("Bob", &[face(2)])];
+    let (old, new) = (bundle(&device, &own(), 4, both), bundle(&device, &own(), 5, ada));
+    let rolled_back = |found, least| Err(Fault::Bundle(BundleError::Rollback { found, least }));
+    assert_eq!(device.core.stats().bundle_version, None);
+    restore(&mut device, &new, ONCE).unwrap();
+    assert_eq!(device.core.stats().bundle_version, Some(5));
+    for replace in [false, true] {
+        assert_eq!(restore(&mut device, &old, (replace, false)), rolled_back(4, 5));
+    }
+    let mut device = again(device);
+    assert_eq!(restore(&mut device, &old, ONCE), rolled_back(4, 5));
+    // The same one can be sent again.
+    assert_eq!(restore(&mut device, &new, ONCE).unwrap().known, 1);
+    assert_eq!(names(&mut device), ["Ada"]);
+    // One that did not come whole leaves the older one its turn.
+    let half = bundle(&device, &own(), 6, both);
+    let begin =
+        Request::BeginRestore { header: &half[..crate::bundle::HEADER], replace: false, people_only: false };
+    asked(&mut device, begin, |_| ()).unwrap();
+    restore(&mut device, &new, ONCE).unwrap();
+    // What is put back on purpose is a backup.
+    let backup = super::bundles::backup(&mut device).unwrap();
+    restore(&mut device, &half, ONCE).unwrap();
+    restore(&mut device, &backup, (true, false)).unwrap();
+    assert_eq!(
+        (names(&mut device), restore(&mut device, &new, ONCE)),
+        (vec!["Ada".into()], rolled_back(5, 6))
+    );
+}
+
+#[test]
+fn whoever_is_removed_does_not_come_back_with_the_bundle_that_brought_them() {
+    let mut device = started();
+    let both: &[(&str, &[[i8; 64]])] = &[("Ada", &[face(1)]), ("Bob", &[face(2)])];
+    let brought = bundle(&device, &own(), 5, both);
+    restore(&mut device, &brought, ONCE).unwrap();
+    // Nobody has this number, and nothing is spent.
+    assert!(asked(&mut device, Request::Remove(PersonId(9)), |_| ()).is_err());
+    restore(&mut device, &brought, ONCE).unwrap();
+    asked(&mut device, Request::Remove(PersonId(2)), |_| ()).unwrap();
+    let mut device = again(device);
+    let refused = Err(Fault::Bundle(BundleError::Rollback { found: 5, least: 6 }));
+    assert_eq!((restore(&mut device, &brought, ONCE), names(&mut device)), (refused, vec!["Ada".into()]));
+    // Somebody signs anew that they belong here.
+    let later = bundle(&device, &own(), 6, both);
+    restore(&mut device, &later, ONCE).unwrap();
+    restore(&mut device, &later, ONCE).unwrap();
+    assert_eq!(names(&mut device), ["Ada", "Bob"]);
+    // Everybody is forgotten: by an administrator, or by who stands before it.
+    for (version, forget) in [(6, false), (7, true)] {
+        let whole = bundle(&device, &own(), version, both);
+        restore(&mut device, &whole, ONCE).unwrap();
+        match forget {
+            true => assert_eq!(device.forget_everybody(Uptime(0)), Event::Erased),
+            false => asked(&mut device, Request::EraseGallery, |_| ()).unwrap(),
+        }
+        let mut same = again(device);
+        let refused = BundleError::Rollback { found: version, least: version + 1 };
+        assert_eq!(restore(&mut same, &whole, ONCE), Err(Fault::Bundle(refused)));
+        device = same;
+    }
+}
