@@ -101,7 +101,7 @@ fn drawn_salt() -> [u8; 32] {
 /// taken none of a higher version.
 ///
 /// # Errors
-/// When somebody's name is no name, an embedding has another length than the model's, or the version is 0.
+/// When somebody's name is no name, an embedding has another length than the model's, or the version is none.
 pub fn enrolment(
     key: &BundleKey,
     signer: &SigningKey,

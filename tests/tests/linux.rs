@@ -20,6 +20,17 @@ use arcgate_tests::{data, or_skip};
 const INT8: i32 = 3;
 const UNKNOWN: i32 = 10;
 
+/// The board's program: this computer's, or what ARCGATE_TEST_LINUX says in words between spaces, another core's in an emulator
+/// (`tests/aarch64`).
+fn board() -> Command {
+    let told = std::env::var("ARCGATE_TEST_LINUX").unwrap_or_default();
+    let mut words = told.split_ascii_whitespace();
+    let mut command =
+        words.next().map_or_else(|| Command::new(program::named("arcgate-linux")), Command::new);
+    command.args(words);
+    command
+}
+
 /// A board's files in a folder of its own.
 struct Board {
     folder: tempfile::TempDir,
@@ -48,7 +59,7 @@ impl Board {
     }
 
     fn start(&self, more: &[&str]) -> Simulator {
-        let mut command = Command::new(program::named("arcgate-linux"));
+        let mut command = board();
         command.args(["--home", &self.at("home"), "--device-key", &self.at("device.key")]);
         command.args(["--update-key", &self.at("update.key.pub"), "--port", "tcp:127.0.0.1:0"]).args(more);
         Simulator::run(command)
@@ -221,7 +232,7 @@ fn a_computer_is_paired_and_keys_that_others_can_read_are_refused() {
     assert_eq!(device.terminate(), 0);
 
     std::fs::set_permissions(board.at("device.key"), Permissions::from_mode(0o644)).expect("a mode");
-    let mut command = Command::new(program::named("arcgate-linux"));
+    let mut command = self::board();
     command.args(["--home", &board.at("home"), "--device-key", &board.at("device.key")]);
     let refused = command.output().expect("the program runs");
     let why = String::from_utf8_lossy(&refused.stderr);

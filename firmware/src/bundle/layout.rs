@@ -17,6 +17,9 @@ pub const MAGIC: [u8; 4] = *b"ABUN";
 /// The layout that this code writes and reads.
 const VERSION: u16 = 2;
 
+/// Versions of an enrolment: 0 stands for none, and above the last there is always one that is not spent.
+pub const VERSIONS: core::ops::Range<u32> = 1..u32::MAX;
+
 /// Bytes of a tag.
 pub const TAG: usize = 16;
 
@@ -94,7 +97,7 @@ pub struct Header {
     pub records: u32,
     /// People among them.
     pub people: u32,
-    /// Of an enrolment, from 1 on: the higher counts. Of a backup the operations that its gallery had seen.
+    /// Of an enrolment, one of [`VERSIONS`]: the higher counts. Of a backup the operations that its gallery had seen.
     pub version: u32,
     /// Drawn at random for this bundle.
     pub salt: [u8; 32],
@@ -126,8 +129,8 @@ impl Header {
         bytes
     }
 
-    /// What the signature of an enrolment is over, besides the header its records by their names. The salt is not in it, so that whoever has the bundle can seal it for another
-    /// device.
+    /// What the signature of an enrolment is over: the header, and by the first one's name all records. The salt is not in it, so that
+    /// whoever has the bundle can seal it for another device.
     pub fn digest(&self) -> [u8; 32] {
         let body = Header { salt: [0; 32], ..*self }.body();
         sha256(&[b"arcgate enrolment 1", body.first_chunk::<SIGNED>().map_or(&[], |signed| &signed[..])])
@@ -172,7 +175,7 @@ impl Header {
         };
         // A backup has a seed and a signature besides its people, and nothing else is in the header.
         let (others, in_order) = match kind {
-            Kind::Enrolment => (0, header.version > 0),
+            Kind::Enrolment => (0, VERSIONS.contains(&header.version)),
             Kind::Backup => (2, header.origin == Origin::NONE),
         };
         let fits = in_order

@@ -64,7 +64,7 @@ mod write;
 
 pub use arcgate_crypto::PublicKey;
 pub use error::BundleError;
-pub use layout::{HEADER, Header, Item, Kind, MAGIC, MAX_RECORD, Member, Origin, record_bytes};
+pub use layout::{HEADER, Header, Item, Kind, MAGIC, MAX_RECORD, Member, Origin, VERSIONS, record_bytes};
 pub use read::Reader;
 pub use seal::{BundleKey, Identity};
 #[cfg(any(feature = "std", test))]

@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::BundleError;
-use super::layout::{Header, Item, Kind, MAX_RECORD, NEXT, Origin, TAG, named};
+use super::layout::{Header, Item, Kind, MAX_RECORD, NEXT, Origin, TAG, VERSIONS, named};
 use super::seal::BundleKey;
 use super::write::Writer;
 use crate::update::SigningKey;
@@ -15,7 +15,7 @@ pub struct Enrolment {
     pub dimension: u16,
     /// The model that made them.
     pub embedding_id: [u8; 32],
-    /// From 1 on: a device takes none that is lower than one it took before.
+    /// One of [`VERSIONS`]: a device takes none that is lower than one it took before.
     pub version: u32,
     /// Drawn at random.
     pub salt: [u8; 32],
@@ -24,7 +24,7 @@ pub struct Enrolment {
 /// An enrolment of `items`, people each followed by their templates, signed with `signer` and sealed for the device with `key`.
 ///
 /// # Errors
-/// When a template has another length, or the version is 0.
+/// When a template has another length, or the version is none.
 pub fn enrolment(
     key: &BundleKey,
     signer: &SigningKey,
@@ -32,7 +32,7 @@ pub fn enrolment(
     items: &[Item<'_>],
 ) -> Result<Vec<u8>, BundleError> {
     let &Enrolment { dimension, embedding_id, version, salt } = about;
-    if version == 0 {
+    if !VERSIONS.contains(&version) {
         return Err(BundleError::Header);
     }
     let mut header = Header {

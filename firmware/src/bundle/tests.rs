@@ -272,8 +272,11 @@ fn what_cannot_stand_there_is_refused() {
     assert_eq!(short, Err(BundleError::Content { record: 2 }));
     let short = enrolled(&[ada(), Item::Template(&FACE[1..])]);
     assert_eq!(short, Err(BundleError::Content { record: 1 }));
-    let about = Enrolment { dimension: DIMENSION, embedding_id: [7; 32], version: 0, salt: [3; 32] };
-    assert_eq!(super::enrolment(&KEY, &station(), &about, &[ada(), face]), Err(BundleError::Header));
+    for version in [0, u32::MAX] {
+        let about = Enrolment { dimension: DIMENSION, embedding_id: [7; 32], version, salt: [3; 32] };
+        let items = [ada(), face.clone()];
+        assert_eq!(super::enrolment(&KEY, &station(), &about, &items), Err(BundleError::Header));
+    }
 }
 
 #[test]

@@ -35,7 +35,8 @@
 //!
 //! A version lower than the highest accepted is refused, also at boot: nobody goes back to a model with a known weakness, even with
 //! an image that was signed once. A board gives the [`UpdateKey`] whose images it takes. The development key, whose private half is
-//! below in the source, signs images for boards under development ([`Development`]); a board for use refuses it.
+//! below in the source, signs images for boards under development ([`Development`]); a board for use refuses it. Whose images a board
+//! takes, of those it takes people to enrol ([`bundle`](crate::bundle)).
 
 mod error;
 mod image;

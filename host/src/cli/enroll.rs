@@ -40,7 +40,7 @@ pub struct Args {
     #[command(flatten)]
     signer: SignerArg,
     /// The bundle's version: a device takes none that is lower than one it took before [default: the seconds since 1970].
-    #[arg(long, value_name = "NUMBER", requires = "output", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", requires = "output", value_parser = clap::value_parser!(u32).range(1..u32::MAX.into()))]
     bundle_version: Option<u32>,
     #[command(flatten)]
     key: KeyArg,
@@ -176,7 +176,8 @@ fn bundle(
     let people = survey.embeddings();
     anyhow::ensure!(!people.is_empty(), "no photograph gives a template, so there is nothing to seal");
     let (signer, key) = (args.signer.read()?, args.key.read()?.bundle());
-    let version = args.bundle_version.unwrap_or_else(|| u32::try_from(clock::now().0).unwrap_or(u32::MAX));
+    let version =
+        args.bundle_version.unwrap_or_else(|| u32::try_from(clock::now().0).unwrap_or(u32::MAX - 1));
     let bytes = bundle::enrolment(&key, &signer, version, place.model(), &people)?;
     let signer = hex(&signer.public().0);
     disk::replace(output, &bytes).with_context(|| format!("cannot write {}", output.display()))?;

@@ -99,7 +99,7 @@ enum Command {
     Simulate(simulate::Args),
     /// Talk to a device: about itself, its people, its model, its log. `--port TARGET` stands before the verb or behind it.
     Device(device::Args),
-    /// Keys of devices, for bundles and flash images; keys that sign model images.
+    /// Keys of devices, for bundles and flash images; keys that sign models and bundles.
     Keys(keys::Args),
     /// Synthetic portraits as image folders.
     Synth(synth::Args),

@@ -100,6 +100,7 @@ impl Cache {
         if changed(&path).is_ok_and(|made| made > built) {
             return Ok(path);
         }
+        eprintln!("making {name}, once for this program: up to a minute");
         // Two days may begin at once: each makes its own, and either is the file.
         let draft = tempfile::tempdir_in(&self.folder)?;
         let own = draft.path().join(name);
