@@ -55,7 +55,9 @@ use picture::Picture;
 use port::Endpoint;
 pub use port::Forgery;
 pub use profile::Clock;
-pub(crate) use restore::{Incoming, Terms};
+pub(crate) use restore::Incoming;
+#[cfg(feature = "sim")]
+pub(crate) use restore::Terms;
 use service::Core;
 pub use updates::Updates;
 

@@ -4,12 +4,14 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::bundle::{BundleError, Header, Item, Kind, MAX_RECORD, Reader};
 use crate::bytes::copy;
+use crate::engine::Embedder;
 use crate::gallery::{Binding, Gallery, GalleryError, Monotonic, PersonId, Room};
-use crate::link::Fault;
 use crate::link::status::{Restored, Signed};
-use crate::update::Verifier;
+use crate::link::{Fault, Reply};
+use crate::update::{UpdateError, Verifier};
 
-use super::Keys;
+use super::service::Core;
+use super::{Event, Hardware, Keys, Updates};
 
 /// What is taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,5 +196,42 @@ impl Incoming {
         }
         self.done.records = self.reader.read();
         Ok(())
+    }
+}
+
+// Frames of their own: none of this lies on the stack while a model runs.
+impl<H: Hardware> Core<H> {
+    /// Begins to take a bundle in; one that is under way is given up.
+    #[inline(never)]
+    pub(super) fn begin_restore(
+        &mut self,
+        header: &[u8],
+        how: (bool, bool),
+    ) -> Result<Reply<'static>, Fault> {
+        let Core { engine, gallery, keys, restore, updates, kept, .. } = self;
+        *restore = None;
+        let verifier = updates.as_ref().map(Updates::verifier);
+        let terms = Terms { verifier, least: kept.state().least_bundle() };
+        let begun = Incoming::begin(gallery, keys, engine.info().into(), header, how, terms)?;
+        Ok(Reply::Restored(restore.insert(begun).done()))
+    }
+
+    /// Takes the next record in; the last of an enrolment is what its version counts from.
+    #[inline(never)]
+    pub(super) fn restore_record(
+        &mut self,
+        number: u32,
+        bytes: &[u8],
+    ) -> Result<(Reply<'static>, Option<Event>), Fault> {
+        let Core { gallery, keys, restore, kept, .. } = self;
+        // An error ends it.
+        let mut incoming = restore.take().ok_or(Fault::NoBundle)?;
+        incoming.record(gallery, keys, number, bytes)?;
+        let (done, complete) = (incoming.done(), incoming.is_complete());
+        if let Some(version) = incoming.version().filter(|_| complete) {
+            kept.update(|state| state.take_bundle(version)).map_err(UpdateError::from)?;
+        }
+        *restore = (!complete).then_some(incoming);
+        Ok((Reply::Restored(done), complete.then_some(Event::Restored(done))))
     }
 }

@@ -25,7 +25,7 @@ use super::machine::Machine;
 use super::picture::{Missing, Picture};
 use super::port::Service;
 use super::updates::stated;
-use super::{Clock, Event, Hardware, Incoming, Kept, Keys, Terms, Updates, profile};
+use super::{Clock, Event, Hardware, Incoming, Kept, Keys, Updates, profile};
 
 /// Everything behind the port.
 pub(super) struct Core<H: Hardware> {
@@ -146,47 +146,12 @@ impl<H: Hardware> Core<H> {
                 self.gallery.format()?;
                 Ok((Reply::Erased, Some(Event::Erased)))
             }
-            Request::BeginBackup { salt } => {
-                let Core { gallery, keys, backup, .. } = self;
-                if let Err(GalleryError::WrongModel { .. }) = gallery.state() {
-                    // The people of the model before can still be taken along.
-                    let bound = gallery.binding_in_flash()?;
-                    gallery.rebind(bound);
-                }
-                let backup = backup.insert(Outgoing::begin(gallery, keys, &salt)?);
-                let (records, damaged) = (backup.records(), backup.damaged());
-                quiet(Reply::Bundle { records, damaged, header: backup.header() })
-            }
-            Request::BackupRecord { number } => {
-                let Core { gallery, keys, backup: Some(backup), .. } = self else {
-                    return Err(Fault::NoBundle);
-                };
-                let (total, people) = (backup.records(), backup.people());
-                let bytes = backup.record(gallery, keys, number)?;
-                let last = number.checked_add(1) == Some(total);
-                Ok((Reply::Piece { total, offset: number, bytes }, last.then_some(Event::BackedUp(people))))
-            }
+            Request::BeginBackup { salt } => quiet(self.begin_backup(&salt)?),
+            Request::BackupRecord { number } => self.backup_record(number),
             Request::BeginRestore { header, replace, people_only } => {
-                let Core { engine, gallery, keys, restore, updates, kept, .. } = self;
-                *restore = None;
-                let verifier = updates.as_ref().map(Updates::verifier);
-                let terms = Terms { verifier, least: kept.state().least_bundle() };
-                let (model, how) = (engine.info().into(), (replace, people_only));
-                let begun = Incoming::begin(gallery, keys, model, header, how, terms)?;
-                quiet(Reply::Restored(restore.insert(begun).done()))
+                quiet(self.begin_restore(header, (replace, people_only))?)
             }
-            Request::RestoreRecord { number, bytes } => {
-                let Core { gallery, keys, restore, kept, .. } = self;
-                // An error ends it.
-                let mut incoming = restore.take().ok_or(Fault::NoBundle)?;
-                incoming.record(gallery, keys, number, bytes)?;
-                if let Some(version) = incoming.version().filter(|_| incoming.is_complete()) {
-                    kept.update(|state| state.take_bundle(version)).map_err(UpdateError::from)?;
-                }
-                let (done, complete) = (incoming.done(), incoming.is_complete());
-                *restore = (!complete).then_some(incoming);
-                Ok((Reply::Restored(done), complete.then_some(Event::Restored(done))))
-            }
+            Request::RestoreRecord { number, bytes } => self.restore_record(number, bytes),
             Request::Challenge => {
                 let now = self.now.ok_or(Fault::NoUptime)?;
                 quiet(Reply::Challenge(self.keys.challenge(self.random.draw(), now)))

@@ -33,7 +33,7 @@ pub fn lines(path: &Path, bytes: usize, header: &Header) -> Vec<String> {
         lines.push(DEVELOPMENT.into());
     }
     lines.push(format!("  embedding id {}, {} values", hex(&header.embedding_id), header.dimension));
-    lines.push("  who is in it can be read with the device's key alone".into());
+    lines.push("  who is in it can be read only with the device's key".into());
     lines
 }
 
