@@ -169,7 +169,8 @@ fn drawn() -> Result<[u8; 32], KeyError> {
 /// The bytes that 64 hexadecimal digits say.
 pub(crate) fn digits(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
+    // A sign is no digit.
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     for (i, byte) in bytes.iter_mut().enumerate() {
@@ -210,8 +211,10 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             assert!(matches!(Key::read(Some(&path)), Err(KeyError::NoKey(_))), "{text:?}");
         }
-        std::fs::write(&path, format!("{DEVICE}{}", "é".repeat(32))).unwrap();
-        assert!(matches!(Key::read(Some(&path)), Err(KeyError::NoKey(_))));
+        for digits in ["é", "+1"] {
+            std::fs::write(&path, format!("{DEVICE}{}", digits.repeat(32))).unwrap();
+            assert!(matches!(Key::read(Some(&path)), Err(KeyError::NoKey(_))), "{digits}");
+        }
         assert!(matches!(Key::read(Some(&folder.path().join("no"))), Err(KeyError::Io { .. })));
     }
 }

@@ -120,9 +120,17 @@ fn a_bundle_enrols_on_its_device_and_on_no_other() {
     assert_eq!((&info["software_key"], &info["people"]), (&json!(false), &json!(0)));
     let words = ["gallery", "restore", &bundle, "--to", to, "--device-key", &admin, "--json"];
     let done = arcgate(words).done().json();
-    assert_eq!((&done["people"], &done["templates"], &done["signed"]), (&json!(3), &json!(9), &json!("no")));
+    assert_eq!((&done["people"], &done["templates"], &done["signed"]), (&json!(3), &json!(9), &Value::Null));
     assert_eq!((&done["version"], &done["signer"]), (&made["version"], &made["signer"]));
     assert_eq!(known(&folder, to, &[]), [true; 3]);
+    // It is no backup, of which a part could be taken, and is not written over what it is made of.
+    let part = arcgate([&words[..], &["--people-only"]].concat());
+    assert!(part.code == FAILED && part.stderr.contains("accepted: --people-only with a backup"), "{}", part.stderr);
+    let (people, secret) = (folder.at("people"), std::fs::read(&key).expect("the key"));
+    let over = ["enroll", &people, "-o", &key, "--device-key", &key, "--key", &station, "--accept-findings"];
+    let over = arcgate(over);
+    assert!(over.code == FAILED && over.stderr.contains("would be written over"), "{}", over.stderr);
+    assert_eq!(std::fs::read(&key).expect("the key"), secret);
     // Sent again, nothing is there twice.
     let again = arcgate(words).done().json();
     assert_eq!((&again["people"], &again["known"], &again["templates"]), (&json!(0), &json!(3), &json!(0)));

@@ -17,7 +17,7 @@ pub const MAGIC: [u8; 4] = *b"ABUN";
 /// The layout that this code writes and reads.
 const VERSION: u16 = 2;
 
-/// Versions of an enrolment: 0 stands for none, and above the last there is always one that is not spent.
+/// Versions of an enrolment: 0 stands for none, and above the highest there is a number for a device that has spent it.
 pub const VERSIONS: core::ops::Range<u32> = 1..u32::MAX;
 
 /// Bytes of a tag.
@@ -58,7 +58,7 @@ pub const fn record_bytes(kind: Kind, dimension: usize) -> usize {
 
 /// What names a record in the one before it, or in the header.
 pub fn named(content: &[u8]) -> [u8; NEXT] {
-    sha256(&[b"arcgate record 1", content])
+    sha256(&[b"arcgate bundle record 1", content])
 }
 
 /// What a bundle is for.

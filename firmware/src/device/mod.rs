@@ -57,7 +57,7 @@ pub use port::Forgery;
 pub use profile::Clock;
 pub(crate) use restore::Incoming;
 #[cfg(feature = "sim")]
-pub(crate) use restore::Terms;
+pub(crate) use restore::{Terms, Wish};
 use service::Core;
 pub use updates::Updates;
 

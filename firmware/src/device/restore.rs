@@ -5,10 +5,12 @@ use embedded_storage::nor_flash::NorFlash;
 use crate::bundle::{BundleError, Header, Item, Kind, MAX_RECORD, Reader};
 use crate::bytes::copy;
 use crate::engine::Embedder;
+use crate::events::What;
 use crate::gallery::{Binding, Gallery, GalleryError, Monotonic, PersonId, Room};
 use crate::link::status::{Restored, Signed};
 use crate::link::{Fault, Reply};
-use crate::update::{UpdateError, Verifier};
+use crate::state::State;
+use crate::update::Verifier;
 
 use super::service::Core;
 use super::{Event, Hardware, Keys, Updates};
@@ -22,6 +24,15 @@ enum How {
     Stored,
     /// Names and validity alone: the templates are of another model, or leaked.
     People,
+}
+
+/// What a host wants of a bundle.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    /// Whether everybody enrolled is to make place.
+    pub(crate) replace: bool,
+    /// Whether names and validity are all that is to be taken over.
+    pub(crate) people_only: bool,
 }
 
 /// What an enrolment has to meet.
@@ -62,20 +73,24 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Looks at the header and at whose it is, and makes place for people whose templates cannot be taken over.
-    pub(crate) fn begin<F: NorFlash, Y: Room, M: Monotonic>(
-        gallery: &mut Gallery<F, Y, M>,
+    /// Looks at the header, at whose it is, and whether all of it fits. Nothing is changed.
+    pub(crate) fn of<F: NorFlash, Y: Room, M: Monotonic>(
+        gallery: &Gallery<F, Y, M>,
         keys: &Keys,
         model: Binding,
         header: &[u8],
-        (replace, people_only): (bool, bool),
+        Wish { replace, people_only }: Wish,
         terms: Terms<'_>,
     ) -> Result<Self, Fault> {
         let reader = Reader::new(&keys.bundle, header)?;
         let header = *reader.header();
         terms.check(&header)?;
         let same = (header.embedding_id, header.dimension) == (model.embedding_id, model.dimension);
-        let mut incoming = Incoming {
+        if header.kind == Kind::Enrolment && !same {
+            let ids = [&header.embedding_id, &model.embedding_id];
+            return Err(GalleryError::wrong_model(ids).into());
+        }
+        let incoming = Incoming {
             how: match header.kind {
                 Kind::Enrolment => How::Embeddings,
                 Kind::Backup if same && !people_only => How::Stored,
@@ -87,7 +102,6 @@ impl Incoming {
             person: PersonId(0),
             done: Restored { total: header.records, ..Restored::default() },
         };
-        // Before anybody is forgotten: whether all of it fits.
         let (usage, others) = (gallery.usage(), if header.kind == Kind::Backup { 2 } else { 0 });
         let needed = match incoming.how {
             How::People => header.people,
@@ -97,21 +111,38 @@ impl Incoming {
         if (replace || is_empty) && needed > usage.record_capacity {
             return Err(GalleryError::Full { needed, free: usage.record_capacity }.into());
         }
-        match incoming.how {
-            How::Stored => {}
-            How::Embeddings if !same => {
-                let ids = [&header.embedding_id, &model.embedding_id];
-                return Err(GalleryError::wrong_model(ids).into());
-            }
-            How::Embeddings | How::People => {
-                if replace || gallery.state() == Err(GalleryError::Blank) {
-                    gallery.format()?;
-                }
-                gallery.state()?;
-                incoming.numbers = incoming.how == How::People && gallery.usage().people == 0;
-            }
-        }
         Ok(incoming)
+    }
+
+    /// What it means for the bundles that come after it, before anybody is forgotten for it.
+    fn remember(&self, state: &mut State) {
+        match self.version() {
+            Some(version) => {
+                state.begin_bundle(version);
+                if self.replace {
+                    state.take_bundle(version);
+                }
+            }
+            None if self.replace => state.spend_bundle(),
+            None => {}
+        }
+    }
+
+    /// Makes place for people whose templates are not taken over as they are stored; whether anybody was forgotten.
+    pub(crate) fn make_place<F: NorFlash, Y: Room, M: Monotonic>(
+        &mut self,
+        gallery: &mut Gallery<F, Y, M>,
+    ) -> Result<bool, Fault> {
+        if self.how == How::Stored {
+            return Ok(false);
+        }
+        let forgets = self.replace;
+        if forgets || gallery.state() == Err(GalleryError::Blank) {
+            gallery.format()?;
+        }
+        gallery.state()?;
+        self.numbers = self.how == How::People && gallery.usage().people == 0;
+        Ok(forgets)
     }
 
     /// What was done so far.
@@ -136,14 +167,15 @@ impl Incoming {
         (header.kind == Kind::Enrolment).then_some(header.version)
     }
 
-    /// Takes record `number`, which is the next one.
+    /// Takes record `number`, which is the next one; whether everybody was forgotten for it.
     pub(crate) fn record<F: NorFlash, Y: Room, M: Monotonic>(
         &mut self,
         gallery: &mut Gallery<F, Y, M>,
         keys: &Keys,
         number: u32,
         bytes: &[u8],
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
+        let mut forgot = false;
         let (expected, total) = (self.reader.read(), self.done.total);
         if number != expected || number >= total {
             return Err(Fault::Piece { expected, found: number, total });
@@ -164,6 +196,7 @@ impl Incoming {
                         Err(why) if why != GalleryError::Blank && !self.replace => return Err(why.into()),
                         _ => gallery.format_with(Some(&seed))?,
                     }
+                    forgot = self.replace;
                 }
                 self.numbers = true;
             }
@@ -195,7 +228,7 @@ impl Incoming {
             }
         }
         self.done.records = self.reader.read();
-        Ok(())
+        Ok(forgot)
     }
 }
 
@@ -206,14 +239,22 @@ impl<H: Hardware> Core<H> {
     pub(super) fn begin_restore(
         &mut self,
         header: &[u8],
-        how: (bool, bool),
+        wish: Wish,
     ) -> Result<Reply<'static>, Fault> {
         let Core { engine, gallery, keys, restore, updates, kept, .. } = self;
         *restore = None;
         let verifier = updates.as_ref().map(Updates::verifier);
         let terms = Terms { verifier, least: kept.state().least_bundle() };
-        let begun = Incoming::begin(gallery, keys, engine.info().into(), header, how, terms)?;
-        Ok(Reply::Restored(restore.insert(begun).done()))
+        let mut incoming = Incoming::of(gallery, keys, engine.info().into(), header, wish, terms)?;
+        kept.update(|state| incoming.remember(state))?;
+        let forgot = incoming.make_place(gallery)?;
+        let (done, people) = (incoming.done(), incoming.reader.header().people);
+        *restore = Some(incoming);
+        if forgot {
+            self.note(What::Erased);
+        }
+        self.note(What::Restoring(people));
+        Ok(Reply::Restored(done))
     }
 
     /// Takes the next record in; the last of an enrolment is what its version counts from.
@@ -226,12 +267,15 @@ impl<H: Hardware> Core<H> {
         let Core { gallery, keys, restore, kept, .. } = self;
         // An error ends it.
         let mut incoming = restore.take().ok_or(Fault::NoBundle)?;
-        incoming.record(gallery, keys, number, bytes)?;
+        let forgot = incoming.record(gallery, keys, number, bytes)?;
         let (done, complete) = (incoming.done(), incoming.is_complete());
         if let Some(version) = incoming.version().filter(|_| complete) {
-            kept.update(|state| state.take_bundle(version)).map_err(UpdateError::from)?;
+            kept.update(|state| state.take_bundle(version))?;
         }
         *restore = (!complete).then_some(incoming);
+        if forgot {
+            self.note(What::Erased);
+        }
         Ok((Reply::Restored(done), complete.then_some(Event::Restored(done))))
     }
 }

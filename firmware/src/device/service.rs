@@ -24,6 +24,7 @@ use super::kept::Journal;
 use super::machine::Machine;
 use super::picture::{Missing, Picture};
 use super::port::Service;
+use super::restore::Wish;
 use super::updates::stated;
 use super::{Clock, Event, Hardware, Incoming, Kept, Keys, Updates, profile};
 
@@ -130,6 +131,8 @@ impl<H: Hardware> Core<H> {
                 // Of nobody nothing is spent.
                 self.gallery.person(person)?;
                 self.spend_bundle();
+                // What is coming in was begun before they were removed.
+                self.restore = None;
                 self.gallery.remove(person)?;
                 Ok((Reply::Removed(person), Some(Event::Removed(person))))
             }
@@ -143,13 +146,14 @@ impl<H: Hardware> Core<H> {
             }
             Request::EraseGallery => {
                 self.spend_bundle();
+                self.restore = None;
                 self.gallery.format()?;
                 Ok((Reply::Erased, Some(Event::Erased)))
             }
             Request::BeginBackup { salt } => quiet(self.begin_backup(&salt)?),
             Request::BackupRecord { number } => self.backup_record(number),
             Request::BeginRestore { header, replace, people_only } => {
-                quiet(self.begin_restore(header, (replace, people_only))?)
+                quiet(self.begin_restore(header, Wish { replace, people_only })?)
             }
             Request::RestoreRecord { number, bytes } => self.restore_record(number, bytes),
             Request::Challenge => {

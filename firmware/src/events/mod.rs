@@ -151,7 +151,7 @@ pub enum What {
     LogErased,
     /// A backup of so many people was taken.
     BackedUp(u32),
-    /// A bundle brought so many people.
+    /// A bundle brought so many new people, and is taken in whole.
     Restored(u32),
     /// The clock was set: the stamp says to what.
     ClockSet,
@@ -186,6 +186,8 @@ pub enum What {
     Fault(Trouble),
     /// It works again.
     Recovered(Trouble),
+    /// A bundle of so many people begins to come; [`What::Restored`] says that all of it did.
+    Restoring(u32),
 }
 
 /// One line of the log.

@@ -9,6 +9,9 @@ use super::{Gallery, GalleryError, Monotonic, PersonId, Room};
 use crate::embedding::MAX_DIMENSION;
 use crate::time::Validity;
 
+/// Numbers from here on are not kept: who makes a backup up must not leave the gallery without numbers for others.
+const NOT_KEPT: u32 = 1 << 31;
+
 impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
     /// What the gallery's transform is drawn from, while it is mounted.
     pub(crate) fn seed(&self) -> Option<&Seed> {
@@ -59,7 +62,8 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         Ok(None)
     }
 
-    /// Puts somebody back, as yet without templates: under the number that they had, unless somebody else has it now. Who is
+    /// Puts somebody back, as yet without templates: under the number that they had, unless somebody else has it now or
+    /// no gallery gets that far. Who is
     /// enrolled under this name stays as they are. Says who it is, and whether they are new.
     ///
     /// # Errors
@@ -75,7 +79,7 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         if let Some(person) = self.find(name)? {
             return Ok((person, false));
         }
-        let free = had.0 != 0 && had.0 != u32::MAX && self.entry(had).is_err();
+        let free = (1..NOT_KEPT).contains(&had.0) && self.entry(had).is_err();
         let id = if free { had } else { PersonId(self.next_person) };
         self.check_room(1)?;
         self.next_person = self.next_person.max(id.0.checked_add(1).ok_or(GalleryError::NO_ROOM)?);

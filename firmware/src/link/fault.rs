@@ -11,6 +11,7 @@ use crate::events::LogError;
 use crate::frame::FrameError;
 use crate::gallery::GalleryError;
 use crate::pairings::{PairingsError, Role};
+use crate::state::StateError;
 use crate::update::UpdateError;
 
 /// Why a device did not do what was asked.
@@ -38,11 +39,11 @@ pub enum Fault {
     },
     /// A piece that does not go on where the last one ended, or goes beyond the end.
     Piece {
-        /// Bytes that have arrived.
+        /// Bytes, or records of a bundle, that have arrived.
         expected: u32,
-        /// Where the piece began.
+        /// Where the piece began, or the record's number.
         found: u32,
-        /// Bytes of the whole.
+        /// Bytes, or records, of the whole.
         total: u32,
     },
     /// There is no picture, or not all of it yet.
@@ -117,6 +118,14 @@ pub enum Fault {
     },
     /// The pairings stay as they are.
     Pairings(PairingsError),
+    /// The device's state cannot be kept.
+    State(StateError),
+}
+
+impl From<StateError> for Fault {
+    fn from(error: StateError) -> Self {
+        Fault::State(error)
+    }
 }
 
 impl From<PairingsError> for Fault {
@@ -193,7 +202,7 @@ impl core::fmt::Display for Fault {
                 write!(f, "a picture of {width}x{height} pixels has none")
             }
             Fault::Piece { expected, found, total } => {
-                write!(f, "a piece at byte {found} came where byte {expected} of {total} was expected")
+                write!(f, "a piece came as number {found} where {expected} of {total} was expected")
             }
             Fault::NoFrame { received, total } => {
                 write!(f, "the device has {received} of {total} bytes of the picture")
@@ -216,6 +225,7 @@ impl core::fmt::Display for Fault {
             }
             Fault::NotAllowed { role } => write!(f, "only a host that is paired as {role} may ask this"),
             Fault::Pairings(error) => write!(f, "{error}"),
+            Fault::State(error) => write!(f, "the device cannot keep its state: {error}"),
             Fault::NoUptime => {
                 write!(f, "the board does not tell how long it has been up, so it cannot keep the time")
             }

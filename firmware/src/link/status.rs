@@ -124,12 +124,12 @@ pub struct Restored {
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Signed {
-    /// None was read: not yet, or it is an enrolment, which a host signed.
+    /// None was read yet; never of an enrolment, whose signature its header has.
     #[default]
     No,
     /// This device's own.
     Here,
-    /// Another device's.
+    /// With another key.
     Elsewhere,
 }
 

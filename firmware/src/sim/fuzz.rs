@@ -6,7 +6,7 @@ use crate::bundle::{
     BundleKey, Enrolment, HEADER, Header, Identity, Item, Kind, MAX_RECORD, Member, Origin, Writer,
     enrolment, record_bytes,
 };
-use crate::device::{Incoming, Keys, Terms};
+use crate::device::{Incoming, Keys, Terms, Wish};
 use crate::flash::nor::MemoryNor;
 use crate::gallery::{Binding, Gallery, GalleryError, Name, Owned, PersonId};
 use crate::secret::SoftwareSecret;
@@ -94,11 +94,12 @@ pub fn bundle(input: &[u8]) {
     let made = gallery.format();
     assert!(made.is_ok(), "{made:?}");
     let (keys, model) = (Keys::of(&SECRET), gallery.binding());
-    let (replace, people_only) = (first & 4 != 0, first & 8 != 0);
+    let wish = Wish { replace: first & 4 != 0, people_only: first & 8 != 0 };
     let Ok(verifier) = Verifier::new(SigningKey::new(&SIGNER).public(), Development::Refused) else { return };
     let terms = Terms { verifier: Some(&verifier), least: LEAST };
-    let begun = Incoming::begin(&mut gallery, &keys, model, &bytes, (replace, people_only), terms);
-    let Ok(mut incoming) = begun else { return };
+    let Ok(mut incoming) = Incoming::of(&gallery, &keys, model, &bytes, wish, terms) else { return };
+    let placed = incoming.make_place(&mut gallery);
+    assert!(placed.is_ok(), "{placed:?}");
     let length = incoming.record_bytes();
     for (number, record) in (0..).zip(bytes[HEADER..].chunks(length)) {
         if incoming.record(&mut gallery, &keys, number, record).is_err() {

@@ -28,11 +28,11 @@
 //! # Who can change it
 //!
 //! Without the secret nobody reads keys and names of pairings, makes a state, or takes a record from elsewhere. Somebody who can
-//! write to the chip can erase all of it, or put back an older copy of the whole region. Erased or damaged, it is begun
-//! anew: nobody is paired, and failures are [`FAILURES_UNKNOWN`], as many as there can be, so that whoever erases it to escape a
+//! write to the chip can erase all of it, put back an older copy of the whole region, or damage the newest records, after which the
+//! one before them counts. Erased or damaged to the last record, it is begun anew: nobody is paired, and failures are [`FAILURES_UNKNOWN`], as many as there can be, so that whoever erases it to escape a
 //! lock-out meets the longest one. The lowest model version that is accepted is lost with it; [`Slots`](crate::update::Slots)
-//! takes what is installed instead. The version of the last bundle is lost too, and nothing stands in for it. **An older copy put
-//! back is not noticed**: it brings back its pairings, its failures, its model version and its bundle's.
+//! takes what is installed instead. The version of the last bundle is lost too, and nothing stands in for it. **An older
+//! state brought back is not noticed**: with it come its pairings, its failures, its model version and its bundle's.
 
 mod store;
 #[cfg(all(test, feature = "sim"))]
@@ -92,10 +92,13 @@ pub struct State {
     pub model_floor: u32,
     /// Failed presentations in a row, see [`Lockout`](crate::decide::lockout::Lockout).
     pub failures: u8,
-    /// The highest version of an enrolment bundle that was taken in whole; 0 where none was.
+    /// What enrolment bundles count from: the highest version that was taken in whole, or was begun before somebody was removed; 0
+    /// where there was none.
     pub bundle_version: u32,
     /// Whether somebody was removed since, whom that bundle must not bring back.
     pub bundle_is_spent: bool,
+    /// The highest version of an enrolment bundle that was begun.
+    pub bundle_begun: u32,
 }
 
 impl State {
@@ -109,6 +112,7 @@ impl State {
             failures: FAILURES_UNKNOWN,
             bundle_version: 0,
             bundle_is_spent: false,
+            bundle_begun: 0,
         }
     }
 
@@ -117,15 +121,21 @@ impl State {
         self.bundle_version.saturating_add(self.bundle_is_spent.into())
     }
 
-    /// An enrolment bundle was taken in whole.
+    /// An enrolment bundle begins; until it is whole an older one may still come, but for whoever is removed before.
+    pub fn begin_bundle(&mut self, version: u32) {
+        self.bundle_begun = self.bundle_begun.max(version);
+    }
+
+    /// An enrolment bundle was taken in whole, or takes the place of everybody.
     pub fn take_bundle(&mut self, version: u32) {
         if version > self.bundle_version {
             (self.bundle_version, self.bundle_is_spent) = (version, false);
         }
     }
 
-    /// Somebody is removed: the bundle that brought them is not to bring them back.
+    /// Somebody is removed: the bundle that brought them, or a part of which did, is not to bring them back.
     pub fn spend_bundle(&mut self) {
+        self.bundle_version = self.bundle_version.max(self.bundle_begun);
         self.bundle_is_spent = self.bundle_version > 0;
     }
 }

@@ -165,6 +165,7 @@ fn the_longest_state_fits_and_comes_back() {
         failures: 255,
         bundle_version: u32::MAX,
         bundle_is_spent: true,
+        bundle_begun: u32::MAX,
     };
     store.update(|state| *state = longest.clone()).unwrap();
     let store = open::<4096>(store.into_flash().into_inner());

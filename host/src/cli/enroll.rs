@@ -39,7 +39,7 @@ pub struct Args {
     output: Option<PathBuf>,
     #[command(flatten)]
     signer: SignerArg,
-    /// The bundle's version: a device takes none that is lower than one it took before [default: the seconds since 1970].
+    /// The bundle's version, which only goes up: a device that took it takes no lower one any more [default: the seconds since 1970].
     #[arg(long, value_name = "NUMBER", requires = "output", value_parser = clap::value_parser!(u32).range(1..u32::MAX.into()))]
     bundle_version: Option<u32>,
     #[command(flatten)]
@@ -64,6 +64,10 @@ pub struct Args {
 /// # Errors
 /// Whatever stopped it, in words for people.
 pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
+    if let Some(output) = &args.output {
+        let read = args.photos.iter().chain(&args.signer.key).chain(args.key.file()).chain(&args.model.model);
+        super::shared::keep(output, read.chain(args.finder.files()))?;
+    }
     let mut beside = None;
     let people = match (&args.name, &args.photos[..]) {
         (Some(name), photos) => vec![PersonPhotos { name: name.clone(), photos: photos.to_vec() }],
@@ -123,10 +127,7 @@ pub fn run(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
             );
             write(to, &mut place, &survey, &finder, ui)?
         }
-        (None, Some(output)) => {
-            super::shared::keep(output, args.photos.iter().chain(&args.signer.key))?;
-            bundle(output, &args, &place, &survey, ui)?
-        }
+        (None, Some(output)) => bundle(output, &args, &place, &survey, ui)?,
         (None, None) => anyhow::bail!("accepted: --to TARGET, or -o BUNDLE"),
     };
     done.into_iter().for_each(|(field, value)| report[field] = value);

@@ -65,6 +65,11 @@ impl KeyArg {
         self.device_key.is_some()
     }
 
+    /// The key file that was named.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.device_key.as_ref()
+    }
+
     /// The key.
     ///
     /// # Errors

@@ -42,6 +42,11 @@ pub struct FaceArgs {
 }
 
 impl FaceArgs {
+    /// The files that were named.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.detector.iter().chain(&self.landmarks)
+    }
+
     /// The detector, if one was given.
     ///
     /// # Errors

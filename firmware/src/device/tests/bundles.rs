@@ -113,6 +113,18 @@ fn a_backup_brings_everybody_back_to_the_byte() {
 }
 
 #[test]
+fn numbers_that_no_gallery_gets_to_are_not_kept() {
+    let mut device = device_of(1, 1);
+    device.gallery().format().unwrap();
+    for (had, gets) in [(1 << 31, 1), (u32::MAX, 2), ((1 << 31) - 1, (1 << 31) - 1)] {
+        let name = std::format!("number {had}");
+        let put_back = device.gallery().restore_person(PersonId(had), &name, Validity::ALWAYS);
+        assert_eq!(put_back, Ok((PersonId(gets), true)));
+    }
+    assert_eq!(device.gallery().enroll("Ada", &[&face(1)]), Ok(PersonId(1 << 31)));
+}
+
+#[test]
 fn a_gallery_with_others_is_not_replaced_unasked() {
     let (mut device, mut other) = (device_of(1, 1), device_of(1, 1));
     filled(&mut device);

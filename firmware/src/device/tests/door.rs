@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use super::*;
+use crate::bundle::{HEADER, Header};
 use crate::camera::CameraFault;
 use crate::decide::lockout::Wait;
 use crate::events::{Trouble, What};
@@ -258,6 +259,24 @@ fn the_log_tells_what_happened_over_a_restart_and_never_who_a_host_asked_about()
         "{said}"
     );
     assert!(asked(&mut device, 2, &Request::Stats).contains("boots: 2"));
+}
+
+#[test]
+fn the_log_tells_of_a_bundle_that_never_ends() {
+    let mut device = new_lasting();
+    enroll_ada(&mut device);
+    let bytes = bundles::backup(&mut device).unwrap();
+    let length = Header::read(&bytes).unwrap().record_bytes();
+    for (replace, told) in [(false, &[][..]), (true, &[What::Erased])] {
+        let before = device.core.journal.page::<16>(0).unwrap().entries.len();
+        let begin = Request::BeginRestore { header: &bytes[..HEADER], replace, people_only: false };
+        bundles::asked(&mut device, begin, |_| ()).unwrap();
+        let seed = Request::RestoreRecord { number: 0, bytes: &bytes[HEADER..][..length] };
+        bundles::asked(&mut device, seed, |_| ()).unwrap();
+        let page = device.core.journal.page::<16>(0).unwrap();
+        let logged: Vec<What> = page.entries.iter().map(|entry| entry.what).collect();
+        assert_eq!((logged[before], &logged[before + 1..]), (What::Restoring(1), told));
+    }
 }
 
 #[test]

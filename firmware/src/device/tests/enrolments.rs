@@ -5,7 +5,7 @@ use std::vec::Vec;
 use super::bundles::{asked, face, moved, people, restore, signed};
 use super::updates::taking;
 use super::*;
-use crate::bundle::BundleError;
+use crate::bundle::{BundleError, HEADER, Header};
 use crate::update::{DEVELOPMENT_SEED, Development, SigningKey, UpdateError, UpdateKey, Verifier};
 
 const SECRET: SoftwareSecret = SoftwareSecret([1; 32]);
@@ -101,17 +101,80 @@ fn an_older_bundle_is_refused_also_after_a_restart() {
     // One that did not come whole leaves the older one its turn.
     let half = bundle(&device, &own(), 6, both);
     let begin =
-        Request::BeginRestore { header: &half[..crate::bundle::HEADER], replace: false, people_only: false };
+        Request::BeginRestore { header: &half[..HEADER], replace: false, people_only: false };
     asked(&mut device, begin, |_| ()).unwrap();
     restore(&mut device, &new, ONCE).unwrap();
     // What is put back on purpose is a backup.
     let backup = super::bundles::backup(&mut device).unwrap();
     restore(&mut device, &half, ONCE).unwrap();
     restore(&mut device, &backup, (true, false)).unwrap();
-    assert_eq!(
-        (names(&mut device), restore(&mut device, &new, ONCE)),
-        (vec!["Ada".into()], rolled_back(5, 6))
-    );
+    // Bob was forgotten for it, and does not come back with the bundle that had brought him.
+    assert_eq!(names(&mut device), ["Ada"]);
+    assert_eq!(restore(&mut device, &half, ONCE), rolled_back(6, 7));
+    assert_eq!(restore(&mut device, &new, ONCE), rolled_back(5, 7));
+}
+
+/// Begins to send a bundle and sends so many of its records.
+fn send_part(device: &mut TestDevice, bytes: &[u8], replace: bool, records: u32) {
+    let (header, body) = bytes.split_at(HEADER);
+    asked(device, Request::BeginRestore { header, replace, people_only: false }, |_| ()).unwrap();
+    let length = Header::read(bytes).unwrap().record_bytes();
+    for (number, bytes) in (0..records).zip(body.chunks(length)) {
+        asked(device, Request::RestoreRecord { number, bytes }, |_| ()).unwrap();
+    }
+}
+
+#[test]
+fn whoever_is_removed_does_not_come_back_with_a_bundle_of_which_a_part_came() {
+    let both: &[(&str, &[[i8; 64]])] = &[("Ada", &[face(1)]), ("Bob", &[face(2)])];
+    let mut device = started();
+    let (first, second) = (bundle(&device, &own(), 5, both), bundle(&device, &own(), 6, both));
+    send_part(&mut device, &first, false, 3);
+    let mut device = again(device);
+    assert_eq!((names(&mut device), device.core.stats().bundle_version), (vec!["Ada".into(), "Bob".into()], None));
+    asked(&mut device, Request::Remove(PersonId(1)), |_| ()).unwrap();
+    let refused = Err(Fault::Bundle(BundleError::Rollback { found: 5, least: 6 }));
+    assert_eq!(restore(&mut device, &first, ONCE), refused);
+    let mut device = again(device);
+    assert_eq!((restore(&mut device, &first, ONCE), names(&mut device)), (refused, vec!["Bob".into()]));
+    // Who is removed, or forgotten with all, while one is on its way ends it.
+    for (forget, left) in [(Request::Remove(PersonId(3)), 1), (Request::EraseGallery, 0)] {
+        let whole = bundle(&device, &own(), if left == 1 { 6 } else { 7 }, both);
+        send_part(&mut device, &whole, false, 2);
+        asked(&mut device, forget, |_| ()).unwrap();
+        let next = &whole[HEADER..][2 * Header::read(&whole).unwrap().record_bytes()..];
+        let next = Request::RestoreRecord { number: 2, bytes: next };
+        assert_eq!(asked(&mut device, next, |_| ()), Err(Fault::NoBundle));
+        assert!(matches!(restore(&mut device, &whole, ONCE), Err(Fault::Bundle(BundleError::Rollback { .. }))));
+        assert_eq!(names(&mut device).len(), left);
+    }
+    assert!(matches!(restore(&mut device, &second, ONCE), Err(Fault::Bundle(BundleError::Rollback { .. }))));
+}
+
+#[test]
+fn a_bundle_that_takes_the_place_of_everybody_can_be_sent_again_and_none_before_it() {
+    let mut device = started();
+    let ada: &[(&str, &[[i8; 64]])] = &[("Ada", &[face(1)])];
+    let both: &[(&str, &[[i8; 64]])] = &[("Ada", &[face(1)]), ("Bob", &[face(2)])];
+    let (old, new) = (bundle(&device, &own(), 4, both), bundle(&device, &own(), 5, ada));
+    restore(&mut device, &old, ONCE).unwrap();
+    send_part(&mut device, &new, true, 0);
+    let mut device = again(device);
+    assert_eq!(names(&mut device), [""; 0]);
+    let refused = BundleError::Rollback { found: 4, least: 5 };
+    assert_eq!(restore(&mut device, &old, ONCE), Err(Fault::Bundle(refused)));
+    for _ in 0..2 {
+        restore(&mut device, &new, (true, false)).unwrap();
+        assert_eq!(names(&mut device), ["Ada"]);
+    }
+    // One that is refused for something else is none that was begun.
+    let other = signed(&own(), &device.core.keys.bundle, 9, 6, both);
+    assert!(matches!(restore(&mut device, &other, (true, false)), Err(Fault::Gallery(_))));
+    let ada = device.gallery().find("Ada").unwrap().unwrap();
+    asked(&mut device, Request::Remove(ada), |_| ()).unwrap();
+    let same = bundle(&device, &own(), 6, both);
+    restore(&mut device, &same, ONCE).unwrap();
+    assert_eq!(names(&mut device), ["Ada", "Bob"]);
 }
 
 #[test]

@@ -99,6 +99,7 @@ fn told(what: &What) -> String {
         What::Erased => "forgot everybody".into(),
         What::LogErased => "the log before this was erased".into(),
         What::BackedUp(people) => format!("a backup of {people} people was taken"),
+        What::Restoring(people) => format!("a bundle of {people} people begins"),
         What::Restored(people) => format!("a bundle brought {people} people"),
         What::ClockSet => "the clock was set".into(),
         What::Paired { number, .. } => format!("paired with host {number}"),

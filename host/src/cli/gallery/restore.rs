@@ -67,6 +67,11 @@ pub(super) fn restore(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         anyhow::bail!("{}: {}\n  accepted: {accepted}", named(), BundleError::Key);
     }
     let checked = checked.with_context(named)?;
+    anyhow::ensure!(
+        !args.people_only || checked.header.kind == Kind::Backup,
+        "{} is of people to enrol, whose templates are what it brings\n  accepted: --people-only with a backup",
+        named()
+    );
     let bytes =
         if from == target { bytes } else { bundle::seal_anew(&from, &target, &bytes).with_context(named)? };
 
@@ -126,7 +131,7 @@ fn report(to: &Target, checked: &Checked, done: &Restored, anew: &[String], peop
         ));
         match (&signer, done.signed) {
             (Some(signer), Signed::Elsewhere) => {
-                ui.say(format!("  the backup was signed by another device, {}", &signer[..16]));
+                ui.say(format!("  the backup was signed with another key than this device's, {}", &signer[..16]));
             }
             (Some(_), Signed::Here) => ui.say("  the backup was signed by this device"),
             (Some(signer), Signed::No) => {
@@ -146,7 +151,7 @@ fn report(to: &Target, checked: &Checked, done: &Restored, anew: &[String], peop
         "known": done.known,
         "templates": done.templates,
         "left_out": done.left_out,
-        "signed": done.signed,
+        "signed": backup.then_some(done.signed),
         "signer": signer,
         "version": (!backup).then_some(checked.header.version),
         "enroll_again": anew,
