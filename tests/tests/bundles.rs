@@ -125,7 +125,11 @@ fn a_bundle_enrols_on_its_device_and_on_no_other() {
     assert_eq!(known(&folder, to, &[]), [true; 3]);
     // It is no backup, of which a part could be taken, and is not written over what it is made of.
     let part = arcgate([&words[..], &["--people-only"]].concat());
-    assert!(part.code == FAILED && part.stderr.contains("accepted: --people-only with a backup"), "{}", part.stderr);
+    assert!(
+        part.code == FAILED && part.stderr.contains("accepted: --people-only with a backup"),
+        "{}",
+        part.stderr
+    );
     let (people, secret) = (folder.at("people"), std::fs::read(&key).expect("the key"));
     let over = ["enroll", &people, "-o", &key, "--device-key", &key, "--key", &station, "--accept-findings"];
     let over = arcgate(over);

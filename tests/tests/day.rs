@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use arcgate_tests::day::On;
-use arcgate_tests::{or_skip, program};
+use arcgate_tests::{data, or_skip, program};
 use serde_json::Value;
 
 /// A day on a machine, as its JSON object.
@@ -39,6 +39,9 @@ fn a_day_on_the_simulator() {
     assert!(steps.iter().all(|step| step["ok"] == true), "{:#}", *SIMULATED);
     assert_eq!(steps.last().expect("steps")["name"], "remember the day");
     assert!(SIMULATED["embeddings"].as_u64() > Some(40), "{:#}", *SIMULATED);
+    // Drawn portraits stand for photographs only where there are none.
+    let files = ["models/MobileFaceNet.onnx", "models/yunet_2026may.onnx", "lfw"];
+    assert_eq!(SIMULATED["photographs"], files.iter().all(|file| data::find(file).is_some()));
 }
 
 #[test]

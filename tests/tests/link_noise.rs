@@ -1,6 +1,10 @@
 //! A short storm on the link; `tests/link-noise` makes one for as long as somebody likes.
 
+use std::process::Command;
+
+use arcgate_tests::program::named;
 use arcgate_tests::storm::storm;
+use serde_json::Value;
 
 #[test]
 fn in_a_storm_nothing_is_done_that_was_not_asked_and_everything_comes_through() {
@@ -16,4 +20,23 @@ fn in_a_storm_nothing_is_done_that_was_not_asked_and_everything_comes_through() 
     assert!(tally.commands > FRAMES / 40 && tally.refused > 100 && tally.sessions > 50, "{tally:?}");
     assert!(tally.forged > 100 && tally.noise > 100 && tally.pairings > 0, "{tally:?}");
     assert!(tally.replayed > 1000 && tally.mistyped > 0, "{tally:?}");
+}
+
+#[test]
+fn the_program_counts_what_it_found() {
+    let run = |seed: &str| {
+        let mut program = Command::new(named("link-noise"));
+        let output = program.args(["--frames", "1500", "--seed", seed, "--json"]).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).expect("text");
+        serde_json::from_str::<Value>(said.trim_end().lines().last().expect("a line")).expect("an object")
+    };
+    let found = run("7");
+    assert!(found["frames"].as_u64() >= Some(1500), "{found}");
+    assert_eq!(
+        (&found["wrong_commands"], &found["unrecovered"]),
+        (&Value::from(0), &Value::from(0)),
+        "{found}"
+    );
+    assert_ne!(run("8")["tampered"], found["tampered"]);
 }

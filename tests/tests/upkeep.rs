@@ -1,11 +1,23 @@
 //! Another model for a simulated device, through the program: taken, refused, and what becomes of the people.
 
+#[cfg(unix)]
+use std::io::{self, Read, Write};
+#[cfg(unix)]
+use std::net::TcpStream;
 use std::path::Path;
+#[cfg(unix)]
+use std::process::Command;
+#[cfg(unix)]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arcgate_tests::data::workspace;
+#[cfg(unix)]
+use arcgate_tests::or_skip;
 use arcgate_tests::program::{Run, arcgate};
 use arcgate_tests::simulator::Simulator;
 use serde_json::{Value, json};
+#[cfg(unix)]
+use serialport::{SerialPort, TTYPort};
 
 const FAILED: i32 = 1;
 const MODEL: &str = "models/synth-s/synth-s.onnx";
@@ -189,4 +201,99 @@ fn a_devices_people_are_looked_after_by_the_verbs_of_device_too() {
     assert!(profile["layers"].as_array().is_some_and(|layers| !layers.is_empty()), "{profile}");
     let here = arcgate(["device", "profile", MODEL]);
     assert!(here.code == FAILED && here.stderr.contains("--port"), "{}", here.stderr);
+}
+
+#[test]
+fn a_device_enrolls_whoever_stands_before_its_camera() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    arcgate(["synth", "-o", &at("people"), "--identities", "1", "--views", "1", "--size", "48x48"]).done();
+    let person =
+        std::fs::read_dir(at("people")).unwrap().map(|entry| entry.unwrap().path()).find(|p| p.is_dir());
+    let view = person.expect("a person").join("view-000.png").to_string_lossy().into_owned();
+    // Known, so that nobody is locked out while the test takes its time.
+    arcgate(["enroll", "--to", &at("flash"), "--model", MODEL, "--name", "Ada", &view]).done();
+    let device = Simulator::start(["--model", MODEL, "--flash", &at("flash"), "--camera", &view]);
+    let enroll = |whom: [&str; 2], shots: &str| {
+        let words = ["device", "enroll", "--port", device.target(), "--json", "--shots", shots];
+        arcgate(words.into_iter().chain(whom))
+    };
+    assert_eq!(enroll(["--person", "1"], "1").done().json(), json!({"person": 1, "shots": 1}));
+    let list = arcgate(["gallery", "list", "--to", device.target(), "--json"]).done().json();
+    assert_eq!(list["people"][0]["templates"], 2, "{list}");
+    let taken = enroll(["--name", "Ada"], "1");
+    assert!(taken.code == FAILED && taken.stderr.contains("name"), "{}", taken.stderr);
+    // Nobody else comes, and it is told why the shots are not kept until nobody is waited for any more.
+    let another = enroll(["--name", "Bob"], "2");
+    assert!(another.code == FAILED && another.stderr.contains("nobody was enrolled"), "{}", another.stderr);
+    let why = "not kept: it shows person 1, who is enrolled, at 0.000 degrees";
+    assert_eq!(another.stderr.matches("not kept: ").count(), another.stderr.matches(why).count());
+    assert!(another.stderr.contains(why), "{}", another.stderr);
+    drop(device);
+    let blind = Simulator::start(["--model", MODEL, "--flash", &at("flash")]);
+    let refused = arcgate(["device", "enroll", "--port", blind.target(), "--name", "Bob"]);
+    assert!(refused.code == FAILED && refused.stderr.contains("no camera"), "{}", refused.stderr);
+}
+
+/// Carries bytes between a device's TCP port and a serial line until `done`.
+#[cfg(unix)]
+fn carry(line: &mut TTYPort, wire: &TcpStream, done: &AtomicBool) -> io::Result<()> {
+    let mut from_device = wire.try_clone()?;
+    let mut to_host = line.try_clone_native()?;
+    std::thread::scope(|scope| {
+        scope.spawn(move || io::copy(&mut from_device, &mut to_host));
+        let (mut bytes, mut to_device) = ([0; 4096], wire);
+        while !done.load(Ordering::Relaxed) {
+            match line.read(&mut bytes) {
+                Ok(count) => to_device.write_all(&bytes[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => return Err(error),
+            }
+        }
+        wire.shutdown(std::net::Shutdown::Both)
+    })
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_is_reached_by_a_serial_port_as_by_tcp() {
+    let bench = Bench::new();
+    let to = bench.device.target();
+    let (list, view) = (
+        bench.people(),
+        bench.at(&format!("people/{}/view-000.png", bench.people()[0]["name"].as_str().unwrap())),
+    );
+    let wire = TcpStream::connect(to.trim_start_matches("tcp:")).expect("a device");
+    let (mut line, port) = TTYPort::pair().expect("a pair of ports");
+    let (target, done) = (format!("{}@921600", port.name().expect("a name")), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let carried = scope.spawn(|| carry(&mut line, &wire, &done));
+        let ran = std::panic::catch_unwind(|| {
+            let listed = arcgate(["device", "list", "--port", &target, "--json"]).done().json();
+            let found = arcgate(["identify", &view, "--to", &target, "--json"]);
+            (listed, found.code, found.json())
+        });
+        done.store(true, Ordering::Relaxed);
+        carried.join().expect("no panic").expect("the line holds");
+        let (listed, code, found) = ran.expect("the programs run");
+        assert_eq!(listed["people"].as_array(), Some(&list));
+        assert_eq!((code, &found["best"]["name"]), (0, &list[0]["name"]));
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn long_transfers_have_a_bar_on_a_terminal_and_nowhere_else() {
+    let bench = Bench::new();
+    let image = bench.pack(MODEL, "5", &["--development"]);
+    let arcgate = arcgate_tests::program::path().to_string_lossy().into_owned();
+    let line = format!("'{arcgate}' device update '{image}' --port {}", bench.device.target());
+    let terminal = Command::new("script").args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").output();
+    let terminal =
+        or_skip!(terminal.map_err(|_| "no `script` to make a terminal (package bsdutils)".to_owned()));
+    let seen = String::from_utf8_lossy(&terminal.stdout).into_owned();
+    assert!(terminal.status.success() && seen.contains("[####"), "{seen}");
+    let image = bench.pack(MODEL, "6", &["--development"]);
+    let piped = bench.update(&image).done();
+    assert!(!piped.stderr.contains('['), "{}", piped.stderr);
 }

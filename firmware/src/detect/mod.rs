@@ -52,15 +52,15 @@ impl Face {
         }
     }
 
-    /// The index of the face that a picture is about: the one of greatest `area - 2 d^2`, where `d` is the distance of its
-    /// box's centre from the picture's centre. `None` when there is none.
+    /// The index of the face that a picture is about: the one with the largest box, which is nearest to the camera; of equally large
+    /// ones the one whose box's centre is nearest to the picture's. `None` when there is none.
     pub fn main(faces: &[Face], width: u16, height: u16) -> Option<usize> {
         let weight = |f: &Face| {
             let dx = f.x + f.width * 0.5 - width as f32 * 0.5;
             let dy = f.y + f.height * 0.5 - height as f32 * 0.5;
-            f.width * f.height - 2.0 * (dx * dx + dy * dy)
+            [f.width * f.height, -(dx * dx + dy * dy)]
         };
-        let mut best: Option<(usize, f32)> = None;
+        let mut best: Option<(usize, [f32; 2])> = None;
         for (i, face) in faces.iter().enumerate() {
             let weight = weight(face);
             if best.is_none_or(|(_, most)| weight > most) {
@@ -98,9 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn the_large_face_near_the_centre_is_meant() {
-        let faces = [face(0.0, 0.0, 40.0), face(40.0, 40.0, 30.0), face(45.0, 45.0, 8.0)];
-        assert_eq!(Face::main(&faces, 100, 100), Some(1));
+    fn the_largest_face_is_meant_and_of_equals_the_one_in_the_middle() {
+        let faces =
+            [face(40.0, 40.0, 30.0), face(0.0, 0.0, 31.0), face(45.0, 45.0, 8.0), face(30.0, 0.0, 31.0)];
+        assert_eq!(Face::main(&faces, 100, 100), Some(3));
+        assert_eq!(Face::main(&faces[..3], 100, 100), Some(1));
         assert_eq!(Face::main(&faces[..1], 100, 100), Some(0));
         assert_eq!(Face::main(&[], 100, 100), None);
     }

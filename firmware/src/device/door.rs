@@ -1,6 +1,6 @@
 //! Before the camera: what the phases of the [`Machine`](super::machine::Machine) do, and what comes of it.
 
-use crate::decide::{Decision, Thresholds};
+use crate::decide::{Decision, Rejection, Thresholds};
 use crate::engine::Embedder;
 use crate::events::{Trouble, What};
 use crate::gallery::{Binding, GalleryError, Name, Nearest};
@@ -160,6 +160,10 @@ impl<H: Hardware> Core<H> {
         let now = self.uptime();
         if self.watched.is_none_or(|watched| now.0.saturating_sub(watched.0) > WATCHED_MS) {
             return Err(Fault::NoCamera);
+        }
+        // It would last longer than a shot is waited for.
+        if let Some(wait) = self.machine.lockout(now) {
+            return Err(Fault::Rejected(Rejection::Wait(wait)));
         }
         self.gallery.state()?;
         let who = match who {

@@ -17,6 +17,7 @@
 //!
 //! It owns no hardware: what is done in a step is behind [`Stages`].
 
+use crate::decide::lockout::Wait;
 use crate::decide::watch::{Admission, Watch};
 use crate::decide::{Decision, Rejection};
 use crate::gallery::Nearest;
@@ -86,6 +87,11 @@ impl Machine {
     /// Presentations are judged by another watch from now on; what was under way begins anew.
     pub(super) fn set_watch(&mut self, watch: Watch) {
         (self.watch, self.phase) = (watch, Phase::Idle);
+    }
+
+    /// The lock-out under way, in which nobody is enrolled.
+    pub(super) fn lockout(&mut self, now: Uptime) -> Option<Wait> {
+        self.watch.lockout(now)
     }
 
     /// Begins a guided enrolment: as [`Machine::interrupt`].

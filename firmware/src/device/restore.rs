@@ -236,11 +236,7 @@ impl Incoming {
 impl<H: Hardware> Core<H> {
     /// Begins to take a bundle in; one that is under way is given up.
     #[inline(never)]
-    pub(super) fn begin_restore(
-        &mut self,
-        header: &[u8],
-        wish: Wish,
-    ) -> Result<Reply<'static>, Fault> {
+    pub(super) fn begin_restore(&mut self, header: &[u8], wish: Wish) -> Result<Reply<'static>, Fault> {
         let Core { engine, gallery, keys, restore, updates, kept, .. } = self;
         *restore = None;
         let verifier = updates.as_ref().map(Updates::verifier);

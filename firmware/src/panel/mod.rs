@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The lock is fail-secure: it opens only for a pulse of bounded length, and is closed at start, on any fault, when time
-//! jumps back, and when the panel is dropped. A board whose program may hang needs a watchdog for that too.
+//! jumps back, and when the panel is dropped. A pulse ends at the first tick after its time: a round in which a host has a model run
+//! makes it longer by so much, one that hangs by what the watchdog waits, so a board whose program may hang needs one.
 
 mod button;
 mod code;

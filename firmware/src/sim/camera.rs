@@ -112,6 +112,10 @@ impl Camera for StoredCamera {
     }
 
     fn rest(&mut self) {}
+
+    fn is_fitted(&self) -> bool {
+        self.shown.is_some() || self.has_more()
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +134,9 @@ mod tests {
         assert_eq!(taken(&mut camera, 1000, 1000 + 10 * FRAME_MS), (10, true, Some(vec![7; 6])));
         // The device starts anew.
         assert_eq!(taken(&mut camera, 0, 1), (1, true, Some(vec![7; 6])));
+        assert!(camera.is_fitted());
         let mut camera = StoredCamera::new([shot.clone(), shot]);
+        assert!(camera.is_fitted() && !StoredCamera::default().is_fitted());
         assert_eq!(taken(&mut camera, 0, 9), (2, false, None));
     }
 }

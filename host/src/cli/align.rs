@@ -22,7 +22,7 @@ use crate::ui::Ui;
 
 /// The crops that the device would embed.
 ///
-/// One PNG a photograph, of the same name, in the folder -o. Of several faces the large one near the centre is taken.
+/// One PNG a photograph, of the same name, in the folder -o. Of several faces the largest is taken.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Photographs: JPEG, PNG, PNM or BMP; EXIF orientation is honoured.

@@ -213,10 +213,7 @@ fn name_unused(survey: &Survey, ui: &Ui) {
     }
     for (path, others) in &survey.others {
         let faces = if *others == 1 { "face" } else { "faces" };
-        ui.note(format!(
-            "{}: {others} other {faces}; the large one near the centre was taken",
-            path.display()
-        ));
+        ui.note(format!("{}: {others} other {faces}; the largest was taken", path.display()));
     }
     for name in survey.nobody() {
         ui.note(format!("not enrolled: {name}, none of whose photographs shows a face well enough"));

@@ -114,7 +114,7 @@ fn look(place: &mut Place, path: &Path, finder: &Finder, ui: &Ui) -> anyhow::Res
         Err(error) => return Err(error.into()),
     };
     if others > 0 {
-        ui.note(format!("{}: other faces; the large one near the centre was taken", path.display()));
+        ui.note(format!("{}: other faces; the largest was taken", path.display()));
     }
     Ok(Seen::Answer(place.identify(&sending)?))
 }

@@ -43,7 +43,7 @@ impl Finder {
         self.detector.is_some() || self.landmarks.as_ref().is_some_and(listed)
     }
 
-    /// Where the face is that `photo` is about: the large one near the centre ([`Face::main`]).
+    /// Where the face is that `photo` is about: the largest one ([`Face::main`]).
     ///
     /// A model without a template takes the whole picture. One with a template takes the whole picture only when it has the
     /// input's size and neither a landmarks file nor a detector is there: then it counts as aligned.

@@ -230,6 +230,21 @@ fn a_cut_in_the_middle_of_an_enrolment_enrols_nobody() {
 }
 
 #[test]
+fn who_asks_for_an_enrolment_in_a_lock_out_is_told_how_long_it_lasts() {
+    let mut device = new_lasting();
+    enroll_ada(&mut device);
+    // Its state is erased, and with it how often somebody failed.
+    let gallery = device.take_apart().gallery.into_inner();
+    let mut device = lasting(gallery, vec![0xff; 2 * 4096], vec![0xff; 2 * 4096]);
+    let mut camera = shows(pictures()[1]);
+    look(&mut device, &mut camera, 1000);
+    let here = Request::EnrollHere { who: Who::New("Bob"), shots: 1 };
+    let said = asked(&mut device, 1, &here);
+    assert!(said.starts_with("Fault(Rejected(Wait(") && said.contains("locked: true"), "{said}");
+    assert_eq!(asked(&mut device, 2, &Request::Enrolling), "Enrolling(None)");
+}
+
+#[test]
 fn the_log_tells_what_happened_over_a_restart_and_never_who_a_host_asked_about() {
     let mut device = new_lasting();
     enroll_ada(&mut device);

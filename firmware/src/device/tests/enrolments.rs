@@ -100,8 +100,7 @@ fn an_older_bundle_is_refused_also_after_a_restart() {
     assert_eq!(names(&mut device), ["Ada"]);
     // One that did not come whole leaves the older one its turn.
     let half = bundle(&device, &own(), 6, both);
-    let begin =
-        Request::BeginRestore { header: &half[..HEADER], replace: false, people_only: false };
+    let begin = Request::BeginRestore { header: &half[..HEADER], replace: false, people_only: false };
     asked(&mut device, begin, |_| ()).unwrap();
     restore(&mut device, &new, ONCE).unwrap();
     // What is put back on purpose is a backup.
@@ -131,7 +130,10 @@ fn whoever_is_removed_does_not_come_back_with_a_bundle_of_which_a_part_came() {
     let (first, second) = (bundle(&device, &own(), 5, both), bundle(&device, &own(), 6, both));
     send_part(&mut device, &first, false, 3);
     let mut device = again(device);
-    assert_eq!((names(&mut device), device.core.stats().bundle_version), (vec!["Ada".into(), "Bob".into()], None));
+    assert_eq!(
+        (names(&mut device), device.core.stats().bundle_version),
+        (vec!["Ada".into(), "Bob".into()], None)
+    );
     asked(&mut device, Request::Remove(PersonId(1)), |_| ()).unwrap();
     let refused = Err(Fault::Bundle(BundleError::Rollback { found: 5, least: 6 }));
     assert_eq!(restore(&mut device, &first, ONCE), refused);
@@ -145,7 +147,10 @@ fn whoever_is_removed_does_not_come_back_with_a_bundle_of_which_a_part_came() {
         let next = &whole[HEADER..][2 * Header::read(&whole).unwrap().record_bytes()..];
         let next = Request::RestoreRecord { number: 2, bytes: next };
         assert_eq!(asked(&mut device, next, |_| ()), Err(Fault::NoBundle));
-        assert!(matches!(restore(&mut device, &whole, ONCE), Err(Fault::Bundle(BundleError::Rollback { .. }))));
+        assert!(matches!(
+            restore(&mut device, &whole, ONCE),
+            Err(Fault::Bundle(BundleError::Rollback { .. }))
+        ));
         assert_eq!(names(&mut device).len(), left);
     }
     assert!(matches!(restore(&mut device, &second, ONCE), Err(Fault::Bundle(BundleError::Rollback { .. }))));

@@ -16,6 +16,30 @@ pub(crate) fn coming(version: u32) -> [std::vec::Vec<u8>; 2] {
     [header.to_vec(), behind.to_vec()]
 }
 
+#[test]
+fn an_update_that_stops_coming_does_not_keep_the_camera_closed() {
+    let mut device = with_slots(device());
+    let [header, behind] = coming(4);
+    let phase = |device: &mut TestDevice, now| {
+        device.tick(Uptime(now));
+        device.watch(&mut None::<Held<'_>>, false, Uptime(now));
+        device.phase()
+    };
+    assert_eq!(phase(&mut device, 0), Phase::Idle);
+    asked(&mut device, 1, &Request::BeginUpdate { header: &header });
+    assert_eq!(phase(&mut device, 30_000), Phase::Updating);
+    assert_eq!(phase(&mut device, 30_001), Phase::Idle);
+    // What comes late is taken up where it was left.
+    let (first, rest) = behind.split_at(100);
+    assert!(
+        asked(&mut device, 2, &Request::UpdatePiece { offset: 0, bytes: first }).contains("received: 100")
+    );
+    assert_eq!(phase(&mut device, 60_001), Phase::Updating);
+    assert_eq!(phase(&mut device, 60_002), Phase::Idle);
+    asked(&mut device, 3, &Request::UpdatePiece { offset: 100, bytes: rest });
+    assert_eq!(asked(&mut device, 4, &Request::FinishUpdate), "Updated { version: 4 }");
+}
+
 /// With room for two models beside its own.
 pub(crate) fn with_slots(device: TestDevice) -> TestDevice {
     taking(device, Verifier::new(key().public(), Development::Refused).unwrap())

@@ -68,7 +68,11 @@ pub fn stats(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
 pub fn log(port: &Target, from: u32, ui: &Ui) -> anyhow::Result<ExitCode> {
     let (mut client, _) = Client::connect(port)?;
     let bar = ui.progress("reading", "lines", 0);
-    let lines = client.log(from, &mut |done| bar.set_position(done))?;
+    let lines = client.log(from, &mut |done| {
+        // A page says whether another follows, not how many.
+        bar.set_length(done);
+        bar.set_position(done);
+    })?;
     bar.finish_and_clear();
     for Entry { number, stamp, what } in lines.iter().filter(|_| !ui.json) {
         let when = match stamp {

@@ -131,7 +131,10 @@ fn report(to: &Target, checked: &Checked, done: &Restored, anew: &[String], peop
         ));
         match (&signer, done.signed) {
             (Some(signer), Signed::Elsewhere) => {
-                ui.say(format!("  the backup was signed with another key than this device's, {}", &signer[..16]));
+                ui.say(format!(
+                    "  the backup was signed with another key than this device's, {}",
+                    &signer[..16]
+                ));
             }
             (Some(_), Signed::Here) => ui.say("  the backup was signed by this device"),
             (Some(signer), Signed::No) => {
