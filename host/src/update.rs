@@ -127,7 +127,7 @@ fn tried(plans: &Payload<'_>, count: u32) -> Result<Tried, ImageError> {
     Ok(try_plans(plans, count, &mut Room { arena: &mut arena, crop: &mut crop })?)
 }
 
-/// An image of an embedder's plan and perhaps a detector's, signed.
+/// An image of an embedder's plan and perhaps a detector's, signed, whose self-test has [`VECTORS`] pictures.
 ///
 /// # Errors
 /// When a plan is none or does not run here, or the numbers do not fit.
@@ -137,14 +137,26 @@ pub fn pack(
     embedder: &[u8],
     detector: Option<&[u8]>,
 ) -> Result<Vec<u8>, ImageError> {
+    pack_tried(key, version, VECTORS, &Payload { embedder, detector })
+}
+
+/// As [`pack`], with so many pictures, of which a device takes 1 to [`vectors::MAX`].
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_tried(
+    key: &SigningKey,
+    version: u32,
+    vectors: u32,
+    plans: &Payload<'_>,
+) -> Result<Vec<u8>, ImageError> {
     if version == 0 {
         return Err(ImageError::Version);
     }
-    let plans = Payload { embedder, detector };
-    let Tried { embedding_id, digest } = tried(&plans, VECTORS)?;
-    let said = Said { version, vectors: VECTORS, vectors_hash: digest, embedding_id };
-    let mut image = vec![0; image_bytes(&plans).ok_or(ImageError::TooLarge)?];
-    match write_image(key, &said, &plans, &mut image) {
+    let Tried { embedding_id, digest } = tried(plans, vectors)?;
+    let said = Said { version, vectors, vectors_hash: digest, embedding_id };
+    let mut image = vec![0; image_bytes(plans).ok_or(ImageError::TooLarge)?];
+    match write_image(key, &said, plans, &mut image) {
         true => Ok(image),
         false => Err(ImageError::TooLarge),
     }
