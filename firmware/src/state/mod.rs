@@ -29,8 +29,8 @@
 //!
 //! Without the secret nobody reads keys and names of pairings, makes a state, or takes a record from elsewhere. Somebody who can
 //! write to the chip can erase all of it, put back an older copy of the whole region, or damage the newest records, after which the
-//! one before them counts. Erased or damaged to the last record, it is begun anew: nobody is paired, and failures are [`FAILURES_UNKNOWN`], as many as there can be, so that whoever erases it to escape a
-//! lock-out meets the longest one. The lowest model version that is accepted is lost with it; [`Slots`](crate::update::Slots)
+//! one before them counts. Erased or damaged to the last record, it is begun anew: nobody is paired, and failures are
+//! [`FAILURES_UNKNOWN`], as many as there can be, so that whoever erases it to escape a lock-out meets the longest one. The lowest model version that is accepted is lost with it; [`Slots`](crate::update::Slots)
 //! takes what is installed instead. The version of the last bundle is lost too, and nothing stands in for it. **An older
 //! state brought back is not noticed**: with it come its pairings, its failures, its model version and its bundle's.
 
