@@ -24,19 +24,17 @@ fn in_a_storm_nothing_is_done_that_was_not_asked_and_everything_comes_through() 
 
 #[test]
 fn the_program_counts_what_it_found() {
-    let run = |seed: &str| {
-        let mut program = Command::new(named("link-noise"));
-        let output = program.args(["--frames", "1500", "--seed", seed, "--json"]).output().expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let said = String::from_utf8(output.stdout).expect("text");
-        serde_json::from_str::<Value>(said.trim_end().lines().last().expect("a line")).expect("an object")
-    };
-    let found = run("7");
+    let mut program = Command::new(named("link-noise"));
+    let output = program.args(["--frames", "1500", "--seed", "7", "--json"]).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).expect("text");
+    let found: Value =
+        serde_json::from_str(said.trim_end().lines().last().expect("a line")).expect("an object");
     assert!(found["frames"].as_u64() >= Some(1500), "{found}");
     assert_eq!(
         (&found["wrong_commands"], &found["unrecovered"]),
         (&Value::from(0), &Value::from(0)),
         "{found}"
     );
-    assert_ne!(run("8")["tampered"], found["tampered"]);
+    assert_eq!(found["seed"], 7);
 }

@@ -50,7 +50,8 @@ pub enum BundleError {
         /// Its number, from 0.
         record: u32,
     },
-    /// An enrolment that is older than one that was taken in, or as old and somebody was removed since.
+    /// An enrolment that is older than one that was taken in or replaced everybody, or as old as one that was begun before somebody was
+    /// removed.
     Rollback {
         /// Its version.
         found: u32,

@@ -39,7 +39,7 @@
 //! # Signing
 //!
 //! ```text
-//! a record's name   SHA-256("arcgate record 1" | content)
+//! a record's name   SHA-256("arcgate bundle record 1" | content)
 //! of an enrolment   Ed25519, of SHA-256("arcgate enrolment 1" | header up to its signature, salt of zeros)
 //! of a backup       Ed25519, of SHA-256("arcgate backup 1" | header up to its tag, salt of zeros | content | content | ...)
 //! ```

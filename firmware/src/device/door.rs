@@ -161,7 +161,7 @@ impl<H: Hardware> Core<H> {
         if self.watched.is_none_or(|watched| now.0.saturating_sub(watched.0) > WATCHED_MS) {
             return Err(Fault::NoCamera);
         }
-        // It would last longer than a shot is waited for.
+        // Nobody is enrolled in one, and whoever asks had better know than wait.
         if let Some(wait) = self.machine.lockout(now) {
             return Err(Fault::Rejected(Rejection::Wait(wait)));
         }

@@ -128,7 +128,7 @@ impl Incoming {
         }
     }
 
-    /// Makes place for people whose templates are not taken over as they are stored; whether anybody was forgotten.
+    /// Makes place for people whose templates are not taken over as they are stored; whether a gallery was begun anew for it.
     pub(crate) fn make_place<F: NorFlash, Y: Room, M: Monotonic>(
         &mut self,
         gallery: &mut Gallery<F, Y, M>,
@@ -136,13 +136,13 @@ impl Incoming {
         if self.how == How::Stored {
             return Ok(false);
         }
-        let forgets = self.replace;
-        if forgets || gallery.state() == Err(GalleryError::Blank) {
+        let is_blank = gallery.state() == Err(GalleryError::Blank);
+        if self.replace || is_blank {
             gallery.format()?;
         }
         gallery.state()?;
         self.numbers = self.how == How::People && gallery.usage().people == 0;
-        Ok(forgets)
+        Ok(self.replace && !is_blank)
     }
 
     /// What was done so far.
@@ -167,7 +167,7 @@ impl Incoming {
         (header.kind == Kind::Enrolment).then_some(header.version)
     }
 
-    /// Takes record `number`, which is the next one; whether everybody was forgotten for it.
+    /// Takes record `number`, which is the next one; whether a gallery was begun anew for it.
     pub(crate) fn record<F: NorFlash, Y: Room, M: Monotonic>(
         &mut self,
         gallery: &mut Gallery<F, Y, M>,
@@ -196,7 +196,7 @@ impl Incoming {
                         Err(why) if why != GalleryError::Blank && !self.replace => return Err(why.into()),
                         _ => gallery.format_with(Some(&seed))?,
                     }
-                    forgot = self.replace;
+                    forgot = self.replace && mounted != Err(GalleryError::Blank);
                 }
                 self.numbers = true;
             }
@@ -240,7 +240,7 @@ impl<H: Hardware> Core<H> {
         let Core { engine, gallery, keys, restore, updates, kept, .. } = self;
         *restore = None;
         let verifier = updates.as_ref().map(Updates::verifier);
-        let terms = Terms { verifier, least: kept.state().least_bundle() };
+        let terms = Terms { verifier, least: kept.state().least_bundle(wish.replace) };
         let mut incoming = Incoming::of(gallery, keys, engine.info().into(), header, wish, terms)?;
         kept.update(|state| incoming.remember(state))?;
         let forgot = incoming.make_place(gallery)?;

@@ -95,7 +95,8 @@ pub struct Stats {
     pub lines_lost: u32,
     /// The version of the model; `None` for one that did not come as an update.
     pub model_version: Option<u32>,
-    /// The highest version of an enrolment bundle that was taken in whole; `None` where none was.
+    /// The version that enrolment bundles count from ([`State::bundle_version`](crate::state::State::bundle_version)); `None` where there
+    /// was none.
     pub bundle_version: Option<u32>,
 }
 

@@ -92,8 +92,8 @@ pub struct State {
     pub model_floor: u32,
     /// Failed presentations in a row, see [`Lockout`](crate::decide::lockout::Lockout).
     pub failures: u8,
-    /// What enrolment bundles count from: the highest version that was taken in whole, or was begun before somebody was removed; 0
-    /// where there was none.
+    /// What enrolment bundles count from: the highest version that was taken in whole, took the place of everybody, or was begun before
+    /// somebody was removed; 0 where there was none.
     pub bundle_version: u32,
     /// Whether somebody was removed since, whom that bundle must not bring back.
     pub bundle_is_spent: bool,
@@ -116,9 +116,11 @@ impl State {
         }
     }
 
-    /// The lowest version of an enrolment bundle that is taken in.
-    pub fn least_bundle(&self) -> u32 {
-        self.bundle_version.saturating_add(self.bundle_is_spent.into())
+    /// The lowest version of an enrolment bundle that is taken in; one that replaces everybody is not older than any that was begun, with
+    /// which whom it forgets could come back.
+    pub fn least_bundle(&self, replaces: bool) -> u32 {
+        let least = self.bundle_version.saturating_add(self.bundle_is_spent.into());
+        if replaces { least.max(self.bundle_begun) } else { least }
     }
 
     /// An enrolment bundle begins; until it is whole an older one may still come, but for whoever is removed before.

@@ -145,6 +145,13 @@ impl Camera for Eye {
             Eye::Photographs(camera, _) => camera.rest(),
         }
     }
+
+    fn is_fitted(&self) -> bool {
+        match self {
+            Eye::Live(grabber) => Camera::is_fitted(grabber),
+            Eye::Photographs(camera, _) => camera.is_fitted(),
+        }
+    }
 }
 
 #[cfg(test)]

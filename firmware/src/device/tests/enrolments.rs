@@ -172,7 +172,20 @@ fn a_bundle_that_takes_the_place_of_everybody_can_be_sent_again_and_none_before_
         restore(&mut device, &new, (true, false)).unwrap();
         assert_eq!(names(&mut device), ["Ada"]);
     }
+    // It does not take the place of a newer one of which a part came: that would bring back whom it forgets.
+    let newer = bundle(&device, &own(), 8, both);
+    let mut begun = again(device);
+    send_part(&mut begun, &newer, false, 3);
+    let refused = BundleError::Rollback { found: 5, least: 8 };
+    assert_eq!(restore(&mut begun, &new, (true, false)), Err(Fault::Bundle(refused)));
+    assert_eq!(names(&mut begun), ["Ada", "Bob"]);
+    let newest = bundle(&begun, &own(), 8, ada);
+    restore(&mut begun, &newest, (true, false)).unwrap();
+    assert_eq!(names(&mut begun), ["Ada"]);
+
     // One that is refused for something else is none that was begun.
+    let mut device = started();
+    restore(&mut device, &new, ONCE).unwrap();
     let other = signed(&own(), &device.core.keys.bundle, 9, 6, both);
     assert!(matches!(restore(&mut device, &other, (true, false)), Err(Fault::Gallery(_))));
     let ada = device.gallery().find("Ada").unwrap().unwrap();

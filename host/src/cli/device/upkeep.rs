@@ -48,7 +48,10 @@ pub fn stats(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
             ("start", format!("number {}, {} s ago", stats.boots, stats.uptime.0 / 1000)),
             ("now", format!("{:?}", stats.phase)),
             ("model", stats.model_version.map_or("not from an update".into(), |v| format!("version {v}"))),
-            ("bundle", stats.bundle_version.map_or("none was taken in".into(), |v| format!("version {v}"))),
+            (
+                "bundles",
+                stats.bundle_version.map_or("of any version".into(), |v| format!("from version {v} on")),
+            ),
             ("answers", format!("{known} known, {unknown} unknown, {rejected} rejected since the start")),
             ("failures", format!("{} in a row", stats.failures)),
             ("camera", format!("{} pictures failed", stats.camera_faults)),
