@@ -226,7 +226,11 @@ fn a_device_enrolls_whoever_stands_before_its_camera() {
     let list = arcgate(["gallery", "list", "--to", device.target(), "--json"]).done().json();
     assert_eq!(list["people"][0]["templates"], 2, "{list}");
     let taken = enroll(["--name", "Ada"], "1");
-    assert!(taken.code == FAILED && taken.stderr.contains("name"), "{}", taken.stderr);
+    assert!(
+        taken.code == FAILED && taken.stderr.contains("person 1 has this name already"),
+        "{}",
+        taken.stderr
+    );
     // Nobody else comes, and it is told why the shots are not kept until nobody is waited for any more.
     let another = enroll(["--name", "Bob"], "2");
     assert!(another.code == FAILED && another.stderr.contains("nobody was enrolled"), "{}", another.stderr);
@@ -240,9 +244,8 @@ fn a_device_enrolls_whoever_stands_before_its_camera() {
 fn carry(line: &mut TTYPort, wire: &TcpStream, done: &AtomicBool) -> io::Result<()> {
     let mut from_device = wire.try_clone()?;
     let mut to_host = line.try_clone_native()?;
-    std::thread::scope(|scope| {
-        scope.spawn(move || io::copy(&mut from_device, &mut to_host));
-        let (mut bytes, mut to_device) = ([0; 4096], wire);
+    let (mut bytes, mut to_device) = ([0; 4096], wire);
+    let mut to_the_end = || -> io::Result<()> {
         while !done.load(Ordering::Relaxed) {
             match line.read(&mut bytes) {
                 Ok(count) => to_device.write_all(&bytes[..count])?,
@@ -250,7 +253,14 @@ fn carry(line: &mut TTYPort, wire: &TcpStream, done: &AtomicBool) -> io::Result<
                 Err(error) => return Err(error),
             }
         }
-        wire.shutdown(std::net::Shutdown::Both)
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(move || io::copy(&mut from_device, &mut to_host));
+        let carried = to_the_end();
+        // However it ended: the other direction waits for it.
+        wire.shutdown(std::net::Shutdown::Both)?;
+        carried
     })
 }
 

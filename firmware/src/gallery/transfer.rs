@@ -62,9 +62,8 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         Ok(None)
     }
 
-    /// Puts somebody back, as yet without templates: under the number that they had, unless somebody else has it now or
-    /// no gallery gets that far. Who is
-    /// enrolled under this name stays as they are. Says who it is, and whether they are new.
+    /// Puts somebody back, as yet without templates: under the number that they had, unless somebody else has it now or no gallery
+    /// gets that far. Who is enrolled under this name stays as they are. Says who it is, and whether they are new.
     ///
     /// # Errors
     /// When the name is no name, there is no room, or the flash fails.
