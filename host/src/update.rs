@@ -124,7 +124,7 @@ fn tried(plans: &Payload<'_>, count: u32) -> Result<Tried, ImageError> {
         (arena, crop) = (plan.arena_bytes().max(arena), plan.info().crop_bytes().max(crop));
     }
     let (mut arena, mut crop) = (vec![0; arena], vec![0; crop]);
-    Ok(try_plans(plans, count, &mut Room { arena: &mut arena, crop: &mut crop })?)
+    Ok(try_plans(plans, count, &mut Room { arena: &mut arena, crop: &mut crop }, || ())?)
 }
 
 /// An image of an embedder's plan and perhaps a detector's, signed, whose self-test has [`VECTORS`] pictures.

@@ -1,13 +1,15 @@
-//! The flash chip, and the watchdog that its long operations feed.
+//! The flash chip, and the watchdog that long work on it feeds.
 
 use core::cell::RefCell;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
 use super::Watchdog;
+use crate::flash::Alive;
 
-/// A chip that feeds the watchdog before it erases each sector. To erase a whole gallery takes longer than a watchdog waits; the sectors
-/// are counted, so that it ends.
+/// A chip that feeds the watchdog before it erases each sector, and before each [piece](Alive) of work on what it holds. To erase a
+/// whole gallery, or to try a model on all its pictures, takes longer than a watchdog waits; sectors and pieces are counted, so that it
+/// ends.
 #[derive(Debug)]
 pub struct Guarded<F, W> {
     chip: F,
@@ -71,6 +73,14 @@ impl<F, W: Watchdog> Watchdog for &RefCell<Guarded<F, W>> {
     }
 }
 
+/// For whoever works on a part of the chip.
+impl<F, W: Watchdog> Alive for &RefCell<Guarded<F, W>> {
+    fn alive(&self) {
+        let mut shared = *self;
+        shared.feed();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::vec;
@@ -78,6 +88,7 @@ mod tests {
 
     use super::*;
     use crate::flash::nor::MemoryNor;
+    use crate::flash::{Mapped, Partition, Region};
 
     struct Fed(u32);
 
@@ -85,6 +96,18 @@ mod tests {
         fn feed(&mut self) {
             self.0 += 1;
         }
+    }
+
+    #[test]
+    fn each_piece_of_work_on_a_part_feeds_it() {
+        let nor = MemoryNor::<Vec<u8>, 4, 1024>::new(vec![0; 8 * 1024]);
+        let chip = RefCell::new(Guarded::new(nor, Fed(0)));
+        let part = Partition::new(&chip, Region { offset: 1024, length: 2048 }).unwrap();
+        let bytes = [0; 2048];
+        // SAFETY: these are no bytes of the chip, and nobody writes to it.
+        let mapped = unsafe { Mapped::new(part, bytes.as_ptr()) };
+        (0..3).for_each(|_| mapped.alive());
+        assert_eq!(chip.borrow().watchdog.0, 3);
     }
 
     #[test]

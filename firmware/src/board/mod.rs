@@ -32,9 +32,9 @@ pub const LONGEST_SLEEP_MS: u32 = 10;
 pub const DRAIN_MS: u64 = 100;
 
 /// Restarts the chip when it is not fed for a time that the board chose: longer than its longest round, see
-/// [`device`](crate::device). At most that is the trial of a model, a hash over its slot and
-/// [`vectors::MAX`](crate::engine::vectors::MAX) runs of each of its plans, or, where everybody is forgotten, gallery and log erased and every
-/// pairing removed; a [`Guarded`] chip feeds it while it erases. A chip that restarts closes its lock.
+/// [`device`](crate::device). Where everybody is forgotten that erases gallery and log and removes every pairing, and the trial of a model
+/// takes up to [`vectors::MAX`](crate::engine::vectors::MAX) runs of each of its plans: a [`Guarded`] chip feeds it while it erases and
+/// before each run. A chip that restarts closes its lock.
 pub trait Watchdog {
     /// All is well.
     fn feed(&mut self);

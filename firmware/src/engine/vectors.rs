@@ -11,8 +11,7 @@ use crate::detect::LookError;
 use crate::embedding::MAX_DIMENSION;
 use crate::model::ModelInfo;
 
-/// The most crops that a self-test may have, two of each noise: a device runs both models on all of them in one round, in which nobody
-/// feeds its watchdog.
+/// The most crops that a self-test may have, two of each noise: a device runs both models on all of them in one round.
 pub const MAX: u32 = 8;
 
 /// Bits of noise of a crop, by its number.
@@ -62,7 +61,7 @@ pub fn draw(vector: u32, info: &ModelInfo, crop: &mut [u8]) {
     }
 }
 
-/// Adds to a digest the embeddings of the first `count` crops, which are drawn into `crop`.
+/// Adds to a digest the embeddings of the first `count` crops, which are drawn into `crop`; `before` is called before each.
 ///
 /// # Errors
 /// When the crop does not fit, or the engine fails.
@@ -70,6 +69,7 @@ pub fn embeddings<E: Embedder>(
     engine: &mut E,
     count: u32,
     crop: &mut [u8],
+    before: &impl Fn(),
     digest: &mut Sha256,
 ) -> Result<(), EmbedError> {
     let info = engine.info().clone();
@@ -80,6 +80,7 @@ pub fn embeddings<E: Embedder>(
     let places = EmbedError::OutputLength { expected: dimension, found: MAX_DIMENSION };
     let embedding = embedding.get_mut(..dimension).ok_or(places)?;
     for vector in 0..count {
+        before();
         draw(vector, &info, crop);
         engine.embed(crop, embedding)?;
         embedding.iter().for_each(|&value| digest.update(&[&[value as u8]]));
@@ -87,7 +88,8 @@ pub fn embeddings<E: Embedder>(
     Ok(())
 }
 
-/// Adds to a digest the output maps, as they come out, of the first `count` pictures, which are drawn into `picture`.
+/// Adds to a digest the output maps, as they come out, of the first `count` pictures, which are drawn into `picture`; `before` is called
+/// before each.
 ///
 /// # Errors
 /// When the picture does not fit, or the plan's bytes change.
@@ -95,12 +97,14 @@ pub fn maps<B: AsRef<[u8]>, A: AsRef<[u8]> + AsMut<[u8]>>(
     detector: &mut PlanDetector<B, A>,
     count: u32,
     picture: &mut [u8],
+    before: &impl Fn(),
     digest: &mut Sha256,
 ) -> Result<(), LookError> {
     let info = detector.info().clone();
     let (expected, found) = (info.crop_bytes(), picture.len());
     let picture = picture.get_mut(..expected).ok_or(LookError::PictureLength { expected, found })?;
     for vector in 0..count {
+        before();
         draw(vector, &info, picture);
         detector.each_map(picture, |bytes| digest.update(&[bytes]))?;
     }

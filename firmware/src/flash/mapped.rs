@@ -4,11 +4,20 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
 use super::nor::MemoryNor;
 
+/// A flash that hears of long work on what it holds.
+pub trait Alive {
+    /// A piece of the work begins. Pieces are counted, so that the work ends; a [`Guarded`](crate::board::Guarded) chip feeds its
+    /// watchdog.
+    fn alive(&self) {}
+}
+
 /// A flash that is read in place.
-pub trait SlotFlash: NorFlash {
+pub trait SlotFlash: NorFlash + Alive {
     /// All its bytes, as long as it has capacity.
     fn bytes(&self) -> &[u8];
 }
+
+impl<B, const WRITE: usize, const ERASE: usize> Alive for MemoryNor<B, WRITE, ERASE> {}
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>, const WRITE: usize, const ERASE: usize> SlotFlash
     for MemoryNor<B, WRITE, ERASE>
@@ -38,7 +47,13 @@ impl<F: NorFlash> Mapped<F> {
     }
 }
 
-impl<F: NorFlash> SlotFlash for Mapped<F> {
+impl<F: Alive> Alive for Mapped<F> {
+    fn alive(&self) {
+        self.flash.alive();
+    }
+}
+
+impl<F: NorFlash + Alive> SlotFlash for Mapped<F> {
     fn bytes(&self) -> &[u8] {
         // SAFETY: whoever made this said that the bytes are there, and writing needs it alone.
         unsafe { core::slice::from_raw_parts(self.base, self.flash.capacity()) }

@@ -22,7 +22,7 @@ use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 use serde::{Deserialize, Serialize};
 
 pub use map::{MapFault, MemoryMap, Part, Region};
-pub use mapped::{Mapped, SlotFlash};
+pub use mapped::{Alive, Mapped, SlotFlash};
 pub use partition::{Partition, PartitionError};
 
 /// The largest write unit of the flashes aimed at; everything is written in multiples of it, aligned to it.

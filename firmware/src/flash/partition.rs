@@ -6,7 +6,7 @@ use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
 
-use super::Region;
+use super::{Alive, Region};
 
 /// A region of the chip `F`.
 ///
@@ -88,6 +88,15 @@ impl<'c, F: NorFlash> Partition<'c, F> {
     ) -> Result<R, PartitionError<F::Error>> {
         let mut chip = self.chip.try_borrow_mut().map_err(|_| PartitionError::Busy)?;
         run(&mut chip).map_err(PartitionError::Chip)
+    }
+}
+
+impl<'c, F> Alive for Partition<'c, F>
+where
+    &'c RefCell<F>: Alive,
+{
+    fn alive(&self) {
+        self.chip.alive();
     }
 }
 

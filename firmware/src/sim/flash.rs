@@ -6,8 +6,8 @@ use std::path::Path;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
-use crate::flash::SlotFlash;
 use crate::flash::nor::{MemoryNor, NorFault};
+use crate::flash::{Alive, SlotFlash};
 
 /// Bytes of a sector.
 pub const ERASE: usize = 4096;
@@ -164,6 +164,8 @@ impl NorFlash for FileFlash {
         self.write_through(offset, offset + bytes.len() as u32)
     }
 }
+
+impl Alive for FileFlash {}
 
 impl SlotFlash for FileFlash {
     fn bytes(&self) -> &[u8] {

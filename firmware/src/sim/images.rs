@@ -57,7 +57,7 @@ pub fn embedder(model: u8, side: u16) -> Vec<u8> {
 pub fn image(key: &SigningKey, version: u32, embedder: &[u8], detector: Option<&[u8]>) -> Vec<u8> {
     let plans = Payload { embedder, detector };
     let (mut arena, mut crop) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-    let tried = try_plans(&plans, VECTORS, &mut Room { arena: &mut arena, crop: &mut crop });
+    let tried = try_plans(&plans, VECTORS, &mut Room { arena: &mut arena, crop: &mut crop }, || ());
     let Tried { embedding_id, digest } = tried.unwrap_or_else(|why| panic!("{why}"));
     let said = Said { version, vectors: VECTORS, vectors_hash: digest, embedding_id };
     let mut bytes = vec![0; image_bytes(&plans).unwrap_or(0)];

@@ -278,7 +278,8 @@ impl<F: SlotFlash> Slots<F> {
             return Err(UpdateError::Hash);
         }
         let vectors = header.vectors;
-        let tried = try_plans(&payload, if trial == Trial::Run { vectors } else { 0 }, room)?;
+        let count = if trial == Trial::Run { vectors } else { 0 };
+        let tried = try_plans(&payload, count, room, || self.flash(slot).alive())?;
         if tried.embedding_id != header.embedding_id {
             return Err(UpdateError::Identity);
         }

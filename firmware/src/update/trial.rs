@@ -25,34 +25,51 @@ pub struct Tried {
     pub digest: [u8; 32],
 }
 
-/// Opens the plans of an image and runs each on the first `count` of its drawn pictures.
+/// Opens the plans of an image and runs each on the first `count` of its drawn pictures; `alive` is called before each run.
 ///
 /// # Errors
 /// When a plan is no valid one or has too little room, or a run fails.
-pub fn try_plans(plans: &Payload<'_>, count: u32, room: &mut Room<'_>) -> Result<Tried, UpdateError> {
+pub fn try_plans(
+    plans: &Payload<'_>,
+    count: u32,
+    room: &mut Room<'_>,
+    alive: impl Fn(),
+) -> Result<Tried, UpdateError> {
     let mut digest = Sha256::new(&[]);
     if let Some(detector) = plans.detector {
-        look(detector, count, room, &mut digest)?;
+        look(detector, count, room, &alive, &mut digest)?;
     }
-    let embedding_id = embed(plans.embedder, count, room, &mut digest)?;
+    let embedding_id = embed(plans.embedder, count, room, &alive, &mut digest)?;
     Ok(Tried { embedding_id, digest: digest.finish() })
 }
 
-fn look(plan: &[u8], count: u32, room: &mut Room<'_>, digest: &mut Sha256) -> Result<(), UpdateError> {
+fn look(
+    plan: &[u8],
+    count: u32,
+    room: &mut Room<'_>,
+    alive: &impl Fn(),
+    digest: &mut Sha256,
+) -> Result<(), UpdateError> {
     let part = Part::Detector;
     let mut detector =
         PlanDetector::new(plan, &mut *room.arena).map_err(|error| UpdateError::of_plan(part, error))?;
     fits(part, detector.info().crop_bytes(), room.crop)?;
-    vectors::maps(&mut detector, count, room.crop, digest)
+    vectors::maps(&mut detector, count, room.crop, alive, digest)
         .map_err(|_| UpdateError::SelfTest { vectors: count })
 }
 
-fn embed(plan: &[u8], count: u32, room: &mut Room<'_>, digest: &mut Sha256) -> Result<[u8; 32], UpdateError> {
+fn embed(
+    plan: &[u8],
+    count: u32,
+    room: &mut Room<'_>,
+    alive: &impl Fn(),
+    digest: &mut Sha256,
+) -> Result<[u8; 32], UpdateError> {
     let part = Part::Embedder;
     let mut engine =
         PlanEngine::new(plan, &mut *room.arena).map_err(|error| UpdateError::of_plan(part, error))?;
     fits(part, engine.info().crop_bytes(), room.crop)?;
-    vectors::embeddings(&mut engine, count, room.crop, digest)
+    vectors::embeddings(&mut engine, count, room.crop, alive, digest)
         .map_err(|_| UpdateError::SelfTest { vectors: count })?;
     Ok(engine.info().embedding_id)
 }

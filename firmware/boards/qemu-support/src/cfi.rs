@@ -1,5 +1,6 @@
 //! NOR flash behind the Common Flash Interface with Intel's commands: two chips of 16 bits side by side, as QEMU's virt has them.
 
+use arcgate_firmware::flash::Alive;
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
@@ -101,6 +102,8 @@ impl CfiFlash {
 impl ErrorType for CfiFlash {
     type Error = CfiError;
 }
+
+impl Alive for CfiFlash {}
 
 impl ReadNorFlash for CfiFlash {
     const READ_SIZE: usize = 1;

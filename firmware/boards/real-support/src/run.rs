@@ -7,7 +7,7 @@ use arcgate_firmware::board::{Board, Guarded, Next, Watchdog};
 use arcgate_firmware::camera::{Camera, Grabber, Patience};
 use arcgate_firmware::device::{Clock, Device, Hardware, Kept, Memory, Parts, Updates};
 use arcgate_firmware::engine::plan::PlanModels;
-use arcgate_firmware::flash::{Mapped, MemoryMap, Partition, Region};
+use arcgate_firmware::flash::{Alive, Mapped, MemoryMap, Partition, Region};
 use arcgate_firmware::gallery::{self, NoCounter};
 use arcgate_firmware::link::LinkTrust;
 use arcgate_firmware::panel::{Inputs, LockRules, Outputs, Panel, PulseError};
@@ -25,7 +25,10 @@ use crate::{ChipSecret, Entropy, Lent, given};
 #[derive(Debug)]
 pub struct Machine<F, P>(PhantomData<(F, P)>);
 
-impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady> Hardware for Machine<F, P> {
+impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady> Hardware for Machine<F, P>
+where
+    &'static RefCell<F>: Alive,
+{
     type Models = PlanModels<&'static [u8], &'static mut [u8]>;
     type Flash = Partition<'static, F>;
     type Store = Partition<'static, F>;
@@ -68,7 +71,10 @@ impl From<PulseError> for StartFault {
     }
 }
 
-impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy> Start<F, P, R> {
+impl<F: NorFlash + 'static, P: Read + ReadReady + Write + WriteReady, R: Entropy> Start<F, P, R>
+where
+    &'static RefCell<F>: Alive,
+{
     /// Puts the device together with the model that a slot holds; without one it waits for a model over the link.
     ///
     /// # Errors

@@ -1,8 +1,11 @@
 //! Power that goes at any write or erase of an update: the slots and the state together boot with the old model or the new one.
 
+use core::cell::Cell;
+
 use embedded_storage::nor_flash::{ErrorType, ReadNorFlash};
 
 use super::*;
+use crate::flash::Alive;
 use crate::secret::SoftwareSecret;
 use crate::sim::cuts::{Cut, CutFlash, PowerCut};
 use crate::state::Store;
@@ -14,11 +17,13 @@ const SECRET: SoftwareSecret = SoftwareSecret([7; 32]);
 struct Seen<const WRITE: usize, const ERASE: usize> {
     flash: CutFlash<WRITE, ERASE>,
     bytes: Vec<u8>,
+    /// Pieces of work that it heard of.
+    pieces: Cell<u32>,
 }
 
 impl<const WRITE: usize, const ERASE: usize> Seen<WRITE, ERASE> {
     fn new(flash: CutFlash<WRITE, ERASE>) -> Self {
-        let mut seen = Seen { bytes: vec![0; flash.capacity()], flash };
+        let mut seen = Seen { bytes: vec![0; flash.capacity()], flash, pieces: Cell::new(0) };
         seen.look();
         seen
     }
@@ -62,10 +67,27 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Seen<WRITE, ERASE> {
     }
 }
 
+impl<const WRITE: usize, const ERASE: usize> Alive for Seen<WRITE, ERASE> {
+    fn alive(&self) {
+        self.pieces.set(self.pieces.get() + 1);
+    }
+}
+
 impl<const WRITE: usize, const ERASE: usize> SlotFlash for Seen<WRITE, ERASE> {
     fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+#[test]
+fn a_slot_hears_of_each_run_of_the_trial() {
+    let mut slots = Slots::new([1, 2].map(|seed| Seen::<4, 1024>::new(CutFlash::new(8, seed))), verifier());
+    let whole = image(&key(), 1, &embedder(1, SIDE), Some(&maps::plan()));
+    let vectors = Header::read(whole.first_chunk::<HEADER>().unwrap()).unwrap().0.vectors;
+    let accepted = send(&mut slots, &State::unknown(), &whole, &mut Random::new(1)).unwrap();
+    let heard = |slots: Slots<Seen<4, 1024>>| slots.into_flashes().map(|flash| flash.pieces.get());
+    let tried = 2 * vectors;
+    assert_eq!(heard(slots), if accepted.slot == Slot::A { [tried, 0] } else { [0, tried] });
 }
 
 /// Two slots and a state, each a chip of its own; the power of all goes with that of one.
