@@ -40,6 +40,12 @@ pub trait Watchdog {
     fn feed(&mut self);
 }
 
+impl<W: Watchdog> Watchdog for &mut W {
+    fn feed(&mut self) {
+        W::feed(self);
+    }
+}
+
 /// None.
 impl Watchdog for () {
     fn feed(&mut self) {}

@@ -75,8 +75,8 @@ impl<H: Hardware> core::fmt::Debug for Device<H> {
 
 impl<H: Hardware> Device<H> {
     /// Puts a device together with its secret ([`SoftwareSecret`](crate::secret::SoftwareSecret) where it has none). A flash that
-    /// holds nothing gets an empty gallery; one that holds another model's gallery or a damaged one is left alone, and
-    /// [`Request::Info`](crate::link::Request::Info) says so. Failures before the camera count on from before the start.
+    /// holds nothing, or another model's gallery with nobody in it, gets an empty gallery; one that holds another model's people or a
+    /// damaged gallery is left alone, and [`Request::Info`](crate::link::Request::Info) says so. Failures before the camera count on from before the start.
     pub fn new<S: DeviceSecret>(parts: Parts<H>, secret: &S) -> Self {
         let Parts { models, gallery, events, kept, updates, port, link, counter, memory } = parts;
         let binding = models.info().into();
@@ -122,10 +122,19 @@ impl<H: Hardware> Device<H> {
         for what in [core.kept.trouble().map(What::Fault), found].into_iter().flatten() {
             core.note(what);
         }
-        // Whose templates they are only a model says.
-        if !core.engine.info().is_none() {
+        if core.engine.info().is_none() {
+            // Its people can still be listed, removed and taken along.
+            if let Ok(bound) = core.gallery.binding_in_flash() {
+                core.gallery.rebind(bound);
+            }
+        } else {
             core.gallery.reopen();
-            if core.gallery.state() == Err(GalleryError::Blank) {
+            let unused = match core.gallery.state() {
+                Err(GalleryError::Blank) => true,
+                Err(GalleryError::WrongModel { .. }) => core.is_another_models_empty(),
+                _ => false,
+            };
+            if unused {
                 // If this fails the gallery keeps the reason and gives it to whoever asks.
                 let _ = core.gallery.format();
             }

@@ -94,7 +94,8 @@ impl<H: Hardware> Service for Core<H> {
 impl<H: Hardware> Core<H> {
     fn try_answer(&mut self, request: Request<'_>) -> Result<(Reply<'_>, Option<Event>), Fault> {
         let quiet = |reply| Ok((reply, None));
-        if self.engine.info().is_none() && needs_model(&request) {
+        let known = self.gallery.state().is_ok() && looks_after_people(&request);
+        if self.engine.info().is_none() && needs_model(&request) && !known {
             return Err(Fault::NoModel);
         }
         if !matches!(request, Request::BackupRecord { .. }) {
@@ -233,17 +234,25 @@ impl<H: Hardware> Core<H> {
         }
     }
 
+    /// Whether a gallery of another model than the one in use is whole and nobody is in it.
+    pub(super) fn is_another_models_empty(&mut self) -> bool {
+        let model = self.gallery.binding();
+        let Ok(bound) = self.gallery.binding_in_flash() else { return false };
+        self.gallery.rebind(bound);
+        let empty = self.gallery.verify(|_| ()) == Ok(0) && self.gallery.usage().records == 0;
+        self.gallery.rebind(model);
+        empty
+    }
+
     /// Forgets people, where they were, and hosts: each also where another one cannot be forgotten. Gives what failed first.
     pub(super) fn forget_everybody(&mut self) -> Result<(), Fault> {
         self.stop_enrolling();
         (self.backup, self.restore) = (None, None);
         self.spend_bundle();
-        let people = if self.engine.info().is_none() {
-            self.gallery.wipe()
-        } else {
-            self.rebind();
-            self.gallery.format()
-        };
+        self.rebind();
+        // Where there is no model and no gallery of one, nobody can say whose the empty one would be.
+        let nobodys = self.gallery.binding().dimension == 0;
+        let people = if nobodys { self.gallery.wipe() } else { self.gallery.format() };
         let now = self.uptime();
         let log = self.journal.erase(&self.wall, now);
         let mut hosts = Ok(());
@@ -383,6 +392,19 @@ impl<H: Hardware> Core<H> {
         })?;
         Ok(Reply::Damages { total, first, damages })
     }
+}
+
+/// Whether a gallery is enough for it, its model lost.
+fn looks_after_people(request: &Request<'_>) -> bool {
+    matches!(
+        request,
+        Request::List { .. }
+            | Request::Remove(_)
+            | Request::SetValidity { .. }
+            | Request::Verify { .. }
+            | Request::BeginBackup { .. }
+            | Request::BackupRecord { .. }
+    )
 }
 
 /// Whether there must be a model for it.

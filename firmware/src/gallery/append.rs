@@ -211,7 +211,8 @@ impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
         self.end_operation()
     }
 
-    /// Erases everything, also where no model says whose an empty gallery would be: the next one begins it. A cut leaves some sectors.
+    /// Erases everything, for a flash in which no header says whose an empty gallery would be; where one does, [`Gallery::format`] goes
+    /// on with its numbers. A cut leaves some sectors.
     ///
     /// # Errors
     /// When the flash fails; sectors behind that are erased all the same.

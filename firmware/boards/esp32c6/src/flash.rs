@@ -60,10 +60,10 @@ fn map(page: u32) -> Option<()> {
         if !plain || entry.valid().bit() && u32::from(entry.paddr().bits()) != page {
             return None;
         }
-        let encrypted = esp_hal::efuse::flash_encryption();
+        // Read as it is written: the driver does not encrypt, so nothing here may decrypt.
         // SAFETY: any number of a page is one.
         mmu.mmu_item_content()
-            .write(|w| unsafe { w.paddr().bits(page as u16) }.valid().set_bit().sensitive().bit(encrypted));
+            .write(|w| unsafe { w.paddr().bits(page as u16) }.valid().set_bit().sensitive().clear_bit());
         Some(())
     })
 }

@@ -167,6 +167,8 @@ impl Linux<'_> {
         let model = Box::new(PlanModels::<Vec<u8>, _>::none(Vec::new()));
         let mut bench = Bench { model, chip: Some(chip), gallery, port, counter: NoCounter };
         let mut pair = self.args.pair;
+        // Armed once everything was opened, and through all later starts.
+        let mut dog: Option<Dog> = None;
         let link = if self.args.open { LinkTrust::Open } else { LinkTrust::Paired };
         while !self.is_stopped() {
             let mut device = bench.start_with(link, &self.secret, |found| self.engine(found));
@@ -179,7 +181,10 @@ impl Linux<'_> {
             // Before no camera there is nobody.
             let somebody = eye.as_ref().map_or_else(|| Some(Wire::default()), Eye::somebody);
             let inputs = self.args.wiring.inputs(somebody)?;
-            let dog = Dog::open(self.args.watchdog.as_deref())?;
+            let dog = match &mut dog {
+                Some(dog) => dog,
+                none => none.insert(Dog::open(self.args.watchdog.as_deref())?),
+            };
             let mut board = Board::new(eye, Panel::new(outputs, LockRules::default())?, inputs, dog);
             let press = pair.take().map(|seconds| Press::ended_after((1000.0 * seconds) as u32));
             if let Some(at_most) = press.and_then(Press::role) {
@@ -207,6 +212,7 @@ impl Linux<'_> {
             }
             bench = Bench::after(device.take_apart());
         }
+        dog.into_iter().for_each(Dog::disarm);
         Ok(())
     }
 

@@ -61,7 +61,8 @@ pub fn connect(p: Peripherals) -> Option<Connected> {
     spi.frequency = spim::Frequency::M8;
     let mut i2c = twim::Config::default();
     i2c.frequency = twim::Frequency::K100;
-    let bus = spim::Spim::new(p.SPI3, Interrupts, p.P1_15, p.P1_14, p.P1_13, spi);
+    // Not the fast instance: its anomaly 198 can spoil what it sends while something else uses the same RAM.
+    let bus = spim::Spim::new(p.SPI2, Interrupts, p.P1_15, p.P1_14, p.P1_13, spi);
     let select = Output::new(p.P1_12, Level::High, OutputDrive::Standard);
     // Setting the pin cannot fail.
     let Ok(device) = ExclusiveDevice::new(bus, select, Delay);

@@ -1,4 +1,4 @@
-//! arcgate's firmware on ST's NUCLEO-H743ZI (STM32H743ZI, Cortex-M7 at 400 MHz), with an ArduCAM Mini 2MP.
+//! arcgate's firmware on ST's NUCLEO-H743ZI2 (STM32H743ZI, Cortex-M7 at 400 MHz), with an ArduCAM Mini 2MP.
 //!
 //! `cargo run --release` flashes it through the board's own ST-LINK and shows its log. The device's secret lies in the program
 //! (`real-support/src/secret.rs`); for use, readout protection (RDP) is to be switched on. Built and linked; it was not run on the

@@ -10,6 +10,8 @@
 //! | camera MISO | PA6 | | button: B1, high is pressed | PC13 |
 //! | camera MOSI | PB5 | | presence (PIR, high: somebody) | PF14 |
 //! | camera CS | PD14 | | | |
+//!
+//! The pins of the NUCLEO-H743ZI2 (MB1364): the older NUCLEO-H743ZI (MB1137) has LD2 on PB7.
 
 use arcgate_firmware::camera::arducam::{ArduCam, Module, Settings};
 use arcgate_firmware::link::packet::MAX_PACKET;

@@ -16,7 +16,7 @@ use arcgate_firmware::board::{Guarded, Watchdog};
 use arcgate_firmware::device::Clock;
 use arcgate_firmware::link::status::Unit;
 use arcgate_firmware::time::Uptime;
-use arcgate_real_support::{Around, ChipSecret, Entropy, Start, run, sleep};
+use arcgate_real_support::{Around, ChipSecret, Entropy, Start, run, sleep, within};
 use cortex_m::peripheral::SCB;
 use cortex_m_rt::{entry, exception};
 use defmt_rtt as _;
@@ -49,12 +49,16 @@ impl Watchdog for Dog {
     }
 }
 
+/// Milliseconds that the generator may take: it has about 2 for 24 bytes, and begins again where they fail its tests.
+const ENTROPY_MS: u64 = 1000;
+
 struct Ring(Trng<'static, TRNG>);
 
 impl Entropy for Ring {
     fn draw(&mut self) -> Option<[u8; 32]> {
         let mut bytes = [0; 32];
-        self.0.blocking_fill_bytes(&mut bytes);
+        // The driver's calls that block wait for ever, or panic, where it fails.
+        within(ENTROPY_MS, uptime, self.0.fill_bytes(&mut bytes))?;
         Some(bytes)
     }
 }

@@ -21,8 +21,10 @@ mod secret;
 #[cfg(target_arch = "arm")]
 pub mod sleep;
 mod told;
+mod within;
 
 pub use memory::{Lent, Memory};
 pub use polled::Polled;
 pub use run::{Around, Machine, Start, StartFault, run};
 pub use secret::{ChipSecret, Entropy};
+pub use within::within;

@@ -1,4 +1,4 @@
-//! Sleep until an interrupt, and at most until the next tick of the core's timer.
+//! Sleep until an interrupt, and at most until the next tick of the core's timer: for chips on which that goes on while the core sleeps.
 
 use arcgate_firmware::board::LONGEST_SLEEP_MS;
 use cortex_m::peripheral::SYST;

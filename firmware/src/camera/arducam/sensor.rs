@@ -28,7 +28,7 @@ const RESET_MS: u32 = 10;
 
 /// The array: what of it is read, and how fast.
 const ARRAY: [(u8, u8); 9] = [
-    // Pins are driven three times as strongly as at the least.
+    // Pins are driven twice as strongly as at the least.
     (COM2, 0x02),
     // Half of the module's clock: about 15 pictures a second.
     (CLKRC, 0x01),

@@ -8,7 +8,7 @@ use crate::camera::CameraFault;
 use crate::decide::lockout::Wait;
 use crate::events::{Trouble, What};
 use crate::gallery::Name;
-use crate::gallery::layout::SLOTS_AT;
+use crate::gallery::layout::{self, SLOTS_AT};
 use crate::guide::ShotFault;
 use crate::link::status::Enrolment;
 use crate::pairings::{Label, Pairing, Pairings};
@@ -325,20 +325,81 @@ fn forgotten(device: &mut TestDevice) -> Event {
     event
 }
 
-#[test]
-fn everybody_is_forgotten_without_a_model_too() {
+/// The highest number that a sector of the gallery has, and the device started again.
+fn newest_sector(device: TestDevice, models: Copier) -> (Option<u32>, TestDevice) {
+    let remains = device.take_apart();
+    let (gallery, state) = (remains.gallery.into_inner(), remains.state.unwrap().into_inner());
+    let number = |(at, sector): (usize, &[u8])| {
+        layout::Header::decode(sector.first_chunk()?, at as u16).value().map(|header| header.sequence)
+    };
+    let newest = gallery.chunks(4096).enumerate().filter_map(number).max();
+    (newest, lasting_with(models, gallery, state, remains.events.unwrap().into_inner()))
+}
+
+fn no_model() -> Copier {
+    let none = ModelInfo { width: 0, height: 0, dimension: 0, embedding_id: [0; 32], ..engine().info };
+    Copier { info: none, ..engine() }
+}
+
+/// A device whose model is lost, with Ada in the gallery.
+fn without_its_model() -> TestDevice {
     let mut device = new_lasting();
     enroll_ada(&mut device);
-    let none = ModelInfo { width: 0, height: 0, dimension: 0, ..engine().info };
-    let mut device = started_again(device, Copier { info: none, ..engine() });
+    started_again(device, no_model())
+}
+
+#[test]
+fn everybody_is_forgotten_without_a_model_too() {
+    let (before, mut device) = newest_sector(without_its_model(), no_model());
+    assert!(before.is_some());
     assert_eq!(forgotten(&mut device), Event::Erased);
-    let mut device = after_a_cut(device);
+    let (after, mut device) = newest_sector(device, engine());
+    assert!(after > before, "sectors go on being numbered: a nonce comes once");
     assert_eq!((device.gallery().state(), device.gallery().usage().people), (Ok(()), 0));
     // Nothing of her is left: what is written is the empty gallery's beginning.
     let flash = device.take_apart().gallery.into_inner();
     let written = |bytes: &&[u8]| bytes.iter().any(|&byte| byte != 0xff);
     assert_eq!(flash.chunks(4096).filter(written).count(), 1);
     assert_eq!(flash.chunks(4096).map(|sector| &sector[SLOTS_AT..]).filter(written).count(), 0);
+}
+
+#[test]
+fn without_a_model_or_a_gallery_everything_is_erased() {
+    let damaged = [vec![0xff; 3 * 4096], vec![0x5a; 4096]].concat();
+    let mut device = lasting_with(no_model(), damaged, vec![0xff; 2 * 4096], vec![0xff; 2 * 4096]);
+    assert_eq!(forgotten(&mut device), Event::Erased);
+    assert!(device.take_apart().gallery.into_inner().iter().all(|&byte| byte == 0xff));
+}
+
+#[test]
+fn who_is_enrolled_is_known_without_the_model() {
+    let mut device = without_its_model();
+    assert!(!device.can_recognise());
+    let listed = asked(&mut device, 1, &Request::List { after: None });
+    assert!(listed.contains("Ada"), "{listed}");
+    let begun = asked(&mut device, 2, &Request::BeginBackup { salt: [1; 32] });
+    assert!(begun.starts_with("Bundle"), "{begun}");
+    let mut again = after_a_cut(device);
+    assert_eq!((again.gallery().state(), again.gallery().usage().people), (Ok(()), 1));
+}
+
+#[test]
+fn a_gallery_with_nobody_in_it_becomes_the_next_models() {
+    let other = || {
+        let mut other = engine();
+        other.info.embedding_id = [9; 32];
+        other
+    };
+    let mut device = new_lasting();
+    enroll_ada(&mut device);
+    let mut device = started_again(device, other());
+    assert!(matches!(device.gallery().state(), Err(GalleryError::WrongModel { .. })));
+    let mut device = started_again(device, engine());
+    assert!(asked(&mut device, 1, &Request::Remove(PersonId(1))).starts_with("Removed"));
+    let (before, device) = newest_sector(device, other());
+    let (after, mut device) = newest_sector(device, other());
+    assert!(after > before);
+    assert_eq!((device.gallery().state(), device.gallery().usage().people), (Ok(()), 0));
 }
 
 #[test]
