@@ -35,7 +35,12 @@ fn replace_with(path: &Path, bytes: &[u8], mut options: std::fs::OpenOptions) ->
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     let part = path.with_file_name(name);
-    let mut file = options.write(true).create(true).truncate(true).open(&part)?;
+    // One that a cut has left may be for others to read.
+    match std::fs::remove_file(&part) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = options.write(true).create_new(true).open(&part)?;
     file.write_all(bytes)?;
     // Renamed before its bytes are down, a file can come back empty after a power cut.
     file.sync_all()?;
@@ -62,6 +67,23 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(replace(&folder.path().join("no/such/folder.plan"), b"").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_is_its_owners_whatever_was_left_beside_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [path, part] = ["a.key", "a.key.tmp"].map(|name| folder.path().join(name));
+        std::fs::write(&part, b"of before").unwrap();
+        std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o644)).unwrap();
+        replace_private(&path, b"key").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"key");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // A link leads nowhere.
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &part).unwrap();
+        replace_private(&path, b"next").unwrap();
+        assert!(!folder.path().join("elsewhere").exists());
     }
 
     #[test]

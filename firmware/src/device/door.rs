@@ -136,11 +136,16 @@ impl<H: Hardware> Core<H> {
     fn enroll_shots(&mut self) -> Event {
         let Some(guide) = self.machine.guide.take() else { return Event::GaveUp };
         let shots = guide.embeddings();
+        let mut partly = None;
         let enrolled = match guide.who() {
             Enrolee::New(name) => self.gallery.enroll(name, &shots),
             Enrolee::Person(person) => shots
                 .iter()
-                .try_for_each(|shot| self.gallery.add_template(*person, shot).map(drop))
+                .try_for_each(|shot| {
+                    self.gallery.add_template(*person, shot)?;
+                    partly = Some(*person);
+                    Ok(())
+                })
                 .map(|()| *person),
         };
         match enrolled {
@@ -149,6 +154,9 @@ impl<H: Hardware> Core<H> {
                 Event::Enrolled(person)
             }
             Err(error) => {
+                if let Some(person) = partly {
+                    self.note(What::Enrolled(person));
+                }
                 self.enrolment = Enrolment::Failed(error);
                 Event::Refused(error.into())
             }

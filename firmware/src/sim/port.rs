@@ -4,14 +4,22 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 
-/// A serial port that is a TCP connection; without one, nothing arrives and what is sent is lost, as on a UART.
+/// How long a connection may say nothing before the next one takes its place: longer than a code takes to be typed.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// A serial port that is a TCP connection; without one, nothing arrives and what is sent is lost, as on a UART. A host that is gone
+/// without a word keeps no other out: its connection goes when another host waits.
 #[derive(Debug)]
 pub struct TcpPort {
     listener: TcpListener,
     connection: Option<TcpStream>,
+    /// When something came last.
+    heard: Instant,
+    silence: Duration,
     input: VecDeque<u8>,
     output: VecDeque<u8>,
 }
@@ -24,7 +32,8 @@ impl TcpPort {
     pub fn listen(address: &str) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(TcpPort { listener, connection: None, input: VecDeque::new(), output: VecDeque::new() })
+        let (input, output) = Default::default();
+        Ok(TcpPort { listener, connection: None, heard: Instant::now(), silence: SILENCE, input, output })
     }
 
     /// Where it listens.
@@ -46,14 +55,15 @@ impl TcpPort {
     }
 
     fn receive(&mut self) -> io::Result<()> {
-        if self.connection.is_none() {
+        if self.connection.is_none() || self.heard.elapsed() >= self.silence {
             match self.listener.accept() {
                 Ok((connection, _)) => {
                     connection.set_nonblocking(true)?;
                     connection.set_nodelay(true)?;
-                    self.connection = Some(connection);
+                    self.hang_up();
+                    (self.connection, self.heard) = (Some(connection), Instant::now());
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e),
             }
         }
@@ -61,7 +71,10 @@ impl TcpPort {
         let mut bytes = [0; 4096];
         match connection.read(&mut bytes) {
             Ok(0) => self.hang_up(),
-            Ok(length) => self.input.extend(&bytes[..length]),
+            Ok(length) => {
+                self.heard = Instant::now();
+                self.input.extend(&bytes[..length]);
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => {
                 self.hang_up();
@@ -170,6 +183,45 @@ impl Write for MemoryPort {
     }
 
     fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What has come, as long as nothing does for at most a second.
+    fn heard(port: &mut TcpPort) -> io::Result<u8> {
+        let begin = Instant::now();
+        let mut bytes = [0; 16];
+        while begin.elapsed() < Duration::from_secs(1) {
+            if Read::read(port, &mut bytes)? > 0 {
+                return Ok(bytes[0]);
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    #[test]
+    fn a_host_that_is_gone_without_a_word_gives_way_to_the_next_and_no_other_does() -> io::Result<()> {
+        let mut port = TcpPort::listen("127.0.0.1:0")?;
+        let [mut first, mut second] =
+            [TcpStream::connect(port.address()?)?, TcpStream::connect(port.address()?)?];
+        first.write_all(&[1])?;
+        assert_eq!(heard(&mut port)?, 1);
+        second.write_all(&[2])?;
+        assert!(heard(&mut port).is_err(), "the first host still has the port");
+        port.silence = Duration::from_millis(100);
+        assert_eq!(heard(&mut port)?, 2);
+        Write::write(&mut port, &[3])?;
+        let mut said = [0];
+        second.read_exact(&mut said)?;
+        assert_eq!(said, [3]);
+        // A port that nobody else waits for is kept.
+        std::thread::sleep(port.silence);
+        second.write_all(&[4])?;
+        assert_eq!(heard(&mut port)?, 4);
         Ok(())
     }
 }

@@ -149,21 +149,26 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
     let [major, minor, patch] = info.firmware;
     if !ui.json {
         ui.say(format!("{port}: arcgate firmware {major}.{minor}.{patch}, link version {}", info.protocol));
-        ui.say(format!(
-            "  model     {}-dimensional int8 embedding, input {}x{} {:?}, {}",
-            model.dimension,
-            model.width,
-            model.height,
-            model.order,
-            if model.template.is_some() { "aligned by five landmarks" } else { "framed" },
-        ));
-        ui.say(format!("  id        {}", hex(&model.embedding_id)));
-        ui.say(match info.threshold {
-            Some(angle) => format!("  threshold {angle} degrees for the people enrolled"),
-            None => {
-                "  threshold none: the model has none for so many people, and everybody is unknown".into()
-            }
-        });
+        if model.dimension == 0 {
+            let way = if info.takes_models { "; `arcgate device update` gives it one" } else { "" };
+            ui.say(format!("  model     none: nobody is recognised{way}"));
+        } else {
+            ui.say(format!(
+                "  model     {}-dimensional int8 embedding, input {}x{} {:?}, {}",
+                model.dimension,
+                model.width,
+                model.height,
+                model.order,
+                if model.template.is_some() { "aligned by five landmarks" } else { "framed" },
+            ));
+            ui.say(format!("  id        {}", hex(&model.embedding_id)));
+            ui.say(match info.threshold {
+                Some(angle) => format!("  threshold {angle} degrees for the people enrolled"),
+                None => {
+                    "  threshold none: the model has none for so many people, and everybody is unknown".into()
+                }
+            });
+        }
         ui.say(match info.gallery {
             Some(error) => format!("  gallery   not readable: {error}"),
             None => format!(
@@ -222,6 +227,7 @@ fn info(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
         "frame_capacity": info.frame_capacity,
         "detector": info.detector,
         "open_link": info.open_link,
+        "takes_models": info.takes_models,
     }));
     Ok(ExitCode::SUCCESS)
 }

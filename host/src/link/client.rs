@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use arcgate_firmware::bundle::{BundleKey, HEADER, PublicKey};
+use arcgate_firmware::bundle::{BundleKey, HEADER, Header, PublicKey};
 use arcgate_firmware::frame::{Frame, PixelFormat};
 use arcgate_firmware::gallery::{Damage, Person, PersonId};
 use arcgate_firmware::link::answer::Answer;
@@ -75,11 +75,14 @@ impl Client {
     /// When nothing is there, nothing answers, it speaks another version, or this computer is not paired with it. A gallery file is
     /// no device: see [`crate::enroll::open`].
     pub fn connect(target: &Target) -> Result<(Self, DeviceInfo), LinkError> {
-        Self::begin(Transport::connect(target)?, |identity| match Devices::open() {
+        let devices = match Devices::open() {
             // Without a place for keys there are none.
-            Err(DevicesError::NoPlace) => Ok(None),
-            devices => Ok(devices?.get(identity)),
-        })
+            Err(DevicesError::NoPlace) => None,
+            devices => Some(devices?),
+        };
+        let paired = devices.as_ref().and_then(|devices| devices.paired_at(target));
+        let find = |identity: &PublicKey| devices.as_ref()?.get(identity);
+        Self::begin(Transport::connect(target)?, find, paired)
     }
 
     /// Speaks over `wire` to a device whose link is open, or with which this is shared.
@@ -87,18 +90,21 @@ impl Client {
     /// # Errors
     /// As [`Client::connect`].
     pub fn over(wire: Box<dyn Wire>, pairing: Option<&Pairing>) -> Result<(Self, DeviceInfo), LinkError> {
-        Self::begin(Transport::over(wire)?, |_| Ok(pairing.cloned()))
+        Self::begin(Transport::over(wire)?, |_| pairing.cloned(), None)
     }
 
+    /// `paired` is the device that was paired there, whoever answers now.
     fn begin(
         mut transport: Transport,
-        find: impl FnOnce(&PublicKey) -> Result<Option<Pairing>, DevicesError>,
+        find: impl FnOnce(&PublicKey) -> Option<Pairing>,
+        paired: Option<String>,
     ) -> Result<(Self, DeviceInfo), LinkError> {
         let greeting = handshake::greet(&mut transport)?;
-        let (identity, pairing) = (greeting.identity, find(&greeting.identity)?);
+        let (identity, pairing) = (greeting.identity, find(&greeting.identity));
         if greeting.open {
-            if pairing.is_some() {
-                return Err(LinkError::OpenedUp { device: short(&identity) });
+            // Anybody can say so, and give themselves another identity.
+            if let Some(device) = paired.or_else(|| pairing.map(|_| short(&identity))) {
+                return Err(LinkError::OpenedUp { device });
             }
             let session = rand::random_range(NO_SESSION + 1..=u32::MAX);
             let mut client = Client { transport, peer: Peer::Open { session }, sequence: FIRST };
@@ -324,12 +330,7 @@ impl Client {
     /// # Errors
     /// As [`Client::info`].
     pub fn backup(&mut self, moved: &mut dyn FnMut(u64, u64)) -> Result<(Vec<u8>, u32), LinkError> {
-        let begin = Request::BeginBackup { salt: rand::random() };
-        let (records, damaged, mut bytes) =
-            self.ask("a backup", begin, LONG_PATIENCE, |reply| match reply {
-                Reply::Bundle { records, damaged, header } => Some((records, damaged, header.to_vec())),
-                _ => None,
-            })?;
+        let (records, damaged, mut bytes) = self.begin_backup()?;
         for number in 0..records {
             let request = Request::BackupRecord { number };
             let record = self.ask("a record of the backup", request, LONG_PATIENCE, |reply| match reply {
@@ -340,6 +341,24 @@ impl Client {
             moved(u64::from(number) + 1, records.into());
         }
         Ok((bytes, damaged))
+    }
+
+    fn begin_backup(&mut self) -> Result<(u32, u32, Vec<u8>), LinkError> {
+        let begin = Request::BeginBackup { salt: rand::random() };
+        self.ask("a backup", begin, LONG_PATIENCE, |reply| match reply {
+            Reply::Bundle { records, damaged, header } => Some((records, damaged, header.to_vec())),
+            _ => None,
+        })
+    }
+
+    /// What a backup would begin with: whose templates the gallery has and of how many people, also where the device's model is another
+    /// one or lost.
+    ///
+    /// # Errors
+    /// As [`Client::info`].
+    pub fn backup_header(&mut self) -> Result<Header, LinkError> {
+        let (_, _, bytes) = self.begin_backup()?;
+        Header::read(&bytes).map_err(|why| LinkError::Fault(why.into()))
     }
 
     /// Sends a bundle for the device to take in: `replace` forgets everybody first, `people_only` leaves templates out. `moved`

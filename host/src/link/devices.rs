@@ -7,6 +7,7 @@
 //! role = "administrator"
 //! key = "..."             # 64 hexadecimal digits: what both know and nobody else
 //! label = "ada@desk"      # what this computer called itself
+//! target = "tcp:gate:1"   # where it was paired: nobody there is believed who says that the link is open
 //! ```
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use arcgate_firmware::bundle::PublicKey;
 use arcgate_firmware::pairings::{Label, Pairing, Role};
 use serde::{Deserialize, Serialize};
 
+use super::Target;
 use crate::disk;
 use crate::keys::digits;
 use crate::onnx::metadata::hex;
@@ -71,6 +73,9 @@ struct Entry {
     role: Role,
     key: String,
     label: Label,
+    /// None in files of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
 }
 
 /// The keys, and the file that they are in.
@@ -144,16 +149,29 @@ impl Devices {
         Some(Pairing { host, role, key: digits(key)?, label: label.clone() })
     }
 
-    /// Keeps what was agreed on with a device, in place of what was before.
+    /// The first digits of the identity of a device that was paired there.
+    pub fn paired_at(&self, target: &Target) -> Option<String> {
+        let target = Some(target.to_string());
+        let entry = self.entries.iter().find(|entry| entry.target == target)?;
+        digits(&entry.identity).as_ref().map(short)
+    }
+
+    /// Keeps what was agreed on with a device, in place of what was before. What other programs have kept since this was opened stays.
     ///
     /// # Errors
-    /// When the file cannot be written; then it is as it was.
-    pub fn keep(&mut self, identity: &PublicKey, pairing: &Pairing) -> Result<(), DevicesError> {
+    /// When the file cannot be used; then it is as it was.
+    pub fn keep(
+        &mut self,
+        identity: &PublicKey,
+        pairing: &Pairing,
+        target: &Target,
+    ) -> Result<(), DevicesError> {
         let Pairing { host, role, key, label } = pairing;
         let identity = hex(identity);
+        self.entries = Self::read(&self.path)?.entries;
         self.entries.retain(|entry| entry.identity != identity);
-        let (key, label) = (hex(key), label.clone());
-        self.entries.push(Entry { identity, host: *host, role: *role, key, label });
+        let (key, label, target) = (hex(key), label.clone(), Some(target.to_string()));
+        self.entries.push(Entry { identity, host: *host, role: *role, key, label, target });
         self.write()
     }
 
@@ -163,6 +181,7 @@ impl Devices {
     /// As [`Devices::keep`].
     pub fn forget(&mut self, identity: &PublicKey) -> Result<(), DevicesError> {
         let identity = hex(identity);
+        self.entries = Self::read(&self.path)?.entries;
         self.entries.retain(|entry| entry.identity != identity);
         self.write()
     }
@@ -210,12 +229,16 @@ mod tests {
     fn what_is_kept_is_found_by_the_device_and_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/in/devices.toml");
+        let [gate, side] = ["tcp:gate:7700", "/dev/ttyACM0"].map(|word| word.parse::<Target>().unwrap());
         let mut devices = Devices::read(&path).unwrap();
-        assert!(devices.get(&[1; 32]).is_none());
-        devices.keep(&[1; 32], &pairing(1)).unwrap();
-        devices.keep(&[2; 32], &pairing(2)).unwrap();
-        devices.keep(&[1; 32], &pairing(3)).unwrap();
+        assert!(devices.get(&[1; 32]).is_none() && devices.paired_at(&gate).is_none());
+        devices.keep(&[1; 32], &pairing(1), &side).unwrap();
+        // Another program, meanwhile.
+        Devices::read(&path).unwrap().keep(&[2; 32], &pairing(2), &side).unwrap();
+        devices.keep(&[1; 32], &pairing(3), &gate).unwrap();
         let mut again = Devices::read(&path).unwrap();
+        assert_eq!(again.paired_at(&gate), Some("010101010101".into()));
+        assert_eq!(again.paired_at(&side), Some("020202020202".into()));
         assert_eq!(again.get(&[1; 32]), Some(pairing(3)));
         assert_eq!(again.get(&[2; 32]), Some(pairing(2)));
         again.forget(&[2; 32]).unwrap();
@@ -229,7 +252,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("devices.toml");
-        Devices::read(&path).unwrap().keep(&[1; 32], &pairing(1)).unwrap();
+        let port = "COM3".parse().unwrap();
+        Devices::read(&path).unwrap().keep(&[1; 32], &pairing(1), &port).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o600);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();

@@ -104,9 +104,9 @@ pub enum LinkError {
         /// The first digits of its identity.
         device: String,
     },
-    /// A device that was paired says that it trusts everybody.
+    /// What answers where a device was paired, or in its name, says that it trusts everybody.
     #[error(
-        "the device {device} says that its link is open, but this computer is paired with it: somebody may sit between\n  accepted: the device as it was paired; if its link was opened on purpose, its entry taken out of the file of keys"
+        "what answers says that its link is open, but this computer is paired with the device {device}: somebody may sit between\n  accepted: the device as it was paired; if its link was opened on purpose, its entry taken out of the file of keys"
     )]
     OpenedUp {
         /// The first digits of its identity.
@@ -234,8 +234,8 @@ impl Transport {
         let begin = Instant::now();
         let mut wait = self.first_wait;
         for tries in 1.. {
+            // Not flushed: a serial port that takes nothing more would be waited for without an end.
             self.wire.write_all(packet)?;
-            self.wire.flush()?;
             let until = (Instant::now() + wait).min(begin + patience);
             if let Some(done) = self.hear(until, &mut take)? {
                 return done;

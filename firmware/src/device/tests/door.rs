@@ -218,6 +218,32 @@ fn whoever_is_enrolled_before_the_camera_is_told_about_every_shot() {
 }
 
 #[test]
+fn the_log_has_what_was_kept_of_an_enrolment_that_became_full() {
+    let mut device = new_lasting();
+    enroll_ada(&mut device);
+    let free = |device: &mut TestDevice| {
+        let usage = device.gallery().usage();
+        usage.record_capacity - usage.records
+    };
+    let lines = |device: &mut TestDevice, sequence| {
+        asked(device, sequence, &Request::ReadLog { from: 0 }).matches("Enrolled(PersonId(1))").count()
+    };
+    while free(&mut device) > 1 {
+        device.gallery().add_template(PersonId(1), &[3; 64]).unwrap();
+    }
+    let before = lines(&mut device, 11);
+    let [same, ..] = pictures();
+    let nearly = core::array::from_fn(|i| i as u8 + 1 + 20 * (i as u8 % 2));
+    let mut camera = Shows(vec![Some(same), Some(nearly)], 0);
+    device.watch(&mut camera, false, Uptime(0));
+    asked(&mut device, 12, &Request::EnrollHere { who: Who::Person(PersonId(1)), shots: 2 });
+    let told: Vec<Event> = (1..20).filter_map(|now| look(&mut device, &mut camera, now)).take(2).collect();
+    let full = Event::Refused(GalleryError::Full { needed: 1, free: 0 }.into());
+    assert!(matches!(&told[..], [Event::Shot(Ok(_)), refused] if *refused == full), "{told:?}");
+    assert_eq!((free(&mut device), lines(&mut device, 13)), (0, before + 1));
+}
+
+#[test]
 fn a_cut_in_the_middle_of_an_enrolment_enrols_nobody() {
     let mut device = new_lasting();
     let mut camera = shows(pictures()[0]);

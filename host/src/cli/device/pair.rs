@@ -34,6 +34,9 @@ fn role(word: &str) -> Result<Role, &'static str> {
 }
 
 fn label(text: &str) -> Result<Label, String> {
+    if text.chars().any(char::is_control) {
+        return Err("it has a control character; accepted: text".into());
+    }
     Label::try_from(text).map_err(|_| format!("{} bytes; accepted: at most {LABEL}", text.len()))
 }
 
@@ -46,7 +49,7 @@ pub fn pair(args: Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     // What cannot be kept is not agreed on.
     let mut devices = Devices::open()?;
     let (identity, pairing) = pair_with(&port, role, label.unwrap_or_else(own_label), || typed_code(ui))?;
-    devices.keep(&identity, &pairing).context("the device is paired, but its key is lost")?;
+    devices.keep(&identity, &pairing, &port).context("the device is paired, but its key is lost")?;
     let device = short(&identity);
     if !ui.json {
         ui.say(format!(
@@ -81,7 +84,7 @@ fn own_label() -> Label {
     let name = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("COMPUTERNAME").ok());
     let whole: Vec<String> = [user, name].into_iter().flatten().collect();
     let mut label = Label::new();
-    for c in whole.join("@").trim().chars() {
+    for c in whole.join("@").trim().chars().filter(|c| !c.is_control()) {
         if label.push(c).is_err() {
             break;
         }
@@ -100,7 +103,7 @@ pub fn list(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
     if !ui.json {
         let row = |p: &PairedHost| {
             let this = if own == Some(p.host) { "this computer" } else { "" };
-            vec![p.host.to_string(), p.role.to_string(), p.label.as_str().to_owned(), this.to_owned()]
+            vec![p.host.to_string(), p.role.to_string(), p.label.escape_debug().to_string(), this.to_owned()]
         };
         ui.say(table(&pairings.iter().map(row).collect::<Vec<_>>()).trim_end());
     }

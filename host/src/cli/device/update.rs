@@ -43,14 +43,15 @@ pub fn update(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let image = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let checked = update::check(&image).with_context(|| path.display().to_string())?;
     let (mut client, info) = Client::connect(port)?;
-    let same = info.model.embedding_id == checked.header.embedding_id;
-    let people = if info.gallery.is_none() { info.usage.people } else { 0 };
+    let (embedding_id, people) = held(&mut client, &info)?;
+    let same = embedding_id == checked.header.embedding_id;
     anyhow::ensure!(
         same || people == 0 || *forget_templates,
-        "{} is another model than the device's: its {} people would have to be enrolled again\n  accepted: --forget-templates, after `arcgate gallery backup --to {port}`",
+        "{} is another model than that of the device's {} people: they would have to be enrolled again\n  accepted: --forget-templates, after `arcgate gallery backup --to {port}`",
         path.display(),
         thousands(people.into()),
     );
+    let before = client.stats()?.model_version;
     let bar = ui.progress("updating", "bytes", image.len() as u64);
     client.send_image(&image, &mut |done, of| {
         bar.set_length(of);
@@ -59,7 +60,14 @@ pub fn update(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let version = match client.finish_update() {
         Ok(version) => version,
         // It started anew and the reply was lost: what it runs now says whether it took the image.
-        Err(LinkError::SessionEnded { .. } | LinkError::Fault(Fault::Update(UpdateError::NotBegun))) => {
+        Err(
+            why @ (LinkError::SessionEnded { .. } | LinkError::Fault(Fault::Update(UpdateError::NotBegun))),
+        ) => {
+            anyhow::ensure!(
+                before != Some(checked.header.version),
+                "{why}\n  it ran a model of version {} before, so that its version does not say whether it took this one\n  accepted: the same image once more",
+                checked.header.version
+            );
             checked.header.version
         }
         Err(why) => return Err(why.into()),
@@ -81,6 +89,21 @@ pub fn update(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         &json!({"version": version, "same_embeddings": same, "enroll_again": if again { people } else { 0 }}),
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The embedding id that the device's people were enrolled with, or would be, and how many they are.
+fn held(client: &mut Client, info: &DeviceInfo) -> Result<([u8; 32], u32), LinkError> {
+    let own = info.model.embedding_id;
+    if info.gallery.is_none() && info.model.dimension > 0 {
+        return Ok((own, info.usage.people));
+    }
+    // People of another model, or of one that is lost.
+    match client.backup_header() {
+        Ok(header) => Ok((header.embedding_id, header.people)),
+        // There is no gallery, or none that could be read by another model either.
+        Err(LinkError::Fault(Fault::Gallery(_) | Fault::NoModel)) => Ok((own, 0)),
+        Err(why) => Err(why),
+    }
 }
 
 /// Waits until the device runs the model of this version.

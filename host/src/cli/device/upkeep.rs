@@ -50,7 +50,9 @@ pub fn stats(port: &Target, ui: &Ui) -> anyhow::Result<ExitCode> {
             ("model", stats.model_version.map_or("not from an update".into(), |v| format!("version {v}"))),
             (
                 "bundles",
-                stats.bundle_version.map_or("of any version".into(), |v| format!("from version {v} on")),
+                stats.bundle_version.map_or("of any version".into(), |v| {
+                    format!("version {v} was the last; no older one, and after a removal only a later one")
+                }),
             ),
             ("answers", format!("{known} known, {unknown} unknown, {rejected} rejected since the start")),
             ("failures", format!("{} in a row", stats.failures)),
@@ -157,7 +159,12 @@ pub fn enroll(args: &EnrollArgs, ui: &Ui) -> anyhow::Result<ExitCode> {
             }
             Enrolment::Failed(why) => {
                 bar.finish_and_clear();
-                anyhow::bail!("nobody was enrolled: {why}");
+                match args.person {
+                    None => anyhow::bail!("nobody was enrolled: {why}"),
+                    Some(person) => {
+                        anyhow::bail!("person {person} did not get a template of every shot: {why}")
+                    }
+                }
             }
         }
         std::thread::sleep(GLANCE);
