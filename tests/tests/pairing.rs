@@ -115,6 +115,30 @@ fn nobody_is_paired_where_no_button_was_pressed_or_the_link_is_open() {
 }
 
 #[test]
+fn nobody_at_a_paired_devices_address_is_believed_that_the_link_is_open() {
+    let [folder, elsewhere] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let keys = folder.path().join("devices.toml");
+    let device = simulator(folder.path(), &["--button", "4"]);
+    let to = device.target().to_owned();
+    let paired = pair(&device, &keys, "operator", str::to_owned).done().json();
+    drop(device);
+    // Another device, whose identity this computer does not know, in its place.
+    let key = elsewhere.path().join("other.key").to_string_lossy().into_owned();
+    arcgate(["keys", "device", "-o", &key]).done();
+    let mut command = Command::new(program::path());
+    command.args(["simulate", "--no-model", "--development", "--open", "--port", &to, "--device-key", &key]);
+    command.arg("--flash").arg(elsewhere.path().join("flash"));
+    let other = Simulator::run(command);
+    assert_eq!(other.target(), to);
+    let info = with_keys(&keys, &["device", "info", "--port", &to]);
+    let name = paired["device"].as_str().unwrap();
+    assert!(info.code == FAILED && info.stderr.contains(name), "{}", info.stderr);
+    assert!(info.stderr.contains("says that its link is open"), "{}", info.stderr);
+    let stranger = elsewhere.path().join("devices.toml");
+    with_keys(&stranger, &["device", "info", "--port", &to]).done();
+}
+
+#[test]
 fn pairings_and_the_log_outlast_the_power() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("devices.toml");

@@ -177,6 +177,27 @@ fn for_another_embedder_people_are_listed_and_keep_their_names() {
 }
 
 #[test]
+fn people_are_counted_and_kept_where_the_model_is_lost() {
+    let mut bench = Bench::new();
+    let flash = bench.at("flash");
+    let own = bench.pack(MODEL, "5", &["--development"]);
+    let another = bench.pack(&another(bench.folder.path()), "6", &["--development"]);
+    drop(bench.device);
+    bench.device = Simulator::start(["--no-model", "--flash", &flash, "--development"]);
+    let info = bench.device("info", &[]).done().json();
+    assert_eq!((&info["dimension"], &info["people"]), (&json!(0), &json!(PEOPLE)), "{info}");
+    let said = arcgate(["device", "info", "--port", bench.device.target()]).done().stdout;
+    assert!(said.contains("model     none"), "{said}");
+    let careful = bench.update(&another);
+    assert!(careful.code == FAILED && careful.stderr.contains("--forget-templates"), "{}", careful.stderr);
+    assert!(careful.stderr.contains(&format!("{PEOPLE} people")), "{}", careful.stderr);
+    let before = bench.people();
+    let said = bench.update(&own).done().json();
+    assert_eq!(said, json!({"version": 5, "same_embeddings": true, "enroll_again": 0}));
+    assert_eq!(bench.people(), before);
+}
+
+#[test]
 fn a_devices_people_are_looked_after_by_the_verbs_of_device_too() {
     let bench = Bench::new();
     let to = bench.device.target();
