@@ -38,7 +38,7 @@ impl Outgoing {
         keys: &Keys,
         host: &[u8; 32],
     ) -> Result<Self, Fault> {
-        let damaged = gallery.verify(|_| ())?;
+        let damaged = gallery.damages()?;
         // A seed and a signature.
         let (mut records, mut people, mut after) = (2, 0, None);
         records += u32::from(gallery.settings()?.is_some());

@@ -239,7 +239,7 @@ impl<H: Hardware> Core<H> {
         let model = self.gallery.binding();
         let Ok(bound) = self.gallery.binding_in_flash() else { return false };
         self.gallery.rebind(bound);
-        let empty = self.gallery.verify(|_| ()) == Ok(0) && self.gallery.usage().records == 0;
+        let empty = self.gallery.damages() == Ok(0) && self.gallery.usage().records == 0;
         self.gallery.rebind(model);
         empty
     }
@@ -285,7 +285,7 @@ impl<H: Hardware> Core<H> {
     }
 
     pub(super) fn info(&mut self) -> DeviceInfo {
-        let verified = self.gallery.verify(|_| ());
+        let verified = self.gallery.damages();
         DeviceInfo {
             protocol: PROTOCOL,
             firmware: FIRMWARE,

@@ -42,6 +42,15 @@ pub struct Damage {
 }
 
 impl<F: NorFlash, Y: Room, M: Monotonic> Gallery<F, Y, M> {
+    /// How many damages [`Gallery::verify`] finds. Once in the flash.
+    ///
+    /// # Errors
+    /// As [`Gallery::verify`].
+    #[inline(never)]
+    pub fn damages(&mut self) -> Result<u32, GalleryError> {
+        self.verify(|_| ())
+    }
+
     /// Checks every seal and every template in RAM, and hands each damage to `report`; returns how many there are. What is
     /// damaged takes no part in searches, and everything else does.
     ///
