@@ -5,10 +5,9 @@ use embedded_storage::nor_flash::NorFlash;
 use crate::bundle::{HEADER, Header, Item, Kind, MAX_RECORD, Member, Origin, Writer, salt};
 use crate::embedding::MAX_DIMENSION;
 use crate::gallery::{Gallery, GalleryError, Monotonic, Person, PersonId, Room};
-use crate::link::{Fault, Reply};
+use crate::link::Fault;
 
-use super::service::Core;
-use super::{Event, Hardware, Keys};
+use super::Keys;
 
 /// What comes next.
 #[derive(Debug, Clone, Copy)]
@@ -135,35 +134,6 @@ impl Outgoing {
             }
         };
         Ok(self.writer.put(&item, &mut self.record)?)
-    }
-}
-
-// Frames of their own: none of this lies on the stack while a model runs.
-impl<H: Hardware> Core<H> {
-    /// Begins a backup; one that is under way is given up.
-    #[inline(never)]
-    pub(super) fn begin_backup(&mut self, salt: &[u8; 32]) -> Result<Reply<'_>, Fault> {
-        let Core { gallery, keys, backup, .. } = self;
-        if let Err(GalleryError::WrongModel { .. }) = gallery.state() {
-            // The people of the model before can still be taken along.
-            let bound = gallery.binding_in_flash()?;
-            gallery.rebind(bound);
-        }
-        let backup = backup.insert(Outgoing::begin(gallery, keys, salt)?);
-        let (records, damaged) = (backup.records(), backup.damaged());
-        Ok(Reply::Bundle { records, damaged, header: backup.header() })
-    }
-
-    /// The next record of the backup.
-    #[inline(never)]
-    pub(super) fn backup_record(&mut self, number: u32) -> Result<(Reply<'_>, Option<Event>), Fault> {
-        let Core { gallery, keys, backup: Some(backup), .. } = self else {
-            return Err(Fault::NoBundle);
-        };
-        let (total, people) = (backup.records(), backup.people());
-        let bytes = backup.record(gallery, keys, number)?;
-        let last = number.checked_add(1) == Some(total);
-        Ok((Reply::Piece { total, offset: number, bytes }, last.then_some(Event::BackedUp(people))))
     }
 }
 

@@ -9,6 +9,7 @@
 //! each on a desktop. A template that is put back is held against the person's others.
 
 mod backup;
+mod bundles;
 mod camera;
 mod counts;
 mod door;

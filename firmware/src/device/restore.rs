@@ -4,16 +4,13 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::bundle::{BundleError, Header, Item, Kind, MAX_RECORD, Reader};
 use crate::bytes::copy;
-use crate::engine::Embedder;
-use crate::events::What;
 use crate::gallery::{Binding, Gallery, GalleryError, Monotonic, PersonId, Room};
+use crate::link::Fault;
 use crate::link::status::{Restored, Signed};
-use crate::link::{Fault, Reply};
 use crate::state::State;
 use crate::update::Verifier;
 
-use super::service::Core;
-use super::{Event, Hardware, Keys, Updates};
+use super::Keys;
 
 /// What is taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +112,7 @@ impl Incoming {
     }
 
     /// What it means for the bundles that come after it, before anybody is forgotten for it.
-    fn remember(&self, state: &mut State) {
+    pub(super) fn remember(&self, state: &mut State) {
         match self.version() {
             Some(version) => {
                 state.begin_bundle(version);
@@ -148,6 +145,11 @@ impl Incoming {
     /// What was done so far.
     pub(crate) fn done(&self) -> Restored {
         self.done
+    }
+
+    /// People in it.
+    pub(super) fn people(&self) -> u32 {
+        self.reader.header().people
     }
 
     /// Whether the last record was taken in.
@@ -229,49 +231,5 @@ impl Incoming {
         }
         self.done.records = self.reader.read();
         Ok(forgot)
-    }
-}
-
-// Frames of their own: none of this lies on the stack while a model runs.
-impl<H: Hardware> Core<H> {
-    /// Begins to take a bundle in; one that is under way is given up.
-    #[inline(never)]
-    pub(super) fn begin_restore(&mut self, header: &[u8], wish: Wish) -> Result<Reply<'static>, Fault> {
-        let Core { engine, gallery, keys, restore, updates, kept, .. } = self;
-        *restore = None;
-        let verifier = updates.as_ref().map(Updates::verifier);
-        let terms = Terms { verifier, least: kept.state().least_bundle(wish.replace) };
-        let mut incoming = Incoming::of(gallery, keys, engine.info().into(), header, wish, terms)?;
-        kept.update(|state| incoming.remember(state))?;
-        let forgot = incoming.make_place(gallery)?;
-        let (done, people) = (incoming.done(), incoming.reader.header().people);
-        *restore = Some(incoming);
-        if forgot {
-            self.note(What::Erased);
-        }
-        self.note(What::Restoring(people));
-        Ok(Reply::Restored(done))
-    }
-
-    /// Takes the next record in; the last of an enrolment is what its version counts from.
-    #[inline(never)]
-    pub(super) fn restore_record(
-        &mut self,
-        number: u32,
-        bytes: &[u8],
-    ) -> Result<(Reply<'static>, Option<Event>), Fault> {
-        let Core { gallery, keys, restore, kept, .. } = self;
-        // An error ends it.
-        let mut incoming = restore.take().ok_or(Fault::NoBundle)?;
-        let forgot = incoming.record(gallery, keys, number, bytes)?;
-        let (done, complete) = (incoming.done(), incoming.is_complete());
-        if let Some(version) = incoming.version().filter(|_| complete) {
-            kept.update(|state| state.take_bundle(version))?;
-        }
-        *restore = (!complete).then_some(incoming);
-        if forgot {
-            self.note(What::Erased);
-        }
-        Ok((Reply::Restored(done), complete.then_some(Event::Restored(done))))
     }
 }

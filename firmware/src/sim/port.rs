@@ -55,33 +55,35 @@ impl TcpPort {
     }
 
     fn receive(&mut self) -> io::Result<()> {
-        if self.connection.is_none() || self.heard.elapsed() >= self.silence {
-            match self.listener.accept() {
-                Ok((connection, _)) => {
-                    connection.set_nonblocking(true)?;
-                    connection.set_nodelay(true)?;
-                    self.hang_up();
-                    (self.connection, self.heard) = (Some(connection), Instant::now());
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e),
-            }
-        }
-        let Some(connection) = &mut self.connection else { return Ok(()) };
         let mut bytes = [0; 4096];
-        match connection.read(&mut bytes) {
-            Ok(0) => self.hang_up(),
-            Ok(length) => {
+        match self.connection.as_mut().map(|connection| connection.read(&mut bytes)) {
+            None => {}
+            Some(Ok(0)) => self.hang_up(),
+            Some(Ok(length)) => {
                 self.heard = Instant::now();
                 self.input.extend(&bytes[..length]);
+                return Ok(());
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => {
+            Some(Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Some(Err(e)) => {
                 self.hang_up();
                 return Err(e);
             }
         }
-        Ok(())
+        if self.connection.is_some() && self.heard.elapsed() < self.silence {
+            return Ok(());
+        }
+        match self.listener.accept() {
+            Ok((connection, _)) => {
+                connection.set_nonblocking(true)?;
+                connection.set_nodelay(true)?;
+                self.hang_up();
+                (self.connection, self.heard) = (Some(connection), Instant::now());
+                Ok(())
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(e) => Err(e),
+        }
     }
 
     fn send(&mut self) -> io::Result<()> {
