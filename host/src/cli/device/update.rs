@@ -44,7 +44,8 @@ pub fn update(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let checked = update::check(&image).with_context(|| path.display().to_string())?;
     let (mut client, info) = Client::connect(port)?;
     let (embedding_id, people) = held(&mut client, &info)?;
-    let same = embedding_id == checked.header.embedding_id;
+    // Of the model that runs: whoever has to be enrolled again has to already.
+    let same = [embedding_id, info.model.embedding_id].contains(&checked.header.embedding_id);
     anyhow::ensure!(
         same || people == 0 || *forget_templates,
         "{} is another model than that of the device's {} people: they would have to be enrolled again\n  accepted: --forget-templates, after `arcgate gallery backup --to {port}`",
