@@ -49,6 +49,10 @@ impl<R: Entropy> DeviceSecret for ChipSecret<R> {
     }
 
     fn random(&self) -> Option<[u8; 32]> {
-        self.source.try_borrow_mut().ok()?.draw()
+        let drawn = self.source.try_borrow_mut().ok()?.draw();
+        if drawn.is_none() {
+            defmt::error!("the generator gives no random bytes");
+        }
+        drawn
     }
 }
