@@ -94,7 +94,7 @@ impl<H: Hardware> Service for Core<H> {
 impl<H: Hardware> Core<H> {
     fn try_answer(&mut self, request: Request<'_>) -> Result<(Reply<'_>, Option<Event>), Fault> {
         let quiet = |reply| Ok((reply, None));
-        let known = self.gallery.state().is_ok() && looks_after_people(&request);
+        let known = self.gallery.binding().dimension > 0 && looks_after_people(&request);
         if self.engine.info().is_none() && needs_model(&request) && !known {
             return Err(Fault::NoModel);
         }
@@ -239,7 +239,7 @@ impl<H: Hardware> Core<H> {
         let model = self.gallery.binding();
         let Ok(bound) = self.gallery.binding_in_flash() else { return false };
         self.gallery.rebind(bound);
-        let empty = self.gallery.damages() == Ok(0) && self.gallery.usage().records == 0;
+        let empty = self.gallery.usage().records == 0 && self.gallery.damages() == Ok(0);
         self.gallery.rebind(model);
         empty
     }
@@ -400,6 +400,7 @@ fn looks_after_people(request: &Request<'_>) -> bool {
         request,
         Request::List { .. }
             | Request::Remove(_)
+            | Request::EraseGallery
             | Request::SetValidity { .. }
             | Request::Verify { .. }
             | Request::BeginBackup { .. }

@@ -171,6 +171,8 @@ impl Devices {
         self.entries = Self::read(&self.path)?.entries;
         self.entries.retain(|entry| entry.identity != identity);
         let (key, label, target) = (hex(key), label.clone(), Some(target.to_string()));
+        // Another device is there now.
+        self.entries.iter_mut().filter(|entry| entry.target == target).for_each(|entry| entry.target = None);
         self.entries.push(Entry { identity, host: *host, role: *role, key, label, target });
         self.write()
     }
@@ -239,6 +241,8 @@ mod tests {
         let mut again = Devices::read(&path).unwrap();
         assert_eq!(again.paired_at(&gate), Some("010101010101".into()));
         assert_eq!(again.paired_at(&side), Some("020202020202".into()));
+        again.keep(&[2; 32], &pairing(2), &gate).unwrap();
+        assert_eq!((again.paired_at(&gate), again.paired_at(&side)), (Some("020202020202".into()), None));
         assert_eq!(again.get(&[1; 32]), Some(pairing(3)));
         assert_eq!(again.get(&[2; 32]), Some(pairing(2)));
         again.forget(&[2; 32]).unwrap();

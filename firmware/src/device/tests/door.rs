@@ -405,8 +405,12 @@ fn who_is_enrolled_is_known_without_the_model() {
     assert!(listed.contains("Ada"), "{listed}");
     let begun = asked(&mut device, 2, &Request::BeginBackup { salt: [1; 32] });
     assert!(begun.starts_with("Bundle"), "{begun}");
+    assert!(asked(&mut device, 3, &Request::Identify).contains("NoModel"));
     let mut again = after_a_cut(device);
     assert_eq!((again.gallery().state(), again.gallery().usage().people), (Ok(()), 1));
+    let mut lost = started_again(again, no_model());
+    assert_eq!(asked(&mut lost, 1, &Request::EraseGallery), "Erased");
+    assert_eq!(after_a_cut(lost).gallery().usage().people, 0);
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub fn update(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
     let checked = update::check(&image).with_context(|| path.display().to_string())?;
     let (mut client, info) = Client::connect(port)?;
     let (embedding_id, people) = held(&mut client, &info)?;
+    let before = client.stats()?.model_version;
     // Of the model that runs: whoever has to be enrolled again has to already.
     let same = [embedding_id, info.model.embedding_id].contains(&checked.header.embedding_id);
     anyhow::ensure!(
@@ -52,7 +53,6 @@ pub fn update(args: &Args, ui: &Ui) -> anyhow::Result<ExitCode> {
         path.display(),
         thousands(people.into()),
     );
-    let before = client.stats()?.model_version;
     let bar = ui.progress("updating", "bytes", image.len() as u64);
     client.send_image(&image, &mut |done, of| {
         bar.set_length(of);
