@@ -3,7 +3,8 @@
 //! `cargo run --release` flashes it through the chip's USB and shows its log. A model that the build was given lies in the program, which
 //! puts it into a slot where neither has one. The device's secret lies in the program
 //! (`real-support/src/secret.rs`); for use, flash encryption is to be switched on, which keeps it from whoever reads the flash chip, and
-//! secure boot. What the device itself writes is read as it was written: it is sealed, but for models. Built and linked; it was not run on the board. The core does not sleep between rounds.
+//! secure boot. What the device itself writes is read as it was written: it is sealed, but for models. Built and linked; it was not run on
+//! the board. The core does not sleep between rounds.
 #![no_std]
 #![no_main]
 
